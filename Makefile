@@ -1,0 +1,78 @@
+# Everything below sets itself up from a fresh clone; it takes Python 3.11 or later, make, and the network once.
+
+PYTHON ?= python3
+UV_COMPILE = .venv/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+SOURCES = layers/bookkeeping/bookkeeping functions local tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format build locks clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+# --- what everything needs ---------------------------------------------------------------------------------------
+
+# One environment each: the tests' libraries must not hide a dependency that the layer forgot, and ministack and
+# the SAM command line pin versions of their own.
+define make_environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; choose one with: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Setting up $(@D) from $< (once; about $(1)) ..."
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+endef
+
+.venv/.ready: requirements/develop.txt
+	$(call make_environment,a minute)
+
+.venv-runtime/.ready: requirements/runtime.txt
+	$(call make_environment,10 s)
+
+.venv-ministack/.ready: requirements/ministack.txt
+	$(call make_environment,10 s)
+
+.venv-build/.ready: requirements/build.txt
+	$(call make_environment,a minute)
+
+# The functions and their layer for this machine's Python, by the recipes `sam build` uses.
+LOCAL_BUILD = .local/build/.ready
+$(LOCAL_BUILD): .venv/.ready template.yaml layers/bookkeeping/Makefile layers/bookkeeping/requirements.txt \
+		$(shell find layers/bookkeeping/bookkeeping functions -name '*.py' -o -name Makefile -o -name '*.html')
+	@echo "Building the functions for this machine ..."
+	@.venv/bin/python -m local.build
+
+LOCAL_SYSTEM = .venv/.ready .venv-runtime/.ready .venv-ministack/.ready $(LOCAL_BUILD)
+
+# --- what a person asks for --------------------------------------------------------------------------------------
+
+demo: $(LOCAL_SYSTEM)  ## the whole system on this machine, with a simulated Xero
+	@PYTHONPATH=layers/bookkeeping .venv/bin/python -m local.demo
+
+test: $(LOCAL_SYSTEM)  ## every test of a few minutes or less
+	@.venv/bin/python -m pytest
+
+lint: .venv/.ready  ## formatting, lint, types, and the expanded template
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/python -m local.expand
+
+format: .venv/.ready  ## rewrite the sources as lint wants them
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+build: .venv-build/.ready  ## the artefacts for AWS: arm64, Python 3.13
+	@PATH="$(CURDIR)/.venv-build/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
+
+locks: .venv/.ready  ## the newest versions the *.in files allow
+	@for lock in layers/bookkeeping/requirements requirements/develop requirements/runtime \
+			requirements/ministack requirements/build; do \
+		echo "Locking $$lock.txt ..."; $(UV_COMPILE) --upgrade $$lock.in --output-file $$lock.txt; done
+
+clean:  ## remove all that was made here
+	@rm -rf .venv .venv-runtime .venv-ministack .venv-build .local .aws-sam \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
