@@ -1,0 +1,91 @@
+"""Pages for people: the organisations, and their invoices and purchase orders as Xero would show them."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+from flask import Blueprint, Response, abort, make_response, redirect, render_template, request
+
+from local.xero.organisations import Document, Organisation
+from local.xero.people import find_document
+from local.xero.world import World
+
+STATUS_IN_WORDS = {
+    "DRAFT": "Draft",
+    "SUBMITTED": "Awaiting approval",
+    "AUTHORISED": "Awaiting payment",
+    "PAID": "Paid",
+    "BILLED": "Billed",
+    "VOIDED": "Voided",
+    "DELETED": "Deleted",
+}
+
+
+def status_in_words(document: Document) -> str:
+    if document.kind == "PURCHASEORDER" and document.status == "AUTHORISED":
+        return "Approved"
+    return STATUS_IN_WORDS[document.status]
+
+
+def blueprint(world: World) -> Blueprint:
+    site = Blueprint("pages", __name__)
+
+    def found(wanted: str) -> Organisation:
+        return world.organisation(wanted) or abort(404)
+
+    @site.get("/")
+    def home() -> str:
+        return render_template("home.html", organisations=list(world.organisations.values()))
+
+    @site.get("/organisation/<wanted>")
+    def books(wanted: str) -> str:
+        organisation = found(wanted)
+        with world.lock:
+            documents = sorted(organisation.documents.values(), key=lambda one: one.created_at, reverse=True)
+            return render_template(
+                "organisation.html",
+                organisation=organisation,
+                invoices=[one for one in documents if one.kind == "ACCREC"],
+                purchase_orders=[one for one in documents if one.kind == "PURCHASEORDER"],
+                bills=[one for one in documents if one.kind == "ACCPAY"],
+                status_in_words=status_in_words,
+            )
+
+    @site.get("/organisation/<wanted>/document/<key>")
+    def document_page(wanted: str, key: str) -> str:
+        organisation = found(wanted)
+        with world.lock:
+            document = find_document(organisation, key.lower(), None) or abort(404)
+            return render_template(
+                "document.html",
+                organisation=organisation,
+                document=document,
+                contact=organisation.contacts[document.contact_id],
+                status_in_words=status_in_words,
+                tax_names={rate.tax_type: rate.name for rate in organisation.tax_rates.values()},
+            )
+
+    # Xero's deep links land on the same pages.
+
+    @site.get("/app/<short_code>/invoicing/view/<key>")
+    def new_invoice_link(short_code: str, key: str) -> Response:
+        return make_response(redirect(f"/organisation/{found(short_code).id}/document/{key}"))
+
+    @site.get("/app/<short_code>/contacts/contact/<key>")
+    def contact_link(short_code: str, key: str) -> Response:
+        return make_response(redirect(f"/organisation/{found(short_code).id}"))
+
+    @site.get("/organisationlogin/default.aspx")
+    def classic_link() -> Response:
+        """`shortcode` names the organisation, `redirecturl` one of its documents."""
+        given = {name.lower(): value for name, value in request.args.items()}
+        organisation = found(given.get("shortcode", ""))
+        target = urlsplit(given.get("redirecturl", ""))
+        by_query = parse_qs(target.query).get("InvoiceID", [])
+        parts = [*by_query, *(part for part in target.path.split("/") if part)]
+        for part in parts:
+            if part.lower() in organisation.documents:
+                return make_response(redirect(f"/organisation/{organisation.id}/document/{part.lower()}"))
+        return make_response(redirect(f"/organisation/{organisation.id}"))
+
+    return site
