@@ -1,0 +1,1 @@
+"""Orders of the platform, kept in a company's Xero books."""
