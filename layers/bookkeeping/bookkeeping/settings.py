@@ -1,0 +1,363 @@
+"""A company's settings: how its orders become documents.
+
+A refused value raises SettingsRefused, which names every field, its value and the reason in words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+Status = Literal["DRAFT", "SUBMITTED", "AUTHORISED"]
+
+DEFAULT_NUMBER_PREFIX: Final = "KX-"
+MOST_SKU_PREFIXES: Final = 200
+LONGEST_QUOTED_VALUE: Final = 100
+
+
+@dataclass(frozen=True)
+class RefusedValue:
+    """One value that cannot be saved: its field, the value as it was sent, and the reason in words."""
+
+    field: str
+    value: str
+    reason: str
+
+
+class SettingsRefused(ValueError):
+    """Settings cannot be saved as they are; nothing was changed. A person corrects the values named."""
+
+    def __init__(self, refused: tuple[RefusedValue, ...]) -> None:
+        super().__init__("; ".join(f"{one.field} “{one.value}”: {one.reason}" for one in refused))
+        self.refused = refused
+
+
+def plain_number(number: Decimal) -> str:
+    """A number as its shortest plain text, without an exponent: `20`, `5.5`."""
+    text = format(abs(number) if number == 0 else number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _percent_key(text: str) -> str:
+    plain = text.strip().removesuffix("%").strip()
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", plain, re.ASCII) or Decimal(plain) > 100:
+        raise ValueError(f"“{text}” is not a tax rate from 0 to 100 %, such as 20 or 5.5")
+    return plain_number(Decimal(plain))
+
+
+def _keys_as(key: Callable[[str], str]) -> Callable[[dict[str, str]], dict[str, str]]:
+    """A validator that writes a table's keys in one way and refuses two that then are the same."""
+
+    def rewritten(table: dict[str, str]) -> dict[str, str]:
+        result: dict[str, str] = {}
+        for name, value in table.items():
+            if key(name) in result:
+                raise ValueError(f"“{key(name)}” is there twice")
+            result[key(name)] = value
+        return result
+
+    return rewritten
+
+
+def _sku_prefix(text: str) -> str:
+    if not 1 <= len(text.strip()) <= 100:
+        raise ValueError(f"“{text}” is not the beginning of a sku (1 to 100 characters)")
+    return text.strip()
+
+
+def _matching(pattern: str, reason: str) -> AfterValidator:
+    """A validator for text that is empty or matches `pattern` throughout."""
+
+    def checked(text: str) -> str:
+        if text and not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(reason)
+        return text
+
+    return AfterValidator(checked)
+
+
+def _no_flag(value: Any) -> Any:
+    """True and False are numbers to Python, and to nobody else."""
+    return "true or false" if isinstance(value, bool) else value
+
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True)]
+AccountCode = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10)]
+TaxType = Annotated[str, StringConstraints(strip_whitespace=True, max_length=50)]
+ContactName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
+CurrencyCode = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, to_upper=True),
+    _matching("[A-Z]{3}", "a currency has three letters, such as GBP"),
+]
+
+
+class Settings(BaseModel):
+    """One saved version of a company's settings. Half-filled is a normal state; an empty text is not set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    enabled: bool = Field(
+        default=True,
+        title="Switched on",
+        description="While this is off, no order is sent to Xero; orders are kept as skipped.",
+    )
+    process_method: Literal["untracked", "tracked"] = Field(
+        default="untracked",
+        title="Process method",
+        description="Untracked makes a sales invoice for every order; Tracked makes a purchase order and a sales"
+        " invoice with tracked items.",
+    )
+    sales_account_code: AccountCode = Field(
+        default="",
+        title="Sales account",
+        description="The code of the revenue account that sales are booked to.",
+    )
+    cogs_account_code: AccountCode = Field(
+        default="",
+        title="Cost of goods sold account",
+        description="The code of the expense account for the cost of goods sold, used in Tracked.",
+    )
+    inventory_asset_account_code: AccountCode = Field(
+        default="",
+        title="Inventory asset account",
+        description="The code of the inventory account that purchase orders of tracked items use, used in Tracked.",
+    )
+    shipping_account_code: AccountCode = Field(
+        default="",
+        title="Shipping account",
+        description="The code of the account for shipping charged to the customer; empty means the sales account.",
+    )
+    sales_accounts_by_sku_prefix: Annotated[
+        dict[str, Annotated[AccountCode, Field(min_length=1)]],
+        AfterValidator(_keys_as(_sku_prefix)),
+        Field(max_length=MOST_SKU_PREFIXES),
+    ] = Field(
+        default={},
+        title="Sales accounts by sku",
+        description="Other sales accounts for items whose sku begins with certain letters; the longest beginning wins.",
+    )
+    contact_name: ContactName = Field(
+        default="",
+        title="Contact name",
+        description="The name of an existing Xero contact, whom the sales invoices are for.",
+    )
+    purchase_order_contact_name: ContactName = Field(
+        default="",
+        title="Contact name for purchase orders",
+        description="The name of an existing Xero contact for purchase orders; empty means the contact above.",
+    )
+    invoice_status: Status = Field(
+        default="DRAFT",
+        title="Invoice status",
+        description="How sales invoices arrive in Xero: as draft, awaiting approval, or approved and awaiting payment.",
+    )
+    purchase_order_status: Status = Field(
+        default="DRAFT",
+        title="Purchase order status",
+        description="How purchase orders arrive in Xero: as draft, awaiting approval, or approved.",
+    )
+    number_prefix: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True),
+        _matching(
+            r"(?=.{1,12}$)[A-Z0-9-]*[A-Z-]",
+            "1 to 12 capital letters, digits and hyphens, not ending in a digit",
+        ),
+    ] = Field(
+        default=DEFAULT_NUMBER_PREFIX,
+        title="Number prefix",
+        description="What document numbers begin with, before the platform's order number.",
+    )
+    payment_terms_days: Annotated[int, BeforeValidator(_no_flag), Field(ge=0, le=365)] = Field(
+        default=30,
+        title="Payment terms in days",
+        description="How many days after its date an invoice is due, 0 to 365.",
+    )
+    invoice_price: Literal["sale", "trade"] = Field(
+        default="sale",
+        title="Price on the invoice",
+        description="Whether invoices carry the sale price or the trade price (the unit cost, always without tax).",
+    )
+    tax_types: Annotated[
+        dict[str, Annotated[TaxType, Field(min_length=1)]], AfterValidator(_keys_as(_percent_key))
+    ] = Field(
+        default={},
+        title="Tax rates",
+        description="Which Xero tax rate to use for a rate on the order, such as 20 %; only where several would fit.",
+    )
+    purchase_tax_type: TaxType = Field(
+        default="",
+        title="Tax rate on purchases",
+        description="The Xero tax rate for purchase orders; empty means that of each account.",
+    )
+    line_amounts: Literal["auto", "inclusive", "exclusive"] = Field(
+        default="auto",
+        title="Prices with or without tax",
+        description="Whether invoice lines show prices with or without tax; automatic follows what the order carries.",
+    )
+    rounding: Literal["line", "show"] = Field(
+        default="line",
+        title="Rounding differences",
+        description="Whether a difference of up to 0.05 gets a line on Xero's rounding account or is only shown here.",
+    )
+    currency: CurrencyCode = Field(
+        default="",
+        title="Currency",
+        description="The currency of orders that name none; empty means the base currency of the Xero organisation.",
+    )
+    post_when: Literal["arrival", "dispatch"] = Field(
+        default="arrival",
+        title="When to post",
+        description="Whether orders are posted as they arrive or once they are dispatched.",
+    )
+    start_from: date | None = Field(
+        default=None,
+        title="Start from",
+        description="Orders sold before this date are not posted; empty means all are.",
+    )
+    lock_date_action: Literal["hold", "next_open_day"] = Field(
+        default="hold",
+        title="When the date is locked",
+        description="Whether an order dated in a locked period waits for a person, or gets the first open day as its"
+        " date.",
+    )
+    branding_theme_id: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, to_lower=True),
+        _matching(
+            "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "a branding theme's id is needed, as Xero lists it"
+        ),
+    ] = Field(
+        default="",
+        title="Branding theme",
+        description="The id of the Xero branding theme for documents; empty means Xero's.",
+    )
+    tracking_categories: Annotated[tuple[dict[str, _Text], ...], Field(max_length=2)] = Field(
+        default=(),
+        title="Tracking categories",
+        description="Up to two Xero tracking categories with an option each, put on every line.",
+    )
+    errors_email: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, max_length=254),
+        _matching(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+", "one e-mail address is needed"),
+    ] = Field(
+        default="",
+        title="E-mail errors to",
+        description="The address that is told when orders need attention.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_not_set(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        return {
+            key: value
+            for key, value in data.items()
+            if key not in cls.model_fields
+            or not (value is None or (isinstance(value, str) and not value.strip()))
+        }
+
+    @field_validator("tracking_categories")
+    @classmethod
+    def _name_and_option(cls, categories: tuple[dict[str, str], ...]) -> tuple[dict[str, str], ...]:
+        for one in categories:
+            if (
+                set(one) != {"Name", "Option"}
+                or not all(one.values())
+                or any(len(text) > 100 for text in one.values())
+            ):
+                raise ValueError(
+                    "each tracking category needs a Name and an Option, of at most 100 characters"
+                )
+        if len({one["Name"].casefold() for one in categories}) < len(categories):
+            raise ValueError("each tracking category can be there once")
+        return categories
+
+    @classmethod
+    def label(cls, key: str) -> str:
+        """What the settings page calls a setting."""
+        return str(cls.model_fields[key].title)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Settings from their JSON object; raises SettingsRefused."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise SettingsRefused(_refused_values(error)) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with every key, which `from_json` reads back."""
+        return self.model_dump(mode="json")
+
+    def missing(self) -> list[str]:
+        """Keys that must be filled in before orders can be posted with this process method."""
+        needed = ["sales_account_code", "contact_name"]
+        if self.process_method == "tracked":
+            needed += ["cogs_account_code", "inventory_asset_account_code"]
+        return [key for key in needed if not getattr(self, key)]
+
+
+def freed_by(old: Settings, new: Settings) -> frozenset[str]:
+    """Keys that differ between two versions, so that problems which one of them can free are tried again."""
+    return frozenset(key for key in Settings.model_fields if getattr(old, key) != getattr(new, key))
+
+
+def _refused_values(error: ValidationError) -> tuple[RefusedValue, ...]:
+    return tuple(
+        RefusedValue(
+            field=field,
+            # A credential pasted into the wrong field must not come back in an answer or a log.
+            value="(hidden)"
+            if re.search("secret|token|password", field, re.IGNORECASE)
+            else _quoted(found["input"]),
+            reason=_reason(found["type"], found.get("ctx", {}), found["msg"]),
+        )
+        for found in error.errors(include_url=False)
+        for field in [".".join(str(part) for part in found["loc"] if part != "[key]") or "settings"]
+    )
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST_QUOTED_VALUE else text[: LONGEST_QUOTED_VALUE - 1] + "…"
+
+
+_REASONS: Final = {
+    "extra_forbidden": "there is no such setting",
+    "literal_error": "choose {expected}",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "must not be empty",
+    "too_long": "at most {max_length} entries",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "value_error": "{error}",
+    "bool": "must be true or false",
+    "int": "a whole number is needed",
+    "date": "a date is needed, such as 2026-04-01",
+    "string": "text is needed",
+}
+
+
+def _reason(kind: str, context: Mapping[str, Any], message: str) -> str:
+    words = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
+    return words.format_map(context) if words else message

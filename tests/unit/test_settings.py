@@ -1,0 +1,184 @@
+"""Settings are saved only when they can be used, and what is refused is named."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bookkeeping.settings import Settings, SettingsRefused, freed_by, plain_number
+
+FULL: dict[str, Any] = {
+    "enabled": False,
+    "process_method": "tracked",
+    "sales_account_code": "200",
+    "cogs_account_code": "310",
+    "inventory_asset_account_code": "630",
+    "shipping_account_code": "260",
+    "sales_accounts_by_sku_prefix": {"TEE-": "201"},
+    "contact_name": "Marlow & Finch",
+    "purchase_order_contact_name": "Blanks Ltd",
+    "invoice_status": "AUTHORISED",
+    "purchase_order_status": "SUBMITTED",
+    "number_prefix": "MF-2026-",
+    "payment_terms_days": 14,
+    "invoice_price": "trade",
+    "tax_types": {"20": "OUTPUT2", "5.5": "TAX001"},
+    "purchase_tax_type": "INPUT2",
+    "line_amounts": "exclusive",
+    "rounding": "show",
+    "currency": "EUR",
+    "post_when": "dispatch",
+    "start_from": "2026-04-01",
+    "lock_date_action": "next_open_day",
+    "branding_theme_id": "0b2f6b1c-0000-4000-8000-000000000001",
+    "tracking_categories": [{"Name": "Region", "Option": "North"}, {"Name": "Channel", "Option": "Web"}],
+    "errors_email": "books@example.com",
+}
+
+
+def test_every_setting_survives_being_kept() -> None:
+    assert set(FULL) == set(Settings.model_fields)
+    assert Settings.from_json(FULL).to_json() == FULL
+    assert Settings.from_json(Settings().to_json()) == Settings()
+
+
+def test_every_setting_has_a_title_and_one_sentence() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.title
+        assert field.title == Settings.label(name)
+        assert field.description
+        assert field.description.endswith(".")
+
+
+def test_what_is_empty_is_not_set() -> None:
+    empty = dict.fromkeys(FULL, "")
+    assert Settings.from_json(empty) == Settings()
+    assert Settings.from_json(dict.fromkeys(FULL)) == Settings()
+    assert Settings().process_method == "untracked"
+    assert Settings().number_prefix == "KX-"
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "kept"),
+    [
+        (
+            "tax_types",
+            {"20.0": "OUTPUT2", " 5.50 % ": "TAX001", "0.00": "NONE"},
+            {"20": "OUTPUT2", "5.5": "TAX001", "0": "NONE"},
+        ),
+        ("currency", "gbp", "GBP"),
+        ("contact_name", "  Marlow ", "Marlow"),
+        ("number_prefix", "A", "A"),
+        ("number_prefix", "2026-ABCDEFG", "2026-ABCDEFG"),
+        ("payment_terms_days", "0", 0),
+        ("start_from", "2026-04-01", date(2026, 4, 1)),
+        ("branding_theme_id", "0B2F6B1C-0000-4000-8000-000000000001", "0b2f6b1c-0000-4000-8000-000000000001"),
+    ],
+)
+def test_values_are_kept_in_one_spelling(key: str, given: object, kept: object) -> None:
+    assert getattr(Settings.from_json({key: given}), key) == kept
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("number_prefix", "KX1"),
+        ("number_prefix", "kx-"),
+        ("number_prefix", "K,X-"),
+        ("number_prefix", "ABCDEFGHIJKLM"),
+        ("number_prefix", "KX-\n-"),
+        ("sales_account_code", "12345678901"),
+        ("sales_account_code", 200),
+        ("payment_terms_days", 366),
+        ("payment_terms_days", -1),
+        ("payment_terms_days", True),
+        ("payment_terms_days", 1.5),
+        ("currency", "POUND"),
+        ("currency", "G1P"),
+        ("process_method", "both"),
+        ("invoice_status", "PAID"),
+        ("enabled", "perhaps"),
+        ("start_from", "2026-02-30"),
+        ("errors_email", "books"),
+        ("errors_email", "a@b.c, d@e.f"),
+        ("branding_theme_id", "standard"),
+        ("tracking_categories", [{"Name": "Region"}]),
+        ("tracking_categories", [{"Name": "Region", "Option": ""}]),
+        ("tracking_categories", [{"Name": "Region", "Option": "North", "Id": "1"}]),
+        ("tracking_categories", [{"Name": "a", "Option": "b"}] * 2),
+        ("tracking_categories", [{"Name": str(n), "Option": "b"} for n in range(3)]),
+        ("tax_types", {"twenty": "OUTPUT2"}),
+        ("tax_types", {"101": "OUTPUT2"}),
+        ("tax_types", {"1e1": "OUTPUT2"}),
+        ("tax_types", {"٢٠": "OUTPUT2"}),
+        ("tax_types", {"20": "A", "20.0": "B"}),
+        ("tax_types", {"20": ""}),
+        ("sales_accounts_by_sku_prefix", {"": "200"}),
+        ("sales_accounts_by_sku_prefix", {"TEE": ""}),
+        ("sales_accounts_by_sku_prefix", {f"S{n}": "200" for n in range(201)}),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(key: str, value: object) -> None:
+    with pytest.raises(SettingsRefused) as caught:
+        Settings.from_json({key: value})
+    (refused,) = caught.value.refused
+    assert refused.field.split(".")[0] == key
+    assert "{" not in refused.reason
+    assert f"{refused.field} “{refused.value}”" in str(caught.value)
+
+
+def test_unknown_settings_are_refused_with_name_and_value() -> None:
+    with pytest.raises(SettingsRefused) as caught:
+        Settings.from_json({"sales_acount_code": "200", "colour": "red"})
+    assert {(one.field, one.value) for one in caught.value.refused} == {
+        ("sales_acount_code", "200"),
+        ("colour", "red"),
+    }
+
+
+def test_a_credential_in_the_wrong_place_does_not_come_back() -> None:
+    with pytest.raises(SettingsRefused) as caught:
+        Settings.from_json({"client_secret": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value.refused)
+    assert caught.value.__cause__ is None
+
+
+def test_a_long_value_is_quoted_short() -> None:
+    with pytest.raises(SettingsRefused) as caught:
+        Settings.from_json({"currency": "x" * 100_000})
+    assert len(str(caught.value)) < 300
+
+
+def test_what_is_missing_depends_on_the_process_method() -> None:
+    assert Settings().missing() == ["sales_account_code", "contact_name"]
+    assert Settings(process_method="tracked", sales_account_code="200", contact_name="M").missing() == [
+        "cogs_account_code",
+        "inventory_asset_account_code",
+    ]
+    assert Settings.from_json(FULL).missing() == []
+
+
+def test_a_change_frees_by_the_keys_that_changed() -> None:
+    assert freed_by(Settings(), Settings()) == frozenset()
+    changed = Settings(sales_account_code="200", tax_types={"20": "OUTPUT2"})
+    assert freed_by(Settings(), changed) == {"sales_account_code", "tax_types"}
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("20", "20"),
+        ("2E+1", "20"),
+        ("5.50", "5.5"),
+        ("-0.00", "0"),
+        ("100", "100"),
+        ("0.0001", "0.0001"),
+        ("-1.10", "-1.1"),
+    ],
+)
+def test_numbers_are_written_plainly(number: str, text: str) -> None:
+    assert plain_number(Decimal(number)) == text
