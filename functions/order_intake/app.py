@@ -1,0 +1,58 @@
+"""Orders from the OrdersQueue into the ledger. Never talks to Xero."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bookkeeping.intake import Edges, Intake, ring
+from bookkeeping.queues import EventBus, PostingQueue, event_bridge, sqs
+from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable, dynamodb
+
+MAX_RECEIVES = int(os.environ["MAX_RECEIVES"])
+
+logger = Logger()
+metrics = Metrics()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+tables = dynamodb()
+wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
+bus = EventBus(event_bridge(), os.environ["EVENT_BUS"])
+edges = Edges(
+    orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
+    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
+    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
+    now=lambda: datetime.now(UTC),
+)
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    intake = Intake(edges)
+
+    def accept(record: SQSRecord) -> None:
+        sent_at = int(record.attributes.sent_timestamp or 0)
+        company = record.raw_event.get("messageAttributes", {}).get("company", {}).get("stringValue")
+        try:
+            intake.accept(record.body, sent_at, record.message_id, company)
+        except Exception:
+            logger.exception("order message failed", message_id=record.message_id)
+            if int(record.attributes.approximate_receive_count) >= MAX_RECEIVES:
+                intake.keep_our_fault(record.body, sent_at, record.message_id)
+            raise
+
+    answer = process_partial_response(
+        event=event, record_handler=accept, processor=processor, context=context
+    )
+    # every row is durable now; a message whose row was written, but not told of, comes again if this fails
+    ring(edges.connections, wake_ups, intake.rung, edges.now())
+    bus.put(intake.events)
+    metrics.add_metric("OrdersAccepted", MetricUnit.Count, intake.accepted)
+    metrics.add_metric("OrdersOfNoCompany", MetricUnit.Count, intake.nobodys)
+    metrics.add_metric("OrdersUnreadable", MetricUnit.Count, intake.unreadable)
+    return answer

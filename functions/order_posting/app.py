@@ -1,0 +1,80 @@
+"""A turn in a lane for every wake-up: due orders become documents in Xero."""
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bookkeeping.pacing import CALLS_AT_ONCE, Waits
+from bookkeeping.posting import Edges, take_turn
+from bookkeeping.queues import (
+    EventBus,
+    PostingQueue,
+    RefreshRequests,
+    WakeUp,
+    event_bridge,
+    lambda_service,
+    sqs,
+)
+from bookkeeping.secrets import TokenSecret, secrets_manager
+from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable, dynamodb
+from bookkeeping.xero import Xero
+
+logger = Logger()
+metrics = Metrics()
+processor = BatchProcessor(event_type=EventType.SQS)
+threads = ThreadPoolExecutor(CALLS_AT_ONCE)
+tables = dynamodb()
+waits = Waits().scaled(float(os.environ["WAITS_SCALE"]))
+
+
+def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    return [started.result() for started in [threads.submit(call) for call in calls]]
+
+
+edges = Edges(
+    orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
+    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
+    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
+    tokens=TokenSecret(secrets_manager(), os.environ["SECRETS_PREFIX"]),
+    xero=Xero(os.environ["XERO_API_URL"], waits.call_time_out.total_seconds()),
+    wake_ups=PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"]),
+    events=EventBus(event_bridge(), os.environ["EVENT_BUS"]),
+    renew_token=RefreshRequests(lambda_service(), os.environ["TOKEN_REFRESH_FUNCTION"]).send,
+    now=lambda: datetime.now(UTC),
+    sleep=time.sleep,
+    new_id=lambda: uuid.uuid4().hex,
+    together=together,
+    chance=random.SystemRandom(),
+    waits=waits,
+)
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    return process_partial_response(event=event, record_handler=post, processor=processor, context=context)
+
+
+def post(record: SQSRecord) -> None:
+    wake_up = WakeUp.from_json(record.body)
+    tally = take_turn(edges, wake_up)
+    for trouble in tally.trouble:
+        logger.error("posting met what it does not expect", lane=wake_up.lane, trouble=trouble)
+    logger.info("turn", lane=wake_up.lane, calls=tally.calls, posted=tally.posted, stopped=tally.stopped)
+    metrics.add_metric("CallsToXero", MetricUnit.Count, tally.calls)
+    metrics.add_metric("CallsThrottled", MetricUnit.Count, tally.throttled)
+    metrics.add_metric("DocumentsPosted", MetricUnit.Count, tally.posted)
+    metrics.add_metric("OrdersNeedingAttention", MetricUnit.Count, tally.stopped)
+    metrics.add_metric("OutcomesUnknown", MetricUnit.Count, tally.unknown)
+    metrics.add_metric("UnexpectedAnswers", MetricUnit.Count, len(tally.trouble))

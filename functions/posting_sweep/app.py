@@ -1,0 +1,26 @@
+"""Every minute: wake the lanes whose time has come, and those whose wake-up was lost."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bookkeeping.queues import PostingQueue, WakeUp, sqs
+from bookkeeping.tables import ConnectionsTable, dynamodb
+
+logger = Logger()
+metrics = Metrics()
+connections = ConnectionsTable(dynamodb(), os.environ["CONNECTIONS_TABLE"])
+wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    lanes = connections.lanes_to_wake(datetime.now(UTC))
+    for lane in lanes:
+        wake_ups.send(WakeUp(lane))
+    metrics.add_metric("LanesWoken", MetricUnit.Count, len(lanes))

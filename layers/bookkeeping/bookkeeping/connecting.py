@@ -1,0 +1,267 @@
+"""A company's connection to its Xero organisation, and the decisions on the way there. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal
+from urllib.parse import parse_qsl, quote, urlencode
+
+SCOPES: Final = (
+    "openid",
+    "profile",
+    "email",
+    "offline_access",
+    "accounting.invoices",
+    "accounting.contacts.read",
+    "accounting.settings.read",
+)
+NEEDED: Final = frozenset(SCOPES) - {"openid", "profile", "email"}
+STATE_LIVES: Final = timedelta(minutes=10)
+CODE_LIVES: Final = timedelta(minutes=5)
+REFRESH_TOKEN_LIVES: Final = timedelta(days=60)
+ISSUER: Final = "https://identity.xero.com"
+LONGEST_QUERY: Final = 8192
+LONGEST_VALUE: Final = 4096
+
+ConnectionStatus = Literal[
+    "connected",
+    "choose_organisation",
+    "confirm_organisation",
+    "needs_reconnect",
+    "wrong_credentials",
+    "cut_off",
+    "disconnected",
+]
+Outcome = Literal[
+    "connected",
+    "choose_organisation",
+    "confirm_organisation",
+    "access_denied",
+    "code_expired",
+    "code_used",
+    "wrong_app_credentials",
+    "wrong_redirect_url",
+    "no_organisation",
+    "scopes_missing",
+    "state_invalid",
+    "state_expired",
+    "state_used",
+    "other_person",
+    "session_lost",
+    "xero_unavailable",
+    "xero_refused",
+]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An organisation that a consent gave access to. `connection_id` is Xero's, to end that access."""
+
+    organisation_id: str
+    organisation_name: str
+    connection_id: str
+
+
+@dataclass(frozen=True)
+class Connection:
+    company: str
+    client_id: str
+    organisation_id: str
+    organisation_name: str
+    status: ConnectionStatus
+    scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    """When the access token ends."""
+    worked_at: datetime | None = None
+    """When orders were last posted through it, to the hour: tokens of a connection at work are kept fresh."""
+    connection_id: str = ""
+    previous_organisation_id: str = ""
+    """Where orders went before, until a person confirms the other one."""
+    previous_organisation_name: str = ""
+    choices: tuple[Choice, ...] = ()
+    connected_by: str = ""
+    connected_at: datetime | None = None
+    prefix_taken_by: str = ""
+    """Another company that uses this one's number prefix in the same organisation."""
+
+    @property
+    def lane(self) -> str:
+        """One Xero app on one organisation; whoever holds it is the only one to write there."""
+        return f"{self.client_id}#{self.organisation_id}"
+
+    @property
+    def pinned(self) -> tuple[str, str]:
+        """The organisation that a person last agreed to, and its name; empty where there was none."""
+        if self.status in ("choose_organisation", "confirm_organisation"):
+            return self.previous_organisation_id, self.previous_organisation_name
+        return self.organisation_id, self.organisation_name
+
+    @property
+    def scopes_missing(self) -> tuple[str, ...]:
+        return missing_scopes(self.scopes) if self.scopes else ()
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What came of a person's consent in Xero."""
+
+    client_id: str
+    choices: tuple[Choice, ...]
+    scopes: tuple[str, ...]
+    expires_at: datetime
+    by: str
+    at: datetime
+
+
+def missing_scopes(granted: Sequence[str]) -> tuple[str, ...]:
+    return tuple(scope for scope in SCOPES if scope in NEEDED and scope not in granted)
+
+
+def after_consent(before: Connection | None, company: str, consent: Consent) -> Connection:
+    """The connection after a consent with at least one organisation.
+
+    The organisation never changes silently: the one a person agreed to before is kept where it is among the choices,
+    and another one has to be confirmed before anything is posted there.
+    """
+    pinned_id, pinned_name = before.pinned if before else ("", "")
+    after = Connection(
+        company=company,
+        client_id=consent.client_id,
+        organisation_id="",
+        organisation_name="",
+        status="choose_organisation",
+        scopes=consent.scopes,
+        expires_at=consent.expires_at,
+        worked_at=before.worked_at if before else None,
+        previous_organisation_id=pinned_id,
+        previous_organisation_name=pinned_name,
+        choices=consent.choices,
+        connected_by=consent.by,
+        connected_at=consent.at,
+    )
+    same = next((choice for choice in consent.choices if choice.organisation_id == pinned_id), None)
+    if same is not None or len(consent.choices) == 1:
+        return _at(after, same or consent.choices[0])
+    return after
+
+
+def choose(connection: Connection, organisation_id: str) -> Connection | None:
+    """The connection once a person chose or confirmed an organisation; None where that one is not to be had."""
+    if connection.status == "confirm_organisation" and connection.organisation_id == organisation_id:
+        return replace(connection, status="connected", previous_organisation_id="", previous_organisation_name="")
+    if connection.status != "choose_organisation":
+        return None
+    choice = next((one for one in connection.choices if one.organisation_id == organisation_id), None)
+    return _at(connection, choice) if choice else None
+
+
+def _at(connection: Connection, choice: Choice) -> Connection:
+    at = replace(
+        connection,
+        organisation_id=choice.organisation_id,
+        organisation_name=choice.organisation_name,
+        connection_id=choice.connection_id,
+        choices=(),
+    )
+    if connection.previous_organisation_id in ("", choice.organisation_id):
+        return replace(at, status="connected", previous_organisation_id="", previous_organisation_name="")
+    return replace(at, status="confirm_organisation")
+
+
+def words(connection: Connection | None) -> tuple[str, str | None]:
+    """How the connection stands, and what a person should do about it."""
+    if connection is None:
+        return "Not connected to Xero yet.", "Enter client id and secret of your Xero app, save, and press Get Access Token."
+    here, before = connection.organisation_name, connection.previous_organisation_name
+    match connection.status:
+        case "connected" if connection.prefix_taken_by:
+            return (
+                f"Connected to {here}, but company {connection.prefix_taken_by} uses the same number prefix there.",
+                "Enter another Number prefix in the settings and save; orders are then posted by themselves.",
+            )
+        case "connected":
+            return f"Connected to {here}.", None
+        case "choose_organisation":
+            return "Xero gave access to several organisations.", "Choose the one that orders should go to."
+        case "confirm_organisation":
+            return (
+                f"Now connected to {here}; before, orders went to {before}. Nothing is posted until you confirm.",
+                f"Confirm {here}, or press Get Access Token again and choose {before}.",
+            )
+        case "needs_reconnect":
+            return f"Xero no longer accepts the connection to {here}.", "Press Get Access Token and log in to Xero once more."
+        case "wrong_credentials":
+            return (
+                "Xero refuses the client id or the client secret.",
+                "Generate a new secret in Xero's developer portal, enter it here and save.",
+            )
+        case "cut_off":
+            return f"Access to {here} was taken away in Xero.", "Press Get Access Token and allow access to it again."
+        case "disconnected":
+            return f"Disconnected from {here}. Orders wait here.", "Press Get Access Token to connect again."
+
+
+# --- the way to Xero and back ------------------------------------------------------------------------------------
+
+
+def verifier(session_id: str, state: str) -> str:
+    """The PKCE verifier of an attempt: told by what only its browser holds, so it is kept nowhere."""
+    digest = hmac.new(session_id.encode(), b"code_verifier " + state.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def authorization_url(login_url: str, client_id: str, redirect_uri: str, state: str, code_verifier: str) -> str:
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")
+    asked = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(SCOPES),
+        "state": state,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    # a plus between the scopes may be refused
+    return f"{login_url.rstrip('/')}/identity/connect/authorize?{urlencode(asked, quote_via=quote, safe='')}"
+
+
+@dataclass(frozen=True)
+class Return:
+    """What Xero sent the browser back with. Empty texts were not there."""
+
+    state: str = ""
+    code: str = ""
+    error: str = ""
+    issuer: str = ""
+
+
+def returned(raw_query: str) -> Return | None:
+    """The parameters of a return address; None where they are too long, or one is there twice."""
+    if len(raw_query) > LONGEST_QUERY:
+        return None
+    names = {"state": "state", "code": "code", "error": "error", "iss": "issuer"}
+    found: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(raw_query, keep_blank_values=True, strict_parsing=False, max_num_fields=50, errors="strict")
+    except ValueError:
+        return None
+    for name, value in pairs:
+        if name in names:
+            if names[name] in found or len(value) > LONGEST_VALUE:
+                return None
+            found[names[name]] = value
+    return Return(**found)
+
+
+def answer(back: Return) -> tuple[str, Outcome | None]:
+    """The code to exchange; or else what came of the attempt."""
+    if back.issuer not in ("", ISSUER) or (back.error and back.code):
+        return "", "state_invalid"
+    if back.error:
+        return "", "access_denied" if back.error == "access_denied" else "xero_refused"
+    return (back.code, None) if back.code else ("", "xero_refused")

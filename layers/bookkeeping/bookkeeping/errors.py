@@ -1,0 +1,130 @@
+"""What can go wrong outside this code, named for what happens next.
+
+XeroError
+├── OutcomeUnknown      the call may or may not have been carried out: settle before anything else
+├── Throttled           nothing was done; the same again after `retry_after`
+├── Offline             outcome unknown, and calling again at once is no use
+├── TokenExpired        nothing was done; renew the token, then the same again
+├── AccessRefused       nothing was done; a person must reconnect or restore access
+├── CallRefused         nothing was done; what was sent is at fault
+└── KeyReused           nothing was done; this Idempotency-Key belongs to another request
+IdentityError
+├── InvalidGrant        nothing was done; the code or refresh token is not taken: read the store again first
+├── InvalidClient       nothing was done; a person must correct the client id or secret, the tokens stay good
+├── IdentityThrottled   nothing was done; the same again after `retry_after`
+├── IdentityRefused     nothing was done; what was sent is at fault
+└── IdentityUnknown     tokens may or may not have been issued: the same again, once nothing can arrive any more
+StoreUnavailable        a secret may or may not have been read or written: the same again
+Lost                    another holder has the lane: stop at once, write nothing
+Conflict                the row changed since it was read: read it again
+AlreadyInBooks          another company has this order in the same organisation
+
+An order that a person must look at is not an error of this kind: see `problems.OrderStopped`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Limit = Literal["minute", "day", "concurrent", "app"]
+
+
+class XeroError(Exception):
+    """A call to Xero that gave no usable answer. Carries words for the log, never a header or a token."""
+
+
+class OutcomeUnknown(XeroError):
+    """`answered`: Xero did answer, and repeats that answer to the same Idempotency-Key."""
+
+    def __init__(self, why: str, *, timed_out: bool = False, answered: bool = False) -> None:
+        super().__init__(why)
+        self.timed_out = timed_out
+        self.answered = answered
+
+
+class Offline(OutcomeUnknown):
+    """Xero, or this organisation alone, is down."""
+
+    def __init__(self, why: str, *, organisation_only: bool) -> None:
+        super().__init__(why, answered=True)
+        self.organisation_only = organisation_only
+
+
+class Throttled(XeroError):
+    def __init__(self, limit: Limit, retry_after: float | None) -> None:
+        super().__init__(f"{limit} limit")
+        self.limit = limit
+        self.retry_after = retry_after
+
+
+class TokenExpired(XeroError):
+    pass
+
+
+class AccessRefused(XeroError):
+    """`kind` says which: a scope is missing, the token is revoked, or the organisation is cut off."""
+
+    def __init__(self, kind: Literal["scope", "token", "organisation"], why: str) -> None:
+        super().__init__(why)
+        self.kind = kind
+
+
+class CallRefused(XeroError):
+    """Xero refused the whole call. `elements` is Xero's echo where it gave one, with its validation errors."""
+
+    def __init__(self, status: int, messages: tuple[str, ...], elements: tuple[Mapping[str, Any], ...] = ()):
+        super().__init__(f"{status}: {'; '.join(messages)}")
+        self.status = status
+        self.messages = messages
+        self.elements = elements
+
+
+class KeyReused(XeroError):
+    pass
+
+
+class IdentityError(Exception):
+    """A call to Xero's identity server that gave no tokens. Carries words for the log, never a code or a token."""
+
+
+class InvalidGrant(IdentityError):
+    pass
+
+
+class InvalidClient(IdentityError):
+    pass
+
+
+class IdentityThrottled(IdentityError):
+    def __init__(self, retry_after: float | None) -> None:
+        super().__init__("Xero's identity server asks to wait")
+        self.retry_after = retry_after
+
+
+class IdentityRefused(IdentityError):
+    pass
+
+
+class IdentityUnknown(IdentityError):
+    pass
+
+
+class StoreUnavailable(Exception):
+    """Secrets Manager did not answer, or would not."""
+
+    def __init__(self, operation: str, code: str) -> None:
+        super().__init__(f"{operation}: {code}")
+        self.code = code
+
+
+class Lost(Exception):
+    pass
+
+
+class Conflict(Exception):
+    pass
+
+
+class AlreadyInBooks(Exception):
+    pass

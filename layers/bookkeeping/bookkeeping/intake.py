@@ -1,0 +1,156 @@
+"""An order message becomes ledger rows: one for every company of it that keeps its books in Xero."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from bookkeeping import ledger
+from bookkeeping.errors import AlreadyInBooks, Conflict
+from bookkeeping.ledger import Books, Entry, Event, Message, State
+from bookkeeping.orders import Order, Unreadable, narrow, read_message, read_order
+from bookkeeping.problems import Problem
+from bookkeeping.queues import PostingQueue, WakeUp
+from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable, order_key
+
+NOBODY: Final = "unknown"
+"""The company under which messages are kept that name none and can't be read."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    orders: OrdersTable
+    settings: SettingsTable
+    connections: ConnectionsTable
+    now: Callable[[], datetime]
+
+
+@dataclass
+class Intake:
+    """One batch of messages. Companies are looked up once a batch."""
+
+    edges: Edges
+    rung: dict[str, list[str]] = field(default_factory=dict)
+    """Lane → keys of the orders that are due there."""
+    events: list[Event] = field(default_factory=list)
+    accepted: int = 0
+    nobodys: int = 0
+    unreadable: int = 0
+    _books: dict[str, Books | None] = field(default_factory=dict)
+
+    def accept(self, body: str, sent_at: int, message_id: str, company: str | None = None) -> None:
+        """Write the message's order into the ledger of every company concerned. `company` narrows it to one.
+
+        Afterwards the rows are durable; ringing the lanes and sending the events is left to the caller, once for
+        all messages.
+        """
+        try:
+            order = read_order(read_message(body))
+            if company is not None:
+                order = narrow(order, company)
+        except Unreadable as unreadable:
+            self._keep_unreadable(unreadable, Message.unreadable(unreadable.problem, sent_at), message_id)
+            return
+        self._keep_order(order, sent_at)
+
+    def keep_our_fault(self, body: str, sent_at: int, message_id: str) -> None:
+        """A message this code fails on: a row says so, beside the message in the dead-letter queue."""
+        try:
+            message = read_message(body)
+            order = read_order(message)
+            unreadable = Unreadable(_our_fault(order.id, message_id), order.companies, order.id)
+        except Unreadable as read:
+            unreadable = Unreadable(
+                _our_fault(read.order_id or "?", message_id), read.companies, read.order_id
+            )
+        self._keep_unreadable(unreadable, Message.unreadable(unreadable.problem, sent_at), message_id)
+
+    def _keep_order(self, order: Order, sent_at: int) -> None:
+        companies = [books for books in map(self._of, order.companies) if books is not None]
+        if not companies:
+            self.nobodys += 1
+            return
+        self.accepted += 1
+        message = Message.of(order, sent_at)
+        for books in companies:
+            others = [other.company for other in companies if other is not books]
+            self._keep(books, order.id, message, sibling=others[0] if others else None)
+
+    def _keep_unreadable(self, unreadable: Unreadable, message: Message, message_id: str) -> None:
+        self.unreadable += 1
+        companies = [books for books in map(self._of, unreadable.companies) if books is not None]
+        if unreadable.companies and not companies:
+            return
+        if not companies or unreadable.order_id is None:
+            self._keep_nobodys(message, message_id)
+            return
+        for books in companies:
+            self._keep(books, unreadable.order_id, message, sibling=None)
+
+    def _keep_nobodys(self, message: Message, message_id: str) -> None:
+        """Neither company nor order can be told: kept under the message's own id, for whoever runs this."""
+        now = self.edges.now()
+        entry = Entry(NOBODY, message_id, State.NEEDS_ATTENTION, message, now, now, problem=message.problem)
+        try:
+            self._tell(self.edges.orders.save(entry))
+        except Conflict:
+            return  # the same message, delivered once more
+
+    def _keep(self, books: Books, order_id: str, message: Message, sibling: str | None) -> None:
+        while True:
+            with contextlib.suppress(Conflict):  # another message of the order, or posting, came in between
+                self._keep_unless_changed(books, order_id, message, sibling)
+                return
+
+    def _keep_unless_changed(
+        self, books: Books, order_id: str, message: Message, sibling: str | None
+    ) -> None:
+        orders, now = self.edges.orders, self.edges.now()
+        entry = orders.get(books.company, order_id)
+        if entry is not None and message.repeats(entry.newer or entry.message):
+            # delivered again, perhaps because we ended between writing the row and telling of it
+            self._tell(entry)
+            return
+        accepted = ledger.accept(entry, message, books, order_id, now)
+        if accepted is None:
+            return
+        try:
+            saved = orders.save(accepted, sibling and order_key(sibling, order_id))
+        except AlreadyInBooks:
+            skipped = ledger.skip(accepted, "already_in_books", now)
+            saved = orders.save(replace(skipped, through=sibling or ""))
+        self._tell(saved)
+
+    def _tell(self, entry: Entry) -> None:
+        self.events += ledger.events(entry)
+        if entry.state is State.QUEUED:
+            self.rung.setdefault(entry.lane, []).append(order_key(entry.company, entry.order_id))
+
+    def _of(self, company: str) -> Books | None:
+        if company not in self._books:
+            self._books[company] = books_of(self.edges.settings, self.edges.connections, company)
+        return self._books[company]
+
+
+def ring(
+    connections: ConnectionsTable, wake_ups: PostingQueue, rung: Mapping[str, Sequence[str]], now: datetime
+) -> None:
+    """Ask for a turn for each lane; one wake-up serves all who ask before the turn begins."""
+    for lane, keys in rung.items():
+        if connections.ring(lane, now):
+            wake_ups.send(WakeUp(lane, tuple(keys)))
+
+
+def books_of(settings: SettingsTable, connections: ConnectionsTable, company: str) -> Books | None:
+    """How the company keeps its books now; None where it never saved settings."""
+    current = settings.current(company)
+    if current is None:
+        return None
+    return Books(company, *current, connections.connection(company))
+
+
+def _our_fault(order: str, message_id: str) -> Problem:
+    return Problem("our_fault", {"order": order, "reference": message_id})

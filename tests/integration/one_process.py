@@ -1,0 +1,296 @@
+"""The way of an order in one process and on virtual time, with moto for AWS and the simulated Xero.
+
+Nothing of ours is faked: intake, posting and sweep run as they are, on edges that talk to moto and to the simulated
+Xero at the wire. Only time, chance and the queue between the functions belong to the test.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import boto3
+
+from bookkeeping import intake, posting
+from bookkeeping.connecting import Connection
+from bookkeeping.ledger import Entry, Event
+from bookkeeping.pacing import Waits
+from bookkeeping.queues import EventBus, PostingQueue, WakeUp
+from bookkeeping.secrets import TokenSecret
+from bookkeeping.settings import Settings
+from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable
+from bookkeeping.xero import Xero
+from local.expand import source
+from local.xero.clock import VirtualClock
+from local.xero.in_process import InProcess
+from local.xero.organisations import Organisation
+from local.xero.server import create_app
+from local.xero.world import World
+
+XERO = "http://localhost:8400"
+REDIRECT = "https://orders.example.com/xero/callback"
+SCOPES = "openid profile email offline_access accounting.invoices accounting.contacts.read accounting.settings.read"
+PREFIX = "kornitx-xero"
+
+
+class Killed(BaseException):
+    """The process dies here, as from `kill -9`: nothing may catch it."""
+
+
+def make_tables() -> dict[str, str]:
+    """The template's tables in moto, under their logical names."""
+
+    template = source()
+    client = boto3.client("dynamodb")
+    names = {}
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::DynamoDB::Table":
+            wanted = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
+            properties = {key: value for key, value in resource["Properties"].items() if key in wanted}
+            client.create_table(TableName=name, **properties)
+            names[name] = name
+    return names
+
+
+@dataclass
+class Queue:
+    """The PostingQueue's client on virtual time; deliveries can be lost or doubled by the test."""
+
+    now: Callable[[], datetime]
+    lose: Callable[[], bool] = lambda: False
+    waiting: list[tuple[datetime, int, str]] = field(default_factory=list)
+    _count: Iterator[int] = field(default_factory=itertools.count)
+
+    def send_message(self, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> None:  # noqa: N803
+        if not self.lose():
+            due = self.now() + timedelta(seconds=DelaySeconds)
+            heapq.heappush(self.waiting, (due, next(self._count), MessageBody))
+
+
+class Bus:
+    """The event bus's client: keeps what was put, as it was put."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def put_events(self, Entries: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        self.events += [{"type": entry["DetailType"], **json.loads(entry["Detail"])} for entry in Entries]
+        return {"Entries": [{"EventId": "1"} for _ in Entries]}
+
+    def of(self, type_: str) -> list[dict[str, Any]]:
+        """Events of a type, repeated ones once."""
+        return list({event["id"]: event for event in self.events if event["type"] == type_}.values())
+
+
+class OneProcess:
+    """A world with companies, their queue and their books."""
+
+    def __init__(self, seed: int = 1, waits: Waits | None = None) -> None:
+        self.clock = VirtualClock()
+        self.xero = World(self.clock, seed=seed)
+        self.chance = random.Random(seed)
+        self.names = make_tables()
+        self.queue = Queue(self.clock.now)
+        self.bus = Bus()
+        self.secrets = boto3.client("secretsmanager")
+        resource = boto3.resource("dynamodb")
+        self.orders = OrdersTable(resource, "OrdersTable", "ConnectionsTable")
+        self.settings = SettingsTable(resource, "SettingsTable")
+        self.connections = ConnectionsTable(resource, "ConnectionsTable")
+        self.wake_ups = PostingQueue(self.queue, "posting")
+        self.events = EventBus(self.bus, "bus")
+        self.waits = waits or Waits()
+        client = Xero(XERO, self.waits.call_time_out.total_seconds())
+        client.session.mount(XERO, InProcess(create_app(self.xero), self.xero))
+        ids = itertools.count(1)
+        self.before_call: Callable[[], None] = lambda: None
+        self.posting = posting.Edges(
+            orders=self.orders,
+            settings=self.settings,
+            connections=self.connections,
+            tokens=TokenSecret(self.secrets, PREFIX),
+            xero=client,
+            wake_ups=self.wake_ups,
+            events=self.events,
+            renew_token=self._renew,
+            now=self.clock.now,
+            sleep=self.clock.sleep,
+            new_id=lambda: f"id-{next(ids):06}",
+            together=lambda calls: [call() for call in calls],
+            chance=self.chance,
+            waits=self.waits,
+        )
+        self.renewals: list[str] = []
+        self.order_ids: set[tuple[str, str]] = set()
+        self._message_ids = itertools.count(1)
+
+    def _renew(self, company: str) -> None:
+        """What token_refresh does when posting asks it to."""
+        self.renewals.append(company)
+        held = json.loads(
+            self.secrets.get_secret_value(SecretId=f"{PREFIX}/{company}/tokens")["SecretString"]
+        )
+        app = self.xero.portal.apps[f"APP{company:0>29}"]
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": held["refresh_token"],
+            "client_id": app.client_id,
+        }
+        reply = self.xero.identity.token(form | {"client_secret": app.secret or ""}, None).reply
+        if reply.status == 200:
+            self._keep_tokens(company, reply.payload)
+
+    # companies
+
+    def company(
+        self, company: str = "412077", organisation: Organisation | None = None, **settings: Any
+    ) -> str:
+        """A company connected through Xero's own login and consent. Its settings fit the UK demo organisation."""
+        organisation = organisation or self.organisation("Demo Company (UK)")
+        self.connect(company, organisation)
+        # the British organisation has several rates of 0 %, and only its accountant knows which is meant
+        zero = {"tax_types": {"0": "ZERORATEDOUTPUT"}} if organisation.base_currency == "GBP" else {}
+        self.save_settings(
+            company, **({"contact_name": self.contact(organisation)} | CHART | zero | settings)
+        )
+        return company
+
+    def organisation(self, name: str) -> Organisation:
+        return next(one for one in self.xero.organisations.values() if one.name == name)
+
+    def contact(self, organisation: Organisation) -> str:
+        return next(contact.name for contact in organisation.contacts.values() if contact.status == "ACTIVE")
+
+    def connect(self, company: str, organisation: Organisation) -> Connection:
+        """Connect, or connect again, the company's own Xero app to the organisation."""
+        client_id = f"APP{company:0>29}"
+        app = self.xero.portal.apps.get(client_id) or self.xero.portal.register(
+            {
+                "name": f"Orders of {company}",
+                "client_id": client_id,
+                "redirect_uris": [REDIRECT],
+                "certified": True,
+            },
+            self.clock.now(),
+        )
+        secret = app.secret or self.xero.portal.generate_secret(app)
+        identity = self.xero.identity
+        asked = {"response_type": "code", "client_id": client_id, "redirect_uri": REDIRECT, "scope": SCOPES}
+        user = next(user for user in self.xero.users.values() if organisation.id in user.tenant_ids)
+        answer = identity.allow(identity.authorize_request(urlencode(asked)), user, [organisation.id])
+        code = parse_qs(urlsplit(answer).query)["code"][0]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
+        reply = identity.token(form | {"client_id": client_id, "client_secret": secret}, None).reply
+        self._keep_tokens(company, reply.payload)
+        connection = Connection(company, client_id, organisation.id, organisation.name, "connected")
+        self.connections.save_connection(connection)
+        return connection
+
+    def _keep_tokens(self, company: str, granted: Mapping[str, Any]) -> None:
+        value = {
+            "access_token": granted["access_token"],
+            "refresh_token": granted["refresh_token"],
+            "expires_at": (self.clock.now() + timedelta(seconds=granted["expires_in"])).isoformat(),
+            "generation": 1,
+        }
+        name = f"{PREFIX}/{company}/tokens"
+        try:
+            self.secrets.create_secret(Name=name, SecretString=json.dumps(value))
+        except self.secrets.exceptions.ResourceExistsException:
+            self.secrets.put_secret_value(SecretId=name, SecretString=json.dumps(value))
+
+    def save_settings(self, company: str, **settings: Any) -> int:
+        now = self.settings.current(company)
+        seen = now[1] if now else 0
+        merged = (now[0].model_dump() if now else {}) | settings
+        return self.settings.save(company, Settings(**merged), seen=seen, by="test", at=self.clock.now())
+
+    # the functions
+
+    def send(self, *messages: Any, company: str | None = None, sent_at: int | None = None) -> intake.Intake:
+        """What the intake does with a batch of messages, sent now: dicts become JSON, text goes as it is."""
+        batch = intake.Intake(intake.Edges(self.orders, self.settings, self.connections, self.clock.now))
+        for message in messages:
+            body = message if isinstance(message, str) else json.dumps(message, default=str)
+            moment = sent_at if sent_at is not None else int(self.clock.now().timestamp() * 1000)
+            batch.accept(body, moment, f"message-{next(self._message_ids)}", company)
+        intake.ring(self.connections, self.wake_ups, batch.rung, self.clock.now())
+        self.events.put(batch.events)
+        return batch
+
+    def turn(self, body: str) -> posting.Tally:
+        return posting.take_turn(self.posting, WakeUp.from_json(body))
+
+    def sweep(self) -> None:
+        for lane in self.connections.lanes_to_wake(self.clock.now()):
+            self.wake_ups.send(WakeUp(lane))
+
+    def run(self, time: timedelta = timedelta(hours=2), *, until_quiet: bool = True) -> None:
+        """Let the functions work: wake-ups as they fall due, the sweep every minute; at most that long."""
+        end = self.clock.now() + time
+        sweep_at = self.clock.now() + timedelta(minutes=1)
+        quiet = 0
+        while self.clock.now() < end and (quiet < 3 or not until_quiet):
+            if self.queue.waiting and self.queue.waiting[0][0] <= max(self.clock.now(), sweep_at):
+                self._move_to(self.queue.waiting[0][0])
+                body = heapq.heappop(self.queue.waiting)[2]
+                try:
+                    self.turn(body)
+                except Killed:
+                    continue
+            else:
+                self._move_to(min(sweep_at, end))
+                sweep_at = self.clock.now() + timedelta(minutes=1)
+                before = len(self.queue.waiting)
+                self.sweep()
+                quiet = quiet + 1 if len(self.queue.waiting) == before == 0 else 0
+
+    def _move_to(self, moment: datetime) -> None:
+        if moment > self.clock.now():
+            self.clock.advance((moment - self.clock.now()).total_seconds())
+
+    # what came of it
+
+    def entry(self, order: Mapping[str, Any], company: str = "412077") -> Entry:
+        found = self.orders.get(company, str(order["id"]))
+        assert found is not None, f"no row for {order['id']}"
+        return found
+
+    def calls(self, method: str = "", path: str = "") -> list[Any]:
+        """The truth log's calls to the accounting API."""
+        return [
+            entry
+            for entry in self.xero.log.entries
+            if entry.path.startswith("/api.xro/") and entry.method.startswith(method) and path in entry.path
+        ]
+
+    def committed(self, kind: str) -> list[dict[str, Any]]:
+        """What was really created or changed in Xero, in order: `invoice`, `purchase_order`, `item`."""
+        in_xero = {"invoice": "ACCREC", "purchase_order": "PURCHASEORDER"}.get(kind, kind)
+        return [
+            done for entry in self.xero.log.entries for done in entry.committed if done["kind"] == in_xero
+        ]
+
+
+CHART: dict[str, Any] = {
+    "sales_account_code": "200",
+    "cogs_account_code": "310",
+    "inventory_asset_account_code": "630",
+    "shipping_account_code": "200",
+}
+
+
+def events(told: Sequence[Event]) -> list[str]:
+    return [event.type for event in told]
+
+
+def total(document: Mapping[str, Any]) -> Decimal:
+    return Decimal(str(document["total"]))
