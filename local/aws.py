@@ -1,0 +1,138 @@
+"""AWS on this machine: a ministack of our own, which checks signatures and IAM policies."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local.expand import ROOT
+
+REGION = "eu-west-2"
+STARTS_WITHIN = 30.0
+
+# A reply may take as long as the function that is invoked; a call is never sent twice behind the caller's back.
+PATIENT = Config(
+    connect_timeout=5, read_timeout=900, retries={"total_max_attempts": 1}, max_pool_connections=64
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def end(process: subprocess.Popen[bytes], patience: float = 5.0) -> None:
+    """Ask a process to end, and see that it does."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def started(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Return once something answers at `url`; raise with the end of its log if the process ends or stays silent."""
+    give_up_at = time.monotonic() + STARTS_WITHIN
+    while process.poll() is None and time.monotonic() < give_up_at:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+    end(process)
+    raise RuntimeError(f"nothing answers at {url}; the end of {log}:\n{log.read_text()[-2000:]}")
+
+
+class Ministack:
+    """A ministack process with a root user nobody else knows."""
+
+    def __init__(self, state: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://localhost:{self.port}"
+        self._clients: dict[str, Any] = {}
+        self._credentials = {
+            "aws_access_key_id": f"AKIA{secrets.token_hex(8).upper()}",
+            "aws_secret_access_key": secrets.token_hex(20),
+        }
+        self._log = state / "logs" / "ministack.log"
+        scratch = state / "ministack"
+        scratch.mkdir(parents=True, exist_ok=True)
+        # a clean environment: its own knobs, and those of the AWS libraries inside it, have common names
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(scratch),
+            "TMPDIR": str(scratch),
+            "STATE_DIR": str(scratch / "state"),
+            "S3_DATA_DIR": str(scratch / "s3"),
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "AUTH": "true",
+            "MINISTACK_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": self._credentials["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": self._credentials["aws_secret_access_key"],
+            "LOG_LEVEL": "WARNING",
+        }
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(ROOT / ".venv-ministack" / "bin" / "python"), "-m", "ministack"],
+                cwd=scratch,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for the system, which then ends its parts in order
+                start_new_session=True,
+            )
+
+    def wait_started(self) -> None:
+        started(self._process, f"{self.url}/_ministack/health", self._log)
+
+    def client(self, service: str) -> Any:
+        """A client that may do everything."""
+        if service not in self._clients:
+            self._clients[service] = self._session(self._credentials).client(service, **self._settings)
+        return self._clients[service]
+
+    def resource(self, service: str) -> Any:
+        """A resource that may do everything; unlike a client, not for more than one thread."""
+        return self._session(self._credentials).resource(service, **self._settings)
+
+    def client_as(self, role_arn: str, service: str) -> Any:
+        """A client with the rights of a role."""
+        answer = self.client("sts").assume_role(
+            RoleArn=role_arn, RoleSessionName="trigger", DurationSeconds=43200
+        )
+        credentials = {
+            "aws_access_key_id": answer["Credentials"]["AccessKeyId"],
+            "aws_secret_access_key": answer["Credentials"]["SecretAccessKey"],
+            "aws_session_token": answer["Credentials"]["SessionToken"],
+        }
+        return self._session(credentials).client(service, **self._settings)
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {"endpoint_url": self.url, "config": PATIENT}
+
+    def _session(self, credentials: Mapping[str, str]) -> Any:
+        # one of its own: clients must not be made from boto3's default session in several threads
+        return boto3.session.Session(region_name=REGION, **credentials)  # type: ignore[arg-type]
+
+    def stop(self) -> None:
+        end(self._process)

@@ -1,0 +1,242 @@
+"""The demonstration: two companies, every kind of order, and what became of each."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bookkeeping.tables import entry_from_item
+from local.audit import OPEN, Findings, Row, audit
+from local.companies import Company, SimulatedXero, connect
+from local.samples import TRACKED, UNTRACKED, Sample, demonstration
+from local.system import LocalSystem
+
+SETTLES_WITHIN: Final = 120.0
+PREFIXES: Final = {UNTRACKED: "KX-", TRACKED: "TR-"}
+
+
+def main() -> int:
+    once = os.environ.get("ONCE", "") not in ("", "0")
+    say("Starting the local system: AWS services, the functions, a simulated Xero ...")
+    began = time.monotonic()
+    with LocalSystem() as system:
+        say(f"It runs, after {time.monotonic() - began:.1f} s.")
+        xero = SimulatedXero(system.outputs["xero_url"])
+        companies = connect_companies(system, xero)
+        samples = demonstration()
+        sent_at = time.monotonic()
+        calls_before = calls_of(xero, companies)
+        send(system, [body for sample in samples for body in sample.bodies], "orders")
+        rows = wait_until_quiet(system, samples)
+        send(
+            system, [body for sample in samples for body in sample.later], "later messages of the same orders"
+        )
+        rows = wait_until_quiet(system, samples)
+        took = time.monotonic() - sent_at
+        findings = audit(
+            samples,
+            rows,
+            xero.control("GET", "log")["entries"],
+            PREFIXES,
+            {ref_id: company.organisation_id for ref_id, company in companies.items()},
+        )
+        show(samples, rows, companies)
+        show_calls(samples, calls_before, calls_of(xero, companies), companies, took)
+        show_findings(findings)
+        if not once:
+            show_addresses(system, companies)
+            wait_for_a_person()
+    return 0 if findings.clean else 1
+
+
+def say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Company]:
+    say("Connecting two companies to Xero: app, login, consent, code, tokens ...")
+    british = xero.organisation("UK", "Marlow & Finch Gifts Ltd", subscribe_currency="EUR")
+    xero.control("PATCH", f"organisations/{british['id']}", {"subscribe_currency": "USD"})
+    australian = xero.organisation("AU", "Southern Cap Company Pty Ltd")
+    accounts = {
+        "sales_account_code": "200",
+        "cogs_account_code": "310",
+        "inventory_asset_account_code": "630",
+    }
+    companies = [
+        connect(
+            system,
+            xero,
+            UNTRACKED,
+            british,
+            sales_account_code="200",
+            invoice_status="AUTHORISED",
+            # Britain has several rates of 0 %; only the accountant knows which is meant
+            tax_types={"0": "ZERORATEDOUTPUT"},
+        ),
+        connect(
+            system,
+            xero,
+            TRACKED,
+            australian,
+            process_method="tracked",
+            number_prefix=PREFIXES[TRACKED],
+            **accounts,
+        ),
+    ]
+    for company in companies:
+        method = "Tracked" if company.ref_id == TRACKED else "Untracked"
+        say(f"  company {company.ref_id} ({method}) keeps its books in {company.organisation_name}")
+    return {company.ref_id: company for company in companies}
+
+
+def send(system: LocalSystem, bodies: Sequence[str], what: str) -> None:
+    say(f"Sending {len(bodies)} {what} to the queue ...")
+    queue = system.client("sqs")
+    for body in bodies:
+        queue.send_message(QueueUrl=system.outputs["orders_queue_url"], MessageBody=body)
+
+
+def ledger(system: LocalSystem) -> dict[tuple[str, str], Row]:
+    """Every row of the ledger."""
+    rows: dict[tuple[str, str], Row] = {}
+    table = system.resource("dynamodb").Table(system.outputs["orders_table"])
+    request: dict[str, Any] = {"ConsistentRead": True}
+    while True:
+        answer = table.scan(**request)
+        for entry in map(entry_from_item, answer["Items"]):
+            rows[entry.key] = Row(
+                entry.company,
+                entry.order_id,
+                str(entry.state),
+                entry.problem.code if entry.problem else entry.reason,
+                f"{entry.problem.sentence} {entry.problem.fix}" if entry.problem else "",
+                entry.number,
+                {str(kind): vars(document) for kind, document in entry.documents.items()},
+                bool(entry.changes),
+            )
+        if "LastEvaluatedKey" not in answer:
+            return rows
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def wait_until_quiet(system: LocalSystem, samples: Sequence[Sample]) -> dict[tuple[str, str], Row]:
+    """The ledger once every order is in it and none is on its way, or when patience ends."""
+    expected = {(sample.company, sample.order_id) for sample in samples if sample.ends != "no company"}
+    until = time.monotonic() + SETTLES_WITHIN
+    queues = [system.outputs["orders_queue_url"]]
+    while True:
+        rows = ledger(system)
+        still = sum(row.state in OPEN for row in rows.values())
+        undelivered = sum(messages(system, queue) for queue in queues)
+        posted = sum(len(row.documents) for row in rows.values())
+        say(
+            f"  {undelivered:4} in the queue, {len(rows):4} in the ledger, {still:4} on their way, {posted:4} documents"
+        )
+        if (not undelivered and not still and expected <= rows.keys()) or time.monotonic() > until:
+            return rows
+        time.sleep(1)
+
+
+def messages(system: LocalSystem, queue_url: str) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = system.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)[
+        "Attributes"
+    ]
+    return sum(int(attributes[name]) for name in names)
+
+
+def calls_of(xero: SimulatedXero, companies: Mapping[str, Company]) -> Counter[str]:
+    """Calls to the accounting API so far, by organisation."""
+    known = {company.organisation_id for company in companies.values()}
+    entries = xero.control("GET", "log")["entries"]
+    return Counter(
+        entry["tenant_id"]
+        for entry in entries
+        if entry["tenant_id"] in known and entry["path"].startswith("/api.xro/")
+    )
+
+
+def show(
+    samples: Sequence[Sample], rows: Mapping[tuple[str, str], Row], companies: Mapping[str, Company]
+) -> None:
+    say()
+    say("POSTED")
+    for sample in samples:
+        row = rows.get((sample.company, sample.order_id))
+        if row is None or not row.documents:
+            continue
+        for kind, document in row.documents.items():
+            changed = "  CHANGED ON THE PLATFORM SINCE" if row.changed else ""
+            link = f"{companies[sample.company].address}/{kind.replace('_', '-')}s/{document['id']}"
+            amount = f"{document['total']:>10} {document['currency']}"
+            say(f"  {kind.replace('_', ' '):14} {document['number']:14} {amount}  {sample.what:32}{changed}")
+            say(f"  {'':14} {link}")
+    for title, state in (
+        ("WAITS", "waiting"),
+        ("SKIPPED, AND WHY", "skipped"),
+        ("NEEDS A PERSON", "needs_attention"),
+    ):
+        say()
+        say(title)
+        there = [sample for sample in samples if _state(rows, sample) == state]
+        for sample in there:
+            row = rows[sample.company, sample.order_id]
+            say(f"  order {sample.order_id}  {sample.what:32} {row.sentence or row.why}")
+        if not there:
+            say("  nothing")
+
+
+def _state(rows: Mapping[tuple[str, str], Row], sample: Sample) -> str:
+    row = rows.get((sample.company, sample.order_id))
+    return row.state if row else ""
+
+
+def show_calls(
+    samples: Sequence[Sample],
+    before: Counter[str],
+    after: Counter[str],
+    companies: Mapping[str, Company],
+    took: float,
+) -> None:
+    say()
+    for ref_id, company in companies.items():
+        calls = after[company.organisation_id] - before[company.organisation_id]
+        orders = sum(sample.company == ref_id and bool(sample.documents) for sample in samples)
+        say(
+            f"{company.organisation_name}: {orders} orders posted with {calls} calls to Xero,"
+            f" {calls / max(1, orders):.3f} an order"
+        )
+    say(f"{len(samples)} orders in {took:.1f} s, both waves and the pauses between them included.")
+
+
+def show_findings(findings: Findings) -> None:
+    say(f"Held against the simulated Xero's own log: {findings}.")
+    for complaint in findings.all:
+        say(f"  ! {complaint}")
+
+
+def show_addresses(system: LocalSystem, companies: Mapping[str, Company]) -> None:
+    say()
+    for company in companies.values():
+        say(f"{company.organisation_name} as Xero shows it: {company.address}")
+    for name, value in sorted(system.outputs.items()):
+        say(f"  {name:24} {value}")
+    say(f"{datetime.now(UTC):%H:%M:%S} UTC. It stays up until Ctrl-C.")
+
+
+def wait_for_a_person() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        say("Ending.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

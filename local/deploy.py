@@ -1,0 +1,235 @@
+"""The expanded template on ministack: what AWS has and ministack lacks is taken out, for `local` to supply."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from local.aws import REGION, Ministack
+from local.build import layer_folder, task_folder
+from local.expand import ROOT, Template, expanded, source
+
+STACK = "kornit-xero"
+CODE_BUCKET = "artifacts"
+SHORTEST_TIME_OUT = 10
+
+BOOTSTRAP = """\
+#!/bin/sh
+exec >>'{log}' 2>&1
+echo started >'{pids}'/$$
+cd '{task}' || exit 1
+export PYTHONPATH='{libraries}' PYTHONPYCACHEPREFIX='{cache}' PYTHONUNBUFFERED=1
+export AWS_LAMBDA_LOG_FORMAT=JSON
+exec '{python}' -m awslambdaric "$_HANDLER"
+"""
+
+
+@dataclass(frozen=True)
+class QueueTrigger:
+    """A function that is given a queue's messages."""
+
+    function: str
+    queue: str
+    batch_size: int
+    window: timedelta
+    at_once: int
+    reports_failures: bool
+
+
+@dataclass(frozen=True)
+class Schedule:
+    function: str
+    every: timedelta
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a system keeps what its functions write."""
+
+    root: Path
+    state: Path
+
+    def log(self, function: str) -> Path:
+        return self.state / "logs" / f"{function}.log"
+
+    def pids(self, function: str) -> Path:
+        return self.state / "pids" / function
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The template for this machine, and what runs beside ministack."""
+
+    template: Template
+    functions: tuple[str, ...]
+    layers: tuple[str, ...]
+    queue_triggers: tuple[QueueTrigger, ...]
+    schedules: tuple[Schedule, ...]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    outputs: Mapping[str, str]
+    physical: Mapping[str, str]
+    """Physical id by logical id."""
+    roles: Mapping[str, str]
+    """A function's role, by the function's logical id."""
+
+
+def plan(root: Path, scale: float, parameters: Mapping[str, Any], endpoint: str) -> Plan:
+    written = source(root)
+    template = expanded(written)
+    defaults = {name: declared.get("Default") for name, declared in template["Parameters"].items()}
+    values = {**defaults, **parameters}
+    resources: dict[str, Any] = template["Resources"]
+
+    def by_type(kind: str) -> dict[str, Any]:
+        return {name: it.get("Properties", {}) for name, it in resources.items() if it["Type"] == kind}
+
+    functions = by_type("AWS::Lambda::Function")
+    triggers = tuple(
+        _queue_trigger(mapping, values, scale)
+        for mapping in by_type("AWS::Lambda::EventSourceMapping").values()
+    )
+    schedules = tuple(
+        Schedule(function=target["Arn"]["Fn::GetAtt"][0], every=_every(rule["ScheduleExpression"]) * scale)
+        for rule in by_type("AWS::Events::Rule").values()
+        if "ScheduleExpression" in rule
+        for target in rule["Targets"]
+    )
+    for name, function in functions.items():
+        _run_here(name, function, scale, endpoint)
+    visible_for = {trigger.queue: functions[trigger.function]["Timeout"] for trigger in triggers}
+    for name, queue in by_type("AWS::SQS::Queue").items():
+        if "VisibilityTimeout" in queue:
+            scaled = math.ceil(queue["VisibilityTimeout"] * scale)
+            queue["VisibilityTimeout"] = max(scaled, visible_for.get(name, 0) + 1)
+    for role in by_type("AWS::IAM::Role").values():
+        _let_triggers_assume(role)
+    _take_out(resources)
+    return Plan(
+        template=template,
+        functions=tuple(functions),
+        layers=tuple(
+            name for name, it in written["Resources"].items() if it["Type"] == "AWS::Serverless::LayerVersion"
+        ),
+        queue_triggers=triggers,
+        schedules=schedules,
+    )
+
+
+def _queue_trigger(mapping: dict[str, Any], values: Mapping[str, Any], scale: float) -> QueueTrigger:
+    at_once = mapping.get("ScalingConfig", {}).get("MaximumConcurrency", 1000)
+    return QueueTrigger(
+        function=mapping["FunctionName"]["Ref"],
+        queue=mapping["EventSourceArn"]["Fn::GetAtt"][0],
+        batch_size=mapping.get("BatchSize", 10),
+        window=timedelta(seconds=mapping.get("MaximumBatchingWindowInSeconds", 0)) * scale,
+        at_once=int(values[at_once["Ref"]] if isinstance(at_once, dict) else at_once),
+        reports_failures="ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", ()),
+    )
+
+
+def _every(expression: str) -> timedelta:
+    """`rate(5 minutes)` as a length of time."""
+    number, unit = expression.removeprefix("rate(").removesuffix(")").split()
+    return timedelta(**{unit if unit.endswith("s") else f"{unit}s": int(number)})
+
+
+def _run_here(name: str, function: dict[str, Any], scale: float, endpoint: str) -> None:
+    for elsewhere in ("Layers", "Architectures", "LoggingConfig"):
+        function.pop(elsewhere, None)
+    function["Runtime"] = "provided.al2023"
+    function["Code"] = {"S3Bucket": CODE_BUCKET, "S3Key": f"{name}.zip"}
+    # below this a busy machine, not the function, would decide
+    function["Timeout"] = max(
+        math.ceil(function["Timeout"] * scale), min(function["Timeout"], SHORTEST_TIME_OUT)
+    )
+    function["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = endpoint
+
+
+def _let_triggers_assume(role: dict[str, Any]) -> None:
+    """On AWS the service reads a queue in the function's name; here `local` does, so it may take the role too."""
+    role["AssumeRolePolicyDocument"] = copy.deepcopy(role["AssumeRolePolicyDocument"])
+    role["AssumeRolePolicyDocument"]["Statement"].append(
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}},
+            "Action": "sts:AssumeRole",
+        }
+    )
+
+
+def _take_out(resources: dict[str, Any]) -> None:
+    """What `local` does instead: triggers, schedules, layers."""
+    gone = {
+        name
+        for name, resource in resources.items()
+        if resource["Type"] in {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::LayerVersion"}
+        or (resource["Type"] == "AWS::Events::Rule" and "ScheduleExpression" in resource["Properties"])
+    }
+    gone |= {
+        name
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Lambda::Permission"
+        and resource["Properties"].get("SourceArn", {}).get("Fn::GetAtt", [""])[0] in gone
+    }
+    for name in gone:
+        del resources[name]
+
+
+def deploy(ministack: Ministack, plan: Plan, places: Places, parameters: Mapping[str, str]) -> Deployed:
+    s3 = ministack.client("s3")
+    s3.create_bucket(Bucket=CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for function in plan.functions:
+        places.pids(function).mkdir(parents=True, exist_ok=True)
+        s3.put_object(Bucket=CODE_BUCKET, Key=f"{function}.zip", Body=_bootstrap_zip(plan, places, function))
+    cloudformation = ministack.client("cloudformation")
+    cloudformation.create_stack(
+        StackName=STACK,
+        TemplateBody=json.dumps(plan.template),
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=STACK, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+    )
+    stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+    resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
+    physical = {it["LogicalResourceId"]: it["PhysicalResourceId"] for it in resources}
+    functions = ministack.client("lambda")
+    return Deployed(
+        outputs={it["OutputKey"]: it["OutputValue"] for it in stack.get("Outputs", [])},
+        physical=physical,
+        roles={
+            name: functions.get_function_configuration(FunctionName=physical[name])["Role"]
+            for name in plan.functions
+        },
+    )
+
+
+def _bootstrap_zip(plan: Plan, places: Places, function: str) -> bytes:
+    """A custom runtime that runs the built artefact where it lies, under AWS's own runtime client."""
+    libraries = ":".join(str(layer_folder(places.root, layer) / "python") for layer in plan.layers)
+    script = BOOTSTRAP.format(
+        log=places.log(function),
+        pids=places.pids(function),
+        task=task_folder(places.root, function),
+        libraries=libraries,
+        cache=ROOT / ".local" / "bytecode",
+        python=ROOT / ".venv-runtime" / "bin" / "python",
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        bootstrap = zipfile.ZipInfo("bootstrap")
+        bootstrap.external_attr = 0o755 << 16
+        archive.writestr(bootstrap, script)
+    return packed.getvalue()

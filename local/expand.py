@@ -1,0 +1,65 @@
+"""The template as CloudFormation gets it: expanded, and linted as such. Warnings fail."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+from cfnlint.decode.cfn_yaml import load
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+ROOT = Path(__file__).parent.parent
+REGION = "eu-west-2"
+
+# What the packaging would put there; nothing reads it before a deployment.
+PACKAGED = {"CodeUri": "s3://artifacts/code.zip", "ContentUri": "s3://artifacts/code.zip"}
+
+Template = dict[str, Any]
+
+
+def source(root: Path = ROOT) -> Template:
+    """The template as it is written, with `!Ref x` read as `{"Ref": "x"}`."""
+    template: Template = json.loads(json.dumps(load(str(root / "template.yaml"))))
+    return template
+
+
+def expanded(template: Template) -> Template:
+    """What the serverless transform makes of a template."""
+    packaged = copy.deepcopy(template)
+    for resource in packaged["Resources"].values():
+        for place, packed in PACKAGED.items():
+            if place in resource.get("Properties", {}):
+                resource["Properties"][place] = packed
+    # the translator asks for a region to know the partition by; it calls nothing
+    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
+    translator = Translator({}, Parser())
+    result: Template = json.loads(json.dumps(translator.translate(packaged, parameter_values={})))
+    return result
+
+
+def complaints(template: Template) -> list[str]:
+    """All that cfn-lint has to say about an expanded template."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.json"
+        path.write_text(json.dumps(template, indent=1))
+        return [
+            f"{match.rule.id} line {match.linenumber}: {match.message}" for match in cfnlint.lint_file(path)
+        ]
+
+
+def main() -> int:
+    found = complaints(expanded(source()))
+    for complaint in found:
+        print(f"expanded template: {complaint}", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+"""The whole system on one machine: AWS services, the built functions, what triggers them, and a simulated Xero."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Self
+
+from local.aws import REGION, Ministack, end, free_port, started
+from local.build import build
+from local.deploy import Deployed, Places, Plan, deploy, plan
+from local.expand import ROOT
+from local.functions import invoke, kill, pids
+from local.triggers import QueuePoller, Ticker
+
+INSTANCES_AT_ONCE = 4
+EVENTS_QUEUE = "what-the-bus-carried"
+XERO_URLS = {
+    "XeroLoginUrl": "XERO_LOGIN_URL",
+    "XeroIdentityUrl": "XERO_IDENTITY_URL",
+    "XeroApiUrl": "XERO_API_URL",
+}
+
+logger = logging.getLogger("local")
+
+
+class LocalSystem:
+    """Use as a context manager; everything it started has ended when it is left.
+
+    `scale` multiplies leases, waits, time-outs, visibility and schedules. State, logs and `outputs.json` are in
+    `state`: `.local` unless another system runs there, a folder of its own in `.local` then.
+    """
+
+    def __init__(
+        self,
+        root: Path = ROOT,
+        scale: float = 0.1,
+        state: Path | None = None,
+        xero_seed: Path | None = None,
+    ) -> None:
+        self.root = root
+        self.scale = scale
+        self.outputs: dict[str, Any] = {}
+        self._wanted_state = state
+        self._xero_seed = xero_seed
+        self._stack = contextlib.ExitStack()
+        self._stopping = threading.Event()
+        self._events: list[dict[str, Any]] = []
+        self._running: list[threading.Thread] = []
+        self._tickers: dict[str, Ticker] = {}
+        self._ministack: Ministack
+        self._deployed: Deployed
+        self._places: Places
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    # --- for those who use it ----------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Path:
+        return self._places.state
+
+    def client(self, service: str) -> Any:
+        """A boto3 client that may do everything."""
+        return self._ministack.client(service)
+
+    def resource(self, service: str) -> Any:
+        """A boto3 resource that may do everything."""
+        return self._ministack.resource(service)
+
+    def log(self, function: str) -> Path:
+        return self._places.log(function)
+
+    def invoke(self, function: str, event: Any) -> Any:
+        """Call a function and return its answer; raises where it failed."""
+        succeeded, answer = self._invoke(function, json.dumps(event).encode())
+        if not succeeded:
+            raise RuntimeError(f"{function}: {answer.decode()}")
+        return json.loads(answer) if answer else None
+
+    def function_pids(self, function: str) -> list[int]:
+        """The live processes of a function, oldest first."""
+        return pids(self._places, function)
+
+    def kill(self, function: str) -> list[int]:
+        """End a function's processes with SIGKILL, whatever they are at; the next call starts a new one."""
+        return kill(self._places, function)
+
+    def events(self) -> list[dict[str, Any]]:
+        """All that the bus has carried so far, in the order it was taken from there."""
+        sqs = self.client("sqs")
+        url = self.outputs["events_queue_url"]
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            self._events += [json.loads(message["Body"]) for message in messages]
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return list(self._events)
+
+    def wait_ready(self, within: float = 60.0) -> None:
+        """Return once every schedule's first call has succeeded: functions start, and may do what they must."""
+        give_up_at = time.monotonic() + within
+        for function, ticker in self._tickers.items():
+            if not ticker.succeeded.wait(max(0.0, give_up_at - time.monotonic())):
+                raise RuntimeError(f"{function} has not succeeded yet; see {self.log(function)}")
+
+    # --- start and end -----------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        build(self.root)
+        state = self._take_state()
+        self._places = Places(self.root, state)
+        self._log_to(state / "logs" / "local.log")
+        self._ministack = Ministack(state)
+        self._stack.callback(self._end_aws)
+        parameters = {"WaitsScale": str(self.scale)} | self._xero_parameters()
+        self._ministack.wait_started()
+        planned = plan(self.root, self.scale, parameters, self._ministack.url)
+        known = {name: value for name, value in parameters.items() if name in planned.template["Parameters"]}
+        self._deployed = deploy(self._ministack, planned, self._places, known)
+        self.outputs = self._collect_outputs(parameters["XeroApiUrl"])
+        self._start_triggers(planned)
+        self._write_outputs()
+
+    def _take_state(self) -> Path:
+        base = self.root / ".local"
+        state = self._wanted_state or base
+        state.mkdir(parents=True, exist_ok=True)
+        lock = _lock(state / "lock")
+        if lock is None and self._wanted_state is None:
+            state = Path(tempfile.mkdtemp(prefix="system-", dir=base))
+            lock = _lock(state / "lock")
+        if lock is None:
+            raise RuntimeError(f"another system is running in {state}")
+        self._stack.callback(lock.close)
+        for left in ("logs", "pids", "ministack"):
+            shutil.rmtree(state / left, ignore_errors=True)
+        (state / "logs").mkdir()
+        return state
+
+    def _log_to(self, path: Path) -> None:
+        handler = logging.FileHandler(path)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        self._stack.callback(handler.close)
+        self._stack.callback(logger.removeHandler, handler)
+
+    def _xero_parameters(self) -> dict[str, str]:
+        """Xero's addresses: those set from outside, else those of a simulated Xero, which is started."""
+        outside = {
+            name: os.environ[variable] for name, variable in XERO_URLS.items() if variable in os.environ
+        }
+        if len(outside) == len(XERO_URLS):
+            return outside
+        return dict.fromkeys(XERO_URLS, self._start_xero()) | outside
+
+    def _start_xero(self) -> str:
+        port = free_port()
+        url = f"http://localhost:{port}"
+        log = self._places.state / "logs" / "xero.log"
+        seed = ["--seed-file", str(self._xero_seed)] if self._xero_seed else []
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "local.xero", "--port", str(port), *seed],
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._stack.callback(end, process)
+        started(process, f"{url}/_simulator/clock", log)
+        return url
+
+    def _collect_outputs(self, xero_url: str) -> dict[str, Any]:
+        given = self._deployed.outputs
+        return {
+            "aws_url": self._ministack.url,
+            "xero_url": xero_url,
+            "region": REGION,
+            "orders_queue_url": given["OrdersQueueUrl"],
+            "orders_dead_letter_queue_url": given["OrdersDeadLetterQueueUrl"],
+            "posting_queue_url": given["PostingQueueUrl"],
+            "posting_dead_letter_queue_url": given["PostingDeadLetterQueueUrl"],
+            "events_queue_url": self._listen(given["EventBus"]),
+            "orders_table": given["OrdersTable"],
+            "settings_table": given["SettingsTable"],
+            "connections_table": given["ConnectionsTable"],
+            "event_bus": given["EventBus"],
+            "secrets_prefix": given["SecretsPrefix"],
+            "scale": self.scale,
+            "logs": str(self._places.state / "logs"),
+        }
+
+    def _listen(self, bus: str) -> str:
+        """Have everything on the bus sent to a queue, for `events`."""
+        sqs, events = self.client("sqs"), self.client("events")
+        url: str = sqs.create_queue(QueueName=EVENTS_QUEUE)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        allowed = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "events.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": arn,
+                }
+            ],
+        }
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(allowed)})
+        events.put_rule(
+            Name=EVENTS_QUEUE, EventBusName=bus, EventPattern=json.dumps({"source": [{"prefix": ""}]})
+        )
+        events.put_targets(Rule=EVENTS_QUEUE, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+        return url
+
+    def _start_triggers(self, planned: Plan) -> None:
+        sqs = self.client("sqs")
+        for trigger in planned.queue_triggers:
+            url = self._deployed.physical[trigger.queue]
+            arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+                "QueueArn"
+            ]
+            for _ in range(min(trigger.at_once, INSTANCES_AT_ONCE)):
+                poller = QueuePoller(
+                    sqs=self._ministack.client_as(self._deployed.roles[trigger.function], "sqs"),
+                    queue_url=url,
+                    queue_arn=arn,
+                    batch_size=trigger.batch_size,
+                    window=trigger.window,
+                    reports_failures=trigger.reports_failures,
+                    invoke=partial(self._invoke, trigger.function),
+                    stopping=self._stopping,
+                )
+                self._running.append(threading.Thread(target=poller.run, daemon=True))
+        for schedule in planned.schedules:
+            ticker = Ticker(schedule.every, partial(self._invoke, schedule.function), self._stopping)
+            self._tickers[schedule.function] = ticker
+            self._running.append(threading.Thread(target=ticker.run, daemon=True))
+        for thread in self._running:
+            thread.start()
+
+    def _write_outputs(self) -> None:
+        path = self._places.state / "outputs.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(self.outputs, indent=2) + "\n")
+        # whoever waits for the file finds it whole
+        fresh.replace(path)
+        self._stack.callback(path.unlink, missing_ok=True)
+
+    def _invoke(self, function: str, payload: bytes) -> tuple[bool, bytes]:
+        return invoke(self.client("lambda"), self._deployed.physical[function], payload)
+
+    def _end_aws(self) -> None:
+        """Functions first, so that ministack's end does not wait for what they are at; then any started meanwhile."""
+        self._stopping.set()
+        self._kill_all()
+        self._ministack.stop()
+        self._kill_all()
+        for thread in self._running:
+            thread.join()
+
+    def _kill_all(self) -> None:
+        for folder in (self._places.state / "pids").glob("*"):
+            kill(self._places, folder.name)
+
+
+def _lock(path: Path) -> IO[str] | None:
+    """The open lock file, or None while another process holds it."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file

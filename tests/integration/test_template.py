@@ -1,0 +1,178 @@
+"""What the template promises, read from what CloudFormation gets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.expand import complaints, expanded, source
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def written() -> dict[str, Any]:
+    return source(ROOT)
+
+
+@pytest.fixture(scope="module")
+def template(written: dict[str, Any]) -> dict[str, Any]:
+    return expanded(written)
+
+
+def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    return {
+        name: it.get("Properties", {}) for name, it in template["Resources"].items() if it["Type"] == kind
+    }
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def attribute_of(reference: Any) -> str:
+    """`{"Fn::GetAtt": ["X", "Arn"]}` is about X."""
+    name: str = reference["Fn::GetAtt"][0]
+    return name
+
+
+def dead_letter_queues(template: dict[str, Any]) -> dict[str, str]:
+    """The dead-letter queue of each queue."""
+    return {
+        name: attribute_of(queue["RedrivePolicy"]["deadLetterTargetArn"])
+        for name, queue in of_type(template, "AWS::SQS::Queue").items()
+        if "RedrivePolicy" in queue
+    }
+
+
+def statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        for policy in role.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield name, statement
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_the_expanded_template_has_no_complaint_against_it(template: dict[str, Any]) -> None:
+    assert complaints(template) == []
+
+
+def test_a_function_has_one_noun_from_folder_to_test(written: dict[str, Any]) -> None:
+    functions = {
+        snake(name.removesuffix("Function")) for name in of_type(written, "AWS::Serverless::Function")
+    }
+    assert functions == {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+    for name in functions:
+        assert (ROOT / "events" / f"{name}.json").exists(), f"events/{name}.json"
+        assert (ROOT / "tests" / "integration" / f"test_{name}.py").exists(), (
+            f"tests/integration/test_{name}.py"
+        )
+
+
+def test_a_function_runs_its_own_folder_under_its_own_role_into_its_own_log(written: dict[str, Any]) -> None:
+    for name, function in of_type(written, "AWS::Serverless::Function").items():
+        noun = name.removesuffix("Function")
+        assert function["CodeUri"] == f"functions/{snake(noun)}/"
+        assert attribute_of(function["Role"]) == f"{noun}Role"
+        assert function["LoggingConfig"]["LogGroup"] == {"Ref": f"{noun}LogGroup"}
+        assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == snake(noun)
+
+
+def test_no_role_has_a_managed_policy_or_a_wildcard_action(template: dict[str, Any]) -> None:
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        assert "ManagedPolicyArns" not in role, name
+    for name, statement in statements(template):
+        assert not [action for action in listed(statement["Action"]) if "*" in action], name
+
+
+def test_every_grant_names_its_resource(template: dict[str, Any]) -> None:
+    for name, statement in statements(template):
+        for resource in listed(statement["Resource"]):
+            assert resource != "*", name
+            if isinstance(resource, dict) and "Fn::Sub" in resource and "*" in resource["Fn::Sub"]:
+                # a company's secret has the company in its name
+                assert ":secret:${AWS::StackName}/*/" in resource["Fn::Sub"], name
+
+
+def test_only_posting_and_refresh_read_tokens(template: dict[str, Any]) -> None:
+    readers = {
+        name
+        for name, statement in statements(template)
+        if "secretsmanager:GetSecretValue" in listed(statement["Action"])
+        and "/tokens-" in str(statement["Resource"])
+    }
+    assert readers == {"OrderPostingRole", "TokenRefreshRole"}
+
+
+def test_every_queue_has_a_dead_letter_queue_that_keeps_14_days_and_an_alarm(
+    template: dict[str, Any],
+) -> None:
+    queues = of_type(template, "AWS::SQS::Queue")
+    dead_letters = dead_letter_queues(template)
+    alarmed = {
+        attribute_of(dimension["Value"])
+        for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible" and alarm["AlarmDescription"]
+        for dimension in alarm["Dimensions"]
+    }
+    assert set(queues) == dead_letters.keys() | set(dead_letters.values())
+    assert set(dead_letters.values()) <= alarmed
+    for name in dead_letters.values():
+        assert queues[name]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    for name, queue in queues.items():
+        assert queue["SqsManagedSseEnabled"] is True, name
+
+
+def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_take(template: dict[str, Any]) -> None:
+    functions = of_type(template, "AWS::Lambda::Function")
+    queues = of_type(template, "AWS::SQS::Queue")
+    mappings = of_type(template, "AWS::Lambda::EventSourceMapping")
+    assert mappings
+    for mapping in mappings.values():
+        time_out = functions[mapping["FunctionName"]["Ref"]]["Timeout"]
+        assert queues[attribute_of(mapping["EventSourceArn"])]["VisibilityTimeout"] >= 6 * time_out
+
+
+def test_a_queue_trigger_reports_single_failures_and_is_limited_at_the_trigger(
+    template: dict[str, Any],
+) -> None:
+    for mapping in of_type(template, "AWS::Lambda::EventSourceMapping").values():
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert "MaximumConcurrency" in mapping["ScalingConfig"]
+    for name, function in of_type(template, "AWS::Lambda::Function").items():
+        assert "ReservedConcurrentExecutions" not in function, name
+
+
+def test_intake_knows_which_receive_is_the_last(template: dict[str, Any]) -> None:
+    intake = of_type(template, "AWS::Lambda::Function")["OrderIntakeFunction"]
+    orders = of_type(template, "AWS::SQS::Queue")["OrdersQueue"]
+    assert (
+        int(intake["Environment"]["Variables"]["MAX_RECEIVES"]) == orders["RedrivePolicy"]["maxReceiveCount"]
+    )
+
+
+def test_a_table_outlives_the_stack_and_can_be_brought_back_to_any_second(template: dict[str, Any]) -> None:
+    tables = of_type(template, "AWS::DynamoDB::Table")
+    assert tables
+    for name, table in tables.items():
+        assert template["Resources"][name]["DeletionPolicy"] == "Retain"
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert table["SSESpecification"] == {"SSEEnabled": True}
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_every_function_runs_on_arm64_and_python_3_13_and_keeps_its_log_for_a_while(
+    template: dict[str, Any],
+) -> None:
+    for function in of_type(template, "AWS::Lambda::Function").values():
+        assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
+        assert function["LoggingConfig"]["LogFormat"] == "JSON"
+    for group in of_type(template, "AWS::Logs::LogGroup").values():
+        assert group["RetentionInDays"]
