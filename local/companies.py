@@ -137,7 +137,7 @@ def connect(
     contact = next(one["Name"] for one in organisation["contacts"] if one["ContactStatus"] == "ACTIVE")
     chosen = Settings.from_json({"contact_name": contact, **settings})
     SettingsTable(resource, system.outputs["settings_table"]).save(ref_id, chosen, seen=0, by="demo", at=now)
-    address = f"{xero.url}/organisation/{organisation['id']}"
+    address = f"{xero.url}/organisation/{organisation['short_code'].lstrip('!')}"
     return Company(ref_id, organisation["id"], organisation["name"], contact, address)
 
 

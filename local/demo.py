@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from bookkeeping.ledger import Entry
+from bookkeeping.problems import SKIPPED, WAITS, worded
 from bookkeeping.tables import entry_from_item
 from local.audit import OPEN, Findings, Row, audit
 from local.companies import Company, SimulatedXero, connect
@@ -115,7 +117,7 @@ def ledger(system: LocalSystem) -> dict[tuple[str, str], Row]:
                 entry.order_id,
                 str(entry.state),
                 entry.problem.code if entry.problem else entry.reason,
-                f"{entry.problem.sentence} {entry.problem.fix}" if entry.problem else "",
+                words(entry),
                 entry.number,
                 {str(kind): vars(document) for kind, document in entry.documents.items()},
                 bool(entry.changes),
@@ -125,15 +127,22 @@ def ledger(system: LocalSystem) -> dict[tuple[str, str], Row]:
         request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
 
+def words(entry: Entry) -> str:
+    """Why an order is where it is, as its company reads it."""
+    if entry.problem:
+        return f"{entry.problem.sentence}\n{'':27}→ {entry.problem.fix}"
+    reasons = {"skipped": SKIPPED, "waiting": WAITS}.get(str(entry.state), {})
+    return worded(reasons.get(entry.reason, ""), {"order": entry.order_id, "company": entry.through})
+
+
 def wait_until_quiet(system: LocalSystem, samples: Sequence[Sample]) -> dict[tuple[str, str], Row]:
     """The ledger once every order is in it and none is on its way, or when patience ends."""
     expected = {(sample.company, sample.order_id) for sample in samples if sample.ends != "no company"}
     until = time.monotonic() + SETTLES_WITHIN
-    queues = [system.outputs["orders_queue_url"]]
     while True:
         rows = ledger(system)
         still = sum(row.state in OPEN for row in rows.values())
-        undelivered = sum(messages(system, queue) for queue in queues)
+        undelivered = messages(system, system.outputs["orders_queue_url"])
         posted = sum(len(row.documents) for row in rows.values())
         say(
             f"  {undelivered:4} in the queue, {len(rows):4} in the ledger, {still:4} on their way, {posted:4} documents"
@@ -169,25 +178,19 @@ def show(
     say("POSTED")
     for sample in samples:
         row = rows.get((sample.company, sample.order_id))
-        if row is None or not row.documents:
-            continue
-        for kind, document in row.documents.items():
-            changed = "  CHANGED ON THE PLATFORM SINCE" if row.changed else ""
-            link = f"{companies[sample.company].address}/{kind.replace('_', '-')}s/{document['id']}"
-            amount = f"{document['total']:>10} {document['currency']}"
-            say(f"  {kind.replace('_', ' '):14} {document['number']:14} {amount}  {sample.what:32}{changed}")
-            say(f"  {'':14} {link}")
-    for title, state in (
-        ("WAITS", "waiting"),
-        ("SKIPPED, AND WHY", "skipped"),
-        ("NEEDS A PERSON", "needs_attention"),
-    ):
+        for kind, document in row.documents.items() if row else ():
+            changed = " (changed on the platform since)" if row and row.changed else ""
+            say(
+                f"  {kind.replace('_', ' '):14} {document['number']:12} {document['total']:>9} {document['currency']}"
+                f"  {companies[sample.company].address}/document/{document['id']}  {sample.what}{changed}"
+            )
+    for title, state in (("WAITS", "waiting"), ("SKIPPED", "skipped"), ("NEEDS A PERSON", "needs_attention")):
         say()
         say(title)
         there = [sample for sample in samples if _state(rows, sample) == state]
         for sample in there:
             row = rows[sample.company, sample.order_id]
-            say(f"  order {sample.order_id}  {sample.what:32} {row.sentence or row.why}")
+            say(f"  {sample.what:24} {row.sentence}")
         if not there:
             say("  nothing")
 

@@ -194,7 +194,7 @@ def _unusual(make: Maker) -> list[Sample]:
         "shipping_price_inc_tax": 0,
         "shipping_tax_rate": -1,
     }
-    found.append(posted("free shipping, rate -1", UNTRACKED, make.order(UNTRACKED, 2, **free_shipping)))
+    found.append(posted("free shipping, rate -1", UNTRACKED, make.order(UNTRACKED, 2, 2, **free_shipping)))
     order = make.order(UNTRACKED, 3, 3)
     order["items"][1]["status"] = 7
     found.append(posted("one line cancelled", UNTRACKED, order))
@@ -215,7 +215,7 @@ def _unusual(make: Maker) -> list[Sample]:
 
 
 def _not_posted(make: Maker) -> list[Sample]:
-    cancelled = {"status": 128, "status_name": "Cancelled"}
+    cancelled: dict[str, Any] = {"status": 128, "status_name": "Cancelled"}
     found = [
         ends("cancelled", company, make.order(company, place, **cancelled), "skipped cancelled")
         for place, company in enumerate((UNTRACKED, UNTRACKED, TRACKED))
