@@ -188,8 +188,9 @@ def test_a_cancelled_message_that_comes_while_the_order_is_being_sent_is_shown(u
     together = untracked.posting.together
 
     def meanwhile(calls: Any) -> Any:
-        untracked.clock.advance(1)
-        untracked.send(cancelled)
+        if untracked.entry(order).state is State.POSTING:
+            untracked.clock.advance(1)
+            untracked.send(cancelled)
         return together(calls)
 
     object.__setattr__(untracked.posting, "together", meanwhile)

@@ -254,6 +254,7 @@ def check(document: Document, case: Case, total: Decimal) -> str:
         assert "TaxAmount" not in line or abs(line["TaxAmount"]) <= abs(line["UnitAmount"])
         assert ("TaxType" in line) is case.organisation.pays_tax
         assert line["AccountCode"]
+        assert line["AccountCode"] != "860" or abs(line["UnitAmount"]) <= Decimal("0.05")
     if document.foreseen == total:
         return "equal"
     assert case.settings.rounding == "show"

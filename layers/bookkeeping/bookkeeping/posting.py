@@ -193,6 +193,8 @@ class Turn:
         """Companies not to be served in this turn → when to try again; None: when a person has acted."""
         self._settle_next: list[datetime] = []
         self._found = bool(keys)
+        self._look_again = False
+        """Rung since what is due was read."""
         self._rung_elsewhere: dict[str, list[str]] = {}
         self._begun: set[str] = set()
         """Batches that this turn wrote down."""
@@ -226,6 +228,8 @@ class Turn:
                 self._send([stack for stack in stacks if stack.full])
                 gathering_since = None
                 continue
+            if not stacks and self._look_again:
+                continue
             if not stacks:
                 return
             # orders come in bursts: a moment's patience puts fifty into a call instead of a few
@@ -253,8 +257,17 @@ class Turn:
             raise TurnEnds(now)
         rung = self._edges.connections.keep(self._lane, now, self._edges.waits.lease, self._budget.calls)
         self._lease_ends = now + self._edges.waits.lease
+        self._look_again = False
         self._found = self._found or rung
         return rung
+
+    def _secure_lease(self) -> None:
+        """See to it that the lease outlasts the call about to go out. Raises Lost where it already did not."""
+        now, waits = self._tick(), self._edges.waits
+        if now > self._lease_ends - 2 * waits.call_time_out:
+            rung = self._edges.connections.keep(self._lane, now, waits.lease, self._budget.calls)
+            self._lease_ends = now + waits.lease
+            self._look_again = self._look_again or rung
 
     def _release(self, resume_at: datetime | None) -> bool:
         """Let the lane go and see to it that it is woken when there is something to do. False: go round again."""
@@ -400,8 +413,14 @@ class Turn:
         known = connections.organisation(access.organisation_id)
         if known is not None and self._now - known[1] < FACTS_KEPT:
             return known[0]
-        resources = ("Organisation", "Accounts", "TaxRates", "Currencies")
-        answers = [self._read(company, access, resource) for resource in resources]
+        xero = self._edges.xero
+
+        def read(resource: str) -> Callable[[Callable[[Limits], None]], Any]:
+            return lambda observe: xero.read(resource, access, observe)
+
+        answers = self._calls(
+            company, [read(name) for name in ("Organisation", "Accounts", "TaxRates", "Currencies")]
+        )
         organisation = organisation_from_xero(*answers)
         connections.save_organisation(organisation, self._now)
         return organisation
@@ -615,25 +634,16 @@ class Turn:
             raise ends
 
     def _answers(self, begun: Sequence[tuple[Batch, Stack]]) -> list[list[Answered] | XeroError]:
-        now = self._tick()
-        if now > self._lease_ends - self._edges.waits.call_time_out:
-            # this process was stopped for a while, and the lane may have another holder by now
-            raise Lost
+        self._secure_lease()
 
-        def call(batch: Batch, stack: Stack) -> Callable[[], list[Answered] | XeroError]:
-            def create() -> list[Answered] | XeroError:
-                try:
-                    return self._edges.xero.create(
-                        batch.kind, stack.bodies, stack.desk.access, batch.idempotency_key, self._observe
-                    )
-                except XeroError as error:
-                    return error
-
-            return create
+        def create(batch: Batch, stack: Stack) -> Callable[[Callable[[Limits], None]], list[Answered]]:
+            return lambda observe: self._edges.xero.create(
+                batch.kind, stack.bodies, stack.desk.access, batch.idempotency_key, observe
+            )
 
         for _ in begun:
             self._spend()
-        answers = self._edges.together([call(batch, stack) for batch, stack in begun])
+        answers = self._edges.together([self._answering(create(batch, stack)) for batch, stack in begun])
         self._tick()
         return answers
 
@@ -656,14 +666,36 @@ class Turn:
 
     def _call(self, company: str, call: Callable[[Callable[[Limits], None]], T]) -> T:
         """One call that creates no document. Raises CompanyHeld or TurnEnds where it gave no answer."""
-        self._await_budget()
-        self._spend()
-        try:
-            return call(self._observe)
-        except XeroError as error:
+        return self._calls(company, [call])[0]
+
+    def _calls(self, company: str, calls: Sequence[Callable[[Callable[[Limits], None]], T]]) -> list[T]:
+        """As many calls at the same time as may go out, until all have answered."""
+        answers: list[T] = []
+        while len(answers) < len(calls):
+            self._await_budget()
+            self._secure_lease()
+            now_possible = calls[len(answers) :][: self._budget.allowed(self._now)]
+            for _ in now_possible:
+                self._spend()
+            answered = self._edges.together([self._answering(call) for call in now_possible])
             self._tick()
-            self._stumble(company, error)
-            raise CompanyHeld from error
+            for answer in answered:
+                if isinstance(answer, XeroError):
+                    self._stumble(company, answer)
+                    raise CompanyHeld from answer
+                answers.append(answer)
+        return answers
+
+    def _answering(self, call: Callable[[Callable[[Limits], None]], T]) -> Callable[[], T | XeroError]:
+        """The call, its error for an answer where it fails."""
+
+        def answering() -> T | XeroError:
+            try:
+                return call(self._observe)
+            except XeroError as error:
+                return error
+
+        return answering
 
     def _read(self, company: str, access: Access, resource: str, **params: str) -> Any:
         return self._call(company, lambda observe: self._edges.xero.read(resource, access, observe, **params))
@@ -719,6 +751,8 @@ class Turn:
             if batch.settle_at is not None and batch.settle_at > self._now:
                 self._settle_next.append(batch.settle_at)
                 continue
+            if self._tick() - self._began >= self._edges.waits.turn:
+                raise TurnEnds(self._now)
             try:
                 self._settle(batch)
             except CompanyHeld:
