@@ -377,3 +377,15 @@ def test_a_lost_wake_up_is_made_good_by_the_sweep(untracked: OneProcess) -> None
     untracked.queue.lose = lambda: False
     untracked.run()
     all_posted(untracked, sent)
+
+
+def test_what_stops_the_invoice_stops_the_order_before_its_purchase_order_is_sent(tracked: OneProcess) -> None:
+    (order,) = orders(1, TRACKED)
+    for name in ("unit_sale_price", "unit_sale_price_inc_tax"):
+        del order["items"][0][name]
+    tracked.send(order)
+    tracked.run()
+    problem = tracked.entry(order, TRACKED).problem
+    assert problem is not None
+    assert problem.code == "missing_price"
+    assert not tracked.committed("purchase_order")

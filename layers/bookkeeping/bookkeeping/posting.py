@@ -471,37 +471,37 @@ class Turn:
         return desk.versions[entry.settings_version]
 
     def _sheet(self, desk: Desk, entry: Entry) -> Sheet | None:
-        """The order's next document; None where none is left. Raises OrderStopped."""
+        """The order's next document; None where none is left. Raises OrderStopped.
+
+        The documents after it are made too: what stops the invoice stops the order before its purchase order is sent.
+        """
+        left = ledger.remaining(entry, self._settings(desk, entry))
+        documents = [self._document(desk, entry, kind) for kind in left]
+        return Sheet(entry, documents[0]) if documents else None
+
+    def _document(self, desk: Desk, entry: Entry, kind: DocumentKind) -> Document:
         settings, order = self._settings(desk, entry), entry.message.order
-        left = ledger.remaining(entry, settings)
-        if not left:
-            return None
         sent_on = ledger.sent_on(entry.message)
-        if left[0] == "invoice":
-            contact = self._contact(desk, settings.contact_name, entry)
-            document = sales_invoice(
+        if kind == "invoice":
+            return sales_invoice(
                 order,
                 settings,
                 desk.organisation,
-                contact=contact,
+                contact=self._contact(desk, settings.contact_name, entry),
                 number=entry.number,
                 sent_on=sent_on,
                 as_draft=entry.as_draft,
             )
-        else:
-            setting = (
-                "purchase_order_contact_name" if settings.purchase_order_contact_name else "contact_name"
-            )
-            document = purchase_order(
-                order,
-                settings,
-                desk.organisation,
-                contact=self._contact(desk, getattr(settings, setting), entry, setting),
-                number=entry.number,
-                sent_on=sent_on,
-                untracked_items=frozenset(code for code, tracked in desk.items.items() if not tracked),
-            )
-        return Sheet(entry, document)
+        setting = "purchase_order_contact_name" if settings.purchase_order_contact_name else "contact_name"
+        return purchase_order(
+            order,
+            settings,
+            desk.organisation,
+            contact=self._contact(desk, getattr(settings, setting), entry, setting),
+            number=entry.number,
+            sent_on=sent_on,
+            untracked_items=frozenset(code for code, tracked in desk.items.items() if not tracked),
+        )
 
     def _with_items(self, desk: Desk, entries: Sequence[Entry]) -> list[Entry]:
         """The orders whose items are in Xero, creating those that are missing; the others are stopped."""
