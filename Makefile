@@ -14,28 +14,29 @@ help:  ## this list
 # --- what everything needs ---------------------------------------------------------------------------------------
 
 # One environment each: the tests' libraries must not hide a dependency that the layer forgot, and ministack and
-# the SAM command line pin versions of their own.
-define make_environment
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or later is needed; choose one with: make PYTHON=/path/to/python3"; exit 1; }
-	@echo "Setting up $(@D) from $< (once; about $(1)) ..."
-	@rm -rf $(@D)
-	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+# the SAM command line pin versions of their own. The first one also holds uv, which fills them all.
+define fill
+	@echo "Setting up $(@D) from $< ..."
+	@.venv/bin/uv pip install --quiet --python $(@D)/bin/python --no-deps --require-hashes --requirement $<
 	@touch $@
 endef
 
-.venv/.ready: requirements/develop.txt
-	$(call make_environment,a minute)
+.venv/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; choose one with: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Setting up for the first time, which takes a minute and the network ..."
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
 
-.venv-runtime/.ready: requirements/runtime.txt
-	$(call make_environment,10 s)
+.venv/.ready: requirements/develop.txt .venv/.uv
+	$(fill)
 
-.venv-ministack/.ready: requirements/ministack.txt
-	$(call make_environment,10 s)
-
-.venv-build/.ready: requirements/build.txt
-	$(call make_environment,a minute)
+.venv-%/.ready: requirements/%.txt .venv/.uv
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv --without-pip $(@D)
+	$(fill)
 
 # The functions and their layer for this machine's Python, by the recipes `sam build` uses.
 LOCAL_BUILD = .local/build/.ready
@@ -64,11 +65,11 @@ format: .venv/.ready  ## rewrite the sources as lint wants them
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-build: .venv-build/.ready  ## the artefacts for AWS: arm64, Python 3.13
-	@PATH="$(CURDIR)/.venv-build/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
+build: .venv-build/.ready .venv/.uv  ## the artefacts for AWS: arm64, Python 3.13
+	@PATH="$(CURDIR)/.venv-build/bin:$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
 
 locks: .venv/.ready  ## the newest versions the *.in files allow
-	@for lock in layers/bookkeeping/requirements requirements/develop requirements/runtime \
+	@for lock in layers/bookkeeping/requirements requirements/uv requirements/develop requirements/runtime \
 			requirements/ministack requirements/build; do \
 		echo "Locking $$lock.txt ..."; $(UV_COMPILE) --upgrade $$lock.in --output-file $$lock.txt; done
 

@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from local.aws import REGION, Ministack
 from local.build import layer_folder, task_folder
 from local.expand import ROOT, Template, expanded, source
+from local.gateway import Route, routes
 
 STACK = "kornit-xero"
 CODE_BUCKET = "artifacts"
@@ -73,6 +75,7 @@ class Plan:
     layers: tuple[str, ...]
     queue_triggers: tuple[QueueTrigger, ...]
     schedules: tuple[Schedule, ...]
+    routes: tuple[Route, ...]
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def plan(root: Path, scale: float, parameters: Mapping[str, Any], endpoint: str)
             queue["VisibilityTimeout"] = max(scaled, visible_for.get(name, 0) + 1)
     for role in by_type("AWS::IAM::Role").values():
         _let_triggers_assume(role)
-    _take_out(resources)
+    http_routes = tuple(routes(template))
+    _take_out(template)
     return Plan(
         template=template,
         functions=tuple(functions),
@@ -123,6 +127,7 @@ def plan(root: Path, scale: float, parameters: Mapping[str, Any], endpoint: str)
         ),
         queue_triggers=triggers,
         schedules=schedules,
+        routes=http_routes,
     )
 
 
@@ -168,22 +173,41 @@ def _let_triggers_assume(role: dict[str, Any]) -> None:
     )
 
 
-def _take_out(resources: dict[str, Any]) -> None:
-    """What `local` does instead: triggers, schedules, layers."""
+HERE_INSTEAD = {
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::LayerVersion",
+}
+
+
+def _take_out(template: Template) -> None:
+    """What `local` does instead: triggers, schedules, routes, layers; then what speaks of them."""
+    resources = template["Resources"]
     gone = {
         name
         for name, resource in resources.items()
-        if resource["Type"] in {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::LayerVersion"}
+        if resource["Type"] in HERE_INSTEAD
         or (resource["Type"] == "AWS::Events::Rule" and "ScheduleExpression" in resource["Properties"])
     }
     gone |= {
         name
         for name, resource in resources.items()
-        if resource["Type"] == "AWS::Lambda::Permission"
-        and resource["Properties"].get("SourceArn", {}).get("Fn::GetAtt", [""])[0] in gone
+        if resource["Type"] == "AWS::Lambda::Permission" and _mentions(resource, gone)
     }
     for name in gone:
         del resources[name]
+    outputs = template.get("Outputs", {})
+    for name in [name for name, output in outputs.items() if _mentions(output, gone)]:
+        del outputs[name]
+
+
+def _mentions(part: Any, names: set[str]) -> bool:
+    """Whether a part of the template refers to one of these: by Ref, by GetAtt or in a Sub."""
+    text = json.dumps(part)
+    return any(
+        re.search(rf'"Ref": "{name}"|"Fn::GetAtt": \["{name}"|\$\{{{name}[.}}]', text) for name in names
+    )
 
 
 def deploy(ministack: Ministack, plan: Plan, places: Places, parameters: Mapping[str, str]) -> Deployed:

@@ -22,6 +22,7 @@ from local.build import build
 from local.deploy import Deployed, Places, Plan, deploy, plan
 from local.expand import ROOT
 from local.functions import invoke, kill, pids
+from local.gateway import make_server
 from local.triggers import QueuePoller, Ticker
 
 INSTANCES_AT_ONCE = 4
@@ -139,6 +140,8 @@ class LocalSystem:
         self._deployed = deploy(self._ministack, planned, self._places, known)
         self.outputs = self._collect_outputs(parameters["XeroApiUrl"])
         self._start_triggers(planned)
+        if planned.routes:
+            self.outputs["api_url"] = self._start_gateway(planned)
         self._write_outputs()
 
     def _take_state(self) -> Path:
@@ -259,6 +262,14 @@ class LocalSystem:
             self._running.append(threading.Thread(target=ticker.run, daemon=True))
         for thread in self._running:
             thread.start()
+
+    def _start_gateway(self, planned: Plan) -> str:
+        port = free_port()
+        gateway = make_server(port, planned.routes, self._invoke)
+        threading.Thread(target=gateway.serve_forever, daemon=True).start()
+        self._stack.callback(gateway.server_close)
+        self._stack.callback(gateway.shutdown)
+        return f"http://localhost:{port}"
 
     def _write_outputs(self) -> None:
         path = self._places.state / "outputs.json"

@@ -101,14 +101,14 @@ def test_every_grant_names_its_resource(template: dict[str, Any]) -> None:
                 assert ":secret:${AWS::StackName}/*/" in resource["Fn::Sub"], name
 
 
-def test_only_posting_and_refresh_read_tokens(template: dict[str, Any]) -> None:
+def test_only_posting_refresh_and_the_desk_read_tokens(template: dict[str, Any]) -> None:
     readers = {
         name
         for name, statement in statements(template)
         if "secretsmanager:GetSecretValue" in listed(statement["Action"])
         and "/tokens-" in str(statement["Resource"])
     }
-    assert readers == {"OrderPostingRole", "TokenRefreshRole"}
+    assert readers == {"OrderPostingRole", "TokenRefreshRole", "XeroDeskRole"}
 
 
 def test_every_queue_has_a_dead_letter_queue_that_keeps_14_days_and_an_alarm(

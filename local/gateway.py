@@ -1,0 +1,230 @@
+"""The HTTP API on this machine: what API Gateway does between a browser and a function, as AWS documents it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from local.expand import Template
+
+logger = logging.getLogger("local")
+
+Invoke = Callable[[str, bytes], tuple[bool, bytes]]
+"""Function and payload in; whether the invocation succeeded, and what it answered, out."""
+
+BODY_AT_MOST = 10 * 1024 * 1024
+PAYLOAD_AT_MOST = 6 * 1024 * 1024
+TEXT = re.compile(r"text/|application/(json|javascript|xml|[\w.-]+\+(json|xml))", re.IGNORECASE)
+ANY = "x-amazon-apigateway-any-method"
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    """`GET`, or `ANY`."""
+    path: str
+    """`/api/{company}/orders`, or `$default`."""
+    function: str
+
+    @property
+    def key(self) -> str:
+        return self.path if self.path == "$default" else f"{self.method} {self.path}"
+
+    def parameters(self, method: str, path: str) -> dict[str, str] | None:
+        """The values in a path that this route answers; None for one it does not."""
+        if self.method not in ("ANY", method):
+            return None
+        if self.path == "$default":
+            return {}
+        found = _pattern(self.path).fullmatch(path)
+        return {name: unquote(value) for name, value in found.groupdict().items()} if found else None
+
+    def rank(self) -> tuple[bool, bool, int, bool]:
+        """The smallest goes first: exact paths, then single parameters, then greedy ones, `$default` at last."""
+        return self.path == "$default", "+}" in self.path, self.path.count("{"), self.method == "ANY"
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+\+?)\}", path)
+    return re.compile(
+        "".join(
+            (
+                f"(?P<{part.removesuffix('+')}>{'.+' if part.endswith('+') else '[^/]+'})"
+                if place % 2
+                else re.escape(part)
+            )
+            for place, part in enumerate(parts)
+        )
+    )
+
+
+def routes(expanded: Template) -> list[Route]:
+    """The routes of the template's HTTP APIs, in the order they are tried."""
+    found = [
+        Route("ANY" if method == ANY else method.upper(), path, _function(operation))
+        for resource in expanded["Resources"].values()
+        if resource["Type"] == "AWS::ApiGatewayV2::Api"
+        for path, operations in resource["Properties"]["Body"]["paths"].items()
+        for method, operation in operations.items()
+        if isinstance(operation, dict) and "x-amazon-apigateway-integration" in operation
+    ]
+    return sorted(found, key=Route.rank)
+
+
+def _function(operation: Mapping[str, Any]) -> str:
+    uri = json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
+    found = re.search(r"\$\{(\w+)\.Arn\}", uri)
+    if not found:
+        raise ValueError(f"an integration that is no function of the template: {uri}")
+    return found[1]
+
+
+def event(
+    route: Route,
+    path_parameters: Mapping[str, str],
+    request: BaseHTTPRequestHandler,
+    body: bytes,
+) -> dict[str, Any]:
+    """A request as an event in payload format 2.0."""
+    address = urlsplit(request.path)
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers[name.lower()] = f"{headers[name.lower()]},{value}" if name.lower() in headers else value
+    cookies = [cookie for cookie in headers.pop("cookie", "").split("; ") if cookie]
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(address.query, keep_blank_values=True):
+        query[name] = f"{query[name]},{value}" if name in query else value
+    now = datetime.now(UTC)
+    caller = request.client_address[0]
+    # a form, too, comes encoded
+    is_text = bool(TEXT.match(headers.get("content-type", "text/")))
+    found: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route.key,
+        "rawPath": unquote(address.path),
+        "rawQueryString": address.query,
+        "headers": headers | {"x-forwarded-for": caller, "x-forwarded-proto": "http"},
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "local",
+            # the address a browser sees, which a function may build links from
+            "domainName": headers.get("host", "localhost"),
+            "domainPrefix": "local",
+            "http": {
+                "method": request.command,
+                "path": unquote(address.path),
+                "protocol": request.request_version,
+                "sourceIp": caller,
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": uuid.uuid4().hex,
+            "routeKey": route.key,
+            "stage": "$default",
+            "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "timeEpoch": int(now.timestamp() * 1000),
+        },
+        "isBase64Encoded": bool(body) and not is_text,
+    }
+    if cookies:
+        found["cookies"] = cookies
+    if query:
+        found["queryStringParameters"] = query
+    if path_parameters:
+        found["pathParameters"] = dict(path_parameters)
+    if body:
+        found["body"] = body.decode(errors="replace") if is_text else base64.b64encode(body).decode()
+    return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def trouble(status: int, message: str) -> Answer:
+    """What API Gateway itself says."""
+    return Answer(status, (("content-type", "application/json"),), json.dumps({"message": message}).encode())
+
+
+def answer(returned: bytes) -> Answer:
+    """What a function returned, as a browser gets it."""
+    response = json.loads(returned or b"null")
+    if not isinstance(response, dict) or "statusCode" not in response:
+        return Answer(200, (("content-type", "application/json"),), json.dumps(response).encode())
+    headers = {str(name).lower(): str(value) for name, value in (response.get("headers") or {}).items()}
+    headers.setdefault("content-type", "text/plain; charset=utf-8")
+    cookies = [("set-cookie", cookie) for cookie in response.get("cookies") or ()]
+    body = response.get("body") or ""
+    return Answer(
+        int(response["statusCode"]),
+        (*headers.items(), *cookies),
+        base64.b64decode(body) if response.get("isBase64Encoded") else body.encode(),
+    )
+
+
+def make_server(port: int, routes: Iterable[Route], invoke: Invoke) -> ThreadingHTTPServer:
+    """An HTTP server for the routes on localhost; the caller runs and closes it."""
+    known = list(routes)
+
+    class Gateway(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def respond(self) -> None:
+            began = time.monotonic()
+            given = self._answer()
+            self.send_response(given.status)
+            for name, value in given.headers:
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(given.body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(given.body)
+            # never the query: a code or a state may be in it
+            path = urlsplit(self.path).path
+            logger.info("%s %s: %d in %.2f s", self.command, path, given.status, time.monotonic() - began)
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = respond
+
+        def _answer(self) -> Answer:
+            length = int(self.headers.get("content-length") or 0)
+            if length > BODY_AT_MOST:
+                self.close_connection = True
+                return trouble(413, "Request Entity Too Large")
+            body = self.rfile.read(length)
+            for route in known:
+                parameters = route.parameters(self.command, urlsplit(self.path).path)
+                if parameters is not None:
+                    return self._call(route, parameters, body)
+            return trouble(404, "Not Found")
+
+        def _call(self, route: Route, parameters: Mapping[str, str], body: bytes) -> Answer:
+            payload = json.dumps(event(route, parameters, self, body)).encode()
+            if len(payload) > PAYLOAD_AT_MOST:
+                return trouble(413, "Request Entity Too Large")
+            succeeded, returned = invoke(route.function, payload)
+            if not succeeded:
+                return trouble(500, "Internal Server Error")
+            try:
+                return answer(returned)
+            except (ValueError, TypeError, AttributeError):
+                logger.warning("%s: an answer that is none", route.function)
+                return trouble(500, "Internal Server Error")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Said in `respond`, without the query."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Gateway)
+    server.daemon_threads = True
+    return server

@@ -1,0 +1,81 @@
+"""The local system comes up whole, beside another one, and leaves nothing running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from local.system import LocalSystem
+
+ROOT = Path(__file__).parents[2]
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def test_two_systems_run_side_by_side_and_end_without_a_trace(tmp_path: Path) -> None:
+    with LocalSystem(state=tmp_path / "one") as one, LocalSystem(state=tmp_path / "two") as two:
+        one.wait_ready()
+        two.wait_ready()
+        written = json.loads((tmp_path / "one" / "outputs.json").read_text())
+        assert written == one.outputs
+        urls = {system.outputs[name] for system in (one, two) for name in ("aws_url", "xero_url")}
+        assert len(urls) == 4
+        assert all(map(answers, urls))
+        assert all(system.function_pids("PostingSweepFunction") for system in (one, two))
+    assert not (tmp_path / "one" / "outputs.json").exists()
+    assert not any(map(answers, urls))
+    assert [system.function_pids("PostingSweepFunction") for system in (one, two)] == [[], []]
+
+
+def test_what_the_bus_carries_can_be_read(tmp_path: Path) -> None:
+    with LocalSystem(state=tmp_path) as system:
+        entry = {"Source": "kornitx.xero", "DetailType": "OrderPosted", "Detail": json.dumps({"id": "1"})}
+        bus = {"EventBusName": system.outputs["event_bus"]}
+        system.client("events").put_events(Entries=[entry | bus])
+        until = time.monotonic() + 10
+        while not system.events() and time.monotonic() < until:
+            time.sleep(0.1)
+        [event] = system.events()
+        assert (event["detail-type"], event["detail"]) == ("OrderPosted", {"id": "1"})
+
+
+def test_ctrl_c_ends_everything_in_order(tmp_path: Path) -> None:
+    script = (
+        "import sys, time, pathlib, local.system as s\n"
+        "with s.LocalSystem(state=pathlib.Path(sys.argv[1])): time.sleep(600)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + 60
+        while not (tmp_path / "outputs.json").exists():
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        outputs = json.loads((tmp_path / "outputs.json").read_text())
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert said.decode().rstrip().endswith("KeyboardInterrupt")
+    assert not answers(outputs["aws_url"])
+    assert not answers(outputs["xero_url"])
