@@ -230,6 +230,10 @@ def show_addresses(system: LocalSystem, companies: Mapping[str, Company]) -> Non
         say(f"{company.organisation_name} as Xero shows it: {company.address}")
     for name, value in sorted(system.outputs.items()):
         say(f"  {name:24} {value}")
+    say()
+    say(f"Connect a company yourself, as its office would: {system.outputs['launch_url']}420001")
+    say(f"Send it orders, as the platform would:            {system.outputs['platform_url']}")
+    say()
     say(f"{datetime.now(UTC):%H:%M:%S} UTC. It stays up until Ctrl-C.")
 
 

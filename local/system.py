@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
 
+from local import platform
 from local.aws import REGION, Ministack, end, free_port, started
 from local.build import build
 from local.deploy import Deployed, Places, Plan, deploy, plan
@@ -26,6 +27,8 @@ from local.gateway import make_server
 from local.triggers import QueuePoller, Ticker
 
 INSTANCES_AT_ONCE = 4
+COMPANIES = ["412077", "413995", "420001"]
+"""Companies of the platform's page; the last is set up by nobody but the person at the browser."""
 EVENTS_QUEUE = "what-the-bus-carried"
 XERO_URLS = {
     "XeroLoginUrl": "XERO_LOGIN_URL",
@@ -142,6 +145,7 @@ class LocalSystem:
         self._start_triggers(planned)
         if planned.routes:
             self.outputs["api_url"] = self._start_gateway(planned)
+            self.outputs["launch_url"] = self._start_platform()
         self._write_outputs()
 
     def _take_state(self) -> Path:
@@ -270,6 +274,25 @@ class LocalSystem:
         self._stack.callback(gateway.server_close)
         self._stack.callback(gateway.shutdown)
         return f"http://localhost:{port}"
+
+    def _start_platform(self) -> str:
+        """The platform's page; the address that opens a company's settings when the company is added to it."""
+        port = free_port()
+        sqs, queue_url = self.client("sqs"), self.outputs["orders_queue_url"]
+        launch_key = self._deployed.outputs["LaunchKey"]
+        page = platform.server(
+            port,
+            self.outputs["api_url"],
+            self.client("secretsmanager").get_secret_value(SecretId=launch_key)["SecretString"],
+            self.outputs["secrets_prefix"],
+            COMPANIES,
+            lambda body: sqs.send_message(QueueUrl=queue_url, MessageBody=body),
+        )
+        threading.Thread(target=page.serve_forever, daemon=True).start()
+        self._stack.callback(page.server_close)
+        self._stack.callback(page.shutdown)
+        self.outputs["platform_url"] = f"http://localhost:{port}"
+        return f"http://localhost:{port}/launch/"
 
     def _write_outputs(self) -> None:
         path = self._places.state / "outputs.json"

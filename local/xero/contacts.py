@@ -189,7 +189,7 @@ class MeantContact:
         return self.known
 
 
-def meant_contact(call: Call, given: Json, *, may_create: bool) -> MeantContact:  # noqa: PLR0911
+def meant_contact(call: Call, given: Json, *, may_create: bool) -> MeantContact:
     """Read a document's Contact. Invoices create a contact from a bare name, purchase orders never do."""
     organisation, unconfirmed = call.organisation, call.unconfirmed
     contact = fields.part(given, "Contact")

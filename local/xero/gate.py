@@ -228,7 +228,7 @@ def _token_trouble(world: World, bearer: Bearer | None) -> Reply | None:
 # Accounting
 
 
-def _refused_at_the_door(world: World, fault: Fault, caller: _Caller) -> Reply | None:  # noqa: PLR0911
+def _refused_at_the_door(world: World, fault: Fault, caller: _Caller) -> Reply | None:
     """The answer of a fault that keeps the request from doing anything."""
     if fault.kind not in REFUSED_AT_THE_DOOR:
         return None

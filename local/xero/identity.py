@@ -285,7 +285,7 @@ class Identity:
                 return "code_verifier doesn't fit"
         return self._issue(code.token_set, parent=None, with_id_token=True)
 
-    def _refresh(self, app: App, presented: str) -> Json | str:  # noqa: PLR0911
+    def _refresh(self, app: App, presented: str) -> Json | str:
         token_set = self._set_of_refresh_token.get(presented)
         if token_set is None or token_set.client_id != app.client_id:
             return "unknown refresh token"

@@ -32,7 +32,7 @@ class InProcess(HTTPAdapter):
         self._app = app
         self._world = world
 
-    def send(  # noqa: PLR0917
+    def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,

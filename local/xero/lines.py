@@ -140,7 +140,7 @@ def _item(call: Call, given: Json) -> tuple[Item | None, list[str]]:
     return item, []
 
 
-def _discount(  # noqa: PLR0911
+def _discount(
     call: Call, given: Json, rules: DocumentRules, gross: Decimal
 ) -> tuple[Decimal | None, Decimal | None, list[str]]:
     rate, amount = fields.number(given, "DiscountRate"), fields.number(given, "DiscountAmount")
@@ -163,7 +163,7 @@ def _discount(  # noqa: PLR0911
     return None, rounded(amount, 2, call.ties), []
 
 
-def _account(  # noqa: PLR0911
+def _account(
     call: Call, given: Json, rules: DocumentRules, item: Item | None
 ) -> tuple[Account | None, list[str]]:
     organisation = call.organisation
@@ -198,7 +198,7 @@ def _account(  # noqa: PLR0911
     return account, []
 
 
-def _tax_type(  # noqa: PLR0911
+def _tax_type(
     call: Call, given: Json, rules: DocumentRules, item: Item | None, account: Account | None
 ) -> tuple[str | None, list[str]]:
     organisation = call.organisation

@@ -38,7 +38,7 @@ def parse_json(body: bytes) -> Any:
         raise ValueError("The reader's MaxDepth has been exceeded.") from error
 
 
-def to_json(value: Any) -> str:  # noqa: PLR0911
+def to_json(value: Any) -> str:
     """JSON text; a Decimal keeps the digits it has and never gets an exponent, a date becomes Xero's."""
     if value is None:
         return "null"
