@@ -1,27 +1,16 @@
-"""Companies for the local system, each connected to the simulated Xero the way a person would: app, login, consent."""
+"""Companies for the local system, each set up the way its office would: app, popup, login, consent, settings."""
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 
-from bookkeeping.connecting import Connection
-from bookkeeping.settings import Settings
-from bookkeeping.tables import ConnectionsTable, SettingsTable
-
-SCOPES: Final = (
-    "openid profile email offline_access"
-    " accounting.invoices accounting.contacts.read accounting.settings.read"
-)
-TIME_OUT: Final = 10
+TIME_OUT: Final = 30
 
 
 @dataclass(frozen=True)
@@ -56,42 +45,22 @@ class SimulatedXero:
         secret = self.control("POST", f"apps/{app['client_id']}/secret")
         return app["client_id"], secret["client_secret"]
 
-    def consent(self, client_id: str, redirect_uri: str, organisation_id: str) -> str:
-        """Log in, allow the app into the organisation; the code Xero sends the browser back with."""
-        query = urlencode(
-            {
-                "response_type": "code",
-                "client_id": client_id,
-                "redirect_uri": redirect_uri,
-                "scope": SCOPES,
-                "state": secrets.token_urlsafe(16),
-            },
-            quote_via=quote,
-        )
-        authorize = f"/identity/connect/authorize?{query}"
+    def consent(self, authorization_url: str, organisation_id: str) -> str:
+        """Log in and allow the app into the organisation; the address Xero sends the browser on to."""
+        authorize = authorization_url.removeprefix(self.url)
         self._post("/identity/user/login", email="ada@example.com", password="demo", returnUrl=authorize)
-        page = self._browser.get(self.url + authorize, timeout=TIME_OUT).text
+        page = self._browser.get(authorization_url, timeout=TIME_OUT).text
         found = re.search(r'name="consent" value="([^"]+)"', page)
         if found is None:
             raise RuntimeError("the simulated Xero shows no consent page")
-        back = self._post(
+        return self._post(
             "/identity/connect/consent", consent=found[1], choice="allow", organisation=organisation_id
         )
-        return parse_qs(urlsplit(back).query)["code"][0]
 
     def _post(self, path: str, **form: str) -> str:
         answer = self._browser.post(self.url + path, data=form, timeout=TIME_OUT, allow_redirects=False)
         answer.raise_for_status()
         return answer.headers.get("Location", "")
-
-    def tokens(self, client_id: str, secret: str, code: str, redirect_uri: str) -> Mapping[str, Any]:
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-        answer = requests.post(
-            f"{self.url}/connect/token", data=form, auth=(client_id, secret), timeout=TIME_OUT
-        )
-        answer.raise_for_status()
-        granted: Mapping[str, Any] = answer.json()
-        return granted
 
     def organisation(self, country: str, name: str, **facts: Any) -> Mapping[str, Any]:
         """A new organisation of that country, which the demonstration's user may enter."""
@@ -100,47 +69,63 @@ class SimulatedXero:
         return made
 
 
+class Office:
+    """A person of a company's office with the settings popup open: its session, and what its page sends."""
+
+    def __init__(self, outputs: Mapping[str, Any], ref_id: str) -> None:
+        self._api_url = outputs["api_url"]
+        self._ref_id = ref_id
+        page = requests.get(f"{outputs['launch_url']}{ref_id}", timeout=TIME_OUT).text
+        token = re.search(r'name="token" value="([^"]+)"', page)
+        if token is None:
+            raise RuntimeError("the platform's page has no launch token")
+        answer = self._send("POST", "/launch", "", data={"token": token[1]})
+        # a cookie jar keeps a Secure cookie from going to http://localhost, which browsers trust
+        self._cookie = answer.headers["Set-Cookie"].partition(";")[0]
+
+    def _send(self, method: str, path: str, cookie: str, **body: Any) -> requests.Response:
+        headers = {"Cookie": cookie, "Origin": self._api_url, "Sec-Fetch-Site": "same-origin"}
+        answer = requests.request(
+            method, self._api_url + path, headers=headers, timeout=TIME_OUT, allow_redirects=False, **body
+        )
+        if answer.status_code >= 400:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """The answer of the popup's API under /api/{company}."""
+        sent = {"json": body} if body is not None else {}
+        return self._send(method, f"/api/{self._ref_id}{path}", self._cookie, **sent).json()
+
+    def connect(self, xero: SimulatedXero, organisation_id: str) -> str:
+        """The whole of the help article's way to the tokens; the status the popup shows afterwards."""
+        redirect_uri = self.ask("GET", "/settings")["app"]["redirect_uri"]
+        client_id, secret = xero.register_app(f"Orders of {self._ref_id}", redirect_uri)
+        self.ask("PUT", "/credentials", {"client_id": client_id, "client_secret": secret})
+        back = xero.consent(self.ask("POST", "/connect", {})["authorization_url"], organisation_id)
+        arrived = urlsplit(back)
+        self._send("GET", f"{arrived.path}?{arrived.query}", self._cookie)
+        status: str = self.ask("GET", "/connection")["status"]
+        return status
+
+    def save(self, **settings: Any) -> None:
+        version = self.ask("GET", "/settings")["version"]
+        self.ask("PUT", "/settings", {"version": version, "settings": settings})
+
+
 def connect(
-    system: Any, xero: SimulatedXero, ref_id: str, organisation: Mapping[str, Any], **settings: Any
+    outputs: Mapping[str, Any],
+    xero: SimulatedXero,
+    ref_id: str,
+    organisation: Mapping[str, Any],
+    **settings: Any,
 ) -> Company:
     """A company of the platform that keeps its books in the organisation, with its own Xero app."""
-    resource = system.resource("dynamodb")
-    now = datetime.now(UTC)
-    redirect_uri = f"http://localhost/xero/callback/{ref_id}"
-    client_id, secret = xero.register_app(f"Orders of {ref_id}", redirect_uri)
-    code = xero.consent(client_id, redirect_uri, organisation["id"])
-    granted = xero.tokens(client_id, secret, code, redirect_uri)
-    expires_at = now + timedelta(seconds=granted["expires_in"])
-    _keep_secret(system, f"{ref_id}/app", {"client_id": client_id, "client_secret": secret})
-    _keep_secret(
-        system,
-        f"{ref_id}/tokens",
-        {
-            "access_token": granted["access_token"],
-            "refresh_token": granted["refresh_token"],
-            "expires_at": expires_at.isoformat(),
-            "generation": 1,
-        },
-    )
-    connections = ConnectionsTable(resource, system.outputs["connections_table"])
-    connections.save_connection(
-        Connection(
-            ref_id,
-            client_id,
-            organisation["id"],
-            organisation["name"],
-            "connected",
-            tuple(SCOPES.split()),
-            expires_at,
-        )
-    )
+    office = Office(outputs, ref_id)
+    status = office.connect(xero, organisation["id"])
+    if status != "connected":
+        raise RuntimeError(f"company {ref_id} is {status} after connecting")
     contact = next(one["Name"] for one in organisation["contacts"] if one["ContactStatus"] == "ACTIVE")
-    chosen = Settings.from_json({"contact_name": contact, **settings})
-    SettingsTable(resource, system.outputs["settings_table"]).save(ref_id, chosen, seen=0, by="demo", at=now)
+    office.save(**({"contact_name": contact} | settings))
     address = f"{xero.url}/organisation/{organisation['short_code'].lstrip('!')}"
     return Company(ref_id, organisation["id"], organisation["name"], contact, address)
-
-
-def _keep_secret(system: Any, name: str, value: Mapping[str, Any]) -> None:
-    full_name = f"{system.outputs['secrets_prefix']}/{name}"
-    system.client("secretsmanager").create_secret(Name=full_name, SecretString=json.dumps(value))

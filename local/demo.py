@@ -61,7 +61,7 @@ def say(text: str = "") -> None:
 
 
 def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Company]:
-    say("Connecting two companies to Xero: app, login, consent, code, tokens ...")
+    say("Connecting two companies, as their offices would: app, popup, login, consent, settings ...")
     british = xero.organisation("UK", "Marlow & Finch Gifts Ltd", subscribe_currency="EUR")
     xero.control("PATCH", f"organisations/{british['id']}", {"subscribe_currency": "USD"})
     australian = xero.organisation("AU", "Southern Cap Company Pty Ltd")
@@ -72,7 +72,7 @@ def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Com
     }
     companies = [
         connect(
-            system,
+            system.outputs,
             xero,
             UNTRACKED,
             british,
@@ -82,7 +82,7 @@ def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Com
             tax_types={"0": "ZERORATEDOUTPUT"},
         ),
         connect(
-            system,
+            system.outputs,
             xero,
             TRACKED,
             australian,
