@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +24,12 @@ from bookkeeping.errors import StoreUnavailable
 BOUNDED: Final = Config(
     connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
 )
+
+# at DEBUG these quote whole bodies and headers, secrets and all
+for library in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(library).setLevel(logging.INFO)
+
+LAUNCH_KEY_KEPT: Final = timedelta(minutes=5)
 
 
 def secrets_manager() -> Any:
@@ -118,6 +125,22 @@ class AppSecret(_Secret):
         self._save(company, {"client_id": app.client_id, "client_secret": app.client_secret})
 
 
+class LaunchKey:
+    """The key that the platform signs launch tokens with; read anew now and then, so that it can be rotated."""
+
+    def __init__(self, client: Any, name: str, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._name = name
+        self._now = now
+        self._known: tuple[str, datetime] | None = None
+
+    def read(self) -> str:
+        if self._known is None or self._now() - self._known[1] > LAUNCH_KEY_KEPT:
+            answer = self._client.get_secret_value(SecretId=self._name, VersionStage="AWSCURRENT")
+            self._known = (answer["SecretString"], self._now())
+        return self._known[0]
+
+
 class TokenSecret(_Secret):
     """A company's tokens: one secret, one value."""
 
@@ -142,6 +165,14 @@ class TokenSecret(_Secret):
     def save(self, company: str, tokens: Tokens) -> None:
         """Tokens that a person's consent brought: they take the place of any others, and no refresh undoes that."""
         self._save(company, _tokens_out(tokens, replaces=""))
+
+    def forget(self, company: str) -> None:
+        """Remove the tokens, every version of them, at once."""
+        try:
+            self._call("delete_secret", SecretId=self.name(company), ForceDeleteWithoutRecovery=True)
+        except StoreUnavailable as refused:
+            if refused.code != "ResourceNotFoundException":
+                raise
 
     def stage(self, company: str, tokens: Tokens, replaces: str) -> str:
         """Write new tokens down beside the current ones; the id of their version. The same again is one version."""

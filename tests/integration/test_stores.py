@@ -1,0 +1,206 @@
+"""The stores in memory that the storms run on behave as moto's do, and as AWS documents where moto is wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from bookkeeping.connecting import Connection
+from bookkeeping.errors import Lost, StoreUnavailable
+from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret
+from bookkeeping.tables import ConnectionsTable
+from tests.integration.one_process import make_tables
+from tests.storms.stores import VERSIONS_AT_MOST, DynamoDB, SecretsManager
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=220)
+CONNECTION = Connection("412077", "APP", "ORG", "Marlow Print Works", "connected")
+
+
+@pytest.fixture(params=["memory", "moto"])
+def table(request: pytest.FixtureRequest) -> Iterator[ConnectionsTable]:
+    if request.param == "memory":
+        yield ConnectionsTable(DynamoDB(), "ConnectionsTable")
+        return
+    with mock_aws():
+        make_tables()
+        yield ConnectionsTable(boto3.resource("dynamodb"), "ConnectionsTable")
+
+
+@pytest.fixture(params=["memory", "moto"])
+def secrets(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "memory":
+        yield SecretsManager(lambda: NOON)
+        return
+    with mock_aws():
+        yield boto3.client("secretsmanager")
+
+
+def tokens(name: str, generation: int = 1) -> Tokens:
+    return Tokens(f"access-{name}", f"refresh-{name}", NOON, generation)
+
+
+def test_a_renewal_is_taken_by_one_until_it_is_let_go_or_its_lease_ends(table: ConnectionsTable) -> None:
+    table.save_connection(CONNECTION)
+    first = table.take_renewal("412077", NOON, LEASE)
+    assert first is not None
+    assert not first.unsettled
+    assert table.take_renewal("412077", NOON + LEASE, LEASE) is None
+    assert table.being_renewed("412077", NOON)
+    second = table.take_renewal("412077", NOON + LEASE + timedelta(seconds=1), LEASE)
+    assert second is not None
+    assert second.unsettled
+    assert not table.settle_renewal(first, NOON), "it is another's by now"
+    assert table.settle_renewal(second, NOON + timedelta(hours=1))
+    assert not table.being_renewed("412077", NOON)
+    third = table.take_renewal("412077", NOON, LEASE)
+    assert third is not None
+    assert not third.unsettled
+
+
+def test_a_renewal_that_was_put_off_rests_and_stays_unsettled(table: ConnectionsTable) -> None:
+    table.save_connection(CONNECTION)
+    renewal = table.take_renewal("412077", NOON, LEASE)
+    assert renewal is not None
+    later = NOON + timedelta(minutes=3)
+    assert table.put_off_renewal(renewal, later)
+    assert table.take_renewal("412077", later - timedelta(seconds=1), LEASE) is None
+    assert not table.being_renewed("412077", NOON), "nobody waits for a renewal that rests"
+    again = table.take_renewal("412077", later, LEASE)
+    assert again is not None
+    assert again.unsettled
+
+
+def test_renewals_are_found_when_due_the_longest_due_first(table: ConnectionsTable) -> None:
+    for minutes, company in ((3, "3"), (1, "1"), (2, "2"), (9, "9")):
+        table.plan_renewal(company, NOON + timedelta(minutes=minutes))
+    assert table.renewals_due(NOON + timedelta(minutes=3)) == ["1", "2", "3"]
+    taken = table.take_renewal("1", NOON, LEASE)
+    assert taken is not None
+    table.settle_renewal(taken, None)
+    assert table.renewals_due(NOON + timedelta(minutes=30)) == ["2", "3", "9"]
+
+
+def test_a_connection_saved_anew_is_not_lost_by_who_judged_the_old_one(table: ConnectionsTable) -> None:
+    table.save_connection(CONNECTION)
+    renewal = table.take_renewal("412077", NOON, LEASE)
+    assert renewal is not None
+    table.save_connection(CONNECTION)
+    with pytest.raises(Lost):
+        table.lose_renewed(renewal, CONNECTION, "needs_reconnect", NOON)
+    found = table.connection("412077")
+    assert found is not None
+    assert found.status == "connected"
+
+
+def test_a_connection_is_lost_once_and_says_since_when(table: ConnectionsTable) -> None:
+    table.save_connection(CONNECTION)
+    renewal = table.take_renewal("412077", NOON, LEASE)
+    assert renewal is not None
+    assert table.lose_renewed(renewal, CONNECTION, "needs_reconnect", NOON) == NOON
+    assert table.lose_renewed(renewal, CONNECTION, "needs_reconnect", NOON + LEASE) == NOON
+    assert table.lose_renewed(renewal, CONNECTION, "wrong_credentials", NOON + LEASE) is None
+    table.note_work("412077", NOON)
+    table.note_work("nobody", NOON)
+    assert table.connection("nobody") is None
+
+
+def test_staged_tokens_are_read_by_their_stage_and_promoted_in_place_of_those_they_came_from(
+    secrets: Any,
+) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
+    assert store.read("412077") is None
+    assert store.pending("412077") is None
+    store.save("412077", tokens("one"))
+    one = store.current("412077")
+    assert one is not None
+    assert one.tokens == tokens("one")
+    two = store.stage("412077", tokens("two", 2), one.id)
+    assert store.stage("412077", tokens("two", 2), one.id) == two, "the same again is one version"
+    assert store.read("412077") == tokens("one")
+    pending = store.pending("412077")
+    assert pending is not None
+    assert (pending.id, pending.replaces, pending.tokens) == (two, one.id, tokens("two", 2))
+    assert store.promote("412077", two, one.id)
+    assert store.read("412077") == tokens("two", 2)
+    previous = store.previous("412077")
+    assert previous is not None
+    assert previous.id == one.id
+
+
+def test_secrets_are_created_when_missing_and_replaced_when_there(secrets: Any) -> None:
+    apps = AppSecret(secrets, "kornit-xero")
+    for app in (App("APP", "first"), App("APP", "second"), App("APP", "first")):
+        apps.save("412077", app)
+        assert apps.read("412077") == app
+    assert "first" not in repr(apps.read("412077"))
+
+
+def test_no_library_quotes_a_secret_however_much_is_logged(
+    secrets: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("canary"))
+    store.read("412077")
+    AppSecret(secrets, "kornit-xero").save("412077", App("APP", "canary"))
+    assert "canary" not in caplog.text
+
+
+# what moto does not do
+
+
+def test_tokens_are_not_promoted_over_others_that_came_meanwhile() -> None:
+    store = TokenSecret(SecretsManager(lambda: NOON), "kornit-xero")
+    store.save("412077", tokens("one"))
+    one = store.current("412077")
+    assert one is not None
+    two = store.stage("412077", tokens("two", 2), one.id)
+    store.save("412077", tokens("of a person"))
+    assert not store.promote("412077", two, one.id)
+    assert store.read("412077") == tokens("of a person")
+
+
+def test_a_promotion_whose_answer_was_lost_is_found_done() -> None:
+    store = TokenSecret(SecretsManager(lambda: NOON), "kornit-xero")
+    store.save("412077", tokens("one"))
+    one = store.current("412077")
+    assert one is not None
+    two = store.stage("412077", tokens("two", 2), one.id)
+    assert store.promote("412077", two, one.id)
+    assert store.promote("412077", two, one.id)
+
+
+def test_a_secret_is_full_after_a_hundred_versions_within_a_day() -> None:
+    now = NOON
+    secrets = SecretsManager(lambda: now)
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("0"))
+    for number in range(1, VERSIONS_AT_MOST):
+        store.save("412077", tokens(str(number)))
+    with pytest.raises(StoreUnavailable, match="LimitExceededException"):
+        store.save("412077", tokens("one too many"))
+    now += timedelta(hours=25)
+    store.save("412077", tokens("a day later"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda client: client.get_secret_value(SecretId="nothing", VersionStage="AWSCURRENT"),
+        lambda client: client.put_secret_value(
+            SecretId="nothing", SecretString="x", VersionStages=["AWSPENDING"]
+        ),
+    ],
+)
+def test_what_is_not_there_is_said_as_aws_says_it(secrets: Any, wrong: Callable[[Any], Any]) -> None:
+    with pytest.raises(ClientError) as refused:
+        wrong(secrets)
+    assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"

@@ -1,0 +1,471 @@
+"""Connections stay alive: by the real use case on the simulated Xero and on stores that keep AWS's rules."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import quote
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from bookkeeping import refreshing
+from bookkeeping.identity import Granted, Identity
+from bookkeeping.refreshing import Times
+from bookkeeping.secrets import App, Version
+from bookkeeping.tables import ConnectionsTable
+from local.xero.identity import PROVIDER_MODELS, ProviderModel
+from local.xero.in_process import InProcess
+from local.xero.server import create_app
+from tests.integration.one_process import make_tables
+from tests.storms import keeping_alive
+from tests.storms.keeping_alive import CALM, MUTANTS, Killed, Storm, Weather, most_in_a_day, storm_over
+from tests.storms.stores import SecretsManager, refused
+
+ROOT = Path(__file__).parents[2]
+COMPANY = "412000"
+SEED = int(os.environ.get("STORM_SEED", "1"))
+FULL = "STORM_FULL" in os.environ
+
+
+@pytest.fixture
+def storm() -> Storm:
+    """One company, nothing going wrong unless the test brings it."""
+    return Storm(1, "family_revoked", seed=SEED)
+
+
+def token_calls(storm: Storm) -> list[Any]:
+    return [entry for entry in storm.xero.log.entries if entry.grant_type == "refresh_token"]
+
+
+def current(storm: Storm) -> Version:
+    version = storm.edges.tokens.current(COMPANY)
+    assert version is not None
+    return version
+
+
+def status(storm: Storm) -> str:
+    connection = storm.edges.connections.connection(COMPANY)
+    assert connection is not None
+    return connection.status
+
+
+def good(storm: Storm) -> bool:
+    """Whether Xero takes the access token in the store."""
+    bearer = storm.xero.identity.bearer(f"Bearer {current(storm).tokens.access_token}")
+    return bearer is not None and not bearer.revoked and bearer.expires_at > storm.clock.now()
+
+
+def to_expiry(storm: Storm) -> None:
+    storm.clock.advance(timedelta(minutes=29).total_seconds())
+
+
+def fault(storm: Storm, kind: str, **more: Any) -> None:
+    storm.xero.faults.add({"kind": kind, "path_prefix": "/connect/token", "seconds": 100, **more})
+
+
+# --- one company
+
+
+def test_tokens_that_are_fresh_cost_no_call(storm: Storm) -> None:
+    for _ in range(20):
+        assert refreshing.renew(storm.edges, COMPANY).what == "fresh"
+    assert token_calls(storm) == []
+
+
+def test_tokens_that_run_out_are_renewed_and_promoted(storm: Storm) -> None:
+    before = current(storm)
+    to_expiry(storm)
+    assert refreshing.renew(storm.edges, COMPANY).what == "renewed"
+    after = current(storm)
+    assert (after.replaces, after.tokens.generation) == (before.id, before.tokens.generation + 1)
+    assert good(storm)
+
+
+def test_nothing_is_done_for_a_company_that_is_not_connected(storm: Storm) -> None:
+    assert refreshing.renew(storm.edges, "999").what == "no_tokens"
+    assert storm.edges.connections.renewals_due(storm.clock.now() + timedelta(days=9)) == [COMPANY]
+
+
+@pytest.mark.parametrize("kind", [*keeping_alive.IDENTITY_FAULTS, "slow_commit"])
+def test_a_call_that_gave_no_tokens_is_made_good_by_the_next_ticks(storm: Storm, kind: str) -> None:
+    fault(storm, kind)
+    to_expiry(storm)
+    assert refreshing.renew(storm.edges, COMPANY).what == "put_off"
+    assert refreshing.renew(storm.edges, COMPANY).what == "busy", (
+        "not at once: the call may still be carried out"
+    )
+    for _ in range(2):
+        storm.clock.advance(300)
+        refreshing.renew_due(storm.edges)
+    assert status(storm) == "connected"
+    assert good(storm)
+    to_expiry(storm)
+    assert refreshing.renew(storm.edges, COMPANY).what == "renewed", "and what came of it late does no harm"
+
+
+@pytest.mark.parametrize("away", [timedelta(minutes=5), timedelta(minutes=50)])
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("model", PROVIDER_MODELS)
+def test_a_process_that_ends_at_any_step_costs_no_connection(
+    model: ProviderModel, moment: str, away: timedelta
+) -> None:
+    """Every step edge of a renewal in turn; a long absence only where Xero's answer is not with nobody."""
+    storm = Storm(1, model, seed=SEED)
+    left = ended = 0
+
+    def end(call: str, key: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Killed(call, key)
+
+    storm.perils[moment] = end
+    while True:
+        left = ended + 1
+        to_expiry(storm)
+        try:
+            refreshing.renew(storm.edges, COMPANY)
+        except Killed:
+            ended += 1
+        else:
+            break
+        storm.clock.advance(300 if storm.tokens_with_nobody() else away.total_seconds())
+        refreshing.renew_due(storm.edges)
+        assert status(storm) == "connected", f"ended {moment} step {ended}"
+        to_expiry(storm)
+        assert refreshing.renew(storm.edges, COMPANY).what == "renewed", f"ended {moment} step {ended}"
+    assert ended >= 9
+
+
+def test_staged_tokens_are_promoted_without_a_call(storm: Storm) -> None:
+    to_expiry(storm)
+    with patch.object(type(storm.edges.tokens), "promote", side_effect=Killed), pytest.raises(Killed):
+        refreshing.renew(storm.edges, COMPANY)
+    storm.clock.advance(300)
+    assert refreshing.renew(storm.edges, COMPANY).what == "fresh"
+    assert len(token_calls(storm)) == 1
+    assert good(storm)
+
+
+def test_a_store_that_throttles_is_asked_until_it_takes_the_only_copy_of_the_tokens(storm: Storm) -> None:
+    to_expiry(storm)
+    until = storm.clock.now() + timedelta(seconds=30)
+
+    def throttle(call: str, key: str) -> None:
+        if call.startswith(("put_secret", "update_secret")) and storm.clock.now() < until:
+            raise refused(call, "ThrottlingException", key)
+
+    storm.secrets.before = throttle
+    assert refreshing.renew(storm.edges, COMPANY).what == "renewed"
+    assert len(token_calls(storm)) == 1
+
+
+def test_an_idle_connection_is_not_forgotten_between_a_lost_answer_and_xeros_half_hour(storm: Storm) -> None:
+    storm.clock.advance(timedelta(hours=5).total_seconds())
+    fault(storm, "reply_lost")
+    assert refreshing.renew(storm.edges, COMPANY).what == "put_off"
+    storm.clock.advance(300)
+    assert [outcome.what for outcome in refreshing.renew_due(storm.edges)] == ["renewed"]
+
+
+def test_a_refused_token_is_believed_to_be_dead_only_when_the_store_has_no_other(storm: Storm) -> None:
+    to_expiry(storm)
+    twin = storm.edges.identity.refresh(f"APP{COMPANY}", secret(storm), current(storm).tokens.refresh_token)
+    assert refreshing.renew(storm.edges, COMPANY).what == "renewed"
+    parent = storm.edges.tokens.previous(COMPANY)
+    assert parent is not None
+    late = storm.edges.identity.refresh(f"APP{COMPANY}", secret(storm), parent.tokens.refresh_token)
+    assert twin != late, "a call carried out late has made the promoted tokens worthless"
+    storm.clock.advance(timedelta(minutes=25).total_seconds())
+    assert refreshing.renew(storm.edges, COMPANY).what == "renewed"
+    assert status(storm) == "connected"
+    assert storm.bus.told == []
+
+
+def secret(storm: Storm) -> str:
+    app = storm.edges.apps.read(COMPANY)
+    assert app is not None
+    return app.client_secret
+
+
+def test_revoked_tokens_lose_the_connection_once_and_say_so(storm: Storm) -> None:
+    storm.xero.identity.revoke_all(f"APP{COMPANY}")
+    to_expiry(storm)
+    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
+    assert status(storm) == "needs_reconnect"
+    for _ in range(3):
+        storm.clock.advance(86400)
+        assert refreshing.renew_due(storm.edges) == [], "a person must act: nothing is tried meanwhile"
+    assert storm.bus.told == ["ConnectionLost"]
+    storm.connect(COMPANY)
+    assert refreshing.renew(storm.edges, COMPANY).what == "fresh"
+    assert status(storm) == "connected"
+
+
+def test_the_loss_is_told_even_if_the_process_ends_between_writing_and_telling(storm: Storm) -> None:
+    storm.xero.identity.revoke_all(f"APP{COMPANY}")
+    to_expiry(storm)
+    with patch.object(type(storm.edges.events), "put", side_effect=Killed), pytest.raises(Killed):
+        refreshing.renew(storm.edges, COMPANY)
+    assert status(storm) == "needs_reconnect"
+    storm.clock.advance(300)
+    refreshing.renew_due(storm.edges)
+    assert storm.bus.told == ["ConnectionLost"]
+
+
+def test_a_wrong_client_secret_leaves_the_tokens_alone_and_a_right_one_heals(storm: Storm) -> None:
+    right, before = secret(storm), current(storm)
+    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
+    to_expiry(storm)
+    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
+    assert status(storm) == "wrong_credentials"
+    assert current(storm) == before
+    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", right))
+    for _ in range(4):
+        storm.clock.advance(300)
+        refreshing.renew_due(storm.edges)
+    assert status(storm) == "connected"
+    assert good(storm)
+    assert storm.bus.told == ["ConnectionLost", "ConnectionRestored"]
+
+
+def test_tokens_are_never_presented_to_another_app(storm: Storm) -> None:
+    storm.edges.apps.save(COMPANY, App("APP-OF-SOMEBODY-ELSE", "secret"))
+    to_expiry(storm)
+    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
+    assert status(storm) == "wrong_credentials"
+    assert token_calls(storm) == []
+
+
+def test_an_outage_of_four_hours_ends_no_connection_and_calls_seldom(storm: Storm) -> None:
+    to_expiry(storm)
+    fault(storm, "maintenance", times=None)
+    for _ in range(48):
+        refreshing.renew_due(storm.edges)
+        for _ in range(20):
+            refreshing.renew(storm.edges, COMPANY)
+            storm.clock.advance(15)
+    calls = [entry for entry in storm.xero.log.entries if entry.path == "/connect/token"]
+    assert len(calls) <= 4 * 60 / 2
+    storm.xero.faults.remove()
+    storm.clock.advance(300)
+    refreshing.renew_due(storm.edges)
+    assert status(storm) == "connected"
+    assert good(storm)
+
+
+def test_one_company_in_trouble_does_not_hold_up_the_others() -> None:
+    storm = Storm(3, "lenient_grace", seed=SEED)
+    storm.secrets._secrets[f"kornit-xero/{COMPANY}/tokens"].clear()
+    for company in storm.companies:
+        storm.edges.connections.note_work(company, storm.clock.now())
+
+    def choke(call: str, key: str) -> None:
+        if "412001" in key and call == "get_secret_value":
+            raise ValueError("canary")
+
+    storm.secrets.before = choke
+    to_expiry(storm)
+    outcomes = {outcome.company: outcome for outcome in refreshing.renew_due(storm.edges)}
+    assert {company: outcome.what for company, outcome in outcomes.items()} == {
+        "412000": "no_tokens",
+        "412001": "failed",
+        "412002": "renewed",
+    }
+    assert "canary" not in outcomes["412001"].why
+
+
+def test_versions_a_day() -> None:
+    """At work: at most 60, and tokens are never out of date. Idle: at most 2."""
+    storm = Storm(10, "newest_and_parent", seed=SEED, weather=CALM)
+    working = storm.companies[:5]
+    stale = 0
+    for _ in range(3 * 288):
+        storm.clock.advance(300 + storm.chance.uniform(-20, 20))
+        for company in working:
+            storm.edges.connections.note_work(company, storm.clock.now())
+            tokens = storm.edges.tokens.read(company)
+            stale += tokens is None or tokens.expires_at - storm.clock.now() < timedelta(minutes=1)
+        refreshing.renew_due(storm.edges)
+    most = {name.split("/")[1]: most_in_a_day(staged) for name, staged in storm.secrets.staged.items()}
+    assert max(most[company] for company in working) in range(50, 61)
+    assert max(most[company] for company in storm.companies[5:]) <= 2
+    assert stale == 0
+
+
+def test_fifty_callers_at_expiry_make_one_call_and_get_fifty_good_tokens(storm: Storm) -> None:
+    to_expiry(storm)
+
+    class Slow(Identity):
+        def refresh(self, client_id: str, secret: str, refresh_token: str) -> Granted:
+            time.sleep(0.3)
+            return super().refresh(client_id, secret, refresh_token)
+
+    identity = Slow(keeping_alive.XERO, keeping_alive.XERO, 10)
+    identity.session.mount(keeping_alive.XERO, InProcess(create_app(storm.xero), storm.xero))
+    began = time.monotonic()
+    start = storm.clock.now()
+    edges = replace(
+        storm.edges,
+        identity=identity,
+        now=lambda: start + timedelta(seconds=time.monotonic() - began),
+        sleep=time.sleep,
+        times=Times(look_again=timedelta(milliseconds=50)),
+    )
+    gate = threading.Barrier(50)
+
+    def ask(_: int) -> refreshing.Outcome:
+        gate.wait()
+        return refreshing.renew(edges, COMPANY)
+
+    with ThreadPoolExecutor(50) as threads:
+        outcomes = list(threads.map(ask, range(50)))
+    assert len(token_calls(storm)) == 1
+    assert {outcome.tokens for outcome in outcomes} == {current(storm).tokens}
+    assert [outcome.what for outcome in outcomes].count("renewed") == 1
+    assert good(storm)
+
+
+# --- storms: P5
+
+
+@pytest.mark.parametrize("model", PROVIDER_MODELS)
+def test_connections_survive_the_storm(model: ProviderModel) -> None:
+    companies, days = (300, 7) if FULL else (30, 1.5)
+    report = storm_over(companies, days, model, SEED)
+    print(f"seed {SEED}, {model}: {report}")
+    assert report.dead == {}
+    assert report.most_in_flight == 1
+    assert report.most_versions_a_day <= 60
+
+
+WEATHERS: list[Weather] = list({id(weather): weather for _, weather in MUTANTS.values()}.values())
+
+
+@pytest.mark.parametrize("weather", WEATHERS, ids=["second starts", "late answers", "ends", "reconnects"])
+def test_connections_survive_the_weather_of_each_mutant(weather: Weather) -> None:
+    assert storm_over(20, 1.5, "newest_and_parent", SEED, weather).dead == {}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_every_mutant_loses_a_connection(name: str) -> None:
+    mutant, weather = MUTANTS[name]
+    with mutant():
+        reports = (storm_over(20, 1.5, "newest_and_parent", seed, weather) for seed in range(SEED, SEED + 9))
+        assert any(report.dead for report in reports)
+
+
+# --- the handler
+
+
+@pytest.fixture
+def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Storm]]:
+    """The real handler on moto, its company's tokens as good as expired."""
+    # moto is wrong about stages
+    secrets = SecretsManager(lambda: datetime.now(UTC))
+    monkeypatch.setattr("bookkeeping.secrets.secrets_manager", lambda: secrets)
+    with mock_aws():
+        make_tables()
+        boto3.client("events").create_event_bus(Name="bus")
+        environment = {
+            "WAITS_SCALE": "1",
+            "CONNECTIONS_TABLE": "ConnectionsTable",
+            "EVENT_BUS": "bus",
+            "SECRETS_PREFIX": "kornit-xero",
+            "XERO_IDENTITY_URL": keeping_alive.XERO,
+            "XERO_API_URL": keeping_alive.XERO,
+        }
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        spec = importlib.util.spec_from_file_location(
+            "token_refresh_app", ROOT / "functions/token_refresh/app.py"
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        app = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(app)
+        world = Storm(1, "family_revoked", seed=SEED)
+        app.edges.identity.session.mount(keeping_alive.XERO, InProcess(create_app(world.xero), world.xero))
+        app_secret, connection = world.edges.apps.read(COMPANY), world.edges.connections.connection(COMPANY)
+        assert app_secret is not None
+        assert connection is not None
+        app.edges.apps.save(COMPANY, app_secret)
+        app.edges.tokens.save(COMPANY, replace(current(world).tokens, expires_at=datetime.now(UTC)))
+        app.edges.connections.save_connection(replace(connection, worked_at=datetime.now(UTC)))
+        yield app, world
+
+
+def event(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((ROOT / "events" / name).read_text())
+    return read
+
+
+def records(caplog: pytest.LogCaptureFixture) -> str:
+    """All that was logged, with the properties beside the words."""
+    return "\n".join(str(vars(record)) for record in caplog.records)
+
+
+class Context:
+    function_name = "token_refresh"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:eu-west-2:123456789012:function:token_refresh"
+    aws_request_id = "6f0c3a52-6b1d-4f0e-9d6a-2f7c1f8f5b11"
+
+
+@pytest.mark.parametrize(
+    "asked", [event("token_refresh.json"), {"company": COMPANY}], ids=["schedule", "company"]
+)
+def test_the_function_renews_and_leaves_no_trace_of_tokens(
+    function: tuple[ModuleType, Storm],
+    asked: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app, world = function
+    caplog.set_level(logging.DEBUG)
+    secrets = [current(world).tokens.access_token, current(world).tokens.refresh_token, secret(world)]
+    before = app.edges.tokens.current(COMPANY)
+    app.handler(asked, Context())
+    after = app.edges.tokens.current(COMPANY)
+    assert after.replaces == before.id
+    app.handler(asked, Context())
+    assert app.edges.tokens.current(COMPANY) == after
+    world.xero.identity.revoke_all(f"APP{COMPANY}")
+    app.edges.tokens.save(COMPANY, replace(after.tokens, expires_at=datetime.now(UTC)))
+    app.edges.connections.plan_renewal(COMPANY, datetime.now(UTC))
+    app.handler(asked, Context())
+    assert app.edges.connections.connection(COMPANY).status == "needs_reconnect"
+    written = capsys.readouterr()
+    log = written.out + written.err + caplog.text + records(caplog)
+    assert f"'company': '{COMPANY}'" in log
+    secrets += [after.tokens.access_token, after.tokens.refresh_token]
+    for canary in secrets:
+        for shape in (canary, quote(canary, safe=""), base64.b64encode(canary.encode()).decode()):
+            assert shape not in log
+
+
+def test_what_the_function_logs_of_a_failure_is_its_kind(
+    function: tuple[ModuleType, Storm], caplog: pytest.LogCaptureFixture
+) -> None:
+    app, world = function
+    token = current(world).tokens.refresh_token
+    with patch.object(ConnectionsTable, "connection", side_effect=ValueError(token)):
+        app.handler(event("token_refresh.json"), Context())
+    log = records(caplog)
+    assert "ValueError" in log
+    assert token not in log

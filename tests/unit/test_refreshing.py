@@ -1,0 +1,68 @@
+"""When tokens are renewed, and how long everything around a renewal may take."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bookkeeping.connecting import Connection
+from bookkeeping.refreshing import AHEAD, AT_WORK, IDLE, IDLE_AT_MOST, Outcome, Times, due_at, is_due
+from bookkeeping.secrets import Tokens
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TICK = timedelta(minutes=5)
+LIVES = timedelta(minutes=30)
+TOKENS = Tokens("access", "refresh", NOON + LIVES, 7)
+AT_REST = Connection("412077", "APP", "ORG", "Marlow Print Works", "connected")
+WORKING = replace(AT_REST, worked_at=NOON - timedelta(hours=3))
+
+
+def test_tokens_of_a_connection_at_work_are_renewed_before_they_end() -> None:
+    assert not is_due(TOKENS, WORKING, NOON + LIVES - AHEAD - TICK / 5, at_once=False)
+    assert is_due(TOKENS, WORKING, NOON + LIVES - AHEAD, at_once=False)
+    assert TICK < AHEAD, "a tick that comes late by a minute still comes in time"
+
+
+def test_no_rhythm_of_ticks_brings_more_than_sixty_renewals_a_day() -> None:
+    spacing = LIVES - AHEAD
+    assert timedelta(days=1) / spacing <= 60
+
+
+def test_idle_connections_are_renewed_once_a_day_at_hours_of_their_own() -> None:
+    moments = {due_at(TOKENS, AT_REST, NOON, random.Random(seed)) for seed in range(50)}
+    assert len(moments) > 40
+    assert all(TOKENS.expires_at + IDLE <= moment <= TOKENS.expires_at + IDLE_AT_MOST for moment in moments)
+    assert all(is_due(TOKENS, AT_REST, moment, at_once=False) for moment in moments)
+    assert timedelta(days=1) > LIVES + IDLE_AT_MOST
+    assert timedelta(days=2) / (LIVES + IDLE) < 3
+
+
+def test_who_asks_for_an_idle_connection_does_not_wait_for_its_day() -> None:
+    late = NOON + LIVES
+    assert is_due(TOKENS, AT_REST, late, at_once=True)
+    assert not is_due(TOKENS, AT_REST, late, at_once=False)
+
+
+def test_a_connection_is_idle_a_day_after_its_last_order() -> None:
+    tokens = replace(TOKENS, expires_at=NOON)
+    assert is_due(tokens, replace(AT_REST, worked_at=NOON - AT_WORK + TICK), NOON, at_once=False)
+    assert not is_due(tokens, replace(AT_REST, worked_at=NOON - AT_WORK), NOON, at_once=False)
+
+
+@pytest.mark.parametrize("times", [Times(), Times().scaled(0.1)])
+def test_the_lease_outlasts_the_function_which_outlasts_a_call(times: Times) -> None:
+    assert times.lease > times.function + times.late_commit
+    assert times.function > times.call_by + times.call_time_out
+    assert times.begin + times.call_by + times.call_time_out < times.function
+    assert times.late_commit > times.call_time_out
+
+
+def test_a_lost_answer_is_asked_for_again_several_times_within_xeros_half_hour() -> None:
+    times = Times()
+    assert 5 * max(times.lease, 1.1 * times.late_commit, TICK) < timedelta(minutes=30)
+
+
+def test_tokens_are_not_in_the_words_for_the_log() -> None:
+    tokens = Tokens("access-canary", "refresh-canary", NOON, 1)
+    assert "canary" not in repr(Outcome("412077", "renewed", tokens=tokens)) + repr(tokens)
