@@ -49,10 +49,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     answer = process_partial_response(
         event=event, record_handler=accept, processor=processor, context=context
     )
-    # every row is durable now; a message whose row was written, but not told of, comes again if this fails
-    ring(edges.connections, wake_ups, intake.rung, edges.now())
-    bus.put(intake.events)
     metrics.add_metric("OrdersAccepted", MetricUnit.Count, intake.accepted)
     metrics.add_metric("OrdersOfNoCompany", MetricUnit.Count, intake.nobodys)
     metrics.add_metric("OrdersUnreadable", MetricUnit.Count, intake.unreadable)
+    # every row is durable now; a message whose row was written, but not told of, comes again if this fails
+    ring(edges.connections, wake_ups, intake.rung, edges.now())
+    bus.put(intake.events)
     return answer

@@ -1,4 +1,4 @@
-"""A turn in a lane for every wake-up: due orders become documents in Xero."""
+"""A turn in a lane for every wake-up: due orders become documents in Xero. Frees stopped orders, when told to."""
 
 import os
 import random
@@ -15,13 +15,15 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from bookkeeping import releasing
 from bookkeeping.pacing import CALLS_AT_ONCE, Waits
 from bookkeeping.posting import Edges, take_turn
 from bookkeeping.queues import (
     EventBus,
     PostingQueue,
     RefreshRequests,
-    WakeUp,
+    ReleaseCall,
+    call_in,
     event_bridge,
     lambda_service,
     sqs,
@@ -59,6 +61,15 @@ edges = Edges(
     waits=waits,
 )
 
+releasing_edges = releasing.Edges(
+    orders=edges.orders,
+    settings=edges.settings,
+    connections=edges.connections,
+    wake_ups=edges.wake_ups,
+    events=edges.events,
+    now=edges.now,
+)
+
 
 @metrics.log_metrics
 @logger.inject_lambda_context
@@ -67,7 +78,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 
 def post(record: SQSRecord) -> None:
-    wake_up = WakeUp.from_json(record.body)
+    wake_up = call_in(record.body)
+    if isinstance(wake_up, ReleaseCall):
+        freed = releasing.go_on(releasing_edges, wake_up)
+        logger.info("release", company=wake_up.company, freed=freed)
+        metrics.add_metric("OrdersFreed", MetricUnit.Count, freed)
+        return
     tally = take_turn(edges, wake_up)
     for trouble in tally.trouble:
         logger.error("posting met what it does not expect", lane=wake_up.lane, trouble=trouble)

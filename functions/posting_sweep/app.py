@@ -1,4 +1,4 @@
-"""Every minute: wake the lanes whose time has come, and those whose wake-up was lost."""
+"""Every minute: wake the lanes whose time has come, and those whose wake-up was lost; go on with releases."""
 
 import os
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.queues import PostingQueue, WakeUp, sqs
+from bookkeeping.queues import PostingQueue, ReleaseCall, WakeUp, sqs
 from bookkeeping.tables import ConnectionsTable, dynamodb
 
 logger = Logger()
@@ -20,7 +20,10 @@ wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    lanes = connections.lanes_to_wake(datetime.now(UTC))
+    now = datetime.now(UTC)
+    lanes = connections.lanes_to_wake(now)
     for lane in lanes:
         wake_ups.send(WakeUp(lane))
+    for company, id_ in connections.releases_due(now):
+        wake_ups.send(ReleaseCall(company, id_))
     metrics.add_metric("LanesWoken", MetricUnit.Count, len(lanes))

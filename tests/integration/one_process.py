@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import boto3
 
-from bookkeeping import intake, posting
+from bookkeeping import intake, posting, releasing
 from bookkeeping.connecting import Connection
 from bookkeeping.ledger import Entry, Event
 from bookkeeping.pacing import Waits
-from bookkeeping.queues import EventBus, PostingQueue, WakeUp
+from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in
 from bookkeeping.secrets import TokenSecret
 from bookkeeping.settings import Settings
 from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable
@@ -45,10 +46,15 @@ class Killed(BaseException):
     """The process dies here, as from `kill -9`: nothing may catch it."""
 
 
+@cache
+def _template() -> dict[str, Any]:
+    return source()
+
+
 def make_tables() -> dict[str, str]:
     """The template's tables in moto, under their logical names."""
 
-    template = source()
+    template = _template()
     client = boto3.client("dynamodb")
     names = {}
     for name, resource in template["Resources"].items():
@@ -127,6 +133,14 @@ class OneProcess:
             together=lambda calls: [call() for call in calls],
             chance=self.chance,
             waits=self.waits,
+        )
+        self.releasing = releasing.Edges(
+            orders=self.orders,
+            settings=self.settings,
+            connections=self.connections,
+            wake_ups=self.wake_ups,
+            events=self.events,
+            now=self.clock.now,
         )
         self.renewals: list[str] = []
         self.order_ids: set[tuple[str, str]] = set()
@@ -227,11 +241,17 @@ class OneProcess:
         return batch
 
     def turn(self, body: str) -> posting.Tally:
-        return posting.take_turn(self.posting, WakeUp.from_json(body))
+        call = call_in(body)
+        if isinstance(call, ReleaseCall):
+            releasing.go_on(self.releasing, call)
+            return posting.Tally()
+        return posting.take_turn(self.posting, call)
 
     def sweep(self) -> None:
         for lane in self.connections.lanes_to_wake(self.clock.now()):
             self.wake_ups.send(WakeUp(lane))
+        for company, id_ in self.connections.releases_due(self.clock.now()):
+            self.wake_ups.send(ReleaseCall(company, id_))
 
     def run(self, time: timedelta = timedelta(hours=2), *, until_quiet: bool = True) -> None:
         """Let the functions work: wake-ups as they fall due, the sweep every minute; at most that long."""

@@ -81,7 +81,7 @@ class Connection:
     """When orders were last posted through it, to the hour: tokens of a connection at work are kept fresh."""
     connection_id: str = ""
     previous_organisation_id: str = ""
-    """Where orders went before, until a person confirms the other one."""
+    """Where orders went before a person confirmed, or has yet to confirm, the other one."""
     previous_organisation_name: str = ""
     choices: tuple[Choice, ...] = ()
     connected_by: str = ""
@@ -153,7 +153,7 @@ def after_consent(before: Connection | None, company: str, consent: Consent) -> 
 def choose(connection: Connection, organisation_id: str) -> Connection | None:
     """The connection once a person chose or confirmed an organisation; None where that one is not to be had."""
     if connection.status == "confirm_organisation" and connection.organisation_id == organisation_id:
-        return replace(connection, status="connected", previous_organisation_id="", previous_organisation_name="")
+        return replace(connection, status="connected")
     if connection.status != "choose_organisation":
         return None
     choice = next((one for one in connection.choices if one.organisation_id == organisation_id), None)

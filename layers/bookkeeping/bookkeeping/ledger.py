@@ -223,8 +223,7 @@ def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
     if connection.status != "connected":
         return wait(entry, WAITS_WHILE[connection.status], now)
     if entry.documents and entry.organisation_id != connection.organisation_id:
-        details = {"order": entry.order_id, "number": entry.number, "organisation": entry.organisation_id}
-        return stop(entry, Problem("may_already_be_in", details), now)
+        return stop(entry, _left_behind(entry, connection), now)
     if connection.prefix_taken_by and not entry.documents:
         details = {
             "order": entry.order_id,
@@ -245,6 +244,13 @@ def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
     )
 
 
+def _left_behind(entry: Entry, connection: Connection) -> Problem:
+    """The order is, or may be, in the books of the organisation that its company was connected to before."""
+    known = connection.previous_organisation_id == entry.organisation_id
+    before = connection.previous_organisation_name if known else entry.organisation_id
+    return Problem("may_already_be_in", {"order": entry.order_id, "number": entry.number, "organisation": before})
+
+
 def _at(entry: Entry, state: State, now: datetime) -> Entry:
     """The entry in another state, without what explained or scheduled the old one."""
     return replace(entry, state=state, reason="", through="", problem=None, due_at=None, changed_at=now)
@@ -254,6 +260,11 @@ def skip(entry: Entry, reason: str, now: datetime) -> Entry:
     """Not to be posted. It holds no organisation, so that another company may post it there."""
     skipped = replace(_at(entry, State.SKIPPED, now), reason=reason)
     return skipped if entry.frozen else replace(skipped, organisation_id="", lane="")
+
+
+def told(entry: Entry) -> Entry:
+    """At rest, and the bus knows: no longer among what is due in its lane."""
+    return replace(entry, due_at=None, lane=entry.lane if entry.organisation_id else "")
 
 
 def wait(entry: Entry, reason: str, now: datetime) -> Entry:
@@ -329,6 +340,14 @@ def settle_again(entry: Entry, books: Books, now: datetime, *, as_draft: bool = 
     """Refused for something that can be read or done anew: due again, once."""
     settled = replace(_settled(entry, now), refusals=entry.refusals + 1, as_draft=as_draft or entry.as_draft)
     return _renewed(settled, books, now) or replace(_at(settled, State.QUEUED, now), due_at=now)
+
+
+def settle_moved(entry: Entry, connection: Connection, now: datetime) -> Entry:
+    """Perhaps in the books of an organisation that can't be asked any more: a person must look."""
+    settled = _settled(entry, now)
+    if settled.newer is not None and not settled.frozen:
+        settled = replace(settled, message=settled.newer, newer=None)
+    return stop(settled, _left_behind(entry, connection), now)
 
 
 def _settled(entry: Entry, now: datetime) -> Entry:

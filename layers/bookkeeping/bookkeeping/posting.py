@@ -11,6 +11,7 @@ the worst a late or doubled call can do is to be refused.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -334,8 +335,12 @@ class Turn:
         chosen = [key for mine in by_company.values() for key in mine[:share]]
         due: dict[str, list[Entry]] = {}
         for entry in edges.orders.get_many(chosen[: 2 * ROUND]):
-            if entry.lane == self._lane.key and entry.due_at is not None and not entry.batch:
+            if entry.lane != self._lane.key or entry.due_at is None or entry.batch:
+                continue
+            if entry.state is State.QUEUED:
                 due.setdefault(entry.company, []).append(entry)
+            else:
+                self._tell_at_last(entry)
         self._found = self._found or bool(due)
         for entries in due.values():
             entries.sort(key=lambda entry: (entry.due_at or self._now, entry.order_id))
@@ -372,6 +377,10 @@ class Turn:
 
     def _save(self, entry: Entry) -> None:
         sibling = ledger.sibling(entry)
+        to_tell = entry.state in ledger.EVENT_OF
+        if to_tell:
+            # it stays among what is due until the bus was told, so that a crash in between does not keep it silent
+            entry = replace(entry, lane=self._lane.key, due_at=self._now)
         try:
             saved = self._edges.orders.save(entry, sibling and order_key(sibling, entry.order_id))
         except Conflict:
@@ -380,9 +389,18 @@ class Turn:
             skipped = ledger.skip(entry, "already_in_books", self._now)
             self._save(replace(skipped, through=sibling or ""))
             return
+        if to_tell:
+            self._tell_at_last(saved)
+            return
         self._tell([saved])
         if saved.state is State.QUEUED and saved.lane != self._lane.key:
             self._rung_elsewhere.setdefault(saved.lane, []).append(order_key(*saved.key))
+
+    def _tell_at_last(self, entry: Entry) -> None:
+        """Tell of an order that is at rest, and take it from what is due."""
+        self._tell([entry])
+        with contextlib.suppress(Conflict):  # a message came in between, and decided anew
+            self._edges.orders.save(ledger.told(entry))
 
     def _tell(self, entries: Iterable[Entry]) -> None:
         told: list[Event] = [event for entry in entries for event in ledger.events(entry)]
@@ -735,10 +753,12 @@ class Turn:
         if connection is None or connection.lane != self._lane.key:
             return
         status = "cut_off" if error.kind == "organisation" else "needs_reconnect"
-        if self._edges.connections.lose_connection(connection, status, self._now):
+        if connection.status == "connected":
+            # told first: nobody would tell if this ended in between
             detail = {"company": company, "organisation_id": connection.organisation_id, "status": status}
             id_ = f"{company}#{connection.organisation_id}#lost#{ledger.stamp(self._now)}"
             self._edges.events.put([Event("ConnectionLost", id_, self._now, detail)])
+            self._edges.connections.lose_connection(connection, status, self._now)
         # what is due moves to `waiting` in the next round, which finds the connection lost
         self._held.pop(company)
 
@@ -764,8 +784,15 @@ class Turn:
             self._finish(batch)
             return
         books = self._books(batch.company)
-        if batch.company in self._held or not self._is_here(books):
+        connection = books.connection
+        if batch.company in self._held or connection is None or not books.open:
             # the numbers can be looked up in the batch's own organisation only, once it is connected again
+            return
+        if connection.organisation_id != batch.organisation_id:
+            # a person confirmed another organisation: what became of the batch can't be looked up any more
+            moved = [ledger.settle_moved(entry, connection, self._now) for entry in entries]
+            self._write_outcomes(batch, moved)
+            self._finish(batch)
             return
         access = self._access(batch.company)
         desk = Desk(books, access, self._organisation(batch.company, access))
@@ -774,6 +801,7 @@ class Turn:
         fresh = self._now - batch.first_sent_at < self._edges.waits.same_key
         if (
             fresh
+            and self._is_here(books)
             and not batch.by_number
             and not unbuilt
             and stack.hash == batch.body_hash

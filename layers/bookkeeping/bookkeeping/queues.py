@@ -121,6 +121,11 @@ class RefreshRequests:
         payload = json.dumps({"company": company})
         self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
 
+    def wait_for(self, company: str) -> None:
+        """The same, and wait until it is done or has failed."""
+        payload = json.dumps({"company": company})
+        self._client.invoke(FunctionName=self._function, Payload=payload)["Payload"].read()
+
 
 class XeroDesk:
     """Has `xero_desk` do something in Xero on a person's behalf, and waits for it."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from time import sleep
 from typing import Any, Final
 
 import boto3
@@ -42,6 +43,19 @@ def _refused_for(error: ClientError) -> str:
 
 def _cancelled_for(error: ClientError) -> list[str]:
     return [str(reason.get("Code", "None")) for reason in error.response.get("CancellationReasons", [])]
+
+
+def _once_free(write: Callable[..., Any], **request: Any) -> Any:
+    """Write as soon as no transaction that is under way has a hand on a row of it."""
+    for wait in (0.01, 0.03, 0.1, 0.3):
+        try:
+            return write(**request)
+        except ClientError as error:
+            in_the_way = {_refused_for(error), *_cancelled_for(error)} - {"None", "TransactionCanceledException"}
+            if not in_the_way <= {"TransactionConflictException", "TransactionConflict"}:
+                raise
+        sleep(wait)
+    return write(**request)
 
 
 def read_all(resource: Any, table: str, keys: Sequence[Mapping[str, str]]) -> Iterator[Item]:
@@ -203,7 +217,7 @@ class OrdersTable:
         put = self._put(saved, entry.version)
         try:
             if sibling is None or not entry.organisation_id:
-                self._table.put_item(**put)
+                _once_free(self._table.put_item, **put)
             else:
                 check = {
                     "TableName": self._table.name,
@@ -212,7 +226,10 @@ class OrdersTable:
                     "ExpressionAttributeValues": {":here": entry.organisation_id},
                 }
                 puts = {"TableName": self._table.name, **put}
-                self._client.transact_write_items(TransactItems=[{"ConditionCheck": check}, {"Put": puts}])
+                _once_free(
+                    self._client.transact_write_items,
+                    TransactItems=[{"ConditionCheck": check}, {"Put": puts}],
+                )
         except ClientError as error:
             if _cancelled_for(error)[:1] == ["ConditionalCheckFailed"]:
                 raise AlreadyInBooks(sibling) from error
@@ -281,7 +298,13 @@ class OrdersTable:
                 "company": company,
                 "shelf": place,
             }
-        answer = self._table.query(**request)
+        try:
+            answer = self._table.query(**request)
+        except ClientError as error:
+            if not after or _refused_for(error) != "ValidationException":
+                raise
+            # a place that came from a browser and is none
+            return [], ""
         keys = [item["key"] for item in answer["Items"]]
         end = answer.get("LastEvaluatedKey")
         return keys, f"{end['key'].rpartition('#')[2]}|{end['shelf']}" if end else ""
@@ -311,7 +334,7 @@ def _conflict(error: ClientError) -> Exception:
 def transact(client: Any, items: Sequence[Item]) -> None:
     """All the writes or none. The first item is the check of the lane: where it fails, the lane is lost."""
     try:
-        client.transact_write_items(TransactItems=list(items))
+        _once_free(client.transact_write_items, TransactItems=list(items))
     except ClientError as error:
         if _cancelled_for(error)[:1] == ["ConditionalCheckFailed"]:
             raise Lost from error
@@ -321,7 +344,7 @@ def transact(client: Any, items: Sequence[Item]) -> None:
 def together(client: Any, items: Sequence[Item]) -> None:
     """All the writes or none. Raises Conflict where a condition does not hold."""
     try:
-        client.transact_write_items(TransactItems=list(items))
+        _once_free(client.transact_write_items, TransactItems=list(items))
     except ClientError as error:
         raise _conflict(error) from error
 
@@ -403,11 +426,12 @@ class SettingsTable:
             "ConditionExpression": "attribute_not_exists(company)",
         }
         try:
-            self._client.transact_write_items(
+            _once_free(
+                self._client.transact_write_items,
                 TransactItems=[
                     *({"Put": {"TableName": self._table.name, **put}} for put in (current, kept)),
                     *others,
-                ]
+                ],
             )
         except ClientError as error:
             raise _conflict(error) from error
@@ -492,6 +516,8 @@ class Renewal:
 
     company: str
     fencing: int
+    unsettled: bool = False
+    """An earlier holder did not bring it to an end: the refresh token may be spent, and Xero's grace be running."""
 
 
 def _renewal_key(company: str) -> Item:
@@ -624,7 +650,7 @@ class ConnectionsTable:
         if names:
             request["ExpressionAttributeNames"] = dict(names)
         try:
-            self._table.update_item(**request)
+            _once_free(self._table.update_item, **request)
         except ClientError as error:
             if _refused_for(error) == "ConditionalCheckFailedException":
                 return False
@@ -828,7 +854,8 @@ class ConnectionsTable:
                 Key=_renewal_key(company),
                 UpdateExpression=(
                     "SET lease_until = :until, agenda = :renewal, next_at = :until,"
-                    " fencing = if_not_exists(fencing, :zero) + :one REMOVE rest_until"
+                    " fencing = if_not_exists(fencing, :zero) + :one,"
+                    " unsettled = if_not_exists(unsettled, :zero) + :one REMOVE rest_until"
                 ),
                 ConditionExpression=(Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now)))
                 & (Attr("rest_until").not_exists() | Attr("rest_until").lte(stamp(now))),
@@ -844,23 +871,24 @@ class ConnectionsTable:
             if _refused_for(error) == "ConditionalCheckFailedException":
                 return None
             raise
-        return Renewal(company, int(answer["Attributes"]["fencing"]))
+        return Renewal(company, int(answer["Attributes"]["fencing"]), int(answer["Attributes"]["unsettled"]) > 1)
 
-    def release_renewal(
-        self, renewal: Renewal, next_at: datetime | None, rest_until: datetime | None = None
-    ) -> bool:
-        """Let it go until `next_at` (None: until somebody plans it); before `rest_until` nobody takes it."""
-        expression, values = "REMOVE lease_until, agenda, next_at", {}
-        if next_at is not None:
-            expression, values = "SET next_at = :next", {":next": stamp(next_at)}
-            if rest_until is not None:
-                expression, values = (
-                    f"{expression}, rest_until = :rest",
-                    values | {":rest": stamp(rest_until)},
-                )
-            expression += " REMOVE lease_until"
+    def settle_renewal(self, renewal: Renewal, next_at: datetime | None) -> bool:
+        """Let it go, all done, until `next_at`; None: until somebody plans it."""
+        settled = "REMOVE lease_until, unsettled"
+        expression = f"{settled}, agenda, next_at" if next_at is None else f"SET next_at = :next {settled}"
+        values = {":next": stamp(next_at)} if next_at else {}
         return self._update(
             _renewal_key(renewal.company), expression, Attr("fencing").eq(renewal.fencing), values
+        )
+
+    def put_off_renewal(self, renewal: Renewal, until: datetime) -> bool:
+        """Let it go unsettled; nobody takes it before then."""
+        return self._update(
+            _renewal_key(renewal.company),
+            "SET next_at = :until, rest_until = :until REMOVE lease_until",
+            Attr("fencing").eq(renewal.fencing),
+            {":until": stamp(until)},
         )
 
     def being_renewed(self, company: str, now: datetime) -> bool:
@@ -924,7 +952,8 @@ class ConnectionsTable:
     def take(self, lane: str, now: datetime, lease: timedelta) -> Lane | None:
         """Hold the lane until the lease ends; None where somebody else does. Clears `rung`."""
         try:
-            answer = self._table.update_item(
+            answer = _once_free(
+                self._table.update_item,
                 Key=_lane_key(lane),
                 UpdateExpression=(
                     "SET lease_until = :until, agenda = :lane, next_at = :until,"
@@ -956,7 +985,8 @@ class ConnectionsTable:
     def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> bool:
         """Renew the lease and clear `rung`. True where the lane had been rung. Raises Lost."""
         try:
-            answer = self._table.update_item(
+            answer = _once_free(
+                self._table.update_item,
                 Key=_lane_key(lane.key),
                 UpdateExpression="SET lease_until = :until, next_at = :until, calls = :calls REMOVE rung, rung_at",
                 ConditionExpression=Attr("fencing").eq(lane.fencing),

@@ -1,0 +1,542 @@
+"""The settings popup: its page, and the API behind it. Reads no token and no secret; Xero is asked by `xero_desk`."""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.models import APIKey
+from aws_lambda_powertools.event_handler.openapi.params import Body, Query
+from aws_lambda_powertools.event_handler.openapi.params import Path as InPath
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.shared.cookies import Cookie, SameSite
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from jinja2 import Environment, FileSystemLoader
+from pydantic import BaseModel, ConfigDict, Field
+
+from bookkeeping import authorising, launching, previewing, releasing, saving, viewing
+from bookkeeping.launching import COOKIE, Refused, Request, Session, hashed
+from bookkeeping.ledger import Entry, State
+from bookkeeping.queues import EventBus, PostingQueue, XeroDesk, event_bridge, lambda_service_that_waits, sqs
+from bookkeeping.secrets import AppSecret, LaunchKey, secrets_manager
+from bookkeeping.settings import Settings, SettingsRefused
+from bookkeeping.tables import AuthorizationsTable, ConnectionsTable, OrdersTable, SettingsTable, dynamodb
+
+HERE = Path(__file__).parent
+LARGEST_LAUNCH = 16 * 1024
+KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+STATIC = {
+    file.name: (KINDS[file.suffix], file.read_text(encoding="utf-8"))
+    for file in sorted((HERE / "static").glob("*"))
+    if file.suffix in KINDS
+}
+STATIC_VERSION = hashlib.sha256(repr(STATIC).encode()).hexdigest()[:12]
+STATIC_ROOT = f"/static/{STATIC_VERSION}"
+SECURE = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+logger = Logger()
+metrics = Metrics()
+app = APIGatewayHttpResolver(enable_validation=True)
+pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
+tables = dynamodb()
+orders_table = OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"])
+settings_table = SettingsTable(tables, os.environ["SETTINGS_TABLE"])
+connections_table = ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"])
+authorizations_table = AuthorizationsTable(tables, os.environ["AUTHORIZATIONS_TABLE"])
+wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
+secret_store = secrets_manager()
+launch_key = LaunchKey(secret_store, os.environ["LAUNCH_KEY"], now)
+desk = XeroDesk(lambda_service_that_waits(), os.environ["XERO_DESK_FUNCTION"])
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+saving_edges = saving.Edges(
+    settings=settings_table,
+    connections=connections_table,
+    apps=AppSecret(secret_store, os.environ["SECRETS_PREFIX"]),
+    wake_ups=wake_ups,
+    now=now,
+    new_id=new_id,
+)
+authorising_edges = authorising.Edges(
+    settings=settings_table, connections=connections_table, wake_ups=wake_ups, now=now, new_id=new_id
+)
+viewing_edges = viewing.Edges(
+    orders=orders_table,
+    settings=settings_table,
+    connections=connections_table,
+    releasing=releasing.Edges(
+        orders=orders_table,
+        settings=settings_table,
+        connections=connections_table,
+        wake_ups=wake_ups,
+        events=EventBus(event_bridge(), os.environ["EVENT_BUS"]),
+        now=now,
+    ),
+    now=now,
+    new_id=new_id,
+)
+
+previewing_edges = previewing.Edges(
+    settings=settings_table,
+    connections=connections_table,
+    ask=lambda company, task, **about: desk.ask(company, task, **about),
+    now=now,
+)
+
+Json = dict[str, Any]
+Company = Annotated[str, InPath(pattern=r"^[1-9][0-9]{0,18}$")]
+OrderId = Annotated[str, InPath(pattern=r"^[1-9][0-9]{0,18}$")]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class SavedSettings(Strict):
+    version: int = Field(ge=0, le=10**9)
+    settings: dict[str, Any]
+
+
+class Credentials(Strict):
+    client_id: str = Field(min_length=1, max_length=100, pattern=r"^[!-~]+$")
+    client_secret: str | None = Field(default=None, min_length=1, max_length=500, pattern=r"^[!-~]+$", repr=False)
+
+
+class Chosen(Strict):
+    organisation_id: str = Field(min_length=1, max_length=100)
+
+
+class Retry(Strict):
+    items_as_they_are: bool = False
+
+
+class RetryAll(Strict):
+    problem: str = Field(min_length=1, max_length=100)
+
+
+class Nothing(Strict):
+    pass
+
+
+# --- every request -----------------------------------------------------------------------------------------------
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: Json, context: LambdaContext) -> Json:
+    metrics.add_metric("PageRequests", MetricUnit.Count, 1)
+    try:
+        # a request that failed may have left its own
+        app.clear_context()  # type: ignore[no-untyped-call]
+        app.append_context(**_admitted(event))  # type: ignore[no-untyped-call]
+        answer = app.resolve(event, context)
+    except Refused as refused:
+        answer = _refusal(event, refused)
+    except Exception:
+        logger.exception("a request to the settings page failed")
+        metrics.add_metric("SettingsPageFailures", MetricUnit.Count, 1)
+        answer = _json(500, _error("our_fault", f"This went wrong on our side (reference {context.aws_request_id})."))
+    answer["headers"] = {"Cache-Control": "no-store", **SECURE, **answer.get("headers", {})}
+    return answer
+
+
+def _admitted(event: Json) -> Json:
+    """What the routes need to know of who asks. Raises Refused before anything else is looked at."""
+    path, method = event["rawPath"], event["requestContext"]["http"]["method"]
+    headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
+    origin = _origin(event, headers)
+    parts = path.split("/")
+    if parts[1] not in ("api", "settings") or path == "/api/openapi.json":
+        return {"origin": origin}
+    request = Request(
+        method=method,
+        company=parts[2] if len(parts) > 2 else "",
+        headers=headers,
+        # the page itself is come to from the platform, and from Xero
+        origin=origin,
+        body_size=len(event.get("body") or ""),
+    )
+    session_id = launching.session_id(event.get("cookies", ()))
+    found = authorizations_table.session(hashed(session_id)) if session_id else None
+    if parts[1] == "settings" and method == "GET":
+        request = Request(method, request.company, {}, origin, 0)
+    session = launching.admit(found, request, now())
+    if event.get("body"):
+        _check_json(event)
+    return {"origin": origin, "session": session, "session_id": session_id}
+
+
+def _check_json(event: Json) -> None:
+    """Raises Refused for what no parser further on should meet."""
+    try:
+        body = event["body"].encode()
+        json.loads((base64.b64decode(body) if event.get("isBase64Encoded") else body).decode())
+    except (ValueError, RecursionError):
+        raise Refused(launching.NOT_READABLE) from None
+
+
+def _origin(event: Json, headers: Mapping[str, str]) -> str:
+    """Where this page is served: as configured, else as API Gateway says. No browser can choose that name."""
+    configured = os.environ.get("PUBLIC_URL", "").rstrip("/")
+    if configured:
+        return configured
+    domain = str(event["requestContext"].get("domainName", ""))
+    if domain.partition(":")[0] == "localhost":
+        return f"http://{headers.get('host', domain)}"
+    return f"https://{domain}"
+
+
+def _refusal(event: Json, refused: Refused) -> Json:
+    refusal, path = refused.refusal, event["rawPath"]
+    logger.info("refused", path=path, why=str(refused))
+    metrics.add_metric("RequestsRefused", MetricUnit.Count, 1)
+    if path.startswith("/api/"):
+        return _json(refusal.status, _error(refusal.code, refusal.message))
+    if event.get("rawQueryString") == "connect=session_lost":
+        lost = "Your hour here ended while you were in Xero, so nothing was connected."
+        return _message(refusal.status, "Not connected: your time on this page was over", lost, refusal.message)
+    return _message(refusal.status, "The settings can’t be opened", refusal.message)
+
+
+def _json(status: int, body: Json) -> Json:
+    text = json.dumps(body, ensure_ascii=False)
+    return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": text, "isBase64Encoded": False}
+
+
+def _message(status: int, title: str, message: str, fix: str = "") -> Json:
+    html = pages.get_template("message.html").render(title=title, message=message, fix=fix, static=STATIC_ROOT)
+    headers = {"Content-Type": "text/html; charset=utf-8"}
+    return {"statusCode": status, "headers": headers, "body": html, "isBase64Encoded": False}
+
+
+def _error(code: str, message: str, **more: Any) -> Json:
+    return {"error": {"code": code, "message": message, **more}}
+
+
+def _answer(status: int, body: Json) -> Response[Any]:
+    return Response(status, "application/json", json.dumps(body, ensure_ascii=False))
+
+
+def _session() -> Session:
+    session = app.context.get("session")
+    if not isinstance(session, Session):
+        raise Refused(launching.NO_SESSION)
+    return session
+
+
+@app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
+def invalid(error: RequestValidationError) -> Response[Any]:
+    fields = [
+        {"name": ".".join(str(part) for part in found["loc"][1:]), "message": str(found["msg"])}
+        for found in error.errors()
+    ]
+    return _answer(422, _error("invalid", "Some of this can't be taken as it is.", fields=fields))
+
+
+@app.not_found
+def not_found(_: NotFoundError) -> Response[Any]:
+    return _answer(404, _error("not_found", "There is nothing here."))
+
+
+# --- the page ----------------------------------------------------------------------------------------------------
+
+
+@app.post("/launch", include_in_schema=False, enable_validation=False)
+def launch() -> Response[Any]:
+    try:
+        body = app.current_event.decoded_body or ""
+        tokens = parse_qs(body, max_num_fields=20).get("token", []) if len(body) <= LARGEST_LAUNCH else []
+        if len(tokens) != 1:
+            raise Refused(launching.LAUNCH_REFUSED, "no token")
+        launched = launching.launch(
+            tokens[0],
+            launch_key.read(),
+            issuer=os.environ["LAUNCH_ISSUER"],
+            audience=os.environ["LAUNCH_AUDIENCE"],
+            now=now(),
+        )
+        session_id = secrets.token_urlsafe(32)
+        session = Session(launched.person, hashed(session_id), now() + launching.SESSION_LASTS)
+        if not authorizations_table.open_session(launched, session):
+            raise Refused(launching.LAUNCH_USED)
+    except ValueError:
+        raise Refused(launching.LAUNCH_REFUSED, "form") from None
+    logger.info("launched", company=launched.person.company)
+    # Strict would not be sent on the way back from Xero
+    cookie = Cookie(
+        COOKIE,
+        session_id,
+        path="/",
+        secure=True,
+        http_only=True,
+        same_site=SameSite.LAX_MODE,
+        max_age=int(launching.SESSION_LASTS.total_seconds()),
+    )
+    location = f"/settings/{launched.person.company}"
+    return Response(HTTPStatus.SEE_OTHER, "text/plain", "", headers={"Location": location}, cookies=[cookie])
+
+
+@app.get("/settings/<company>", include_in_schema=False)
+def page(company: Company) -> Response[Any]:
+    html = pages.get_template("settings.html").render(
+        company=company,
+        user=_session().person.name,
+        static=STATIC_ROOT,
+        portal_url=os.environ.get("XERO_PORTAL_URL", ""),
+    )
+    return Response(200, "text/html; charset=utf-8", html)
+
+
+@app.get("/static/<version>/<file>", include_in_schema=False, enable_validation=False)
+def static(version: str, file: str) -> Response[Any]:
+    if file not in STATIC:
+        raise NotFoundError
+    kind, text = STATIC[file]
+    kept = "public, max-age=31536000, immutable" if version == STATIC_VERSION else "no-cache"
+    return Response(200, f"{kind}; charset=utf-8", text, headers={"Cache-Control": kept})
+
+
+@app.get("/health", include_in_schema=False, enable_validation=False)
+def health() -> Response[Any]:
+    return _answer(200, {"status": "ok"})
+
+
+@app.get("/api/openapi.json", include_in_schema=False, enable_validation=False)
+def openapi() -> Response[Any]:
+    schema = app.get_openapi_json_schema(
+        title="Xero settings of a company",
+        version="1",
+        description="Errors are `{\"error\": {\"code\", \"message\"}}`, the message being words for the person.",
+        security_schemes={"session": APIKey.model_validate({"name": COOKIE, "in": "cookie"})},
+        security=[{"session": []}],
+    )
+    return Response(200, "application/json", schema)
+
+
+# --- settings and app --------------------------------------------------------------------------------------------
+
+
+def _redirect_uri() -> str:
+    return f"{app.context['origin']}/xero/callback/{_session().person.company}"
+
+
+@app.get("/api/<company>/settings")
+def get_settings(company: Company) -> Json:
+    return saving.shown(saving_edges, company, _redirect_uri())
+
+
+@app.put("/api/<company>/settings")
+def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> Response[Any]:
+    try:
+        before, saved = saving.save(saving_edges, _session().person, given.version, given.settings)
+    except SettingsRefused as refused:
+        fields = [{"name": one.field, "message": one.reason} for one in refused.refused]
+        return _answer(422, _error("invalid", "Nothing was saved: some values need correcting.", fields=fields))
+    except saving.ChangedMeanwhile as changed:
+        by, at = changed.saved.by, changed.saved.at.isoformat()
+        words = f"{by} changed the settings meanwhile. Look at what changed, then save again."
+        changes = [vars(change) for change in changed.changes]
+        error = _error("changed_meanwhile", words, by=by, at=at, changes=changes)
+        return _answer(409, error | {"current": saving.shown(saving_edges, company, _redirect_uri())})
+    notes = _contact_notes(before.settings if before else None, saved.settings)
+    return _answer(200, saving.shown(saving_edges, company, _redirect_uri()) | {"notes": notes})
+
+
+def _contact_notes(old: Settings | None, new: Settings) -> list[Json]:
+    """Have Xero asked for contacts whose names are new, so that a wrong one shows here and not on an order."""
+    company = _session().person.company
+    connection = connections_table.connection(company)
+    notes: list[Json] = []
+    if connection is None or connection.status != "connected":
+        return notes
+    for key in ("contact_name", "purchase_order_contact_name"):
+        name = getattr(new, key)
+        if name and (old is None or getattr(old, key) != name):
+            said = desk.ask(company, "contact", name=name)
+            if "note" in said:
+                notes.append({"name": key, "message": said["note"]})
+    return notes
+
+
+@app.put("/api/<company>/credentials")
+def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> Response[Any]:
+    try:
+        known = saving.save_app(saving_edges, _session().person, given.client_id, given.client_secret)
+    except saving.SecretNeeded:
+        fields = [{"name": "client_secret", "message": "Enter the client secret that belongs to this client id."}]
+        return _answer(422, _error("invalid", "The client secret is missing.", fields=fields))
+    return _answer(200, {"app": saving.shown_app(known, _redirect_uri())})
+
+
+# --- the connection ----------------------------------------------------------------------------------------------
+
+
+@app.post("/api/<company>/connect")
+def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
+    url = authorising.begin(
+        authorising_edges,
+        authorizations_table,
+        _session(),
+        app.context["session_id"],
+        login_url=os.environ["XERO_LOGIN_URL"],
+        redirect_uri=_redirect_uri(),
+        state=secrets.token_urlsafe(32),
+    )
+    if url is None:
+        return _answer(409, _error("app_missing", "Save the client id and client secret of your Xero app first."))
+    return _answer(200, {"authorization_url": url})
+
+
+@app.get("/api/<company>/connection")
+def get_connection(company: Company) -> Json:
+    return viewing.connection(connections_table.connection(company))
+
+
+@app.post("/api/<company>/connection/organisation")
+def choose_organisation(company: Company, chosen: Annotated[Chosen, Body()]) -> Response[Any]:
+    if not authorising.choose(authorising_edges, _session().person, chosen.organisation_id):
+        return _answer(409, _error("no_such_choice", "This organisation can't be chosen now. Load the page anew."))
+    return _answer(200, viewing.connection(connections_table.connection(company)))
+
+
+@app.delete("/api/<company>/connection")
+def disconnect(company: Company) -> Response[Any]:
+    ended = authorising.disconnect(authorising_edges, _session().person)
+    if ended is None:
+        return _answer(200, {"words": "There is no connection to end."})
+    said = desk.ask(company, "disconnect")
+    words = {
+        "ended": "Disconnected. Xero was told; nothing more is posted.",
+        "shared": (
+            "Disconnected here. Another company of yours uses the same Xero app and organisation, so only this company's"
+            " access was forgotten, and Xero still lists the app."
+        ),
+    }
+    unsure = (
+        "Disconnected here; nothing more is posted. Xero did not answer, so it may still list the app under Settings,"
+        " Connected apps. Remove it there."
+    )
+    return _answer(200, {"words": words.get(said.get("ended", ""), unsure)})
+
+
+# --- Xero's lists ------------------------------------------------------------------------------------------------
+
+
+def _listed(task: str, **about: Any) -> Response[Any]:
+    said = desk.ask(_session().person.company, task, **about)
+    if "error" not in said:
+        return _answer(200, said)
+    if said["error"] == "not_connected":
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+    return _answer(503, _error("xero_unavailable", said.get("message", "Xero does not answer right now. Try again soon.")))
+
+
+@app.get("/api/<company>/xero/accounts")
+def accounts(
+    company: Company,
+    for_: Annotated[Literal["sales", "cogs", "inventory", "shipping", "all"], Query(alias="for")] = "all",
+) -> Response[Any]:
+    return _listed("accounts", use=for_)
+
+
+@app.get("/api/<company>/xero/contacts")
+def contacts(company: Company, search: Annotated[str, Query(max_length=255)] = "") -> Response[Any]:
+    return _listed("contacts", search=search)
+
+
+@app.get("/api/<company>/xero/tax-rates")
+def tax_rates(company: Company) -> Response[Any]:
+    return _listed("tax_rates")
+
+
+@app.get("/api/<company>/xero/currencies")
+def currencies(company: Company) -> Response[Any]:
+    return _listed("currencies")
+
+
+# --- orders ------------------------------------------------------------------------------------------------------
+
+
+@app.get("/api/<company>/orders")
+def get_orders(
+    company: Company,
+    status: Annotated[State | None, Query()] = None,
+    problem: Annotated[str, Query(max_length=100)] = "",
+    search: Annotated[str, Query(max_length=100)] = "",
+    from_: Annotated[date | None, Query(alias="from")] = None,
+    to: Annotated[date | None, Query()] = None,
+    cursor: Annotated[str, Query(max_length=1000)] = "",
+) -> Json:
+    asked = viewing.Asked(status, problem.strip(), search.strip(), from_, to, cursor)
+    return viewing.orders(viewing_edges, company, asked)
+
+
+def _order(company: str, order_id: str) -> Entry:
+    entry = orders_table.get(company, order_id)
+    if entry is None:
+        raise NotFoundError
+    return entry
+
+
+@app.get("/api/<company>/orders/<order_id>")
+def get_order(company: Company, order_id: OrderId) -> Json:
+    return viewing.View(viewing_edges, company).whole(_order(company, order_id))
+
+
+@app.post("/api/<company>/orders/<order_id>/retry")
+def retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()]) -> Response[Any]:
+    entry = _order(company, order_id)
+    try:
+        saved = viewing.retry(viewing_edges, _session().person, entry, items_as_they_are=how.items_as_they_are)
+    except viewing.NothingToRetry as nothing:
+        return _answer(409, _error("nothing_to_retry", nothing.message))
+    return _answer(200, viewing.View(viewing_edges, company).order(saved))
+
+
+@app.post("/api/<company>/orders/retry")
+def retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Response[Any]:
+    try:
+        return _answer(200, viewing.retry_all(viewing_edges, _session().person, which.problem))
+    except viewing.NothingToRetry as nothing:
+        return _answer(409, _error("nothing_to_retry", nothing.message))
+
+
+@app.post("/api/<company>/preview")
+def preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Response[Any]:
+    try:
+        # read anew from its text: an amount must not have been a float on the way
+        return _answer(200, previewing.preview(previewing_edges, company, app.current_event.decoded_body or ""))
+    except previewing.NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))

@@ -1,0 +1,71 @@
+// Calls to this page's own server. A refusal becomes a Refused, with words for the person.
+
+const TIME_OUT = 30_000;
+
+export class Refused extends Error {
+  constructor(status, code, words, body = {}) {
+    super(words);
+    this.status = status;
+    this.code = code;
+    this.body = body;
+  }
+
+  /** What each named field is refused for. */
+  get fields() {
+    return this.body.error?.fields || [];
+  }
+}
+
+const UNREACHABLE = "The server can’t be reached. Nothing you typed is lost; please try again in a moment.";
+const OUR_FAULT = "Something went wrong on our side. Nothing you typed is lost; please try again in a moment.";
+const SESSION_OVER = "Your time on this page is over. Open the settings from the platform again.";
+
+export class Api extends EventTarget {
+  constructor(company) {
+    super();
+    this.root = `/api/${encodeURIComponent(company)}/`;
+  }
+
+  get = (path, query = {}) => {
+    const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
+    return this.call("GET", asked.size ? `${path}?${asked}` : path);
+  };
+  put = (path, body) => this.call("PUT", path, body);
+  post = (path, body = {}) => this.call("POST", path, body);
+  delete = (path) => this.call("DELETE", path);
+
+  async call(method, path, body) {
+    const headers = { Accept: "application/json" };
+    if (method !== "GET") headers["Content-Type"] = "application/json";
+    let answer, content;
+    try {
+      answer = await fetch(this.root + path, {
+        method,
+        headers,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        credentials: "same-origin",
+        cache: "no-store",
+        signal: AbortSignal.timeout(TIME_OUT),
+      });
+      content = await answer.text();
+    } catch {
+      throw new Refused(0, "unreachable", UNREACHABLE);
+    }
+    const parsed = parse(content);
+    if (answer.ok && parsed) return parsed;
+    if (answer.status === 401) {
+      this.dispatchEvent(new Event("session-over"));
+      throw new Refused(401, "session_over", SESSION_OVER);
+    }
+    const error = parsed?.error;
+    throw new Refused(answer.status, error?.code || "unexpected", error?.message || OUR_FAULT, parsed || {});
+  }
+}
+
+function parse(content) {
+  try {
+    return JSON.parse(content || "{}");
+  } catch {
+    return null;
+  }
+}

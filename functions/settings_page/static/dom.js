@@ -1,0 +1,93 @@
+// Elements, and how moments and amounts read in this browser's language.
+
+export const byId = (id) => document.getElementById(id);
+
+/** An element. Text children are text, never markup. */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "onclick") made.addEventListener("click", value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  return made;
+}
+
+export function replace(parent, ...children) {
+  parent.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+}
+
+/** Shows `words` in an element that is hidden while it has nothing to say. */
+export function say(place, words) {
+  place.textContent = words || "";
+  if (place.matches(".hint, .error")) place.hidden = !words;
+}
+
+const dayAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const timeOnly = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+
+/** A moment as the person's own calendar and clock would write it; today's as the time alone. */
+export function momentWords(iso) {
+  const moment = new Date(iso);
+  if (Number.isNaN(moment.getTime())) return String(iso);
+  const today = moment.toDateString() === new Date().toDateString();
+  return today ? `today, ${timeOnly.format(moment)}` : dayAndTime.format(moment);
+}
+
+export function moment(iso) {
+  return iso ? element("time", { datetime: iso, title: dayAndTime.format(new Date(iso)) }, momentWords(iso)) : null;
+}
+
+/** Decimal text with its currency. The text is never turned into a float, so no digit is lost. */
+export function amount(text, currency) {
+  if (text === null || text === undefined || text === "") return "–";
+  const plain = String(text);
+  const decimals = Math.min(Math.max((plain.split(".")[1] || "").length, 2), 6);
+  const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  if (/^[A-Z]{3}$/.test(currency || "")) {
+    const money = new Intl.NumberFormat(undefined, { style: "currency", currency, currencyDisplay: "code", ...digits });
+    return money.format(plain);
+  }
+  return new Intl.NumberFormat(undefined, digits).format(plain);
+}
+
+export const upperFirst = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** “total_differs” as “Total differs”. */
+export const codeWords = (code) => upperFirst(String(code).replaceAll("_", " "));
+
+/** An address that is safe to follow: never a script. */
+export function webAddress(address) {
+  try {
+    const url = new URL(address, location.href);
+    return url.protocol === "https:" || url.protocol === "http:" ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+export const same = (one, other) => canonical(one) === canonical(other);
+
+function canonical(value) {
+  return JSON.stringify(value, (key, inner) =>
+    inner && typeof inner === "object" && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** A button that can't be pressed twice while its work is under way. It keeps the focus. */
+export function whilePressed(button, work) {
+  button.addEventListener("click", async (event) => {
+    event.preventDefault();
+    if (button.getAttribute("aria-disabled") === "true") return;
+    button.setAttribute("aria-disabled", "true");
+    try {
+      await work();
+    } finally {
+      button.removeAttribute("aria-disabled");
+    }
+  });
+  return button;
+}

@@ -1,0 +1,436 @@
+// The tab Orders: what became of every order, and what a person can do about it.
+
+import { amount, byId, codeWords, element, moment, replace, same, upperFirst, webAddress, whilePressed } from "./dom.js";
+import { historyItems } from "./settings_tab.js";
+
+const STATES = {
+  queued: ["Queued", "plain"],
+  posting: ["Being posted", "plain"],
+  posted: ["Posted", "good"],
+  waiting: ["Waiting", "warn"],
+  needs_attention: ["Needs attention", "bad"],
+  skipped: ["Skipped", "plain"],
+};
+const WHO = {
+  office: "Somebody in your office",
+  accountant: "Your accountant",
+  platform: "The platform’s team",
+  operator: "Whoever runs this integration",
+};
+const KINDS = { invoice: "Sales invoice", purchase_order: "Purchase order" };
+const DOCUMENT_STATES = {
+  DRAFT: "Draft",
+  SUBMITTED: "Awaiting approval",
+  AUTHORISED: "Approved",
+  PAID: "Paid",
+  BILLED: "Billed",
+  VOIDED: "Voided",
+  DELETED: "Deleted",
+};
+const UNDER_WAY = new Set(["queued", "posting"]);
+const LOOK_AGAIN_AFTER = 8_000;
+const LOOK_FOR_NEW_AFTER = 30_000;
+const TYPING_PAUSE = 300;
+
+const badge = (state) => element("span", { class: `badge ${STATES[state]?.[1] || "plain"}` }, STATES[state]?.[0] || codeWords(state));
+const path = (id) => `orders/${encodeURIComponent(id)}`;
+
+const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
+const COUNTED_UP_TO = 1000;
+
+const whyOf = (order) => order.problem?.code || order.reason || "";
+const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : String(count));
+const retriedWords = ({ retried, more }) =>
+  `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
+
+/** What is wrong, without the order's number, which stands beside it. */
+const sentenceOf = ({ id, problem }) => upperFirst(problem.sentence.replace(`Order ${id}: `, ""));
+
+export class OrdersTab {
+  constructor(api) {
+    this.api = api;
+    this.filter = byId("order-filter");
+    this.orders = [];
+    this.cursor = null;
+    this.pages = 0;
+    this.turn = 0;
+    this.problems = new Map();
+    this.open = null;
+    this.lookedAt = Date.now();
+    this.filter.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.load();
+    });
+    this.filter.addEventListener("change", (event) => event.target.type !== "search" && this.load());
+    this.filter.addEventListener("input", (event) => {
+      if (event.target.type !== "search") return;
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.load(), TYPING_PAUSE);
+    });
+    whilePressed(byId("refresh-orders"), () => this.load());
+    whilePressed(byId("more-orders"), () => this.loadMore());
+    whilePressed(byId("retry-problem"), () => this.retryAll(byId("order-problem").value));
+    setInterval(() => this.lookAgain(), LOOK_AGAIN_AFTER);
+  }
+
+  get asked() {
+    return Object.fromEntries(new FormData(this.filter));
+  }
+
+  // --- the list ---
+
+  async load({ quietly = false } = {}) {
+    const turn = ++this.turn;
+    clearTimeout(this.typing);
+    if (!quietly) byId("orders-status").textContent = this.pages ? "Searching …" : "Loading …";
+    try {
+      const answer = await this.api.get("orders", this.asked);
+      if (turn !== this.turn) return;
+      this.take(answer, answer.orders, quietly);
+      this.pages = 1;
+    } catch (refused) {
+      if (turn === this.turn && !quietly) this.listError(refused.message);
+    }
+  }
+
+  async loadMore() {
+    const turn = ++this.turn;
+    try {
+      const answer = await this.api.get("orders", { ...this.asked, cursor: this.cursor });
+      if (turn !== this.turn) return;
+      const first = this.orders.length;
+      this.take(answer, [...this.orders, ...answer.orders]);
+      this.pages += 1;
+      byId("order-rows").children[first]?.querySelector("a").focus();
+    } catch (refused) {
+      if (turn === this.turn) this.listError(refused.message);
+    }
+  }
+
+  take({ cursor, counts, problems }, orders, quietly = false) {
+    this.listError("");
+    const before = this.orders;
+    this.orders = orders;
+    this.cursor = cursor || null;
+    this.showCounts(counts);
+    this.showProblems(problems);
+    if (!quietly || !same(before, orders)) this.showList(quietly);
+    byId("more-orders").hidden = !this.cursor;
+    this.showRetryAll();
+  }
+
+  showList(quietly) {
+    const focused = byId("order-rows").contains(document.activeElement) ? document.activeElement.hash : null;
+    replace(byId("order-rows"), this.orders.map(listed));
+    if (focused) [...byId("order-rows").querySelectorAll("a")].find((link) => link.hash === focused)?.focus();
+    const none = !this.orders.length;
+    byId("no-orders").hidden = !none;
+    if (none) replace(byId("no-orders"), this.emptyWords());
+    if (quietly) return;
+    const shown = this.orders.length;
+    byId("orders-status").textContent = none ? "" : `${shown} ${shown === 1 ? "order" : "orders"}${this.cursor ? ", and more" : ""}`;
+    byId("more-orders").textContent = none ? "Look further back" : "Show more";
+  }
+
+  emptyWords() {
+    if (this.cursor) return [element("h3", {}, "Nothing found so far"), element("p", {}, "Only the latest orders were looked through.")];
+    const { status, search, problem, from, to } = this.asked;
+    if (!status && !search && !problem && !from && !to) {
+      return [element("h3", {}, "No orders yet"), element("p", {}, "Orders appear here as soon as the platform sends them, usually within a minute of being placed.")];
+    }
+    if (status === "needs_attention" && !search && !problem && !from && !to) {
+      return [element("h3", {}, "Nothing needs attention"), element("p", {}, "Every order is posted, or on its way.")];
+    }
+    const clear = element("button", { type: "button", class: "quiet" }, "Show all orders");
+    clear.addEventListener("click", () => {
+      this.filter.reset();
+      this.load();
+      byId("order-list-heading").focus();
+    });
+    return [element("h3", {}, "No order fits"), element("p", {}, "Try another state, a part of the number or reference, or other dates."), clear];
+  }
+
+  showCounts(counts) {
+    if (!counts) return;
+    for (const place of this.filter.querySelectorAll("[data-count]")) {
+      const count = counts[place.dataset.count];
+      place.hidden = !count;
+      place.textContent = count ? ` ${countWords(count)}` : "";
+    }
+    const trouble = counts.needs_attention || 0;
+    const total = byId("orders-count");
+    total.hidden = !trouble;
+    replace(total, ` ${countWords(trouble)}`, element("span", { class: "hidden-words" }, trouble === 1 ? " needs attention" : " need attention"));
+  }
+
+  showProblems(counted) {
+    if (counted) this.problems = new Map(Object.entries(counted));
+    for (const order of this.orders) {
+      const why = whyOf(order);
+      if (why && !this.problems.has(why)) this.problems.set(why, 0);
+    }
+    const select = byId("order-problem");
+    const chosen = select.value;
+    if (chosen && !this.problems.has(chosen)) this.problems.set(chosen, 0);
+    const choices = [...this.problems].map(([code, count]) => [code, codeWords(code) + (count ? ` (${countWords(count)})` : "")]);
+    choices.sort(([, one], [, other]) => one.localeCompare(other));
+    replace(select, [["", "Any"], ...choices].map(([value, words]) => element("option", { value, selected: value === chosen }, words)));
+    select.value = chosen;
+  }
+
+  showRetryAll() {
+    const { problem } = this.asked;
+    const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
+    const able = Boolean(problem) && here.length > 0;
+    if (able) byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${codeWords(problem)}” can be tried again at once.`;
+    byId("retry-all").hidden = !able;
+  }
+
+  listError(words) {
+    if (words) byId("orders-status").textContent = "";
+    replace(byId("orders-error"), words ? element("p", { class: "notice bad" }, words) : "");
+  }
+
+  async retryAll(problem) {
+    try {
+      const answer = await this.api.post("orders/retry", { problem });
+      await this.load({ quietly: true });
+      byId("orders-status").textContent = retriedWords(answer);
+      byId("order-list-heading").focus();
+    } catch (refused) {
+      this.listError(refused.message);
+    }
+  }
+
+  /** Orders on their way change by themselves; the page follows as long as somebody looks at it. */
+  lookAgain() {
+    if (document.hidden || byId("orders-panel").hidden) return;
+    const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state));
+    if (!underWay && Date.now() - this.lookedAt < LOOK_FOR_NEW_AFTER) return;
+    this.lookedAt = Date.now();
+    if (this.open) this.show(this.open.id, { quietly: true });
+    else if (this.pages === 1) this.load({ quietly: true });
+  }
+
+  // --- one order ---
+
+  /** The list when `id` is empty, else that order. */
+  async go(id) {
+    const before = this.open?.id;
+    byId("order-list").hidden = Boolean(id);
+    byId("one-order").hidden = !id;
+    if (id) return this.show(id);
+    this.open = null;
+    if (!this.pages) await this.load();
+    else this.load({ quietly: true });
+    if (!before) return;
+    const link = [...byId("order-rows").querySelectorAll("a")].find((one) => one.dataset.id === before);
+    (link || byId("order-list-heading")).focus();
+  }
+
+  async show(id, { quietly = false } = {}) {
+    if (!quietly) {
+      this.open = { id };
+      byId("one-order-heading").textContent = `Order ${id}`;
+      replace(byId("one-order-body"));
+      this.orderError("");
+      byId("one-order-status").textContent = "Loading …";
+      byId("one-order-heading").focus();
+    }
+    try {
+      const order = await this.api.get(path(id));
+      if (this.open?.id !== id) return;
+      if (!quietly) byId("one-order-status").textContent = "";
+      if (!quietly || !same(order, this.open)) this.showOrder(order);
+    } catch (refused) {
+      if (this.open?.id !== id || quietly) return;
+      byId("one-order-status").textContent = "";
+      this.orderError(refused.status === 404 ? `There is no order ${id} here.` : refused.message);
+    }
+  }
+
+  showOrder(order) {
+    this.open = order;
+    const focused = byId("one-order-body").contains(document.activeElement);
+    replace(byId("one-order-heading"), `Order ${order.id} `, badge(order.state));
+    replace(
+      byId("one-order-body"),
+      this.problemOf(order),
+      order.problem ? "" : element("p", {}, order.words),
+      !order.problem && order.can_retry ? element("p", { class: "actions" }, this.retryButton(order, "Retry", {}, "main"), this.retryAllButton(order)) : "",
+      order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
+      changesOf(order),
+      documentsOf(order),
+      factsOf(order),
+      linesOf(order),
+      element("h3", {}, "History"),
+      element("ul", { class: "history" }, historyItems(order.history)),
+    );
+    if (focused) byId("one-order-heading").focus();
+  }
+
+  problemOf(order) {
+    const { problem } = order;
+    if (!problem) return "";
+    return element(
+      "section",
+      { class: "problem", "aria-label": "Problem" },
+      element("p", { class: "sentence" }, sentenceOf(order)),
+      element(
+        "dl",
+        { class: "words" },
+        element("div", {}, element("dt", {}, "Who can fix it"), element("dd", {}, WHO[problem.who] || problem.who)),
+        element("div", {}, element("dt", {}, "What to do"), element("dd", {}, problem.fix)),
+      ),
+      problem.xero_says?.length
+        ? element("details", {}, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
+        : "",
+      order.can_retry
+        ? element(
+            "p",
+            { class: "actions" },
+            this.retryButton(order, "Retry", {}, "main"),
+            problem.code === "item_not_tracked" ? this.retryButton(order, "Use it as it is", { items_as_they_are: true }) : "",
+            this.retryAllButton(order),
+          )
+        : "",
+    );
+  }
+
+  retryButton(order, words, body, look = "quiet") {
+    return whilePressed(element("button", { type: "button", class: look }, words), async () => {
+      this.orderError("");
+      try {
+        await this.api.post(`${path(order.id)}/retry`, body);
+        await this.show(order.id, { quietly: true });
+        byId("one-order-status").textContent = "Queued again. What becomes of it shows here in a moment.";
+        byId("one-order-heading").focus();
+      } catch (refused) {
+        this.orderError(refused.message);
+      }
+    });
+  }
+
+  retryAllButton(order) {
+    if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order)) return "";
+    const words = order.problem ? "Retry all orders with this problem" : "Retry all orders skipped for this reason";
+    return whilePressed(element("button", { type: "button", class: "quiet" }, words), async () => {
+      this.orderError("");
+      try {
+        const answer = await this.api.post("orders/retry", { problem: whyOf(order) });
+        await this.show(order.id, { quietly: true });
+        byId("one-order-status").textContent = retriedWords(answer);
+        byId("one-order-heading").focus();
+      } catch (refused) {
+        this.orderError(refused.message);
+      }
+    });
+  }
+
+  orderError(words) {
+    replace(byId("one-order-error"), words ? element("p", { class: "notice bad" }, words) : "");
+  }
+}
+
+function listed(order) {
+  const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");
+  return element(
+    "li",
+    {},
+    element(
+      "div",
+      { class: "order-name" },
+      element("a", { href: `#orders/${encodeURIComponent(order.id)}`, "data-id": order.id }, `Order ${order.id}`),
+      references ? element("span", { class: "help" }, references) : "",
+    ),
+    element("div", { class: "order-state" }, badge(order.state)),
+    element(
+      "div",
+      { class: "order-words" },
+      element("p", {}, order.problem ? sentenceOf(order) : order.words),
+      order.changes.length ? element("p", { class: "warn-words" }, "Changed on the platform after it was posted.") : "",
+      order.documents.length
+        ? element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}, ${amount(one.total, one.currency)}`).join(" · "))
+        : "",
+    ),
+    element("div", { class: "order-when help" }, moment(order.changed_at)),
+  );
+}
+
+function changesOf({ changes }) {
+  if (!changes.length) return "";
+  return element(
+    "section",
+    { class: "notice warn", "aria-label": "Changes after posting" },
+    element("h3", {}, "Changed on the platform after it was posted"),
+    element("p", {}, "The documents in Xero are left as they are. Correct them there if the change matters for your books:"),
+    element("ul", {}, changes.map((change) => element("li", {}, change))),
+  );
+}
+
+function documentsOf({ documents }) {
+  if (!documents.length) return "";
+  return [
+    element("h3", {}, "In Xero"),
+    element(
+      "ul",
+      { class: "documents" },
+      documents.map((one) => {
+        const address = one.link && webAddress(one.link);
+        return element(
+          "li",
+          {},
+          element("div", {}, element("b", {}, `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}`), element("span", { class: "help" }, DOCUMENT_STATES[one.status] || one.status)),
+          element("div", { class: "amount" }, amount(one.total, one.currency)),
+          address
+            ? element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, "Open in Xero", element("span", { class: "hidden-words" }, `: ${one.number}, opens in a new tab`))
+            : "",
+          one.notes?.length ? element("ul", { class: "notes" }, one.notes.map((note) => element("li", {}, note))) : "",
+        );
+      }),
+    ),
+  ];
+}
+
+function factsOf(order) {
+  const facts = [
+    ["Received", moment(order.received_at)],
+    ["Last changed", moment(order.changed_at)],
+    ["Document number", order.number],
+    ["Reference", order.ref],
+    ["Sales channel’s reference", order.external_ref],
+    ["Currency", order.currency],
+  ].filter(([, value]) => value);
+  return [element("h3", {}, "Order"), element("dl", { class: "facts" }, facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))))];
+}
+
+function linesOf({ lines = [], currency }) {
+  if (!lines.length) return "";
+  const numbers = [
+    ["Quantity", (line) => line.quantity],
+    ["Price", (line) => amount(line.price, currency)],
+    ["Price with tax", (line) => amount(line.price_inc_tax, currency)],
+    ["Unit cost", (line) => amount(line.cost, currency)],
+    ["Tax", (line) => (line.tax_rate || line.tax_rate === 0 ? `${line.tax_rate} %` : "–")],
+  ];
+  const row = (line) =>
+    element(
+      "tr",
+      { class: line.cancelled ? "cancelled" : null },
+      element("th", { scope: "row" }, line.description || line.sku || "–", element("span", { class: "help" }, line.sku || ""), line.cancelled ? element("span", { class: "badge plain" }, "Cancelled") : ""),
+      numbers.map(([, value]) => element("td", { class: "amount" }, value(line))),
+    );
+  return [
+    element("h3", { id: "lines-heading" }, "Lines"),
+    element(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "lines-heading" },
+      element(
+        "table",
+        {},
+        element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Item"), numbers.map(([name]) => element("th", { scope: "col", class: "amount" }, name)))),
+        element("tbody", {}, lines.map(row)),
+      ),
+    ),
+  ];
+}

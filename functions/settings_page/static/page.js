@@ -1,0 +1,92 @@
+// The page as a whole: its two tabs, what came back from Xero, and the end of the session.
+
+import { Api } from "./api.js";
+import { ConnectionSection } from "./connection.js";
+import { byId, element, replace } from "./dom.js";
+import { leadTo } from "./form.js";
+import { XeroLists } from "./lists.js";
+import { OrdersTab } from "./orders_tab.js";
+import { outcome } from "./outcomes.js";
+import { SettingsTab } from "./settings_tab.js";
+
+const { company, user } = document.body.dataset;
+const api = new Api(company);
+const lists = new XeroLists(api);
+const settings = new SettingsTab(api, lists, { company, user });
+const connection = new ConnectionSection(api, lists, settings);
+const orders = new OrdersTab(api);
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+
+function select(name) {
+  for (const tab of tabs) {
+    const chosen = tab.id === `${name}-tab`;
+    tab.setAttribute("aria-selected", String(chosen));
+    tab.tabIndex = chosen ? 0 : -1;
+    byId(tab.getAttribute("aria-controls")).hidden = !chosen;
+  }
+}
+
+function route() {
+  const [, tab, id = ""] = location.hash.match(/^#(orders)(?:\/(.+))?$/) || [null, "settings"];
+  select(tab);
+  if (tab === "orders") orders.go(decodeURIComponent(id));
+}
+
+tabs.forEach((tab, index) => {
+  tab.addEventListener("click", () => {
+    location.hash = tab.id.replace("-tab", "");
+  });
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const next = tabs[(index + step + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+  });
+});
+window.addEventListener("hashchange", route);
+
+for (const dialog of document.querySelectorAll("dialog")) {
+  dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
+}
+
+api.addEventListener("session-over", () => {
+  const kept = settings.changed ? " What you typed is kept in this browser until then, except for the Client Secret." : "";
+  const notice = element(
+    "div",
+    { class: "notice bad" },
+    element("h2", {}, "Your time on this page is over"),
+    element("p", {}, `For safety it ends after an hour. Close this window and open the settings from the platform again.${kept}`),
+  );
+  replace(byId("session-notice"), notice);
+});
+
+function showOutcome() {
+  const address = new URL(location.href);
+  const code = address.searchParams.get("connect");
+  if (!code) return;
+  address.searchParams.delete("connect");
+  history.replaceState(null, "", address);
+  const { good, title, words, fix, goTo } = outcome(code);
+  const heading = element("h2", { tabindex: "-1" }, title);
+  replace(
+    byId("outcome"),
+    element(
+      "div",
+      { class: `notice ${good ? "good" : "warn"}` },
+      heading,
+      element("p", {}, words),
+      fix ? element("p", {}, fix) : "",
+      goTo ? element("p", {}, leadTo(...goTo)) : "",
+    ),
+  );
+  heading.focus();
+}
+
+route();
+showOutcome();
+await Promise.all([settings.load(), connection.load()]);
+// the tab says how many orders need attention before anybody opens it
+if (!orders.pages) orders.load();

@@ -1,0 +1,392 @@
+// The tab Settings: what is saved, what is typed, and what to do when the two meet.
+
+import { byId, element, moment, momentWords, replace, same, say, whilePressed } from "./dom.js";
+import { leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
+
+const DRAFT_KEPT_FOR = 24 * 3600_000;
+
+export class SettingsTab {
+  constructor(api, lists, { company, user }) {
+    this.api = api;
+    this.lists = lists;
+    this.draftKey = `accounting-draft ${company} ${user}`;
+    this.form = byId("settings-form");
+    this.settings = settingsOf(this.form, lists);
+    this.clientId = byId("client_id");
+    this.clientSecret = byId("client_secret");
+    this.loaded = null;
+    this.connection = null;
+    this.changeShown = false;
+    this.notes = [];
+    this.leaving = false;
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.form.addEventListener("input", () => this.showChanged());
+    this.form.addEventListener("change", (event) => this.showName(event.target));
+    whilePressed(byId("save"), () => this.save());
+    whilePressed(byId("copy-redirect"), copyRedirect);
+    byId("conflict-form").addEventListener("submit", (event) => event.preventDefault());
+    window.addEventListener("beforeunload", (event) => {
+      if (this.changed && !this.leaving) event.preventDefault();
+    });
+    api.addEventListener("session-over", () => this.keepDraft());
+  }
+
+  async load() {
+    try {
+      this.take(await this.api.get("settings"), "all");
+      this.restoreDraft();
+    } catch (refused) {
+      const again = whilePressed(element("button", { type: "button", class: "quiet" }, "Try again"), () => this.load());
+      replace(byId("todo"), element("p", { class: "notice bad" }, refused.message), again);
+    }
+  }
+
+  /** Makes `saved` what the form is compared with. Fields with something newer typed into them keep it. */
+  take(saved, keep = "typed", sent = {}) {
+    const before = this.loaded?.settings;
+    for (const [name, setting] of Object.entries(this.settings)) {
+      const untouched = keep === "all" || same(setting.value, before?.[name]) || (name in sent && same(setting.value, sent[name]));
+      if (untouched && !same(setting.value, saved.settings[name])) setting.value = saved.settings[name];
+    }
+    if (keep === "all" || this.clientId.value.trim() === this.loaded.app.client_id) this.clientId.value = saved.app.client_id;
+    this.loaded = saved;
+    // before there is something to show, the fields would show what nobody saved
+    this.form.classList.add("loaded");
+    this.showApp();
+    this.showHistory();
+    this.showChanged();
+    this.showNames();
+    this.showTodo();
+  }
+
+  get typed() {
+    const values = {};
+    for (const [name, setting] of Object.entries(this.settings)) {
+      if (!same(setting.value, this.loaded.settings[name])) values[name] = setting.value;
+    }
+    return values;
+  }
+
+  get credentialsChanged() {
+    return Boolean(this.clientSecret.value.trim()) || this.clientId.value.trim() !== this.loaded.app.client_id;
+  }
+
+  get changed() {
+    return Boolean(this.loaded) && (this.credentialsChanged || Object.keys(this.typed).length > 0);
+  }
+
+  // --- saving ---
+
+  /** Saves what was changed; true when nothing is left unsaved. */
+  async save() {
+    if (!this.loaded) return false;
+    const doubled = Object.values(this.settings).filter((setting) => setting.problem);
+    const halves = this.credentialsChanged && !this.clientId.value.trim() ? [{ name: "client_id", message: "Enter the Client ID, too." }] : [];
+    if (doubled.length || halves.length) {
+      return this.refuse([...halves, ...doubled.map(({ name, problem }) => ({ name, message: problem }))]);
+    }
+    this.notes = [];
+    const wasChanged = this.changed;
+    this.status("Saving …");
+    const errors = [];
+    for (const step of [() => this.saveCredentials(), () => this.saveSettings()]) {
+      try {
+        if ((await step()) === "conflict") return false;
+      } catch (refused) {
+        if (!refused.fields?.length) {
+          showErrors(this.form, errors);
+          return this.fail(refused);
+        }
+        errors.push(...refused.fields);
+      }
+    }
+    if (errors.length) return this.refuse(errors);
+    showErrors(this.form, []);
+    this.forgetDraft();
+    this.status(wasChanged ? `Saved ${momentWords(new Date())}.` : "Everything is saved.", this.missing(), ...this.notes);
+    return true;
+  }
+
+  async saveCredentials() {
+    if (!this.credentialsChanged) return;
+    const secret = this.clientSecret.value.trim();
+    const body = { client_id: this.clientId.value.trim(), ...(secret ? { client_secret: secret } : {}) };
+    const { app } = await this.api.put("credentials", body);
+    if (this.clientSecret.value.trim() === secret) this.clientSecret.value = "";
+    this.loaded.app = app;
+    this.showApp();
+    this.onCredentials?.();
+  }
+
+  async saveSettings() {
+    const typed = this.typed;
+    if (this.loaded.version && !Object.keys(typed).length) return "";
+    try {
+      const saved = await this.api.put("settings", { version: this.loaded.version, settings: typed });
+      this.take(saved, "typed", typed);
+      this.showNotes(saved.notes || []);
+    } catch (refused) {
+      if (refused.status !== 409 || !refused.body.current) throw refused;
+      this.settle(refused, typed);
+      return "conflict";
+    }
+    return "";
+  }
+
+  /** What was saved but may not be meant, such as a contact that Xero doesn't have. */
+  showNotes(notes) {
+    for (const { name, message } of notes) {
+      const place = byId(`${name}-hint`);
+      if (place) {
+        say(place, message);
+        place.classList.add("warn");
+      }
+    }
+    this.notes = notes.map(({ message }) => ` ${message}`);
+  }
+
+  refuse(errors) {
+    const first = showErrors(this.form, errors);
+    const elsewhere = withoutField(errors);
+    const fields = errors.length - elsewhere.length;
+    const words = [
+      fields === 1 ? "Not saved: one field needs correcting." : "",
+      fields > 1 ? `Not saved: ${fields} fields need correcting.` : "",
+      ...elsewhere,
+    ];
+    this.status("");
+    say(byId("save-error"), words.filter(Boolean).join(" "));
+    if (first) reveal(first);
+    return false;
+  }
+
+  fail(refused) {
+    this.status("");
+    say(byId("save-error"), refused.message);
+    return false;
+  }
+
+  status(...words) {
+    say(byId("save-error"), "");
+    replace(byId("save-status"), words.filter(Boolean));
+  }
+
+  // --- somebody else saved meanwhile ---
+
+  settle(refused, typed) {
+    const { by, at, changes = [] } = refused.body.error;
+    const { current } = refused.body;
+    const titles = Object.fromEntries(changes.map(({ name, title }) => [name, title]));
+    const theirs = Object.keys(this.settings).filter((name) => !same(current.settings[name], this.loaded.settings[name]));
+    const both = theirs.filter((name) => name in typed && !same(typed[name], current.settings[name]));
+    const others = theirs.filter((name) => !both.includes(name) && !(name in typed));
+    const title = (name) => titles[name] || this.settings[name].label;
+
+    byId("conflict-words").textContent =
+      `${by || "Somebody"} saved changes${at ? ` (${momentWords(at)})` : ""} while you had this page open. Nothing of yours is lost.`;
+    replace(
+      byId("conflict-choices"),
+      both.map((name) =>
+        element(
+          "fieldset",
+          { class: "conflict" },
+          element("legend", {}, title(name)),
+          choice(name, "theirs", `${by || "Theirs"}: `, this.settings[name].words(current.settings[name])),
+          choice(name, "mine", "Yours: ", this.settings[name].words(typed[name])),
+        ),
+      ),
+    );
+    replace(
+      byId("conflict-others"),
+      others.length
+        ? [
+            element("p", {}, both.length ? "Also changed, and taken over here:" : "Changed by them, and taken over here:"),
+            element("ul", {}, others.map((name) => element("li", {}, `${title(name)}: ${this.settings[name].words(current.settings[name])}`))),
+          ]
+        : [],
+    );
+    byId("conflict-save").textContent = both.length ? "Save with these choices" : "Save mine as well";
+    this.status("Not saved yet.");
+    const dialog = byId("conflict-dialog");
+    byId("conflict-save").onclick = async () => {
+      const chosen = new FormData(byId("conflict-form"));
+      dialog.close();
+      for (const name of both) if (chosen.get(name) === "theirs") this.settings[name].value = current.settings[name];
+      this.take(current);
+      await this.save();
+      byId("save").focus();
+    };
+    dialog.showModal();
+    byId("conflict-heading").focus();
+  }
+
+  // --- what the page shows of it ---
+
+  showApp() {
+    const { app } = this.loaded;
+    byId("redirect_uri").value = app.redirect_uri;
+    replace(
+      byId("client_secret-hint"),
+      app.client_secret_set_at ? ["Set ", moment(app.client_secret_set_at), ". Leave it empty to keep it."] : ["Not set yet."],
+    );
+    byId("client_secret-hint").hidden = false;
+    if (!this.guideShown) byId("guide").open = !app.client_secret_set_at;
+    this.guideShown = true;
+  }
+
+  showHistory() {
+    const { history, saved_by: by, saved_at: at } = this.loaded;
+    replace(byId("saved-by"), at ? ["Last saved ", moment(at), by ? ` by ${by}` : ""] : "Nothing saved yet");
+    replace(byId("history-list"), historyItems(history));
+  }
+
+  showChanged() {
+    if (!this.loaded) return;
+    const { changed } = this;
+    if (changed !== this.changeShown) this.status(changed ? "There are unsaved changes." : "");
+    this.changeShown = changed;
+  }
+
+  /** The organisation's own name for what a field holds. */
+  async showName(input) {
+    const name = input.dataset?.setting;
+    const list = input.dataset?.list;
+    if (!name || !list) return;
+    const value = input.value.trim();
+    const place = byId(`${name}-hint`);
+    if (!value) say(place, "");
+    const about = await this.lists.about(list, value);
+    if (input.value.trim() !== value) return;
+    say(place, about?.words);
+    place.classList.toggle("warn", about?.found === false);
+  }
+
+  showNames() {
+    for (const input of this.form.querySelectorAll("[data-setting][data-list]")) {
+      // contacts are asked for one by one, so only those that are being changed
+      if (input.dataset.list !== "contacts") this.showName(input);
+    }
+  }
+
+  missing() {
+    const { missing } = this.loaded;
+    return missing.length ? ` Still missing: ${missing.map((name) => this.settings[name]?.label || name).join(", ")}.` : "";
+  }
+
+  showTodo() {
+    if (!this.loaded) return;
+    const { app, missing, settings } = this.loaded;
+    const { connection } = this;
+    const connected = connection?.status === "connected";
+    const todo = [
+      !app.client_id || !app.client_secret_set_at
+        ? [leadTo(app.client_id ? "client_secret" : "client_id", "Client ID and Client Secret"), " of your Xero app"]
+        : null,
+      connection ? connectionTodo(connection.status) : null,
+      ...missing.map((name) => [leadTo(name, this.settings[name]?.label || name)]),
+    ].filter(Boolean);
+    const where = connection?.organisation?.name || "Xero";
+    if (todo.length) {
+      replace(
+        byId("todo"),
+        element("p", {}, connected ? "Orders are kept here until this is filled in:" : "Before orders can go to Xero, this is still missing:"),
+        element("ul", { class: "todo" }, todo.map((words) => element("li", {}, words))),
+      );
+    } else if (!settings.enabled) {
+      replace(byId("todo"), element("p", { class: "notice warn" }, "Everything is set up, but switched off: no order is sent to Xero."));
+    } else if (connected && connection.fix) {
+      replace(byId("todo"), element("p", { class: "notice warn" }, `${connection.words} ${connection.fix}`));
+    } else if (connected) {
+      replace(byId("todo"), element("p", { class: "notice good" }, `Everything is set up. Orders are posted to ${where}.`));
+    } else {
+      replace(byId("todo"), element("p", { class: "quiet-words" }, "Looking at the connection …"));
+    }
+  }
+
+  connectedAs(connection) {
+    this.connection = connection;
+    this.showTodo();
+    this.showNames();
+  }
+
+  // --- what was typed when the session ended ---
+
+  keepDraft() {
+    if (!this.changed) return;
+    const { typed } = this;
+    const { version, settings } = this.loaded;
+    const base = Object.fromEntries(Object.keys(typed).map((name) => [name, settings[name]]));
+    const draft = { at: Date.now(), version, base, typed, clientId: this.clientId.value.trim() };
+    try {
+      localStorage.setItem(this.draftKey, JSON.stringify(draft));
+      this.leaving = true;
+    } catch {
+      // a browser that stores nothing still warns before the window is closed
+    }
+  }
+
+  restoreDraft() {
+    let draft = null;
+    try {
+      draft = JSON.parse(localStorage.getItem(this.draftKey) || "null");
+    } catch {
+      return;
+    }
+    if (!draft || Date.now() - draft.at > DRAFT_KEPT_FOR || draft.version > this.loaded.version) return this.forgetDraft();
+    for (const [name, value] of Object.entries(draft.typed)) if (this.settings[name]) this.settings[name].value = value;
+    this.clientId.value = draft.clientId;
+    // as if the page had stayed open: what others saved meanwhile shows as a conflict
+    this.loaded = { ...this.loaded, version: draft.version, settings: { ...this.loaded.settings, ...draft.base } };
+    this.showChanged();
+    if (!this.changed) return this.forgetDraft();
+    this.status("What you had typed before your session ended is back. Look through it and press Save.");
+  }
+
+  forgetDraft() {
+    try {
+      localStorage.removeItem(this.draftKey);
+    } catch {
+      // nothing was kept
+    }
+  }
+}
+
+function connectionTodo(status) {
+  switch (status) {
+    case "not_connected":
+    case "disconnected":
+      return [leadTo("get-access-token", "Connect to Xero"), ": press Get Access Token"];
+    case "needs_reconnect":
+    case "cut_off":
+      return [leadTo("reconnect", "Connect to Xero again"), ": press Reconnect"];
+    case "wrong_credentials":
+      return [leadTo("client_secret", "A new Client Secret"), ": Xero refuses the one entered here"];
+    case "choose_organisation":
+      return [leadTo("organisation-legend", "Choose the organisation")];
+    case "confirm_organisation":
+      return [leadTo("confirm-organisation", "Confirm the organisation")];
+    default:
+      return null;
+  }
+}
+
+function choice(name, value, who, words) {
+  const radio = element("input", { type: "radio", name, value, checked: value === "mine" });
+  return element("label", { class: "choice" }, radio, element("span", {}, who, element("b", {}, words)));
+}
+
+export function historyItems(history = []) {
+  if (!history.length) return [element("li", { class: "quiet-words" }, "Nothing yet.")];
+  return history.map(({ at, by, what }) => element("li", {}, moment(at), element("span", {}, by ? `${by}: ` : "", what)));
+}
+
+async function copyRedirect() {
+  const input = byId("redirect_uri");
+  try {
+    await navigator.clipboard.writeText(input.value);
+    say(byId("copied"), "Copied.");
+  } catch {
+    input.select();
+    say(byId("copied"), "Press Ctrl+C to copy the marked text.");
+  }
+}

@@ -1,0 +1,190 @@
+"""What a person asks Xero for: lists to choose from, whether a contact exists, the end of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bookkeeping.connecting import Connection
+from bookkeeping.errors import AccessRefused, IdentityError, StoreUnavailable, Throttled, XeroError
+from bookkeeping.identity import Identity
+from bookkeeping.organisation import Account, Contact, Organisation, contact_matching, organisation_from_xero
+from bookkeeping.pacing import Limits
+from bookkeeping.problems import OrderStopped
+from bookkeeping.secrets import AppSecret, TokenSecret
+from bookkeeping.tables import ConnectionsTable
+from bookkeeping.xero import Access, Xero
+
+FACTS_KEPT: Final = timedelta(minutes=5)
+"""A person at the settings wants to see what they did in Xero a moment ago."""
+TOKEN_TO_SPARE: Final = timedelta(seconds=30)
+MOST_CONTACTS: Final = 50
+USES: Final[Mapping[str, Callable[[Account], bool]]] = {
+    "sales": lambda account: account.account_class == "REVENUE",
+    "shipping": lambda account: account.account_class == "REVENUE",
+    "cogs": lambda account: account.account_class == "EXPENSE",
+    "inventory": lambda account: account.type == "INVENTORY",
+    "all": lambda account: True,
+}
+
+
+@dataclass(frozen=True)
+class Edges:
+    connections: ConnectionsTable
+    apps: AppSecret
+    tokens: TokenSecret
+    xero: Xero
+    identity: Identity
+    renew_token: Callable[[str], None]
+    """Returns once the company's tokens are good, if they can be."""
+    now: Callable[[], datetime]
+
+
+class NotConnected(Exception):
+    """The company has no connection that can be used."""
+
+
+def answer(edges: Edges, company: str, task: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of a task, as JSON; `error` where nothing did."""
+    try:
+        return TASKS[task](Asker(edges, company), **about)
+    except NotConnected:
+        return {"error": "not_connected"}
+    except Throttled:
+        return {"error": "xero_unavailable", "message": "Xero takes no more calls for the moment. Try again in a minute."}
+    except AccessRefused:
+        return {"error": "xero_unavailable", "message": "Xero refuses access. Press Get Access Token and connect again."}
+    except (XeroError, IdentityError, StoreUnavailable):
+        return {"error": "xero_unavailable", "message": "Xero does not answer right now. Try again in a moment."}
+
+
+class Asker:
+    """One company at Xero's desk."""
+
+    def __init__(self, edges: Edges, company: str) -> None:
+        self._edges = edges
+        self._company = company
+        self._limits: list[Limits] = []
+
+    def accounts(self, use: str = "all") -> dict[str, Any]:
+        organisation, read_at = self._organisation()
+        fits = USES[use]
+        listed = [
+            {"code": one.code, "name": one.name, "type": one.type, "tax_type": one.tax_type}
+            for one in organisation.accounts
+            if one.code and one.status == "ACTIVE" and not one.system_account and one.type != "BANK" and fits(one)
+        ]
+        return {"accounts": sorted(listed, key=lambda one: one["code"]), "read_at": read_at.isoformat()}
+
+    def tax_rates(self) -> dict[str, Any]:
+        organisation, read_at = self._organisation()
+        listed = [
+            {"tax_type": one.tax_type, "name": one.name, "rate": f"{one.effective_rate.normalize():f}"}
+            for one in organisation.tax_rates
+            if one.status == "ACTIVE"
+        ]
+        return {"tax_rates": listed, "read_at": read_at.isoformat()}
+
+    def currencies(self) -> dict[str, Any]:
+        organisation, read_at = self._organisation()
+        return {"currencies": list(organisation.currencies), "read_at": read_at.isoformat()}
+
+    def contacts(self, search: str = "") -> dict[str, Any]:
+        params = {"page": "1", "summaryOnly": "true"} | ({"searchTerm": search} if search.strip() else {})
+        found = self._contacts(self._access(), params)
+        listed = [{"id": one["ContactID"], "name": one["Name"]} for one in found if one.get("ContactStatus", "ACTIVE") == "ACTIVE"]
+        return {"contacts": listed[:MOST_CONTACTS]}
+
+    def contact(self, name: str) -> dict[str, Any]:
+        """Keep the ContactID of that name for the orders to come; a note where it can't be used."""
+        access = self._access()
+        # a double quote can't be escaped in `where`; the search finds such names too
+        by_name = {"searchTerm": name} if '"' in name else {"where": f'Name=="{name}"'}
+        found = self._contacts(access, {"includeArchived": "true", **by_name})
+        try:
+            contact: Contact = contact_matching(name, found)
+        except OrderStopped as stopped:
+            notes = {
+                "contact_archived": f"The contact “{name}” is archived in Xero. Restore it there, or enter another one.",
+                "contact_not_unique": f"Xero has more than one contact named “{name}”. Rename or merge them there.",
+            }
+            missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
+            self._edges.connections.forget_contact(access.organisation_id, name)
+            return {"note": notes.get(stopped.problem.code, missing)}
+        self._edges.connections.save_contact(access.organisation_id, name, contact)
+        return {"contact": {"id": contact.id, "name": contact.name}}
+
+    def organisation(self) -> dict[str, Any]:
+        """Have what is known of the organisation read, if it is not known yet."""
+        known, read_at = self._organisation()
+        return {"organisation": known.id, "read_at": read_at.isoformat()}
+
+    def disconnect(self) -> dict[str, Any]:
+        """Forget the tokens, and end at Xero what no other company here needs: `ended`, `shared` or `unsure`."""
+        edges = self._edges
+        connection = edges.connections.connection(self._company)
+        tokens = edges.tokens.read(self._company)
+        app = edges.apps.read(self._company)
+        if connection is None or connection.status != "disconnected" or tokens is None:
+            return {"ended": "unsure"}
+        others = edges.connections.others_of_app(connection)
+        ended = "ended"
+        try:
+            if connection.organisation_id in others.values():
+                ended = "shared"
+            elif connection.connection_id:
+                edges.identity.delete_connection(tokens.access_token, connection.connection_id)
+            if not others and app is not None and app.client_id == connection.client_id:
+                # this ends all that the person gave the app, so nobody else may need it
+                edges.identity.revoke(app.client_id, app.client_secret, tokens.refresh_token)
+        except (IdentityError, XeroError):
+            ended = "unsure"
+        edges.tokens.forget(self._company)
+        return {"ended": ended}
+
+    # what all of them need
+
+    def _connection(self) -> Connection:
+        connection = self._edges.connections.connection(self._company)
+        if connection is None or connection.status not in ("connected", "confirm_organisation"):
+            raise NotConnected
+        return connection
+
+    def _access(self) -> Access:
+        connection = self._connection()
+        tokens = self._edges.tokens.read(self._company)
+        if tokens is None or tokens.expires_at - self._edges.now() < TOKEN_TO_SPARE:
+            self._edges.renew_token(self._company)
+            tokens = self._edges.tokens.read(self._company)
+        if tokens is None:
+            raise NotConnected
+        return Access(connection.organisation_id, tokens.access_token)
+
+    def _organisation(self) -> tuple[Organisation, datetime]:
+        connections, now = self._edges.connections, self._edges.now()
+        known = connections.organisation(self._connection().organisation_id)
+        if known is not None and now - known[1] < FACTS_KEPT:
+            return known
+        access = self._access()
+        resources = ("Organisation", "Accounts", "TaxRates", "Currencies")
+        answers = [self._edges.xero.read(resource, access, self._limits.append) for resource in resources]
+        organisation = organisation_from_xero(*answers)
+        connections.save_organisation(organisation, now)
+        return organisation, now
+
+    def _contacts(self, access: Access, params: Mapping[str, str]) -> list[Any]:
+        found = self._edges.xero.read("Contacts", access, self._limits.append, **params).get("Contacts")
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+TASKS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
+    "accounts": Asker.accounts,
+    "tax_rates": Asker.tax_rates,
+    "currencies": Asker.currencies,
+    "contacts": Asker.contacts,
+    "contact": Asker.contact,
+    "organisation": Asker.organisation,
+    "disconnect": Asker.disconnect,
+}

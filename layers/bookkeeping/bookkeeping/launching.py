@@ -1,0 +1,192 @@
+"""Who may use the settings page: the platform's launch token, the session it opens, and the checks of every request.
+
+Pure: the key, the moment and random text are passed in. What a browser holds (session id, state) is kept here as its
+hash only, so that nobody who reads the table can use it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import jwt
+
+SESSION_LASTS: Final = timedelta(hours=1)
+TOKEN_LASTS_AT_MOST: Final = timedelta(minutes=5)
+CLOCKS_DIFFER: Final = timedelta(seconds=30)
+LONGEST_TOKEN: Final = 4096
+LONGEST_TEXT: Final = 200
+LARGEST_BODY: Final = 512 * 1024
+COOKIE: Final = "__Host-session"
+COMPANY: Final = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_READS: Final = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody at the platform, at work for one company."""
+
+    user: str
+    name: str
+    company: str
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a good launch token says. `once` is its name among the tokens that were used."""
+
+    person: Person
+    once: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Session:
+    """`id_hash` is what the table knows the session by."""
+
+    person: Person
+    id_hash: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request goes no further: a status, and words for the person."""
+
+    status: int
+    code: str
+    message: str
+
+
+class Refused(Exception):
+    """The request goes no further. `why` is for the log, and names no value that came with the request."""
+
+    def __init__(self, refusal: Refusal, why: str = "") -> None:
+        super().__init__(f"{refusal.code} {why}".strip())
+        self.refusal = refusal
+
+
+LAUNCH_REFUSED: Final = Refusal(
+    401, "launch_refused", "This link does not work. Open the Xero settings from the platform once more."
+)
+LAUNCH_EXPIRED: Final = Refusal(
+    401, "launch_expired", "This link is too old. Open the Xero settings from the platform once more."
+)
+LAUNCH_USED: Final = Refusal(
+    401, "launch_used", "This link was used already. Open the Xero settings from the platform once more."
+)
+NO_SESSION: Final = Refusal(
+    401, "no_session", "Your session is over. Open the Xero settings from the platform once more."
+)
+OTHER_COMPANY: Final = Refusal(
+    403,
+    "other_company",
+    "In this browser, the Xero settings of another company were opened since. Open these once more from the platform.",
+)
+CROSS_SITE: Final = Refusal(403, "cross_site", "This request did not come from the settings page.")
+NOT_JSON: Final = Refusal(415, "not_json", "Send JSON, and say so in Content-Type.")
+NOT_READABLE: Final = Refusal(422, "invalid", "This is not JSON that can be read.")
+TOO_LARGE: Final = Refusal(413, "too_large", "This is more than the settings page takes.")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the checks need to know of a request. Header names are in lower case."""
+
+    method: str
+    company: str
+    headers: Mapping[str, str]
+    origin: str
+    """Where the settings page is served, as a browser writes it into Origin."""
+    body_size: int
+
+
+def hashed(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def launch(token: str, key: str, *, issuer: str, audience: str, now: datetime) -> Launch:
+    """What the platform's launch token says. Raises Refused; its words don't tell what would be accepted."""
+    if len(token) > LONGEST_TOKEN:
+        raise Refused(LAUNCH_REFUSED, "too long")
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=["HS256"],
+            audience=audience,
+            issuer=issuer,
+            # times are compared below, with the moment that was passed in
+            options={
+                "require": ["exp", "iss", "aud", "sub", "jti"],
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            },
+        )
+    except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
+        raise Refused(LAUNCH_REFUSED, type(error).__name__) from None
+    try:
+        expires_at = datetime.fromtimestamp(_number(claims["exp"]), now.tzinfo)
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise Refused(LAUNCH_REFUSED, "exp") from None
+    if expires_at <= now - CLOCKS_DIFFER:
+        raise Refused(LAUNCH_EXPIRED)
+    if expires_at > now + TOKEN_LASTS_AT_MOST + CLOCKS_DIFFER:
+        raise Refused(LAUNCH_REFUSED, "it lasts too long")
+    named = {name: claims.get(name) for name in ("sub", "name", "company", "jti")}
+    if not all(isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_TEXT for value in named.values()):
+        raise Refused(LAUNCH_REFUSED, "a claim is missing")
+    if not COMPANY.fullmatch(claims["company"]):
+        raise Refused(LAUNCH_REFUSED, "company")
+    person = Person(user=claims["sub"], name=claims["name"].strip(), company=claims["company"])
+    return Launch(person, once=hashed(f"{issuer}\n{claims['jti']}"), expires_at=expires_at)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("not a number")
+    return float(value)
+
+
+def session_id(cookies: Iterable[str]) -> str | None:
+    """The session id a browser presents; None where there is none, or more than one."""
+    found = [
+        value.strip()
+        for line in cookies
+        for name, equals, value in (part.partition("=") for part in line.split(";"))
+        if equals and name.strip() == COOKIE
+    ]
+    return found[0] if len(found) == 1 and _SESSION_ID.fullmatch(found[0]) else None
+
+
+def admit(session: Session | None, request: Request, now: datetime) -> Session:
+    """The session under which the request may go on. Raises Refused."""
+    if session is None or session.expires_at <= now:
+        raise Refused(NO_SESSION)
+    if session.person.company != request.company:
+        raise Refused(OTHER_COMPANY)
+    check_shape(request)
+    return session
+
+
+def check_shape(request: Request) -> None:
+    """Refuse what another site can make a browser send. Raises Refused."""
+    site = request.headers.get("sec-fetch-site")
+    if request.method in _READS:
+        if site in ("cross-site", "same-site"):
+            raise Refused(CROSS_SITE)
+        return
+    if request.headers.get("origin") != request.origin or site not in (None, "same-origin"):
+        raise Refused(CROSS_SITE)
+    if request.body_size > LARGEST_BODY:
+        raise Refused(TOO_LARGE)
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    bare = request.method == "DELETE" and not request.body_size and not kind.strip()
+    if not bare and (kind.strip().lower() != "application/json" or "," in parameters):
+        raise Refused(NOT_JSON)

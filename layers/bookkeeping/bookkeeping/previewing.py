@@ -1,0 +1,104 @@
+"""What an order would become in Xero under the settings of this moment. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from bookkeeping.connecting import Connection
+from bookkeeping.documents import document_number, purchase_order, sales_invoice, skip_reason, wants
+from bookkeeping.orders import Order, read_message, read_order
+from bookkeeping.organisation import Contact, Organisation
+from bookkeeping.problems import SKIPPED, OrderStopped, Problem, worded
+from bookkeeping.settings import Settings
+from bookkeeping.tables import ConnectionsTable, SettingsTable
+
+
+@dataclass(frozen=True)
+class Edges:
+    settings: SettingsTable
+    connections: ConnectionsTable
+    ask: Callable[..., dict[str, Any]]
+    """Have `xero_desk` read what is not known yet: company, task, details."""
+    now: Callable[[], datetime]
+
+
+class NotConnected(Exception):
+    """Without a connection nobody knows the accounts and tax rates."""
+
+
+def preview(edges: Edges, company: str, body: str) -> dict[str, Any]:
+    """The documents that the order would become, or why it would stop. Raises NotConnected."""
+    saved = edges.settings.saved(company)
+    connection = edges.connections.connection(company)
+    if connection is None or connection.status != "connected":
+        raise NotConnected
+    settings = saved.settings if saved else Settings.from_json({})
+    try:
+        order = read_order(read_message(body))
+        reason = skip_reason(order, settings)
+        if reason is not None:
+            return {"documents": [], "skipped": worded(SKIPPED.get(reason, reason), {})}
+        return {"documents": _documents(edges, connection, order, settings)}
+    except OrderStopped as stopped:
+        return {"problem": _shown(stopped.problem)}
+
+
+def _documents(edges: Edges, connection: Connection, order: Order, settings: Settings) -> list[dict[str, Any]]:
+    organisation = _organisation(edges, connection)
+    number = document_number(settings.number_prefix, order.id)
+    today = edges.now().date()
+    documents = []
+    for kind in wants(order, settings):
+        own = kind == "purchase_order" and settings.purchase_order_contact_name
+        contact = _contact(edges, connection, order, settings, "purchase_order_contact_name" if own else "contact_name")
+        make = purchase_order if kind == "purchase_order" else sales_invoice
+        document = make(order, settings, organisation, contact=contact, number=number, sent_on=today)
+        documents.append({"kind": kind, "body": _plain(document.body), "notes": list(document.notes)})
+    return documents
+
+
+def _organisation(edges: Edges, connection: Connection) -> Organisation:
+    known = edges.connections.organisation(connection.organisation_id)
+    if known is None:
+        edges.ask(connection.company, "organisation")
+        known = edges.connections.organisation(connection.organisation_id)
+    if known is None:
+        raise NotConnected
+    return known[0]
+
+
+def _contact(edges: Edges, connection: Connection, order: Order, settings: Settings, setting: str) -> Contact:
+    name = getattr(settings, setting)
+    details = {"order": order.id, "setting": setting, "label": Settings.label(setting), "contact": name}
+    if not name:
+        raise OrderStopped(Problem("setting_missing", details))
+    contact = edges.connections.contact(connection.organisation_id, name)
+    if contact is None:
+        edges.ask(connection.company, "contact", name=name)
+        contact = edges.connections.contact(connection.organisation_id, name)
+    if contact is None:
+        raise OrderStopped(Problem("contact_not_found", details))
+    return contact
+
+
+def _plain(value: Any) -> Any:
+    """Amounts as text, so that none becomes a float on its way out."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _shown(problem: Problem) -> dict[str, Any]:
+    return {
+        "code": problem.code,
+        "sentence": problem.sentence,
+        "who": problem.kind.who,
+        "fix": problem.fix,
+        "xero_says": list(problem.xero_says),
+    }

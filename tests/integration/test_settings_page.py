@@ -1,0 +1,354 @@
+"""P13: the settings API belongs to the person whose popup it is: not to another site, not to another company."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import jwt
+import pytest
+from moto import mock_aws
+
+from local.samples import Maker
+from tests.integration.one_process import OneProcess
+from tests.integration.popup import (
+    AUDIENCE,
+    DOMAIN,
+    ISSUER,
+    LAUNCH_KEY,
+    ORIGIN,
+    Answer,
+    Browser,
+    Popup,
+    http_event,
+)
+
+COMPANY, OTHER = "412077", "413995"
+JSON = {"origin": ORIGIN, "sec-fetch-site": "same-origin", "content-type": "application/json"}
+ROUTES: list[tuple[str, str, Any]] = [
+    ("GET", "settings", None),
+    ("PUT", "settings", {"version": 0, "settings": {}}),
+    ("PUT", "credentials", {"client_id": "A", "client_secret": "B"}),
+    ("POST", "connect", {}),
+    ("GET", "connection", None),
+    ("DELETE", "connection", None),
+    ("POST", "connection/organisation", {"organisation_id": "x"}),
+    ("GET", "xero/accounts", None),
+    ("GET", "xero/contacts", None),
+    ("GET", "xero/tax-rates", None),
+    ("GET", "xero/currencies", None),
+    ("GET", "orders", None),
+    ("GET", "orders/61530418", None),
+    ("POST", "orders/61530418/retry", {}),
+    ("POST", "orders/retry", {"problem": "setting_missing"}),
+    ("POST", "preview", {"id": 1}),
+]
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[Popup]:
+    """A popup at whose door many knock in vain."""
+    with mock_aws():
+        yield Popup(OneProcess())
+
+
+@pytest.fixture
+def visitor(door: Popup) -> Browser:
+    return door.browser()
+
+
+def tables() -> str:
+    """Everything the tables hold, as text."""
+    resource = boto3.resource("dynamodb")
+    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=str)
+
+
+# --- launching ---------------------------------------------------------------------------------------------------
+
+
+def signed(**claims: Any) -> str:
+    return jwt.encode(claims, LAUNCH_KEY, "HS256")
+
+
+BAD_TOKENS: dict[str, Any] = {
+    "another key": lambda popup: jwt.encode(
+        jwt.decode(popup.token(), options={"verify_signature": False}), "k" * 64, "HS256"
+    ),
+    "no algorithm": lambda popup: jwt.encode(
+        jwt.decode(popup.token(), options={"verify_signature": False}), "", "none"
+    ),
+    "another algorithm": lambda popup: jwt.encode(
+        jwt.decode(popup.token(), options={"verify_signature": False}),
+        LAUNCH_KEY.ljust(64, "x")[:64],
+        "HS512",
+    ),
+    "another issuer": lambda popup: popup.token(iss="somebody"),
+    "no issuer": lambda popup: popup.token(iss=None),
+    "another audience": lambda popup: popup.token(aud="another-stack"),
+    "no audience": lambda popup: popup.token(aud=None),
+    "no expiry": lambda popup: popup.token(exp=None),
+    "expired": lambda popup: popup.token(
+        exp=int((popup.world.clock.now() - timedelta(minutes=1)).timestamp())
+    ),
+    "lasts too long": lambda popup: popup.token(
+        exp=int((popup.world.clock.now() + timedelta(hours=1)).timestamp())
+    ),
+    "an expiry that is no number": lambda popup: popup.token(exp="soon"),
+    "an endless expiry": lambda popup: popup.token(exp=1e300),
+    "no jti": lambda popup: popup.token(jti=None),
+    "an empty jti": lambda popup: popup.token(jti=""),
+    "no user": lambda popup: popup.token(sub=None),
+    "no name": lambda popup: popup.token(name=None),
+    "no company": lambda popup: popup.token(company=None),
+    "a company that is a path": lambda popup: popup.token(company="412077/../413995"),
+    "the company of orders nobody owns": lambda popup: popup.token(company="unknown"),
+    "a company that is a list": lambda popup: popup.token(company=[COMPANY]),
+    "text": lambda popup: "not a token",
+    "empty": lambda popup: "",
+    "too long": lambda popup: "a" * 5000,
+    "tampered": lambda popup: popup.token()[:-3] + "abc",
+}
+
+
+@pytest.mark.parametrize("name", BAD_TOKENS)
+def test_a_bad_launch_token_gets_a_page_in_words_and_no_session(door: Popup, name: str) -> None:
+    answer = door.launch(BAD_TOKENS[name](door))
+    assert answer.status == 401
+    assert "set-cookie" not in answer.headers
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "from the platform" in answer.body
+
+
+@pytest.mark.parametrize(
+    "body", ["", "token=", "token=a&token=b", "other=1", "&" * 100, "%ff%fe=1", "token=" + "a" * 20000]
+)
+def test_a_launch_with_another_form_is_refused(door: Popup, body: str) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert door.request("POST", "/launch", body=body, headers=headers).status == 401
+
+
+def test_a_page_without_a_session_says_so_in_words(door: Popup) -> None:
+    answer = door.request("GET", f"/settings/{COMPANY}")
+    assert (answer.status, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert "from the platform" in answer.body
+
+
+# --- every route -------------------------------------------------------------------------------------------------
+
+
+def ask(popup: Popup, company: str, route: tuple[str, str, Any], cookies: list[str]) -> Answer:
+    method, path, body = route
+    text = None if body is None else json.dumps(body)
+    headers = JSON if method != "GET" else {"sec-fetch-site": "same-origin"}
+    return popup.request(method, f"/api/{company}/{path}", cookies=cookies, headers=headers, body=text)
+
+
+def test_the_routes_tried_here_are_all_there_are(door: Popup) -> None:
+    paths = door.request("GET", "/api/openapi.json").json["paths"]
+    known = {
+        (method.upper(), path.replace("{company}", COMPANY).replace("{order_id}", "61530418"))
+        for path, methods in paths.items()
+        for method in methods
+    }
+    assert known == {(method, f"/api/{COMPANY}/{path}") for method, path, _ in ROUTES}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route[0]} {route[1]}")
+def test_every_route_needs_a_session_and_that_of_its_company(
+    door: Popup, route: tuple[str, str, Any]
+) -> None:
+    other = door.browser(OTHER)
+    before = tables()
+    for cookies in ([], ["__Host-session=" + "A" * 43], ["session=" + other.cookie.partition("=")[2]], [""]):
+        answer = ask(door, COMPANY, route, cookies)
+        assert (answer.status, answer.error) == (401, "no_session")
+    answer = ask(door, COMPANY, route, [other.cookie])
+    assert (answer.status, answer.error) == (403, "other_company")
+    assert tables() == before
+
+
+CROSS_SITE: dict[str, dict[str, str]] = {
+    "no origin": {"content-type": "application/json", "sec-fetch-site": "same-origin"},
+    "another origin": JSON | {"origin": "https://evil.example.com"},
+    "no origin at all said": JSON | {"origin": "null"},
+    "an empty origin": JSON | {"origin": ""},
+    "a subdomain": JSON | {"origin": f"https://evil.{DOMAIN}"},
+    "a longer name": JSON | {"origin": f"{ORIGIN}.evil.example.com"},
+    "http": JSON | {"origin": f"http://{DOMAIN}"},
+    "another port": JSON | {"origin": f"{ORIGIN}:8443"},
+    "two origins": JSON | {"origin": f"{ORIGIN} https://evil.example.com"},
+    "cross-site": JSON | {"sec-fetch-site": "cross-site"},
+    "same-site": JSON | {"sec-fetch-site": "same-site"},
+    "an address typed in": JSON | {"sec-fetch-site": "none"},
+    "a host that is not ours": {
+        "content-type": "application/json",
+        "origin": "https://evil.example.com",
+        "host": "evil.example.com",
+    },
+}
+NOT_JSON: dict[str, dict[str, str]] = {
+    "a form": JSON | {"content-type": "application/x-www-form-urlencoded"},
+    "a form with files": JSON | {"content-type": "multipart/form-data; boundary=x"},
+    "plain text": JSON | {"content-type": "text/plain"},
+    "plain text that mentions JSON": JSON | {"content-type": "text/plain; application/json"},
+    "two types": JSON | {"content-type": "application/json, text/plain"},
+    "no type": {"origin": ORIGIN, "sec-fetch-site": "same-origin"},
+}
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route[0] != "GET"], ids=lambda r: f"{r[0]} {r[1]}"
+)
+def test_a_write_from_another_site_or_in_another_shape_is_refused(
+    door: Popup, visitor: Browser, route: tuple[str, str, Any]
+) -> None:
+    method, path, body = route
+    before = tables()
+    shapes = [(headers, 403) for headers in CROSS_SITE.values()]
+    shapes += [(headers, 415) for headers in NOT_JSON.values()]
+    assert len(shapes) >= 12
+    for headers, status in shapes:
+        text = json.dumps(body or {})
+        answer = door.request(
+            method, f"/api/{COMPANY}/{path}", cookies=[visitor.cookie], headers=headers, body=text
+        )
+        assert (answer.status, path, headers) == (status, path, headers)
+    assert tables() == before
+
+
+def test_a_read_that_another_site_makes_a_browser_send_is_refused(door: Popup, visitor: Browser) -> None:
+    for site in ("cross-site", "same-site"):
+        answer = door.request(
+            "GET", f"/api/{COMPANY}/settings", cookies=[visitor.cookie], headers={"sec-fetch-site": site}
+        )
+        assert answer.status == 403
+
+
+def test_an_oversized_body_is_refused(door: Popup, visitor: Browser) -> None:
+    answer = visitor.put("settings", {"version": 0, "settings": {"contact_name": "x" * 600_000}})
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", "null", "1", '"text"', '{"version": 1e999}', "[" * 10000, '{"version": NaN}']
+)
+def test_a_body_that_is_no_object_gets_words(door: Popup, visitor: Browser, body: str) -> None:
+    answer = door.request(
+        "PUT", f"/api/{COMPANY}/settings", cookies=[visitor.cookie], headers=JSON, body=body
+    )
+    assert answer.status == 422
+    assert answer.error == "invalid"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [f"/api/{COMPANY}/settings/../../{OTHER}/settings", f"/api/{COMPANY}%2f..%2f{OTHER}/settings", f"/api//{COMPANY}/settings",
+     f"/API/{COMPANY}/settings", f"/api/{COMPANY}", "/api/", "/", "/settings/", f"/api/{COMPANY}/nothing", "/static/x/../app.py"],
+)  # fmt: skip
+def test_a_crooked_path_leads_nowhere(door: Popup, visitor: Browser, path: str) -> None:
+    answer = door.request("GET", path, cookies=[visitor.cookie])
+    assert answer.status in (401, 403, 404)
+
+
+def test_every_answer_carries_the_headers_that_keep_it_where_it_belongs(
+    door: Popup, visitor: Browser
+) -> None:
+    answers = [
+        door.request("GET", f"/settings/{COMPANY}", cookies=[visitor.cookie]),
+        door.request("GET", f"/settings/{COMPANY}"),
+        visitor.get("settings"),
+        door.request("GET", f"/api/{COMPANY}/settings"),
+        door.launch("nonsense"),
+        door.request("GET", "/health"),
+    ]
+    for answer in answers:
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def test_the_pages_files_are_served_without_a_session_and_kept_long(door: Popup, visitor: Browser) -> None:
+    page = door.request("GET", f"/settings/{COMPANY}", cookies=[visitor.cookie]).body
+    start = page.index("/static/")
+    script = page[start : page.index('"', start)]
+    answer = door.request("GET", script)
+    assert answer.status == 200
+    assert "immutable" in answer.headers["cache-control"]
+    assert door.request("GET", "/static/x/nothing.js").status == 404
+    assert "<script>" not in page
+    assert " onclick=" not in page
+    assert " style=" not in page
+
+
+def test_the_sample_event_is_answered(door: Popup) -> None:
+    assert door.send(json.loads(Path("events/settings_page.json").read_text())).status == 401
+
+
+# --- settings ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [1, 7, 10**9])
+def test_a_version_that_never_was_is_refused(visitor: Browser, version: int) -> None:
+    assert visitor.put("settings", {"version": version, "settings": {}}).status == 422
+
+
+# --- the connection ----------------------------------------------------------------------------------------------
+
+
+def test_connecting_needs_an_app(visitor: Browser) -> None:
+    answer = visitor.post("connect")
+    assert (answer.status, answer.error) == (409, "app_missing")
+
+
+# --- orders ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", "////", "WzAsICJhfGIiXQ==", "WzksICIiXQ==", "bnVsbA==", "W10=", "\ud7ff", "a" * 900]
+)
+def test_a_made_up_cursor_begins_anew(visitor: Browser, cursor: str) -> None:
+    assert visitor.get("orders", cursor=cursor).status == 200
+
+
+def test_the_openapi_document_says_that_a_session_is_needed(door: Popup) -> None:
+    schema = door.request("GET", "/api/openapi.json").json
+    assert schema["components"]["securitySchemes"]["session"]["name"] == "__Host-session"
+    assert schema["security"] == [{"session": []}]
+
+
+def test_the_platform_knows_how_to_sign(door: Popup) -> None:
+    """What the README tells the platform's engineers."""
+    now = int(door.world.clock.now().timestamp())
+    token = signed(
+        iss=ISSUER,
+        aud=AUDIENCE,
+        sub="7",
+        name="Ada Moore",
+        company=COMPANY,
+        exp=now + 300,
+        jti="once",
+        iat=now,
+    )
+    event = http_event(
+        "POST",
+        "/launch",
+        body=f"token={token}",
+        headers={"content-type": "application/x-www-form-urlencoded"},
+    )
+    assert door.send(event).status == 303
+
+
+# --- preview -----------------------------------------------------------------------------------------------------
+
+
+def test_a_preview_needs_a_connection(visitor: Browser) -> None:
+    assert visitor.post("preview", Maker().order(COMPANY, 1)).error == "not_connected"

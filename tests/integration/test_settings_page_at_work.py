@@ -1,0 +1,422 @@
+"""The settings popup at work: launching, settings, the connection, orders, a preview."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from bookkeeping.ledger import State
+from local.samples import Maker
+from local.xero.organisations import Organisation
+from tests.integration.one_process import PREFIX, OneProcess
+from tests.integration.popup import (
+    ORIGIN,
+    Browser,
+    Popup,
+)
+
+COMPANY, OTHER = "412077", "413995"
+FITTING: dict[str, Any] = {
+    "sales_account_code": "200",
+    "shipping_account_code": "200",
+    "tax_types": {"0": "ZERORATEDOUTPUT"},
+}
+
+
+@pytest.fixture
+def popup() -> Iterator[Popup]:
+    with mock_aws():
+        yield Popup(OneProcess())
+
+
+@pytest.fixture
+def browser(popup: Popup) -> Browser:
+    return popup.browser()
+
+
+@pytest.fixture
+def uk(popup: Popup) -> Organisation:
+    return popup.world.organisation("Demo Company (UK)")
+
+
+def tables() -> str:
+    """Everything the tables hold, as text."""
+    resource = boto3.resource("dynamodb")
+    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=str)
+
+
+# --- launching ---------------------------------------------------------------------------------------------------
+
+
+def test_a_launch_token_opens_the_page_for_its_person_and_company(popup: Popup) -> None:
+    answer = popup.launch(popup.token())
+    assert (answer.status, answer.headers["location"]) == (303, f"/settings/{COMPANY}")
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-session=")
+    assert {part.strip().lower() for part in cookie.split(";")[1:]} == {
+        "path=/",
+        "max-age=3600",
+        "secure",
+        "httponly",
+        "samesite=lax",
+    }
+    page = popup.request("GET", f"/settings/{COMPANY}", cookies=[cookie.partition(";")[0]])
+    assert page.status == 200
+    assert "Ada Moore" in page.body
+    assert COMPANY in page.body
+
+
+def test_a_launch_token_works_once(popup: Popup) -> None:
+    token = popup.token()
+    assert popup.launch(token).status == 303
+    again = popup.launch(token)
+    assert (again.status, "set-cookie" in again.headers) == (401, False)
+
+
+def test_a_session_lasts_an_hour(popup: Popup, browser: Browser) -> None:
+    popup.world.clock.advance(3599)
+    assert browser.get("settings").status == 200
+    popup.world.clock.advance(2)
+    assert browser.get("settings").status == 401
+
+
+# --- settings ----------------------------------------------------------------------------------------------------
+
+
+def test_settings_are_saved_as_versions_with_who_and_when(popup: Popup, browser: Browser) -> None:
+    empty = browser.get("settings").json
+    assert (empty["version"], empty["saved_by"], empty["settings"]["number_prefix"]) == (0, None, "KX-")
+    assert "contact_name" in empty["missing"]
+    first = browser.put("settings", {"version": 0, "settings": {"sales_account_code": "200"}}).json
+    assert (first["version"], first["saved_by"], first["settings"]["sales_account_code"]) == (
+        1,
+        "Ada Moore",
+        "200",
+    )
+    popup.world.clock.advance(60)
+    second = browser.put("settings", {"version": 1, "settings": {"contact_name": "Kornit X Sales"}}).json
+    assert (second["version"], second["settings"]["sales_account_code"]) == (2, "200")
+    assert [act["what"] for act in second["history"]] == [
+        "Changed Contact name",
+        "Saved the settings for the first time",
+    ]
+
+
+def test_a_stale_version_is_refused_with_what_changed_and_by_whom(popup: Popup, browser: Browser) -> None:
+    browser.save(sales_account_code="200")
+    other = popup.browser(user="user-2", name="Bo Lind")
+    assert other.save(sales_account_code="210", rounding="show").status == 200
+    stale = browser.put("settings", {"version": 1, "settings": {"sales_account_code": "220"}})
+    assert stale.status == 409
+    error = stale.json["error"]
+    assert (error["code"], error["by"]) == ("changed_meanwhile", "Bo Lind")
+    changes = {change["name"]: change for change in error["changes"]}
+    assert changes["sales_account_code"] == {
+        "name": "sales_account_code",
+        "title": "Sales account",
+        "yours": "220",
+        "theirs": "210",
+    }
+    assert changes["rounding"]["theirs"] == "show"
+    assert stale.json["current"]["version"] == 2
+    assert browser.get("settings").json["settings"]["sales_account_code"] == "210"
+
+
+def test_values_that_can_not_be_are_refused_field_by_field(browser: Browser) -> None:
+    answer = browser.put(
+        "settings",
+        {
+            "version": 0,
+            "settings": {"number_prefix": "kx1", "payment_terms_days": 1000, "sales_acount": "200"},
+        },
+    )
+    assert answer.status == 422
+    assert {field["name"] for field in answer.json["error"]["fields"]} == {
+        "number_prefix",
+        "payment_terms_days",
+        "sales_acount",
+    }
+    assert browser.get("settings").json["version"] == 0
+
+
+def test_a_number_prefix_belongs_to_one_company_of_an_organisation(popup: Popup, uk: Organisation) -> None:
+    one, two = popup.browser(), popup.browser(OTHER)
+    for browser in (one, two):
+        browser.app()
+        browser.connect(uk)
+    assert one.save(number_prefix="ACME-").status == 200
+    clash = two.save(number_prefix="ACME-")
+    assert clash.status == 422
+    (field,) = clash.json["error"]["fields"]
+    assert field["name"] == "number_prefix"
+    assert COMPANY in field["message"]
+    assert two.save(number_prefix="BETA-").status == 200
+    assert one.save(number_prefix="BETA-").status == 422
+
+
+def test_a_prefix_that_clashes_at_connect_stops_orders_until_it_is_changed(
+    popup: Popup, uk: Organisation
+) -> None:
+    world = popup.world
+    one, two = popup.browser(), popup.browser(OTHER)
+    chart = FITTING | {"contact_name": world.contact(uk)}
+    for browser in (one, two):
+        browser.app()
+        browser.save(**chart)
+        assert browser.connect(uk) == "connected"
+    assert COMPANY in two.get("connection").json["words"]
+    order = Maker().order(COMPANY, 1, company_ref_id=int(OTHER))
+    world.send(order)
+    world.run()
+    stopped = two.get(f"orders/{order['id']}").json
+    assert stopped["problem"]["code"] == "settings_prefix_clash"
+    assert COMPANY in stopped["problem"]["sentence"]
+    assert two.save(number_prefix="B-").status == 200
+    world.run()
+    assert two.get(f"orders/{order['id']}").json["state"] == "posted"
+    assert two.get("connection").json["words"] == f"Connected to {uk.name}."
+
+
+def test_the_client_secret_goes_in_and_never_comes_out(browser: Browser) -> None:
+    secret = "canary-secret-5f2a"
+    answer = browser.put("credentials", {"client_id": "APP1", "client_secret": secret})
+    assert answer.status == 200
+    assert answer.json["app"]["client_id"] == "APP1"
+    assert answer.json["app"]["client_secret_set_at"]
+    assert answer.json["app"]["redirect_uri"] == f"{ORIGIN}/xero/callback/{COMPANY}"
+    assert secret not in tables()
+    for path in ("settings", "connection"):
+        assert secret not in browser.get(path).body
+    # kept when it is left out; asked for when the app is another one
+    assert browser.put("credentials", {"client_id": "APP1"}).status == 200
+    assert browser.put("credentials", {"client_id": "APP2"}).status == 422
+    kept = boto3.client("secretsmanager").get_secret_value(SecretId=f"{PREFIX}/{COMPANY}/app")["SecretString"]
+    assert json.loads(kept) == {"client_id": "APP1", "client_secret": secret}
+
+
+# --- the connection ----------------------------------------------------------------------------------------------
+
+
+def test_disconnecting_ends_the_connection_at_xero_and_keeps_everything_else(
+    popup: Popup, browser: Browser, uk: Organisation
+) -> None:
+    browser.app()
+    browser.save(sales_account_code="200")
+    browser.connect(uk)
+    assert "Xero was told" in browser.delete("connection").json["words"]
+    assert popup.world.xero.connections.all() == []
+    shown = browser.get("connection").json
+    assert (shown["status"], shown["tenant_id"], shown["access_token"]["masked"]) == (
+        "disconnected",
+        "",
+        None,
+    )
+    settings = browser.get("settings").json
+    assert settings["settings"]["sales_account_code"] == "200"
+    assert f"Disconnected from {uk.name}" in [act["what"] for act in settings["history"]]
+    assert "no connection" in browser.delete("connection").json["words"]
+    assert browser.get("xero/accounts").error == "not_connected"
+    assert browser.connect(uk) == "connected"
+
+
+def test_disconnecting_spares_another_company_on_the_same_app_and_organisation(
+    popup: Popup, uk: Organisation
+) -> None:
+    one, two = popup.browser(), popup.browser(OTHER)
+    app = one.app()
+    popup.world.xero.portal.add_redirect(app, f"{ORIGIN}/xero/callback/{OTHER}")
+    two.put("credentials", {"client_id": app.client_id, "client_secret": app.secret})
+    assert (one.connect(uk), two.connect(uk)) == ("connected", "connected")
+    assert "Another company" in one.delete("connection").json["words"]
+    assert two.get("xero/contacts").status == 200
+    assert [connection.tenant_id for connection in popup.world.xero.connections.all()] == [uk.id]
+    assert "Xero was told" in two.delete("connection").json["words"]
+    assert popup.world.xero.connections.all() == []
+
+
+def test_disconnecting_while_xero_is_down_is_said(popup: Popup, browser: Browser, uk: Organisation) -> None:
+    browser.app()
+    browser.connect(uk)
+    popup.world.xero.faults.add({"kind": "error_before_commit", "path_prefix": "/connect", "times": 9})
+    assert "did not answer" in browser.delete("connection").json["words"]
+    assert browser.get("connection").json["status"] == "disconnected"
+
+
+def test_connections_lost_and_restored_are_told_once_each(
+    popup: Popup, browser: Browser, uk: Organisation
+) -> None:
+    browser.app()
+    browser.connect(uk)
+    popup.world.clock.advance(1)
+    browser.delete("connection")
+    popup.world.clock.advance(1)
+    browser.connect(uk)
+    popup.world.run()
+    assert [event["status"] for event in popup.world.bus.of("ConnectionLost")] == ["disconnected"]
+    assert [event["status"] for event in popup.world.bus.of("ConnectionRestored")] == ["connected"]
+
+
+# --- orders ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def office(popup: Popup, browser: Browser, uk: Organisation) -> Browser:
+    """A company that is connected, with settings that fit."""
+    browser.app()
+    browser.connect(uk)
+    world = popup.world
+    browser.save(**FITTING, contact_name=world.contact(uk))
+    return browser
+
+
+def test_orders_are_shown_with_what_became_of_them(popup: Popup, office: Browser) -> None:
+    make = Maker()
+    orders = [make.order(COMPANY, place) for place in range(1, 4)]
+    popup.world.send(*orders)
+    popup.world.run()
+    page = office.get("orders").json
+    assert page["counts"]["posted"] == 3
+    assert {order["id"] for order in page["orders"]} == {str(order["id"]) for order in orders}
+    (document,) = page["orders"][0]["documents"]
+    assert document["link"].startswith("https://go.xero.com/app/!")
+    one = office.get(f"orders/{orders[0]['id']}").json
+    assert one["lines"]
+    assert all(isinstance(line["quantity"], str) for line in one["lines"])
+    assert office.get("orders", search=f"KX-{orders[1]['id']}").json["orders"][0]["id"] == str(
+        orders[1]["id"]
+    )
+    assert office.get("orders", search=orders[2]["ref"]).json["orders"][0]["id"] == str(orders[2]["id"])
+    assert office.get("orders", status="needs_attention").json["orders"] == []
+    assert office.get("orders/1").status == 404
+    assert office.post(f"orders/{orders[0]['id']}/retry").status == 409
+
+
+def test_another_companys_order_is_not_to_be_seen(popup: Popup, office: Browser) -> None:
+    order = Maker().order(COMPANY, 1)
+    popup.world.send(order)
+    other = popup.browser(OTHER)
+    assert other.get(f"orders/{order['id']}").status == 404
+    assert other.get("orders").json["orders"] == []
+    assert other.post(f"orders/{order['id']}/retry").status == 404
+
+
+def test_orders_come_in_pages(popup: Popup, office: Browser) -> None:
+    make = Maker()
+    orders = [make.order(COMPANY, place) for place in range(1, 121)]
+    popup.world.send(*orders)
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = office.get("orders", cursor=cursor).json
+        seen += [order["id"] for order in page["orders"]]
+        cursor = page["cursor"] or ""
+        if not cursor:
+            break
+    assert sorted(seen) == sorted(str(order["id"]) for order in orders)
+
+
+def test_a_setting_that_was_missing_frees_the_orders_that_stopped_for_it(
+    popup: Popup, office: Browser
+) -> None:
+    world = popup.world
+    office.save(sales_account_code="")
+    make = Maker()
+    orders = [make.order(COMPANY, place) for place in range(1, 6)]
+    world.send(*orders)
+    world.run()
+    page = office.get("orders", status="needs_attention", problem="setting_missing").json
+    assert len(page["orders"]) == 5
+    assert page["problems"] == {"setting_missing": 5}
+    world.clock.advance(60)
+    office.save(sales_account_code="200")
+    world.run()
+    assert [office.get(f"orders/{order['id']}").json["state"] for order in orders] == ["posted"] * 5
+    # what the new setting does not touch stays as it is
+    assert len(world.committed("invoice")) == 5
+
+
+def test_a_person_retries_one_order_and_all_of_a_kind(popup: Popup, office: Browser) -> None:
+    world = popup.world
+    office.save(contact_name="Nobody at all")
+    make = Maker()
+    orders = [make.order(COMPANY, place) for place in range(1, 4)]
+    world.send(*orders)
+    world.run()
+    assert {order["problem"]["code"] for order in office.get("orders").json["orders"]} == {
+        "contact_not_found"
+    }
+    world.clock.advance(60)
+    one = office.post(f"orders/{orders[0]['id']}/retry").json
+    assert one["state"] == "queued"
+    world.run()
+    again = office.get(f"orders/{orders[0]['id']}").json
+    assert again["state"] == "needs_attention"
+    assert [(act["by"], act["what"]) for act in again["history"]] == [("Ada Moore", "Pressed Retry")]
+    assert office.post("orders/retry", {"problem": "contact_not_found"}).json == {"retried": 3, "more": False}
+    assert office.post("orders/retry", {"problem": "no such thing"}).status == 409
+
+
+def test_saving_a_contact_that_xero_does_not_know_says_so(office: Browser) -> None:
+    answer = office.save(contact_name="Nobody at all")
+    assert answer.status == 200
+    (note,) = answer.json["notes"]
+    assert (note["name"], "Nobody at all" in note["message"]) == ("contact_name", True)
+
+
+def test_orders_that_waited_for_a_connection_are_posted_after_it(
+    popup: Popup, browser: Browser, uk: Organisation
+) -> None:
+    world = popup.world
+    browser.app()
+    browser.save(**FITTING, contact_name=world.contact(uk))
+    make = Maker()
+    orders = [make.order(COMPANY, place) for place in range(1, 4)]
+    world.send(*orders)
+    world.run()
+    assert {order["reason"] for order in browser.get("orders").json["orders"]} == {"not_connected"}
+    browser.connect(uk)
+    world.run()
+    assert {entry["state"] for entry in browser.get("orders").json["orders"]} == {str(State.POSTED)}
+
+
+def test_a_disconnect_stops_posting_and_a_reconnect_goes_on(
+    popup: Popup, office: Browser, uk: Organisation
+) -> None:
+    world = popup.world
+    office.delete("connection")
+    make = Maker()
+    world.send(*[make.order(COMPANY, place) for place in range(1, 4)])
+    world.run()
+    assert world.committed("invoice") == []
+    world.clock.advance(60)
+    assert office.connect(uk) == "connected"
+    world.run()
+    assert len(world.committed("invoice")) == 3
+
+
+# --- preview -----------------------------------------------------------------------------------------------------
+
+
+def test_a_preview_shows_the_documents_and_writes_nothing(popup: Popup, office: Browser) -> None:
+    order = Maker().order(COMPANY, 1)
+    office.post("preview", order)
+    before = tables()
+    answer = office.post("preview", order).json
+    (document,) = answer["documents"]
+    assert (document["kind"], document["body"]["InvoiceNumber"]) == ("invoice", f"KX-{order['id']}")
+    assert all(isinstance(line["UnitAmount"], str) for line in document["body"]["LineItems"])
+    assert tables() == before
+    assert popup.world.committed("invoice") == []
+
+
+def test_a_preview_says_why_an_order_would_stop(office: Browser) -> None:
+    assert office.post("preview", {"id": 7}).json["problem"]["code"] == "missing_field"
+    assert (
+        office.post("preview", Maker().order(COMPANY, 1) | {"sale_datetime": "soon"}).json["problem"]["code"]
+        == "bad_date"
+    )

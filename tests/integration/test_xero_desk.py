@@ -1,0 +1,107 @@
+"""What a person asks Xero for: lists to choose from, a contact, the end of a connection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+
+from local.xero.organisations import Organisation
+from tests.integration.one_process import OneProcess
+from tests.integration.popup import Browser, Popup, context
+
+
+@pytest.fixture
+def popup() -> Iterator[Popup]:
+    with mock_aws():
+        yield Popup(OneProcess())
+
+
+@pytest.fixture
+def uk(popup: Popup) -> Organisation:
+    return popup.world.organisation("Demo Company (UK)")
+
+
+@pytest.fixture
+def office(popup: Popup, uk: Organisation) -> Browser:
+    browser = popup.browser()
+    browser.app()
+    assert browser.connect(uk) == "connected"
+    return browser
+
+
+def test_the_sample_event_is_answered_with_the_sales_accounts(popup: Popup, office: Browser) -> None:
+    event = json.loads(Path("events/xero_desk.json").read_text())
+    said = popup.desk.handler(event, context())
+    assert "200" in {account["code"] for account in said["accounts"]}
+
+
+@pytest.mark.parametrize(
+    ("use", "code", "not_code"),
+    [("sales", "200", "310"), ("cogs", "310", "200"), ("inventory", "630", "310"), ("shipping", "200", "630")],
+)
+def test_accounts_are_listed_for_what_they_are_wanted_for(
+    office: Browser, use: str, code: str, not_code: str
+) -> None:
+    codes = {account["code"] for account in office.get("xero/accounts", **{"for": use}).json["accounts"]}
+    assert code in codes
+    assert not_code not in codes
+
+
+def test_lists_are_read_with_four_calls_and_kept_for_a_while(popup: Popup, office: Browser) -> None:
+    before = len(popup.world.calls())
+    for path in ("xero/accounts", "xero/tax-rates", "xero/currencies", "xero/accounts"):
+        assert office.get(path).status == 200
+    assert len(popup.world.calls()) - before == 4
+    popup.world.clock.advance(301)
+    office.get("xero/accounts")
+    assert len(popup.world.calls()) - before == 8
+
+
+def test_contacts_are_searched_and_archived_ones_left_out(popup: Popup, office: Browser, uk: Organisation) -> None:
+    names = {contact["name"] for contact in office.get("xero/contacts", search="kornit").json["contacts"]}
+    assert "Kornit X Sales" in names
+    archived = next(contact for contact in uk.contacts.values() if contact.name == "Kornit X Sales")
+    archived.status = "ARCHIVED"
+    names = {contact["name"] for contact in office.get("xero/contacts", search="kornit").json["contacts"]}
+    assert "Kornit X Sales" not in names
+
+
+@pytest.mark.parametrize("name", ['The "Best" Shop', "A & B + C", "O'Neill", "Ärger GmbH", "x" * 255])
+def test_a_contact_of_any_name_is_found_when_it_is_saved(popup: Popup, office: Browser, uk: Organisation, name: str) -> None:
+    contact = next(iter(uk.contacts.values()))
+    contact.name = name
+    answer = office.save(contact_name=name)
+    assert (answer.status, answer.json["notes"]) == (200, [])
+    known = popup.world.connections.contact(uk.id, name)
+    assert known is not None
+    assert known.id == contact.id
+
+
+def test_xero_out_of_reach_is_said_in_words(popup: Popup, office: Browser) -> None:
+    popup.world.xero.faults.add({"kind": "error_before_commit", "path_prefix": "/api.xro", "times": 9})
+    answer = office.get("xero/accounts")
+    assert (answer.status, answer.error) == (503, "xero_unavailable")
+    assert "Try again" in answer.json["error"]["message"]
+
+
+def test_a_throttled_list_is_said_in_words(popup: Popup, office: Browser) -> None:
+    popup.world.xero.faults.add({"kind": "rate_limit_minute", "path_prefix": "/api.xro", "times": 9})
+    assert office.get("xero/accounts").status == 503
+
+
+def test_without_a_connection_there_is_nothing_to_list(popup: Popup) -> None:
+    browser = popup.browser("413995")
+    for path in ("xero/accounts", "xero/contacts", "xero/tax-rates", "xero/currencies"):
+        answer = browser.get(path)
+        assert (answer.status, answer.error) == (409, "not_connected")
+
+
+def test_a_task_is_for_the_company_of_the_session_only(popup: Popup, office: Browser) -> None:
+    """The company of an invocation comes from the session, which no path or body can change."""
+    other = popup.browser("413995")
+    popup.request("GET", "/api/412077/xero/contacts", cookies=[other.cookie])
+    assert len(popup.world.calls("GET", "Contacts")) == 0
