@@ -1,0 +1,129 @@
+"""A browser, and the page in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
+
+from local.samples import Maker
+from local.system import LocalSystem
+from tests.browser.site import Serving, Site
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HOW_TO_GET_ONE = (
+    "No browser, so the page was not tested: install Chromium (on Debian: apt-get install chromium),"
+    " or set CHROMIUM to where it is"
+)
+
+
+def chromium() -> str | None:
+    """Where the browser is."""
+    named = os.environ.get("CHROMIUM", "")
+    if named:
+        return named if Path(named).exists() else None
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = chromium()
+    if executable is None:
+        pytest.skip(HOW_TO_GET_ONE)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    told = Site()
+    serving = Serving(told)
+    yield told
+    serving.stop()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of 1,000 pixels. Whatever its scripts complain about fails the test."""
+    context = browser.new_context(
+        viewport={"width": 1000, "height": 900}, locale="en-GB", timezone_id="Europe/London"
+    )
+    context.set_default_timeout(5_000)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened = context.new_page()
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        # the browser itself reports every refused call; those the tests provoke
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    def fail(error: Error) -> None:
+        complaints.append(str(error))
+
+    opened.on("console", listen)
+    opened.on("pageerror", fail)
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+class LocalAddresses:
+    """The whole system on this machine, by its addresses."""
+
+    def __init__(self, system: LocalSystem) -> None:
+        self._system = system
+        self._maker = Maker(first_id=71_000_000)
+        self.xero_url: str = system.outputs["xero_url"]
+
+    def launch_url(self, company: str) -> str:
+        """Where the platform opens the popup of a company."""
+        return f"{self._system.outputs['launch_url']}{company}"
+
+    def send_order(self, company: str) -> str:
+        """An order of that company, put on the queue as the platform does; its id."""
+        order = self._maker.order(company, 0)
+        self._system.client("sqs").send_message(
+            QueueUrl=self._system.outputs["orders_queue_url"], MessageBody=json.dumps(order)
+        )
+        return str(order["id"])
+
+    def documents(self, number: str) -> list[str]:
+        """The kinds of document that Xero has under a number."""
+        return [
+            str(one["kind"]) for one in self._simulator("documents")["documents"] if one["number"] == number
+        ]
+
+    def contacts(self, organisation: str) -> list[str]:
+        known = {str(one["name"]): one["id"] for one in self._simulator("organisations")["organisations"]}
+        return [
+            str(one["Name"]) for one in self._simulator(f"organisations/{known[organisation]}")["contacts"]
+        ]
+
+    def _simulator(self, path: str) -> Any:
+        return requests.get(f"{self.xero_url}/_simulator/{path}", timeout=10).json()
+
+
+@pytest.fixture(scope="session")
+def local_system(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAddresses]:
+    with LocalSystem(state=tmp_path_factory.mktemp("system")) as system:
+        yield LocalAddresses(system)

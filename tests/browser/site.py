@@ -1,0 +1,518 @@
+"""The settings page with canned answers: the real templates, scripts and styles, and an API that says what it is told.
+
+It is here so that every state of the page can be looked at without waiting for it to happen.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, jsonify, redirect, render_template, request, send_from_directory
+from werkzeug.serving import make_server
+
+Json = dict[str, Any]
+
+PAGE = Path(__file__).parents[2] / "functions" / "settings_page"
+COMPANY = "77"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+SETTINGS: Json = {
+    "enabled": True,
+    "process_method": "untracked",
+    "sales_account_code": "",
+    "cogs_account_code": "",
+    "inventory_asset_account_code": "",
+    "shipping_account_code": "",
+    "sales_accounts_by_sku_prefix": {},
+    "contact_name": "",
+    "purchase_order_contact_name": "",
+    "invoice_status": "DRAFT",
+    "purchase_order_status": "DRAFT",
+    "number_prefix": "KX-",
+    "payment_terms_days": 30,
+    "invoice_price": "sale",
+    "tax_types": {},
+    "purchase_tax_type": "",
+    "line_amounts": "auto",
+    "rounding": "line",
+    "currency": "",
+    "post_when": "arrival",
+    "start_from": None,
+    "lock_date_action": "hold",
+    "branding_theme_id": "",
+    "tracking_categories": [],
+    "errors_email": "",
+}
+NEEDED = ("sales_account_code", "contact_name")
+NEEDED_FOR_TRACKED = (*NEEDED, "cogs_account_code", "inventory_asset_account_code")
+
+ORGANISATION: Json = {"id": "7b1c6f0e-54c8-4f0e-9d0b-3a52f6f2c1aa", "name": "Thistle & Thread Ltd"}
+OTHER_ORGANISATION: Json = {
+    "id": "c0ffee00-1111-4222-8333-944455566677",
+    "name": "Thistle & Thread Scotland Ltd",
+}
+
+ACCOUNTS = [
+    {"code": "200", "name": "Sales", "type": "REVENUE", "tax_type": "OUTPUT2", "for": "sales shipping"},
+    {
+        "code": "205",
+        "name": "Sales of embroidery",
+        "type": "REVENUE",
+        "tax_type": "OUTPUT2",
+        "for": "sales shipping",
+    },
+    {
+        "code": "260",
+        "name": "Other Revenue",
+        "type": "REVENUE",
+        "tax_type": "OUTPUT2",
+        "for": "sales shipping",
+    },
+    {"code": "310", "name": "Cost of Goods Sold", "type": "DIRECTCOSTS", "tax_type": "INPUT2", "for": "cogs"},
+    {"code": "630", "name": "Inventory", "type": "INVENTORY", "tax_type": "NONE", "for": "inventory"},
+]
+TAX_RATES = [
+    {"tax_type": "OUTPUT2", "name": "20% (VAT on Income)", "rate": "20"},
+    {"tax_type": "ZERORATEDOUTPUT", "name": "Zero Rated Income", "rate": "0"},
+    {"tax_type": "INPUT2", "name": "20% (VAT on Expenses)", "rate": "20"},
+]
+CONTACTS = [
+    {"id": "1", "name": "Kornit X orders"},
+    {"id": "2", "name": "Kornit X wholesale"},
+    {"id": "3", "name": "Müller & Søn"},
+]
+
+
+def connection(status: str = "not_connected", **more: Any) -> Json:
+    """The connection as the API tells it."""
+    words = {
+        "not_connected": "This company has not been connected to Xero yet.",
+        "choose_organisation": "You gave access to several organisations. Choose one.",
+        "connected": "Orders go to Thistle & Thread Ltd.",
+        "confirm_organisation": "The connection leads to another organisation than before, so nothing is posted.",
+        "needs_reconnect": "Xero no longer accepts the connection, so orders wait here.",
+        "wrong_credentials": "Xero refuses the client id or the client secret.",
+        "cut_off": "Somebody disconnected this app in Xero, so orders wait here.",
+        "disconnected": "The company was disconnected on this page.",
+    }[status]
+    fix = {
+        "needs_reconnect": "Press Reconnect and log in to Xero. Waiting orders are then posted by themselves.",
+        "wrong_credentials": "Generate a new secret in Xero's developer portal, enter it here and save.",
+        "cut_off": "Press Reconnect, and allow access in Xero.",
+    }.get(status)
+    linked = status in {
+        "connected",
+        "confirm_organisation",
+        "needs_reconnect",
+        "wrong_credentials",
+        "cut_off",
+    }
+    tokens = status in {"connected", "confirm_organisation", "choose_organisation"}
+    masked = "••••••••" if tokens else None
+    return {
+        "status": status,
+        "words": words,
+        "fix": fix,
+        "organisation": ORGANISATION if linked else None,
+        "previous_organisation": None,
+        "choices": [],
+        "tenant_id": ORGANISATION["id"] if linked else "",
+        "access_token": {"masked": masked, "expires_at": "2031-03-04T10:42:00Z" if tokens else None},
+        "refresh_token": {"masked": masked, "expires_at": "2031-05-03T10:12:00Z" if tokens else None},
+        "scopes_missing": [],
+        "connected_by": "Ada Moore" if linked else None,
+        "connected_at": "2031-03-04T10:12:00Z" if linked else None,
+        **more,
+    }
+
+
+def order(order_id: str, state: str = "posted", **more: Any) -> Json:
+    """An order as the API tells it."""
+    words = {
+        "queued": "Will be posted in a moment.",
+        "posting": "Is being posted.",
+        "posted": "Posted as a draft.",
+        "waiting": "Waiting because Xero does not answer; tried again at 10:55.",
+        "needs_attention": "Needs attention.",
+        "skipped": "The order is cancelled on the platform.",
+    }[state]
+    documents = [invoice(order_id)] if state == "posted" else []
+    return {
+        "id": order_id,
+        "number": f"KX-{order_id}",
+        "state": state,
+        "words": words,
+        "until": "2031-03-04T10:55:00Z" if state == "waiting" else None,
+        "received_at": "2031-03-04T10:40:00Z",
+        "changed_at": "2031-03-04T10:41:00Z",
+        "reason": {"waiting": "xero_offline", "skipped": "cancelled"}.get(state),
+        "problem": problem(order_id) if state == "needs_attention" else None,
+        "ref": f"TT-{order_id}",
+        "external_ref": f"SHOP#{order_id[-4:]}",
+        "currency": "GBP",
+        "documents": documents,
+        "changes": [],
+        "can_retry": state in {"needs_attention", "skipped"},
+        **more,
+    }
+
+
+def problem(order_id: str, code: str = "account_not_found") -> Json:
+    if code == "item_not_tracked":
+        return {
+            "code": code,
+            "sentence": f"Order {order_id}: the item MUG-01 exists in Xero but is not a tracked item.",
+            "who": "accountant",
+            "fix": "Press “Use it as it is” to post the order with the item untracked, or make MUG-01 a tracked item"
+            " in Xero and press Retry.",
+            "xero_says": [],
+        }
+    return {
+        "code": code,
+        "sentence": f"Order {order_id}: “Sales account” is set to account 999, which does not exist in Xero or cannot"
+        " be used on a sales invoice.",
+        "who": "office",
+        "fix": "Choose an account that exists in Xero for “Sales account” in the settings, or add 999 in Xero and"
+        " press Retry.",
+        "xero_says": ["Account code '999' is not a valid code for this document."],
+    }
+
+
+def invoice(order_id: str, **more: Any) -> Json:
+    return {
+        "kind": "invoice",
+        "number": f"KX-{order_id}",
+        "status": "DRAFT",
+        "total": "98.45",
+        "currency": "GBP",
+        "link": f"https://go.xero.com/app/!mBdtL/invoicing/view/{order_id}",
+        "notes": [],
+        **more,
+    }
+
+
+def contact_note(name: str) -> Json:
+    return {
+        "name": "contact_name",
+        "message": f"There is no contact “{name}” in Xero. Add it there, or choose another.",
+    }
+
+
+def why(one: Json) -> str:
+    return str(one["problem"]["code"] if one["problem"] else one["reason"] or "")
+
+
+LINES = [
+    {
+        "sku": "TSHIRT-NAVY-XL",
+        "description": "Organic T-shirt, navy, XL, front print",
+        "quantity": "12",
+        "price": "4.1250",
+        "price_inc_tax": "4.9500",
+        "cost": "2.1000",
+        "tax_rate": "20",
+        "cancelled": False,
+    },
+    {
+        "sku": "MUG-01",
+        "description": "Mug “Good morning”",
+        "quantity": "1",
+        "price": "8.33",
+        "price_inc_tax": "10.00",
+        "cost": None,
+        "tax_rate": "20",
+        "cancelled": True,
+    },
+]
+
+
+@dataclass
+class Call:
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Site:
+    """What the page is told, to be set by a test, and what it asked."""
+
+    address: str = ""
+    user: str = "Grace Okafor"
+    version: int = 0
+    settings: Json = field(default_factory=lambda: copy.deepcopy(SETTINGS))
+    saved_by: str | None = None
+    saved_at: str | None = None
+    client_id: str = ""
+    client_secret_set_at: str | None = None
+    history: list[Json] = field(default_factory=list)
+    connection: Json = field(default_factory=connection)
+    orders: list[Json] = field(default_factory=list)
+    page_length: int = 50
+    notes: list[Json] = field(default_factory=list)
+    """What the next Save says beside having saved."""
+    session_over: bool = False
+    refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
+    """Answers that take the place of the usual ones, by method and path: `PUT settings`."""
+    calls: list[Call] = field(default_factory=list)
+    on_call: Callable[[Call], None] | None = None
+
+    @property
+    def page(self) -> str:
+        return f"{self.address}/settings/{COMPANY}"
+
+    def asked(self, method: str, path: str) -> list[Call]:
+        return [call for call in self.calls if (call.method, call.path) == (method, path)]
+
+    def set_up(self, **settings: Any) -> None:
+        """A company that is connected and has filled in what is needed."""
+        self.version = 3
+        self.saved_by, self.saved_at = "Ada Moore", "2031-03-04T10:15:00Z"
+        self.client_id, self.client_secret_set_at = "8A1F" * 8, "2031-03-04T10:05:00Z"
+        self.settings |= {"sales_account_code": "200", "contact_name": "Kornit X orders", **settings}
+        self.connection = connection("connected")
+        self.history = [
+            {
+                "at": "2031-03-04T10:15:00Z",
+                "by": "Ada Moore",
+                "what": "changed Sales account to 200, Contact name to Kornit X orders",
+            },
+            {"at": "2031-03-04T10:12:00Z", "by": "Ada Moore", "what": "connected to Thistle & Thread Ltd"},
+            {
+                "at": "2031-03-04T10:05:00Z",
+                "by": "Ada Moore",
+                "what": "entered the client id and client secret",
+            },
+        ]
+
+    def refuse(self, call: str, status: int, code: str, message: str, **more: Any) -> None:
+        self.refusals[call] = (status, {"error": {"code": code, "message": message, **more}})
+
+    def settings_answer(self) -> Json:
+        needed = NEEDED_FOR_TRACKED if self.settings["process_method"] == "tracked" else NEEDED
+        return {
+            "version": self.version,
+            "saved_by": self.saved_by,
+            "saved_at": self.saved_at,
+            "settings": copy.deepcopy(self.settings),
+            "missing": [name for name in needed if not self.settings[name]],
+            "fields": [],
+            "app": self.app_answer(),
+            "history": self.history,
+        }
+
+    def app_answer(self) -> Json:
+        return {
+            "client_id": self.client_id,
+            "client_secret_set_at": self.client_secret_set_at,
+            "redirect_uri": f"https://accounting.example.com/xero/callback/{COMPANY}",
+        }
+
+    def save(self, by: str, settings: Json) -> None:
+        self.version += 1
+        self.settings |= settings
+        self.saved_by, self.saved_at = by, "2031-03-04T11:00:00Z"
+        self.history = [
+            {"at": self.saved_at, "by": by, "what": f"changed {', '.join(settings) or 'nothing'}"},
+            *self.history,
+        ]
+
+
+def create_app(site: Site) -> Flask:
+    app = Flask(__name__, template_folder=str(PAGE / "templates"), static_folder=None)
+    api = f"/api/{COMPANY}"
+
+    @app.before_request
+    def refuse() -> Response | tuple[Response, int] | None:
+        if not request.path.startswith("/api/"):
+            return None
+        call = Call(
+            request.method,
+            request.path.removeprefix(f"{api}/"),
+            request.args.to_dict(),
+            request.get_json() if request.method != "GET" and request.data else None,
+        )
+        site.calls.append(call)
+        if site.on_call:
+            site.on_call(call)
+        if site.session_over:
+            return jsonify({"error": {"code": "no_session", "message": "Open the settings again."}}), 401
+        if refusal := site.refusals.get(f"{call.method} {call.path}"):
+            return jsonify(refusal[1]), refusal[0]
+        return None
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    @app.get("/settings/<company>")
+    def page(company: str) -> str:
+        return render_template("settings.html", company=company, user=site.user)
+
+    @app.get("/message")
+    def message() -> str:
+        return render_template("message.html", **request.args)
+
+    @app.get("/static/<path:name>")
+    def static_file(name: str) -> Response:
+        return send_from_directory(PAGE / "static", name)
+
+    @app.get("/login")
+    def login() -> str:
+        return "<!doctype html><title>Log in</title><h1>Log in to Xero</h1>"
+
+    @app.get("/callback")
+    def callback() -> Any:
+        site.connection = connection("connected")
+        return redirect(f"/settings/{COMPANY}?connect=connected", 303)
+
+    @app.get(f"{api}/settings")
+    def settings() -> Json:
+        return site.settings_answer()
+
+    @app.put(f"{api}/settings")
+    def put_settings() -> Json | tuple[Json, int]:
+        body = request.get_json()
+        if body["version"] != site.version:
+            titles = {"sales_account_code": "Sales account"}
+            changes = [
+                {"name": name, "title": titles.get(name, name), "yours": yours, "theirs": site.settings[name]}
+                for name, yours in body["settings"].items()
+                if site.settings[name] != yours
+            ]
+            error = {
+                "code": "changed_meanwhile",
+                "message": f"{site.saved_by} changed the settings meanwhile.",
+                "by": site.saved_by,
+                "at": site.saved_at,
+                "changes": changes,
+            }
+            return {"error": error, "current": site.settings_answer()}, 409
+        site.save(site.user, body["settings"])
+        return site.settings_answer() | {"notes": site.notes}
+
+    @app.put(f"{api}/credentials")
+    def put_credentials() -> Json:
+        body = request.get_json()
+        site.client_id = body["client_id"]
+        if body.get("client_secret"):
+            site.client_secret_set_at = "2031-03-04T10:58:00Z"
+        return {"app": site.app_answer()}
+
+    @app.post(f"{api}/connect")
+    def connect() -> Json | tuple[Json, int]:
+        if not site.client_secret_set_at:
+            return {"error": {"code": "app_missing", "message": "Save the client id and secret first."}}, 409
+        return {"authorization_url": f"{site.address}/login"}
+
+    @app.get(f"{api}/connection")
+    def get_connection() -> Json:
+        return site.connection
+
+    @app.delete(f"{api}/connection")
+    def delete_connection() -> Json:
+        site.connection = connection("disconnected")
+        return {"words": "Disconnected. Access was taken back in Xero, too."}
+
+    @app.post(f"{api}/connection/organisation")
+    def organisation() -> Json:
+        chosen = request.get_json()["organisation_id"]
+        known = {one["id"]: one for one in (ORGANISATION, OTHER_ORGANISATION)}
+        words = f"Orders go to {known[chosen]['name']}."
+        site.connection = connection("connected", organisation=known[chosen], tenant_id=chosen, words=words)
+        return site.connection
+
+    @app.get(f"{api}/xero/<kind>")
+    def lists(kind: str) -> Json | tuple[Json, int]:
+        if site.connection["status"] != "connected":
+            return {"error": {"code": "not_connected", "message": "Connect to Xero first."}}, 409
+        if kind == "accounts":
+            purpose = request.args["for"]
+            found = [one for one in ACCOUNTS if purpose == "all" or purpose in one["for"].split()]
+            return {"accounts": found, "read_at": "2031-03-04T10:50:00Z"}
+        if kind == "contacts":
+            text = request.args.get("search", "").lower()
+            return {"contacts": [one for one in CONTACTS if text in one["name"].lower()]}
+        return {"tax_rates": TAX_RATES} if kind == "tax-rates" else {"currencies": ["EUR", "GBP", "USD"]}
+
+    @app.get(f"{api}/orders")
+    def orders() -> Json:
+        asked = request.args
+        fitting = [
+            one
+            for one in site.orders
+            if asked.get("status", one["state"]) == one["state"]
+            and (not asked.get("problem") or why(one) == asked["problem"])
+            and asked.get("search", "").lower()
+            in f"{one['number']} {one['ref']} {one['external_ref']}".lower()
+        ]
+        start = int(asked.get("cursor", 0))
+        end = start + site.page_length
+        counts: dict[str, int] = {}
+        problems: dict[str, int] = {}
+        for one in site.orders:
+            counts[one["state"]] = counts.get(one["state"], 0) + 1
+            if one["problem"]:
+                problems[one["problem"]["code"]] = problems.get(one["problem"]["code"], 0) + 1
+        answer = {
+            "orders": fitting[start:end],
+            "cursor": str(end) if end < len(fitting) else None,
+            "counts": counts,
+        }
+        return answer | {"problems": problems}
+
+    def found(order_id: str) -> Json | None:
+        return next((one for one in site.orders if one["id"] == order_id), None)
+
+    @app.get(f"{api}/orders/<order_id>")
+    def one_order(order_id: str) -> Json | tuple[Json, int]:
+        one = found(order_id)
+        if one is None:
+            return {"error": {"code": "not_found", "message": "There is no such order."}}, 404
+        return {"lines": LINES, "history": [], **one}
+
+    @app.post(f"{api}/orders/<order_id>/retry")
+    def retry(order_id: str) -> Json:
+        one = found(order_id)
+        assert one is not None
+        one.update(
+            order(order_id, "queued"),
+            history=[{"at": "2031-03-04T11:00:00Z", "by": site.user, "what": "retried"}],
+        )
+        return one
+
+    @app.post(f"{api}/orders/retry")
+    def retry_all() -> Json:
+        code = request.get_json()["problem"]
+        same = [one for one in site.orders if why(one) == code]
+        for one in same:
+            one.update(order(one["id"], "queued"))
+        return {"retried": len(same), "more": False}
+
+    return app
+
+
+class Serving:
+    """A site at an address of its own until it is stopped."""
+
+    def __init__(self, site: Site) -> None:
+        self._server = make_server("localhost", 0, create_app(site), threaded=True)
+        site.address = f"http://localhost:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

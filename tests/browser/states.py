@@ -1,0 +1,350 @@
+"""Every state of the page that a person can meet, each as the shortest way there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from threading import Event
+from typing import Final
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import (
+    ORGANISATION,
+    OTHER_ORGANISATION,
+    Call,
+    Site,
+    connection,
+    invoice,
+    order,
+    problem,
+)
+
+State = Callable[[Site, Page], None]
+STATES: Final[dict[str, State]] = {}
+
+
+def state(way: State) -> State:
+    STATES[way.__name__] = way
+    return way
+
+
+def open_page(site: Site, page: Page, more: str = "") -> None:
+    page.goto(site.page + more)
+    expect(page.locator("#todo")).not_to_contain_text("Loading")
+    expect(page.locator("#connection-state")).not_to_contain_text("Loading")
+
+
+def busy_orders() -> list[dict[str, object]]:
+    return [
+        order("5012345", "queued"),
+        order("5012344", "posting"),
+        order("5012343", "needs_attention"),
+        order("5012342", "needs_attention", problem=problem("5012342", "item_not_tracked")),
+        order("5012341", "waiting"),
+        order("5012340", changes=["Quantity of TSHIRT-NAVY-XL: 12 when posted, now 10"]),
+        order("5012339"),
+        order("5012338", "skipped"),
+    ]
+
+
+# --- settings ---
+
+
+@state
+def nothing_saved(site: Site, page: Page) -> None:
+    open_page(site, page)
+
+
+@state
+def app_saved(site: Site, page: Page) -> None:
+    site.version, site.client_id, site.client_secret_set_at = 1, "8A1F" * 8, "2031-03-04T10:05:00Z"
+    open_page(site, page)
+
+
+@state
+def set_up(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    expect(page.locator("#sales_account_code-hint")).to_have_text("Sales (Revenue)")
+
+
+@state
+def switched_off(site: Site, page: Page) -> None:
+    site.set_up(enabled=False)
+    open_page(site, page)
+
+
+@state
+def tracked_with_gaps(site: Site, page: Page) -> None:
+    site.set_up(process_method="tracked", sales_account_code="999")
+    open_page(site, page)
+
+
+@state
+def everything_open(site: Site, page: Page) -> None:
+    site.set_up(
+        tax_types={"20": "OUTPUT2", "0": "ZERORATEDOUTPUT"},
+        sales_accounts_by_sku_prefix={"EMB-": "205"},
+        tracking_categories=[{"Name": "Region", "Option": "North"}, {"Name": "Team", "Option": "Print"}],
+        start_from="2031-01-01",
+        branding_theme_id="dabc7637-62c1-4941-8a6e-ee44fa5090e7",
+        errors_email="accounts@example.com",
+        currency="GBP",
+        purchase_tax_type="INPUT2",
+    )
+    open_page(site, page)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+
+
+@state
+def choosing_an_account(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    page.get_by_label("Shipping account", exact=True).click()
+    expect(page.locator(".popup [role=option]")).to_have_count(3)
+
+
+@state
+def choosing_before_a_connection(site: Site, page: Page) -> None:
+    open_page(site, page)
+    page.get_by_label("Sales account", exact=True).click()
+
+
+@state
+def fields_refused(site: Site, page: Page) -> None:
+    site.set_up()
+    fields = [
+        {
+            "name": "number_prefix",
+            "message": "1 to 12 capital letters, digits and hyphens, not ending in a digit",
+        },
+        {"name": "payment_terms_days", "message": "must be at most 365"},
+        {"name": "tax_types.20", "message": "must not be empty"},
+    ]
+    site.refuse("PUT settings", 422, "invalid", "Some settings can't be saved.", fields=fields)
+    open_page(site, page)
+    page.locator("#more > summary").click()
+    page.get_by_label("Number prefix").fill("kx1")
+    page.get_by_label("Payment terms in days").fill("999")
+    page.get_by_role("button", name="Add a tax rate").click()
+    page.get_by_label("Rate in %").fill("20")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#save-error")).to_contain_text("3 fields")
+
+
+@state
+def changed_by_somebody_else(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    page.get_by_label("Sales account", exact=True).fill("260")
+    page.get_by_label("Contact name", exact=True).fill("Kornit X wholesale")
+    site.save("Ada Moore", {"sales_account_code": "205", "process_method": "tracked"})
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+@state
+def session_over(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    page.get_by_label("Sales account", exact=True).fill("260")
+    site.session_over = True
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#session-notice")).to_contain_text("over")
+
+
+@state
+def server_in_trouble(site: Site, page: Page) -> None:
+    site.refusals["GET settings"] = (500, {})
+    site.refusals["GET connection"] = (503, {})
+    open_page(site, page)
+
+
+@state
+def saved(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    page.get_by_label("Shipping account", exact=True).fill("260")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#save-status")).to_contain_text("Saved")
+
+
+@state
+def unsaved(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    page.get_by_text("Tracked", exact=True).click()
+    expect(page.locator("#save-status")).to_contain_text("unsaved")
+
+
+# --- connection ---
+
+
+def _connection_state(name: str, **more: object) -> None:
+    def way(site: Site, page: Page) -> None:
+        site.set_up()
+        site.connection = connection(name, **more)
+        open_page(site, page)
+        page.locator("#connection").scroll_into_view_if_needed()
+
+    STATES[f"connection_{name}"] = way
+
+
+_connection_state("choose_organisation", choices=[ORGANISATION, OTHER_ORGANISATION])
+_connection_state(
+    "confirm_organisation",
+    organisation=OTHER_ORGANISATION,
+    previous_organisation=ORGANISATION,
+    tenant_id=OTHER_ORGANISATION["id"],
+)
+_connection_state("needs_reconnect", scopes_missing=["accounting.contacts"])
+_connection_state("wrong_credentials")
+_connection_state("cut_off")
+_connection_state("disconnected")
+
+
+@state
+def asking_before_disconnecting(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    page.get_by_role("button", name="Disconnect", exact=True).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def _outcome_state(code: str) -> None:
+    def way(site: Site, page: Page) -> None:
+        site.set_up()
+        if code == "choose_organisation":
+            site.connection = connection(code, choices=[ORGANISATION, OTHER_ORGANISATION])
+        elif code != "connected":
+            site.connection = connection("not_connected")
+        open_page(site, page, f"?connect={code}")
+        expect(page.locator("#outcome h2")).to_be_visible()
+
+    STATES[f"outcome_{code}"] = way
+
+
+for _code in ("connected", "choose_organisation", "wrong_app_credentials", "something_new"):
+    _outcome_state(_code)
+
+
+# --- orders ---
+
+
+@state
+def no_orders(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page, "#orders")
+    expect(page.get_by_text("No orders yet")).to_be_visible()
+
+
+@state
+def orders(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders, site.page_length = busy_orders(), 6
+    open_page(site, page, "#orders")
+    expect(page.locator("#order-rows > li")).to_have_count(6)
+
+
+@state
+def no_order_fits(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page, "#orders")
+    page.get_by_label("Search").fill("nowhere")
+    expect(page.get_by_text("No order fits")).to_be_visible()
+
+
+@state
+def nothing_needs_attention(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = [order("5012339")]
+    open_page(site, page, "#orders")
+    page.get_by_role("radio", name="Needs attention").check()
+    expect(page.get_by_text("Nothing needs attention")).to_be_visible()
+
+
+@state
+def orders_with_one_problem(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page, "#orders")
+    page.get_by_label("Problem or reason").select_option("account_not_found")
+    expect(page.get_by_role("button", name="Retry all of them")).to_be_visible()
+
+
+@state
+def orders_unreadable(site: Site, page: Page) -> None:
+    site.set_up()
+    site.refuse(
+        "GET orders", 503, "busy", "The orders can’t be read right now. Please try again in a minute."
+    )
+    open_page(site, page, "#orders")
+    expect(page.locator("#orders-error")).to_contain_text("can’t be read")
+
+
+def _order_state(name: str, order_id: str, more: Iterable[tuple[str, object]] = ()) -> None:
+    def way(site: Site, page: Page) -> None:
+        site.set_up()
+        site.orders = busy_orders()
+        for one in site.orders:
+            if one["id"] == order_id:
+                one.update(more)
+        open_page(site, page, f"#orders/{order_id}")
+        expect(page.locator("#one-order-body h3").first).to_be_visible()
+
+    STATES[f"order_{name}"] = way
+
+
+_purchase_order = invoice(
+    "5012340", kind="purchase_order", status="AUTHORISED", total="25.20", link="https://go.xero.com/po/1"
+)
+_noted = invoice(
+    "5012340", notes=["Xero had too little stock of MUG-01, so the invoice was created as a draft."]
+)
+_acts = [
+    {"at": "2031-03-04T10:43:00Z", "by": "Grace Okafor", "what": "retried"},
+    {"at": "2031-03-04T10:40:00Z", "by": "", "what": "received"},
+]
+_order_state("posted", "5012340", [("documents", [_purchase_order, _noted]), ("history", _acts)])
+_order_state("needs_attention", "5012343")
+_order_state("with_an_untracked_item", "5012342", [("documents", [_purchase_order])])
+_order_state("waiting", "5012341")
+_order_state("queued", "5012345")
+_order_state("skipped", "5012338")
+
+
+@state
+def order_unknown(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page, "#orders/4711")
+    expect(page.locator("#one-order-error")).to_contain_text("There is no order 4711 here")
+
+
+@state
+def order_retried(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page, "#orders/5012343")
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+
+
+@state
+def loading(site: Site, page: Page) -> None:
+    def hold(call: Call) -> None:
+        if call.path in {"settings", "connection"}:
+            page_is_looked_at.wait(2)
+
+    page_is_looked_at = Event()
+    site.on_call = hold
+    page.goto(site.page, wait_until="domcontentloaded")
+
+
+@state
+def plain_message(site: Site, page: Page) -> None:
+    page.goto(
+        f"{site.address}/message?title=This link has been used"
+        "&message=Each link from the platform opens the settings once, within five minutes."
+        "&fix=Open the settings from the platform again."
+    )

@@ -1,0 +1,300 @@
+"""The platform's help article “Accounting Integrations: Xero”, step by step, in a browser against the whole system."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import LocalAddresses
+
+# Xero lets two uncertified apps into an organisation, so the companies are spread over several
+BRITISH, AUSTRALIAN, NEW_ZEALAND, MARLOW = (
+    "Demo Company (UK)",
+    "Demo Company (AU)",
+    "Demo Company (NZ)",
+    "Marlow Print Works Ltd",
+)
+CONTACT = "Kornit X Sales"
+ACCOUNTS = {
+    "Sales account": "200",
+    "Cost of goods sold account": "310",
+    "Inventory asset account": "630",
+    "Shipping account": "200",
+}
+SECONDS = 1_000
+
+
+@dataclass
+class Office:
+    """Somebody in a company's office, at their browser."""
+
+    company: str
+    browser: BrowserContext
+    popup: Page
+    system: LocalAddresses
+    organisation: str
+
+    def open_popup(self) -> None:
+        self.popup.goto(self.system.launch_url(self.company))
+        expect(self.popup.locator("#connection-state .badge")).to_be_visible()
+        expect(self.popup.locator("#todo")).not_to_contain_text("Loading")
+
+    def fill(self, label: str, text: str) -> None:
+        self.popup.get_by_label(label, exact=True).fill(text)
+
+    def press(self, name: str) -> None:
+        self.popup.get_by_role("button", name=name, exact=True).click()
+
+    def save(self) -> None:
+        self.press("Save")
+        expect(self.popup.locator("#save-status")).to_have_text(re.compile("saved", re.IGNORECASE))
+        expect(self.popup.locator("#save-error")).to_be_empty()
+
+    def create_app(self) -> tuple[str, str]:
+        """An app in Xero's developer portal, with the redirect URI the popup shows."""
+        redirect_uri = self.popup.get_by_label("Redirect URI").input_value()
+        portal = self.browser.new_page()
+        portal.goto(f"{self.system.xero_url}/developer/apps")
+        portal.get_by_label("App name").fill(f"Orders of {self.company}")
+        portal.get_by_label("Company or application URL").fill("https://shop.example.com")
+        portal.get_by_label("Redirect URI").fill(redirect_uri)
+        portal.get_by_role("button", name="Create app").click()
+        portal.get_by_role("button", name="Generate a secret").click()
+        credentials = portal.locator("#client_id").inner_text(), portal.locator("#client_secret").inner_text()
+        portal.close()
+        return credentials
+
+    def log_in(self) -> None:
+        self.popup.get_by_label("Email address").fill("ada@example.com")
+        self.popup.get_by_label("Password").fill("demo")
+        self.popup.get_by_role("button", name="Log in").click()
+
+    def allow_access(self) -> None:
+        self.popup.get_by_label(self.organisation, exact=True).check()
+        self.popup.get_by_role("button", name="Allow access").click()
+
+    def enter_app(self) -> None:
+        client_id, client_secret = self.create_app()
+        self.fill("Client ID", client_id)
+        self.fill("Client Secret", client_secret)
+        self.save()
+
+    def set_up(self, process_method: str) -> None:
+        """The whole article."""
+        self.open_popup()
+        self.enter_app()
+        self.press("Get Access Token")
+        self.log_in()
+        self.allow_access()
+        expect(self.popup.get_by_role("heading", name="Connected to Xero")).to_be_visible()
+        self.popup.get_by_role("radio", name=re.compile(f"^{process_method}")).check()
+        for label, code in ACCOUNTS.items():
+            self.fill(label, code)
+        self.fill("Contact name", CONTACT)
+        self.popup.locator("#more > summary").click()
+        # two companies in one organisation need numbers of their own
+        self.fill("Number prefix", f"C{self.company}-")
+        self.save()
+
+    def order(self, order_id: str, state: str) -> None:
+        """Look at an order on the tab Orders until it stands so."""
+        self.popup.get_by_role("tab", name="Orders").click()
+        self.popup.goto(f"{self.popup.url.partition('#')[0]}#orders/{order_id}")
+        settled = self.popup.get_by_role("heading", name=f"Order {order_id} {state}")
+        give_up_at = time.monotonic() + 40
+        while not settled.is_visible() and time.monotonic() < give_up_at:
+            self.popup.reload()
+            expect(self.popup.locator("#one-order-status")).to_be_empty()
+            self.popup.wait_for_timeout(300)
+        expect(settled).to_be_visible()
+
+
+@pytest.fixture
+def office(browser: Browser, local_system: LocalAddresses) -> Callable[[str, str], Office]:
+    context = browser.new_context(
+        viewport={"width": 1000, "height": 900}, locale="en-GB", timezone_id="Europe/London"
+    )
+    context.set_default_timeout(20 * SECONDS)
+    expect.set_options(timeout=20 * SECONDS)
+
+    def at_work(company: str, organisation: str) -> Office:
+        return Office(company, context, context.new_page(), local_system, organisation)
+
+    return at_work
+
+
+@pytest.fixture(autouse=True)
+def usual_patience() -> object:
+    yield
+    expect.set_options(timeout=5 * SECONDS)
+
+
+def test_the_help_article_step_by_step(
+    office: Callable[[str, str], Office], local_system: LocalAddresses
+) -> None:
+    ada = office("421001", BRITISH)
+    popup = ada.popup
+    contact_in_xero(local_system)
+
+    # Xero Integration Settings: create an app, with the redirect URL of the popup; generate a secret
+    ada.open_popup()
+    client_id, client_secret = ada.create_app()
+
+    # Obtaining the Access Token
+    # 1. Enter the Client ID, Client Secret and the Redirect Uri into the respective fields
+    ada.fill("Client ID", client_id)
+    ada.fill("Client Secret", client_secret)
+    # 2. Click the Save button
+    ada.save()
+    expect(popup.locator("#save-status")).to_contain_text("Still missing: Sales account, Contact name.")
+
+    # 3. Re-open the settings popup again and click the button 'Get Access Token'
+    ada.open_popup()
+    expect(popup.get_by_label("Client ID")).to_have_value(client_id)
+    expect(popup.get_by_label("Client Secret")).to_have_value("")
+    expect(popup.locator("#client_secret-hint")).to_contain_text("Set")
+    ada.fill("Sales account", "200")
+    ada.press("Get Access Token")
+
+    # 4. This will prompt the user for the access credentials
+    ada.log_in()
+    ada.allow_access()
+
+    # 5. back in the popup, with the Access Token, Access Token Expiration, Refresh Token and Tenant ID
+    expect(popup.get_by_role("heading", name="Connected to Xero")).to_be_visible()
+    expect(popup.locator("#organisation-name")).to_have_text(BRITISH)
+    expect(popup.locator("#access-token")).to_have_text("••••••••")
+    expect(popup.locator("#access-token-expires")).to_have_text(re.compile(r"\d"))
+    expect(popup.locator("#refresh-token")).to_have_text("••••••••")
+    expect(popup.locator("#tenant-id")).to_have_text(re.compile(r"^[0-9a-f-]{36}$"))
+    expect(popup.get_by_label("Sales account", exact=True)).to_have_value("200")
+    tenant_id = popup.locator("#tenant-id").inner_text()
+
+    # 6. Click the Save Button again
+    ada.save()
+    expect(popup.locator("#tenant-id")).to_have_text(tenant_id)
+
+    # Integration Process Methods: the default is Untracked
+    expect(popup.get_by_role("radio", name="Untracked")).to_be_checked()
+
+    # Accounts Setup: the fields list the organisation's accounts
+    popup.get_by_label("Cost of goods sold account").click()
+    popup.get_by_role("option", name="310").click()
+    popup.get_by_label("Inventory asset account").click()
+    popup.get_by_role("option", name="630").click()
+    ada.fill("Shipping account", "200")
+
+    # Contact Name in Xero
+    popup.get_by_label("Contact name", exact=True).press_sequentially(CONTACT[:6])
+    popup.get_by_role("option", name=CONTACT).click()
+    ada.save()
+    expect(popup.locator("#todo")).to_contain_text(f"Everything is set up. Orders are posted to {BRITISH}.")
+
+    # and all of it is still there the next time
+    ada.open_popup()
+    for label, code in ACCOUNTS.items():
+        expect(popup.get_by_label(label, exact=True)).to_have_value(code)
+    expect(popup.get_by_label("Contact name", exact=True)).to_have_value(CONTACT)
+    expect(popup.locator("#tenant-id")).to_have_text(tenant_id)
+    popup.locator("#history > summary").click()
+    expect(popup.locator("#history-list li")).not_to_have_count(0)
+
+    # an order becomes an invoice
+    order_id = local_system.send_order(ada.company)
+    ada.order(order_id, "Posted")
+    expect(popup.locator(".documents")).to_contain_text(f"Sales invoice KX-{order_id}")
+    expect(popup.get_by_role("link", name="Open in Xero")).to_have_attribute(
+        "href", re.compile(r"^https://go\.xero\.com/")
+    )
+    assert local_system.documents(f"KX-{order_id}") == ["ACCREC"]
+
+
+def test_tracked_creates_a_purchase_order_and_an_invoice(
+    office: Callable[[str, str], Office], local_system: LocalAddresses
+) -> None:
+    contact_in_xero(local_system)
+    ben = office("421002", MARLOW)
+    ben.set_up("Tracked")
+    order_id = local_system.send_order(ben.company)
+    ben.order(order_id, "Posted")
+    expect(ben.popup.locator(".documents")).to_contain_text("Purchase order")
+    expect(ben.popup.locator(".documents")).to_contain_text("Sales invoice")
+
+
+def test_cancelling_in_xero_comes_back_in_words_and_can_be_repeated(
+    office: Callable[[str, str], Office],
+) -> None:
+    eve = office("421003", NEW_ZEALAND)
+    eve.open_popup()
+    eve.enter_app()
+    eve.press("Get Access Token")
+    eve.log_in()
+    eve.popup.get_by_role("button", name="Cancel").click()
+    expect(eve.popup.get_by_role("heading", name="Not connected: access was not allowed")).to_be_visible()
+    eve.press("Get Access Token")
+    eve.allow_access()
+    expect(eve.popup.get_by_role("heading", name="Connected to Xero")).to_be_visible()
+
+
+def test_a_wrong_secret_comes_back_with_where_to_find_the_right_one(
+    office: Callable[[str, str], Office],
+) -> None:
+    eve = office("421004", NEW_ZEALAND)
+    eve.open_popup()
+    client_id, client_secret = eve.create_app()
+    eve.fill("Client ID", client_id)
+    eve.fill("Client Secret", "wrong")
+    eve.press("Get Access Token")
+    eve.log_in()
+    eve.allow_access()
+    expect(eve.popup.get_by_role("heading", name="Xero does not accept the client secret")).to_be_visible()
+    eve.press("Go to the Client Secret")
+    eve.fill("Client Secret", client_secret)
+    eve.press("Get Access Token")
+    eve.allow_access()
+    expect(eve.popup.get_by_role("heading", name="Connected to Xero")).to_be_visible()
+
+
+def test_a_wrong_client_id_is_mended_with_the_back_button(office: Callable[[str, str], Office]) -> None:
+    eve = office("421005", AUSTRALIAN)
+    eve.open_popup()
+    client_id, client_secret = eve.create_app()
+    eve.fill("Client ID", "NOSUCHAPP")
+    eve.fill("Client Secret", client_secret)
+    eve.press("Get Access Token")
+    expect(eve.popup.get_by_role("heading", name="Sorry, something went wrong")).to_be_visible()
+    eve.popup.go_back()
+    expect(eve.popup.get_by_label("Client ID")).to_have_value("NOSUCHAPP")
+    eve.fill("Client ID", client_id)
+    eve.fill("Client Secret", client_secret)
+    eve.press("Get Access Token")
+    eve.log_in()
+    eve.allow_access()
+    expect(eve.popup.get_by_role("heading", name="Connected to Xero")).to_be_visible()
+
+
+def test_an_order_that_is_stopped_says_why_and_is_posted_after_the_fix(
+    office: Callable[[str, str], Office], local_system: LocalAddresses
+) -> None:
+    contact_in_xero(local_system)
+    ada = office("421006", MARLOW)
+    ada.set_up("Untracked")
+    ada.fill("Sales account", "999")
+    ada.save()
+    order_id = local_system.send_order(ada.company)
+    ada.order(order_id, "Needs attention")
+    expect(ada.popup.get_by_role("region", name="Problem")).to_contain_text("999")
+    ada.popup.get_by_role("tab", name="Settings").click()
+    ada.fill("Sales account", "200")
+    ada.save()
+    ada.order(order_id, "Posted")
+
+
+def contact_in_xero(system: LocalAddresses) -> None:
+    """Xero Requirements, 2: a contact for the company exists."""
+    assert CONTACT in system.contacts(BRITISH)

@@ -1,0 +1,213 @@
+"""The tab Orders: what became of every order, and what a person can do about it."""
+
+from __future__ import annotations
+
+import time
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import Call, Site, invoice, order, problem
+from tests.browser.states import busy_orders, open_page
+
+
+def open_orders(site: Site, page: Page, more: str = "") -> None:
+    site.set_up()
+    site.orders = site.orders or busy_orders()
+    open_page(site, page, f"#orders{more}")
+
+
+def test_the_tab_says_how_many_orders_need_attention_before_it_is_opened(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page)
+    expect(page.get_by_role("tab", name="Orders 2 need attention")).to_be_visible()
+
+
+def test_orders_are_found_by_state_problem_dates_and_words(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    expect(page.locator("#order-rows > li")).to_have_count(8)
+    page.get_by_role("radio", name="Needs attention 2").check()
+    expect(page.locator("#order-rows > li")).to_have_count(2)
+    page.get_by_label("Problem or reason").select_option(label="Item not tracked (1)")
+    expect(page.locator("#order-rows > li")).to_have_count(1)
+    page.get_by_label("Changed from").fill("2031-03-01")
+    page.get_by_label("Changed until").fill("2031-03-05")
+    page.get_by_label("Search").fill("5012342")
+    page.keyboard.press("Enter")
+    expect(page.locator("#orders-status")).to_have_text("1 order")
+    assert site.asked("GET", "orders")[-1].query == {
+        "status": "needs_attention",
+        "problem": "item_not_tracked",
+        "from": "2031-03-01",
+        "to": "2031-03-05",
+        "search": "5012342",
+    }
+
+
+def test_no_result_is_explained_and_one_press_shows_all_again(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    page.get_by_label("Search").fill("nowhere")
+    expect(page.get_by_role("heading", name="No order fits")).to_be_visible()
+    page.get_by_role("button", name="Show all orders").click()
+    expect(page.locator("#order-rows > li")).to_have_count(8)
+    expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
+
+
+def test_more_orders_follow_and_the_focus_goes_to_the_first_of_them(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number)) for number in range(7)]
+    site.page_length = 3
+    open_orders(site, page)
+    expect(page.locator("#orders-status")).to_have_text("3 orders, and more")
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("#order-rows > li")).to_have_count(6)
+    expect(page.get_by_role("link", name="Order 5012003")).to_be_focused()
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("#order-rows > li")).to_have_count(7)
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+
+
+def test_an_order_shows_its_problem_whose_it_is_and_what_to_do(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    page.get_by_role("link", name="Order 5012343").click()
+    expect(page.get_by_role("heading", name="Order 5012343")).to_be_focused()
+    told = page.get_by_role("region", name="Problem")
+    expect(told).to_contain_text("“Sales account” is set to account 999")
+    expect(told).to_contain_text("Somebody in your office")
+    expect(told).to_contain_text("Choose an account that exists in Xero")
+    quote = told.get_by_text("Account code '999' is not a valid code for this document.")
+    expect(quote).to_be_hidden()
+    told.get_by_text("What Xero said").click()
+    expect(quote).to_be_visible()
+
+
+def test_back_from_an_order_the_focus_is_where_it_was(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    page.get_by_role("link", name="Order 5012341").click()
+    expect(page.get_by_role("heading", name="Order 5012341")).to_be_focused()
+    page.go_back()
+    expect(page.get_by_role("link", name="Order 5012341")).to_be_focused()
+
+
+def test_an_order_has_an_address_of_its_own(site: Site, page: Page) -> None:
+    open_orders(site, page, "/5012339")
+    expect(page.get_by_role("heading", name="Order 5012339")).to_be_visible()
+    page.get_by_role("link", name="All orders").click()
+    expect(page.locator("#order-rows > li")).to_have_count(8)
+
+
+def test_documents_show_amount_currency_and_the_way_into_xero(site: Site, page: Page) -> None:
+    document = invoice("5012339", total="12345678901234567.89", currency="JPY", status="AUTHORISED")
+    site.orders = [order("5012339", documents=[document])]
+    open_orders(site, page, "/5012339")
+    told = page.locator(".documents")
+    expect(told).to_contain_text("Sales invoice KX-5012339")
+    expect(told).to_contain_text("Approved")
+    expect(told.locator(".amount")).to_have_text("JPY 12,345,678,901,234,567.89")
+    link = told.get_by_role("link", name="Open in Xero")
+    expect(link).to_have_attribute("href", document["link"])
+    expect(link).to_have_attribute("target", "_blank")
+    expect(link).to_have_attribute("rel", "noopener noreferrer")
+
+
+def test_a_link_that_is_no_web_address_is_not_offered(site: Site, page: Page) -> None:
+    site.orders = [order("5012339", documents=[invoice("5012339", link="javascript:alert(1)")])]
+    open_orders(site, page, "/5012339")
+    expect(page.locator(".documents")).to_contain_text("KX-5012339")
+    expect(page.locator(".documents a")).to_have_count(0)
+
+
+def test_prices_keep_all_their_decimals(site: Site, page: Page) -> None:
+    open_orders(site, page, "/5012339")
+    row = page.get_by_role("row", name="Organic T-shirt")
+    expect(row.get_by_role("cell")).to_have_text(["12", "GBP 4.1250", "GBP 4.9500", "GBP 2.1000", "20 %"])
+
+
+def test_changes_after_posting_are_shown_on_the_list_and_on_the_order(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    changed = page.get_by_role("listitem").filter(has_text="5012340")
+    expect(changed).to_contain_text("Changed on the platform after it was posted.")
+    changed.get_by_role("link").click()
+    expect(page.get_by_role("region", name="Changes after posting")).to_contain_text("12 when posted, now 10")
+
+
+def test_retry_queues_an_order_again(site: Site, page: Page) -> None:
+    open_orders(site, page, "/5012343")
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.get_by_role("heading", name="Order 5012343 Queued")).to_be_focused()
+    expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
+    assert [call.body for call in site.asked("POST", "orders/5012343/retry")] == [{}]
+
+
+def test_an_item_that_is_not_tracked_can_be_used_as_it_is(site: Site, page: Page) -> None:
+    open_orders(site, page, "/5012342")
+    page.get_by_role("button", name="Use it as it is").click()
+    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    assert [call.body for call in site.asked("POST", "orders/5012342/retry")] == [{"items_as_they_are": True}]
+
+
+def test_a_refused_retry_says_why(site: Site, page: Page) -> None:
+    site.refuse(
+        "POST orders/5012343/retry", 409, "nothing_to_retry", "It is being looked up. Try again soon."
+    )
+    open_orders(site, page, "/5012343")
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.locator("#one-order-error")).to_have_text("It is being looked up. Try again soon.")
+
+
+def test_all_orders_of_a_problem_are_retried_at_once(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(3)]
+    site.orders += [order("5012900", "needs_attention", problem=problem("5012900", "item_not_tracked"))]
+    open_orders(site, page)
+    expect(page.get_by_role("button", name="Retry all of them")).to_be_hidden()
+    page.get_by_label("Problem or reason").select_option("account_not_found")
+    page.get_by_role("button", name="Retry all of them").click()
+    expect(page.locator("#orders-status")).to_have_text("3 orders are queued again.")
+    assert [call.body for call in site.asked("POST", "orders/retry")] == [{"problem": "account_not_found"}]
+    assert [one["state"] for one in site.orders] == ["queued"] * 3 + ["needs_attention"]
+
+
+def test_orders_skipped_for_one_reason_are_posted_later_in_one_press(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number), "skipped", reason="integration_off") for number in range(3)]
+    open_orders(site, page, "/5012001")
+    page.get_by_role("button", name="Retry all orders skipped for this reason").click()
+    expect(page.locator("#one-order-status")).to_have_text("3 orders are queued again.")
+
+
+def test_orders_on_their_way_are_followed_without_a_press(site: Site, page: Page) -> None:
+    page.clock.install()
+    site.orders = [order("5012345", "queued")]
+    open_orders(site, page)
+    expect(page.locator("#order-rows .badge")).to_have_text("Queued")
+    page.get_by_role("link", name="Order 5012345").focus()
+    site.orders = [order("5012345")]
+    page.clock.fast_forward(9_000)
+    expect(page.locator("#order-rows .badge")).to_have_text("Posted")
+    expect(page.get_by_role("link", name="Order 5012345")).to_be_focused()
+
+
+def test_an_order_on_its_way_is_followed_on_its_own_page(site: Site, page: Page) -> None:
+    page.clock.install()
+    site.orders = [order("5012345", "posting")]
+    open_orders(site, page, "/5012345")
+    expect(page.get_by_role("heading", name="Being posted")).to_be_visible()
+    site.orders = [order("5012345")]
+    page.clock.fast_forward(9_000)
+    expect(page.get_by_role("heading", name="Order 5012345 Posted")).to_be_visible()
+    expect(page.locator(".documents")).to_contain_text("KX-5012345")
+
+
+def test_a_late_answer_never_replaces_a_newer_one(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    expect(page.locator("#order-rows > li")).to_have_count(8)
+
+    def slowly(call: Call) -> None:
+        if call.query.get("status") == "posted":
+            time.sleep(0.5)
+
+    site.on_call = slowly
+    page.get_by_role("radio", name="Posted 2").last.check()
+    page.get_by_role("radio", name="Skipped 1").check()
+    page.wait_for_timeout(800)
+    expect(page.locator("#order-rows > li")).to_have_count(1)
+    expect(page.locator("#order-rows .badge")).to_have_text("Skipped")
