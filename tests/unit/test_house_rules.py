@@ -23,7 +23,7 @@ PURE = {
     "problems",
     "settings",
 }
-USE_CASES = {"intake", "posting", "refreshing", "releasing"}
+USE_CASES = {"asking", "authorising", "intake", "posting", "previewing", "refreshing", "releasing", "saving", "viewing"}
 EDGES = {"identity": "requests", "queues": "boto3", "secrets": "boto3", "tables": "boto3", "xero": "requests"}
 
 OUTSIDE_WORLD = {

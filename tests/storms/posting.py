@@ -1,0 +1,101 @@
+"""The storms over posting, put together: an environment, a workload in it, and the auditor's report."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bookkeeping.pacing import Waits
+from tests.storms.auditor import Report, audit
+from tests.storms.environment import CALM, IN_CONFLICT, XERO_FAULTS, Environment, Weather
+from tests.storms.workload import Workload, large, small
+
+Perils = Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Storm:
+    """A run that can be had again: everything that tells it."""
+
+    seed: str
+    weather: Weather = CALM
+    perils: tuple[tuple[int, str], ...] = ()
+    orders: int = 0
+    """0: the small workload."""
+    companies: int = 0
+    seconds: float = 600
+    hours: float = 6
+    waits: Waits | None = None
+
+    def __str__(self) -> str:
+        told = " ".join(f"{step}:{peril}" for step, peril in self.perils)
+        return f"seed {self.seed}" + (f" perils {told}" if told else "")
+
+
+def run(storm: Storm, look: Callable[[Environment], None] | None = None, *, trace: bool = False) -> Report:
+    """Run the storm; `look` sees the environment when all is over."""
+    environment = Environment(storm.seed, storm.weather, perils=dict(storm.perils), waits=storm.waits)
+    environment.trace = [] if trace else None
+    try:
+        work = _work(environment, storm)
+        environment.faults_of_xero()
+        environment.run(timedelta(hours=storm.hours))
+        report = audited(environment, work)
+        if look is not None:
+            look(environment)
+        return report
+    finally:
+        environment.close()
+
+
+def _work(environment: Environment, storm: Storm) -> Workload:
+    if not storm.orders:
+        return small(environment)
+    chance = random.Random(f"work {storm.seed}")
+    return large(environment, storm.orders, storm.companies, storm.seconds, chance)
+
+
+def audited(environment: Environment, work: Workload) -> Report:
+    tables = {name: list(table.items.values()) for name, table in environment.store.tables.items()}
+    return audit(work.sent.values(), environment.xero.log.entries, tables, environment.bus.events)
+
+
+# --- every single fault, one by one
+
+
+def single_faults(storm: Storm) -> list[tuple[int, str]]:
+    """Every peril at every step of a storm that is calm so far: a crash and a pause at each, the others where they fit."""
+    trace: list[str] = []
+    run(storm, lambda environment: trace.extend(environment.trace or ()), trace=True)
+    return [(int(line.split()[0]), peril) for line in trace for peril in _fitting(line)]
+
+
+def _fitting(line: str) -> Iterator[str]:
+    _, _, _, side, call, *_ = line.split()
+    yield "crash"
+    yield "pause"
+    if call == "xero":
+        yield from XERO_FAULTS if side == "before" else ()
+    elif side == "after":
+        yield "lost_answer"
+    else:
+        yield "throttle"
+        if call in IN_CONFLICT:
+            yield "conflict"
+        if call in ("put_item", "update_item", "delete_item"):
+            yield "repeated"
+        if call == "send_message":
+            yield "lost_message"
+
+
+def with_perils(storm: Storm, *perils: tuple[int, str]) -> Storm:
+    return replace(storm, perils=(*storm.perils, *perils))
+
+
+@contextmanager
+def nothing() -> Iterator[None]:
+    """No mutant."""
+    yield
