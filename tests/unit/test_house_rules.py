@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers" / "bookkeeping" / "bookkeeping"
 
 PURE = {
+    "answers",
     "connecting",
     "documents",
     "errors",
@@ -23,7 +24,17 @@ PURE = {
     "problems",
     "settings",
 }
-USE_CASES = {"asking", "authorising", "intake", "posting", "previewing", "refreshing", "releasing", "saving", "viewing"}
+USE_CASES = {
+    "asking",
+    "authorising",
+    "intake",
+    "posting",
+    "previewing",
+    "refreshing",
+    "releasing",
+    "saving",
+    "viewing",
+}
 EDGES = {"identity": "requests", "queues": "boto3", "secrets": "boto3", "tables": "boto3", "xero": "requests"}
 
 OUTSIDE_WORLD = {

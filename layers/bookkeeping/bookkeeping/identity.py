@@ -22,6 +22,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
+from bookkeeping.answers import bounded
 from bookkeeping.errors import (
     AccessRefused,
     IdentityError,
@@ -163,13 +164,14 @@ class Identity:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                text = b""
-                # read1 gives what has come; read and iter_content wait until their measure is full
-                while part := response.raw.read1(64 * 1024, decode_content=True):
-                    text += part
-                    if time.monotonic() > deadline or len(text) > ANSWER_AT_MOST:
-                        raise IdentityUnknown("the answer is too slow or too long")
-                return _Answer(response.status_code, response.headers, _json(text))
+                text = bounded(
+                    lambda size: response.raw.read1(size, decode_content=True),
+                    lambda: time.monotonic() > deadline,
+                    ANSWER_AT_MOST,
+                )
+                if text is not None:
+                    return _Answer(response.status_code, response.headers, _json(text))
+                trouble = "the answer is too slow or too long"
         except requests.exceptions.Timeout:
             pass
         except (requests.exceptions.RequestException, HTTPError) as error:

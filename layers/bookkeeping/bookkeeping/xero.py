@@ -16,7 +16,9 @@ from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
+from bookkeeping.answers import bounded
 from bookkeeping.documents import to_json
 from bookkeeping.errors import (
     AccessRefused,
@@ -178,6 +180,7 @@ class Xero:
             headers |= {"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": key}
         # requests' own time-out starts anew with every byte that comes: a slow drip would outlast the lease
         deadline = time.monotonic() + self._time_out
+        trouble, timed_out = "no answer in time", True
         try:
             with self.session.request(
                 method,
@@ -190,23 +193,20 @@ class Xero:
                 stream=True,
             ) as response:
                 observe(Limits.from_headers(response.headers))
-                text = b"".join(_bounded(response, deadline))
-                return understood(response.status_code, response.headers, text)
-        except requests.exceptions.Timeout as error:
-            raise OutcomeUnknown(f"{method} {path}: no answer in time", timed_out=True) from error
-        except requests.exceptions.RequestException as error:
-            raise OutcomeUnknown(f"{method} {path}: {type(error).__name__}") from error
-
-
-def _bounded(response: requests.Response, deadline: float) -> Iterator[bytes]:
-    size = 0
-    for chunk in response.iter_content(64 * 1024):
-        size += len(chunk)
-        if time.monotonic() > deadline:
-            raise OutcomeUnknown("the answer did not end in time", timed_out=True)
-        if size > ANSWER_AT_MOST:
-            raise OutcomeUnknown("the answer is too large")
-        yield chunk
+                text = bounded(
+                    lambda size: response.raw.read1(size, decode_content=True),
+                    lambda: time.monotonic() > deadline,
+                    ANSWER_AT_MOST,
+                )
+                if text is not None:
+                    return understood(response.status_code, response.headers, text)
+                trouble = "the answer is too slow or too long"
+        except requests.exceptions.Timeout:
+            pass
+        except (requests.exceptions.RequestException, HTTPError) as error:
+            trouble, timed_out = type(error).__name__, False
+        # outside the handlers: the library's errors quote headers, and a chained one would carry them into a log
+        raise OutcomeUnknown(f"{method} {path}: {trouble}", timed_out=timed_out)
 
 
 def understood(status: int, headers: Mapping[str, str], text: bytes) -> Json:
