@@ -41,7 +41,7 @@ endef
 # The functions and their layer for this machine's Python, by the recipes `sam build` uses.
 LOCAL_BUILD = .local/build/.ready
 $(LOCAL_BUILD): .venv/.ready template.yaml layers/bookkeeping/Makefile layers/bookkeeping/requirements.txt \
-		$(shell find layers/bookkeeping/bookkeeping functions -name '*.py' -o -name Makefile -o -name '*.html')
+		$(shell find layers/bookkeeping/bookkeeping functions -type f ! -name '*.pyc')
 	@echo "Building the functions for this machine ..."
 	@.venv/bin/python -m local.build
 

@@ -111,7 +111,7 @@ viewing_edges = viewing.Edges(
 previewing_edges = previewing.Edges(
     settings=settings_table,
     connections=connections_table,
-    ask=lambda company, task, **about: desk.ask(company, task, **about),
+    ask=desk.ask,
     now=now,
 )
 
@@ -131,7 +131,9 @@ class SavedSettings(Strict):
 
 class Credentials(Strict):
     client_id: str = Field(min_length=1, max_length=100, pattern=r"^[!-~]+$")
-    client_secret: str | None = Field(default=None, min_length=1, max_length=500, pattern=r"^[!-~]+$", repr=False)
+    client_secret: str | None = Field(
+        default=None, min_length=1, max_length=500, pattern=r"^[!-~]+$", repr=False
+    )
 
 
 class Chosen(Strict):
@@ -167,7 +169,9 @@ def handler(event: Json, context: LambdaContext) -> Json:
     except Exception:
         logger.exception("a request to the settings page failed")
         metrics.add_metric("SettingsPageFailures", MetricUnit.Count, 1)
-        answer = _json(500, _error("our_fault", f"This went wrong on our side (reference {context.aws_request_id})."))
+        answer = _json(
+            500, _error("our_fault", f"This went wrong on our side (reference {context.aws_request_id}).")
+        )
     answer["headers"] = {"Cache-Control": "no-store", **SECURE, **answer.get("headers", {})}
     return answer
 
@@ -226,17 +230,26 @@ def _refusal(event: Json, refused: Refused) -> Json:
         return _json(refusal.status, _error(refusal.code, refusal.message))
     if event.get("rawQueryString") == "connect=session_lost":
         lost = "Your hour here ended while you were in Xero, so nothing was connected."
-        return _message(refusal.status, "Not connected: your time on this page was over", lost, refusal.message)
+        return _message(
+            refusal.status, "Not connected: your time on this page was over", lost, refusal.message
+        )
     return _message(refusal.status, "The settings can’t be opened", refusal.message)
 
 
 def _json(status: int, body: Json) -> Json:
     text = json.dumps(body, ensure_ascii=False)
-    return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": text, "isBase64Encoded": False}
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json"},
+        "body": text,
+        "isBase64Encoded": False,
+    }
 
 
 def _message(status: int, title: str, message: str, fix: str = "") -> Json:
-    html = pages.get_template("message.html").render(title=title, message=message, fix=fix, static=STATIC_ROOT)
+    html = pages.get_template("message.html").render(
+        title=title, message=message, fix=fix, static=STATIC_ROOT
+    )
     headers = {"Content-Type": "text/html; charset=utf-8"}
     return {"statusCode": status, "headers": headers, "body": html, "isBase64Encoded": False}
 
@@ -338,7 +351,7 @@ def openapi() -> Response[Any]:
     schema = app.get_openapi_json_schema(
         title="Xero settings of a company",
         version="1",
-        description="Errors are `{\"error\": {\"code\", \"message\"}}`, the message being words for the person.",
+        description='Errors are `{"error": {"code", "message"}}`, the message being words for the person.',
         security_schemes={"session": APIKey.model_validate({"name": COOKIE, "in": "cookie"})},
         security=[{"session": []}],
     )
@@ -363,7 +376,9 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
         before, saved = saving.save(saving_edges, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
         fields = [{"name": one.field, "message": one.reason} for one in refused.refused]
-        return _answer(422, _error("invalid", "Nothing was saved: some values need correcting.", fields=fields))
+        return _answer(
+            422, _error("invalid", "Nothing was saved: some values need correcting.", fields=fields)
+        )
     except saving.ChangedMeanwhile as changed:
         by, at = changed.saved.by, changed.saved.at.isoformat()
         words = f"{by} changed the settings meanwhile. Look at what changed, then save again."
@@ -395,7 +410,9 @@ def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> 
     try:
         known = saving.save_app(saving_edges, _session().person, given.client_id, given.client_secret)
     except saving.SecretNeeded:
-        fields = [{"name": "client_secret", "message": "Enter the client secret that belongs to this client id."}]
+        fields = [
+            {"name": "client_secret", "message": "Enter the client secret that belongs to this client id."}
+        ]
         return _answer(422, _error("invalid", "The client secret is missing.", fields=fields))
     return _answer(200, {"app": saving.shown_app(known, _redirect_uri())})
 
@@ -415,7 +432,9 @@ def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
         state=secrets.token_urlsafe(32),
     )
     if url is None:
-        return _answer(409, _error("app_missing", "Save the client id and client secret of your Xero app first."))
+        return _answer(
+            409, _error("app_missing", "Save the client id and client secret of your Xero app first.")
+        )
     return _answer(200, {"authorization_url": url})
 
 
@@ -427,7 +446,9 @@ def get_connection(company: Company) -> Json:
 @app.post("/api/<company>/connection/organisation")
 def choose_organisation(company: Company, chosen: Annotated[Chosen, Body()]) -> Response[Any]:
     if not authorising.choose(authorising_edges, _session().person, chosen.organisation_id):
-        return _answer(409, _error("no_such_choice", "This organisation can't be chosen now. Load the page anew."))
+        return _answer(
+            409, _error("no_such_choice", "This organisation can't be chosen now. Load the page anew.")
+        )
     return _answer(200, viewing.connection(connections_table.connection(company)))
 
 
@@ -440,8 +461,8 @@ def disconnect(company: Company) -> Response[Any]:
     words = {
         "ended": "Disconnected. Xero was told; nothing more is posted.",
         "shared": (
-            "Disconnected here. Another company of yours uses the same Xero app and organisation, so only this company's"
-            " access was forgotten, and Xero still lists the app."
+            "Disconnected here. Another company of yours uses the same Xero app and organisation, so only this"
+            " company's access was forgotten, and Xero still lists the app."
         ),
     }
     unsure = (
@@ -460,7 +481,10 @@ def _listed(task: str, **about: Any) -> Response[Any]:
         return _answer(200, said)
     if said["error"] == "not_connected":
         return _answer(409, _error("not_connected", "Connect to Xero first."))
-    return _answer(503, _error("xero_unavailable", said.get("message", "Xero does not answer right now. Try again soon.")))
+    return _answer(
+        503,
+        _error("xero_unavailable", said.get("message", "Xero does not answer right now. Try again soon.")),
+    )
 
 
 @app.get("/api/<company>/xero/accounts")
@@ -519,7 +543,9 @@ def get_order(company: Company, order_id: OrderId) -> Json:
 def retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()]) -> Response[Any]:
     entry = _order(company, order_id)
     try:
-        saved = viewing.retry(viewing_edges, _session().person, entry, items_as_they_are=how.items_as_they_are)
+        saved = viewing.retry(
+            viewing_edges, _session().person, entry, items_as_they_are=how.items_as_they_are
+        )
     except viewing.NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
     return _answer(200, viewing.View(viewing_edges, company).order(saved))
@@ -537,6 +563,8 @@ def retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Response[
 def preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Response[Any]:
     try:
         # read anew from its text: an amount must not have been a float on the way
-        return _answer(200, previewing.preview(previewing_edges, company, app.current_event.decoded_body or ""))
+        return _answer(
+            200, previewing.preview(previewing_edges, company, app.current_event.decoded_body or "")
+        )
     except previewing.NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))

@@ -509,7 +509,7 @@ class Serving:
     def __init__(self, site: Site) -> None:
         self._server = make_server("localhost", 0, create_app(site), threaded=True)
         site.address = f"http://localhost:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -123,7 +123,14 @@ def office(browser: Browser, local_system: LocalAddresses) -> Callable[[str, str
     expect.set_options(timeout=20 * SECONDS)
 
     def at_work(company: str, organisation: str) -> Office:
-        return Office(company, context, context.new_page(), local_system, organisation)
+        popup = context.new_page()
+        # shown by pytest when the test fails
+        popup.on(
+            "requestfailed",
+            lambda request: print(f"failed: {request.method} {request.url} {request.failure}"),
+        )
+        popup.on("console", lambda message: print(f"console: {message.text}"))
+        return Office(company, context, popup, local_system, organisation)
 
     return at_work
 

@@ -18,6 +18,7 @@ export class SettingsTab {
     this.connection = null;
     this.changeShown = false;
     this.notes = [];
+    this.remarked = {};
     this.leaving = false;
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("input", () => this.showChanged());
@@ -135,8 +136,10 @@ export class SettingsTab {
 
   /** What was saved but may not be meant, such as a contact that Xero doesn't have. */
   showNotes(notes) {
+    this.remarked = {};
     for (const { name, message } of notes) {
       const place = byId(`${name}-hint`);
+      this.remarked[name] = this.settings[name]?.value;
       if (place) {
         say(place, message);
         place.classList.add("warn");
@@ -256,7 +259,8 @@ export class SettingsTab {
     const place = byId(`${name}-hint`);
     if (!value) say(place, "");
     const about = await this.lists.about(list, value);
-    if (input.value.trim() !== value) return;
+    // what the server remarked when it saved this very value says more
+    if (input.value.trim() !== value || this.remarked[name] === value) return;
     say(place, about?.words);
     place.classList.toggle("warn", about?.found === false);
   }
