@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import boto3
 
-from bookkeeping import intake, posting, releasing
+from bookkeeping import intake, ledger, posting, releasing
 from bookkeeping.connecting import Connection
 from bookkeeping.ledger import Entry, Event
 from bookkeeping.pacing import Waits
@@ -239,6 +239,16 @@ class OneProcess:
         intake.ring(self.connections, self.wake_ups, batch.rung, self.clock.now())
         self.events.put(batch.events)
         return batch
+
+    def books(self, company: str) -> ledger.Books:
+        found = intake.books_of(self.settings, self.connections, company)
+        assert found is not None
+        return found
+
+    def ring(self, entry: Entry) -> None:
+        """Ask for a turn for an entry that is due."""
+        lanes = {entry.lane: [f"{entry.company}#{entry.order_id}"]}
+        intake.ring(self.connections, self.wake_ups, lanes, self.clock.now())
 
     def turn(self, body: str) -> posting.Tally:
         call = call_in(body)

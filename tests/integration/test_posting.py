@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from bookkeeping import ledger
 from bookkeeping.ledger import Entry, State
 from local.samples import TRACKED, UNTRACKED, Maker, cost, gross
 from tests.integration.one_process import OneProcess
@@ -379,7 +380,9 @@ def test_a_lost_wake_up_is_made_good_by_the_sweep(untracked: OneProcess) -> None
     all_posted(untracked, sent)
 
 
-def test_what_stops_the_invoice_stops_the_order_before_its_purchase_order_is_sent(tracked: OneProcess) -> None:
+def test_what_stops_the_invoice_stops_the_order_before_its_purchase_order_is_sent(
+    tracked: OneProcess,
+) -> None:
     (order,) = orders(1, TRACKED)
     for name in ("unit_sale_price", "unit_sale_price_inc_tax"):
         del order["items"][0][name]
@@ -389,3 +392,29 @@ def test_what_stops_the_invoice_stops_the_order_before_its_purchase_order_is_sen
     assert problem is not None
     assert problem.code == "missing_price"
     assert not tracked.committed("purchase_order")
+
+
+def test_a_person_says_whose_document_it_is_by_writing_the_orders_reference_on_it(
+    untracked: OneProcess,
+) -> None:
+    (order,) = orders(1)
+    organisation = untracked.organisation("Demo Company (UK)")
+    untracked.company("500500", organisation, number_prefix="KX-")
+    untracked.send({**order, "company_ref_id": 500500, "ref": "FFFF000011112222"})
+    untracked.run()
+    untracked.send(order)
+    untracked.run()
+    stopped = untracked.entry(order)
+    assert stopped.problem is not None
+    assert order["ref"] in stopped.problem.fix
+    document = next(iter(organisation.documents.values()))
+    document.reference = f"{document.reference} {order['ref']}"
+    books = untracked.books("412077")
+    freed = ledger.retry(stopped, books, "Ada", untracked.clock.now())
+    assert freed is not None
+    untracked.orders.save(freed)
+    untracked.ring(freed)
+    untracked.run()
+    (entry,) = all_posted(untracked, [order])
+    assert entry.documents["invoice"].adopted
+    assert len(untracked.committed("invoice")) == 1

@@ -72,8 +72,6 @@ def test_settings_are_named_as_the_page_names_them() -> None:
     labels = {Settings.label(key) for key in Settings.model_fields}
     buttons = {
         "Use it as it is",
-        "This is it",
-        "Post again under a new number",
         "Untracked",
         "Get Access Token",
         "show",

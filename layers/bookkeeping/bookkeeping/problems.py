@@ -424,15 +424,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "number_taken",
             "Order {order}: Xero already has a {document} {number} that did not come from this order.",
             "office",
-            "Look at {number} in Xero. If it is this order's, press “This is it”; else give the other"
-            " document another number in Xero and press Retry.",
+            "Look at {number} in Xero. If it is this order's, add {ref} to its reference there, else give the other"
+            " document another number; then press Retry.",
         ),
         Kind(
             "number_spent",
             "Order {order}: the number {number} belongs to a {document} that was deleted or voided in Xero.",
             "office",
-            "If the order should stay out of the books, set it aside. Else press “Post again under a new"
-            " number”.",
+            "Xero takes a number once. If the order belongs in the books, enter it in Xero by hand.",
         ),
         Kind(
             "settings_prefix_clash",
@@ -493,21 +492,21 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {number} was posted, but comes to {xero_total} in Xero and {order_total} on the"
             " order.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and set the problem aside.",
+            "Open {number} in Xero, correct it there if need be, and press Retry: the order then counts as posted.",
         ),
         Kind(
             "adopted_differs",
             "Order {order}: {number} was found in Xero from an earlier attempt, but its {field} is {xero_value}"
             " there and {value} on the order.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and set the problem aside.",
+            "Open {number} in Xero, correct it there if need be, and press Retry: the order then counts as posted.",
         ),
         Kind(
             "may_already_be_in",
             "Order {order}: it may already be in the books of {organisation}, to which this company was"
             " connected before.",
             "accountant",
-            "Look for {number} in {organisation}. If it is there, set the order aside; if not, press Retry.",
+            "Look for {number} in {organisation}. If it is there, leave the order as it is; if not, press Retry.",
         ),
         # --- ours ---
         Kind(
@@ -529,7 +528,6 @@ SKIPPED: Final[dict[str, str]] = {
     "integration_off": "The Xero integration was switched off when the order arrived.",
     "already_in_books": "The order is already in these books through company {company}.",
     "all_lines_cancelled": "Every line of the order is cancelled.",
-    "set_aside": "A person set the order aside.",
 }
 
 WAITS: Final[dict[str, str]] = {
