@@ -1,6 +1,8 @@
 # Everything below sets itself up from a fresh clone; it takes Python 3.11 or later, make, and the network once.
 
 PYTHON ?= python3
+# certificates are those this machine trusts, as pip has it
+export UV_SYSTEM_CERTS = 1
 UV_COMPILE = .venv/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 SOURCES = layers/bookkeeping/bookkeeping functions local tests
