@@ -116,8 +116,11 @@ class LocalSystem:
         url = self.outputs["events_queue_url"]
         while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             self._events += [json.loads(message["Body"]) for message in messages]
-            for message in messages:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            taken = [
+                {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]}
+                for place, message in enumerate(messages)
+            ]
+            sqs.delete_message_batch(QueueUrl=url, Entries=taken)
         return list(self._events)
 
     def wait_ready(self, within: float = 60.0) -> None:

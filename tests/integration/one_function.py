@@ -22,6 +22,7 @@ import boto3
 import botocore.loaders
 import botocore.session
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from moto import mock_aws
 
 from tests.integration.one_process import PREFIX, XERO, OneProcess
@@ -62,20 +63,24 @@ class Wire:
 
     calls: list[Call] = field(default_factory=list)
     refuse: Callable[[Call], str | None] = lambda call: None
-    """The error code to answer a call with; None lets it go out."""
+    """The error code to answer a call with, and why a transaction was cancelled; None lets the call go out."""
     before: Callable[[Call], None] = lambda call: None
 
-    def __call__(self, model: Any, params: Mapping[str, Any], **_: Any) -> Any:
+    def __call__(self, model: Any, params: Mapping[str, Any], **more: Any) -> Any:
         raw = params["body"]
         body = json.loads(raw) if isinstance(raw, bytes | str) and raw[:1] in (b"{", "{") else {"body": raw}
         call = Call(model.name, body)
         self.calls.append(call)
         self.before(call)
-        code = self.refuse(call)
-        if code is None:
+        refused = self.refuse(call)
+        if refused is None:
             return None
-        error = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-        return AWSResponse("", 400, {}, None), error
+        code, _, why = refused.partition(": ")
+        answer: dict[str, Any] = {"Error": {"Code": code, "Message": refused}}
+        if why:
+            answer["CancellationReasons"] = [{"Code": reason} for reason in why.split(", ")]
+        answer["ResponseMetadata"] = {"HTTPStatusCode": 400}
+        return AWSResponse("", 400, HTTPHeaders(), None), answer
 
     def operations(self) -> list[str]:
         return [call.operation for call in self.calls]
@@ -85,16 +90,26 @@ class Wire:
 class Function:
     """One function over a world of its own."""
 
-    app: ModuleType
+    app: Any
     world: OneProcess
     wire: Wire
     posting_queue: str
     log: io.StringIO
     """What its logger writes."""
+    milliseconds_left: Callable[[], int] = lambda: 10000
 
     def handle(self, event: Mapping[str, Any]) -> Any:
         self.wire.calls.clear()
-        return self.app.handler(json.loads(json.dumps(event)), context())
+        return self.app.handler(json.loads(json.dumps(event)), self._context())
+
+    def _context(self) -> Any:
+        return SimpleNamespace(
+            function_name="tests",
+            memory_limit_in_mb=512,
+            invoked_function_arn="arn:aws:lambda:eu-west-2:123456789012:function:tests",
+            aws_request_id=str(uuid.uuid4()),
+            get_remaining_time_in_millis=self.milliseconds_left,
+        )
 
     def messages(self) -> list[Any]:
         """What is on the PostingQueue, taken from it."""
@@ -122,7 +137,12 @@ class Function:
 def record(body: Any, company: str | None = None, receives: int = 1, sent_at: int = 0) -> dict[str, Any]:
     """A message as Lambda hands it over."""
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-    named = {"stringValue": company, "stringListValues": [], "binaryListValues": [], "dataType": "String"}
+    named: dict[str, Any] = {
+        "stringValue": company,
+        "stringListValues": [],
+        "binaryListValues": [],
+        "dataType": "String",
+    }
     return {
         "messageId": str(uuid.uuid4()),
         "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
@@ -151,16 +171,6 @@ def event(function: str) -> dict[str, Any]:
     return read
 
 
-def context() -> Any:
-    return SimpleNamespace(
-        function_name="tests",
-        memory_limit_in_mb=512,
-        invoked_function_arn="arn:aws:lambda:eu-west-2:123456789012:function:tests",
-        aws_request_id=str(uuid.uuid4()),
-        get_remaining_time_in_millis=lambda: 10000,
-    )
-
-
 def cold_start(function: str, environment: Mapping[str, str]) -> ModuleType:
     """The function's module, made anew as in a new environment."""
     path = ROOT / "functions" / function / "app.py"
@@ -179,7 +189,7 @@ def wanted_of_environment(function: str) -> list[str]:
     return sorted({part.split('"')[1] for part in source.split("os.environ[")[1:]})
 
 
-def _default_session() -> Any:
+def default_session() -> Any:
     """A new default session for boto3, which doesn't read the services' descriptions anew."""
     session = botocore.session.Session()
     session.register_component("data_loader", DESCRIPTIONS)
@@ -188,16 +198,23 @@ def _default_session() -> Any:
 
 
 @contextmanager
+def listened_to(session: Any, wire: Wire) -> Iterator[None]:
+    """Clients that are made within tell `wire` of their calls."""
+    session.events.register("before-call", wire)
+    yield
+    session.events.unregister("before-call", wire)
+
+
+@contextmanager
 def running(function: str) -> Iterator[Function]:
     with mock_aws(), patch.object(boto3, "DEFAULT_SESSION", None):
-        session = _default_session()
+        session = default_session()
         world, wire = OneProcess(), Wire()
         queue = boto3.client("sqs").create_queue(QueueName="PostingQueue")["QueueUrl"]
         boto3.client("events").create_event_bus(Name=ENVIRONMENT["EVENT_BUS"])
         # the world's own clients are made already: only the function's are listened to
-        session.events.register("before-call", wire)
-        app = cold_start(function, ENVIRONMENT | {"POSTING_QUEUE_URL": queue})
-        session.events.unregister("before-call", wire)
+        with listened_to(session, wire):
+            app = cold_start(function, ENVIRONMENT | {"POSTING_QUEUE_URL": queue})
         log = io.StringIO()
         # the logger's handler outlives the module, and the standard output it was made with
         app.logger.registered_handler.setStream(log)

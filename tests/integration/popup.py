@@ -16,8 +16,8 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -136,7 +136,7 @@ class Popup:
         page.authorising_edges = replace(page.authorising_edges, wake_ups=queue, now=now)  # type: ignore[attr-defined]
         releasing = replace(page.viewing_edges.releasing, wake_ups=queue, events=world.events, now=now)
         page.viewing_edges = replace(page.viewing_edges, releasing=releasing, now=now)  # type: ignore[attr-defined]
-        page.previewing_edges = replace(page.previewing_edges, now=now)  # type: ignore[attr-defined]
+        page.previewing_edges = replace(page.previewing_edges, now=now, ask=page.desk.ask)  # type: ignore[attr-defined]
         self.callback.edges = replace(self.callback.edges, wake_ups=queue, now=now)  # type: ignore[attr-defined]
         renewals = RefreshRequests(functions, "token_refresh")
         self.desk.edges = replace(self.desk.edges, now=now, renew_token=renewals.wait_for)  # type: ignore[attr-defined]
@@ -161,7 +161,8 @@ class Popup:
         # the runtime makes JSON of it
         answer = json.loads(json.dumps(answer))
         headers = {name.lower(): value for name, value in answer.get("headers", {}).items()}
-        headers |= {"set-cookie": line for line in answer.get("cookies", ())}
+        for line in answer.get("cookies", ()):
+            headers["set-cookie"] = line
         body = answer.get("body") or ""
         if answer.get("isBase64Encoded"):
             body = base64.b64decode(body).decode()
@@ -180,14 +181,19 @@ class Popup:
             "exp": int((now + timedelta(minutes=5)).timestamp()),
             "jti": f"jti-{next(self._once)}",
         } | changes
-        return jwt.encode({name: value for name, value in claims.items() if value is not None}, LAUNCH_KEY, "HS256")
+        return jwt.encode(
+            {name: value for name, value in claims.items() if value is not None}, LAUNCH_KEY, "HS256"
+        )
 
     def launch(self, token: str) -> Answer:
         return self.request(
             "POST",
             "/launch",
             body=urlencode({"token": token}),
-            headers={"content-type": "application/x-www-form-urlencoded", "origin": "https://platform.example.com"},
+            headers={
+                "content-type": "application/x-www-form-urlencoded",
+                "origin": "https://platform.example.com",
+            },
         )
 
     def browser(self, company: str = "412077", user: str = "user-1", name: str = "Ada Moore") -> Browser:
@@ -208,7 +214,9 @@ class Browser:
 
     def get(self, path: str, **query: str) -> Answer:
         target = f"/api/{self.company}/{path}" + (f"?{urlencode(query)}" if query else "")
-        return self.popup.request("GET", target, cookies=[self.cookie], headers={"sec-fetch-site": "same-origin"})
+        return self.popup.request(
+            "GET", target, cookies=[self.cookie], headers={"sec-fetch-site": "same-origin"}
+        )
 
     def write(self, method: str, path: str, body: Any = None) -> Answer:
         headers = {"origin": ORIGIN, "sec-fetch-site": "same-origin", "content-type": "application/json"}
@@ -299,7 +307,13 @@ def http_event(
             "apiId": "abc123",
             "domainName": DOMAIN,
             "domainPrefix": "abc123",
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "test"},
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+                "userAgent": "test",
+            },
             "requestId": "id",
             "routeKey": "$default",
             "stage": "$default",
@@ -311,7 +325,9 @@ def http_event(
     if cookies:
         event["cookies"] = cookies
     if query:
-        event["queryStringParameters"] = {name: ",".join(values) for name, values in parse_qs(query, True).items()}
+        event["queryStringParameters"] = {
+            name: ",".join(values) for name, values in parse_qs(query, True).items()
+        }
     if body is not None:
         form = (headers or {}).get("content-type", "").startswith("application/x-www-form-urlencoded")
         event["body"] = base64.b64encode(body.encode()).decode() if form else body

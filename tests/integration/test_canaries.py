@@ -26,7 +26,7 @@ from tests.integration.popup import LAUNCH_KEY, Browser, Popup
 from tests.integration.test_settings_page_at_work import FITTING
 
 CLIENT_SECRET = "canary/client+secret=5f2a91c7e4d0b836"
-CONSUMER = {
+CONSUMER: dict[str, Any] = {
     "customer_name": "Canary Consumer of 5f2a91",
     "customer_email": "canary@consumer.example",
     "customer_telephone": "07700900123456",
@@ -102,7 +102,10 @@ def everything(popup: Popup) -> dict[str, str]:
     """All that is kept or sent, but for the secret store itself."""
     resource = boto3.resource("dynamodb")
     return {
-        **{f"table {table.name}": json.dumps(table.scan()["Items"], default=str) for table in resource.tables.all()},
+        **{
+            f"table {table.name}": json.dumps(table.scan()["Items"], default=str)
+            for table in resource.tables.all()
+        },
         "events": json.dumps(popup.world.bus.events, default=str),
         "queue": json.dumps([message for _, _, message in popup.world.queue.waiting]),
         "answers": json.dumps(popup.answers, default=str),
@@ -149,7 +152,14 @@ def test_no_secret_and_no_consumer_leaves_a_trace(popup: Popup, monkeypatch: pyt
         order = Maker().order("412077", 1, **CONSUMER)
         world.send(order)
         world.run()
-        for path in ("settings", "connection", "orders", f"orders/{order['id']}", "xero/accounts", "xero/contacts"):
+        for path in (
+            "settings",
+            "connection",
+            "orders",
+            f"orders/{order['id']}",
+            "xero/accounts",
+            "xero/contacts",
+        ):
             browser.get(path)
         browser.post("preview", order)
         # faults whose errors quote what they can

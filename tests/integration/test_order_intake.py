@@ -1,4 +1,4 @@
-"""The order intake's handler on real events: what it acknowledges is in the ledger, and nothing it should not keep is."""
+"""The order intake's handler on real events: what it acknowledges is in the ledger, the consumer is nowhere."""
 
 from __future__ import annotations
 
@@ -250,6 +250,20 @@ def test_once_redriven_an_order_that_was_our_fault_is_posted(intake: Function) -
         == []
     )
     assert state(intake, sent) == "queued"
+
+
+def test_a_batch_that_runs_out_of_time_gives_back_what_it_did_not_reach_and_rings_for_the_rest(
+    intake: Function,
+) -> None:
+    sent = orders(6)
+    records = [record(one, receives=1 + (place == 5)) for place, one in enumerate(sent)]
+    left = iter([9000, 6000, 3000])
+    intake.milliseconds_left = lambda: next(left, 2000)
+    answer = intake.handle(batch(*records))
+    # the sixth had the fewest chances left
+    assert failed(answer) == [one["messageId"] for one in records[2:5]]
+    assert [state(intake, one) for one in sent] == ["queued"] * 2 + ["no row"] * 3 + ["queued"]
+    assert len(intake.messages()[0]["keys"]) == 3
 
 
 def test_a_row_that_changes_between_read_and_write_is_read_again(intake: Function) -> None:

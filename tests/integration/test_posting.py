@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +13,11 @@ from moto import mock_aws
 
 from bookkeeping import ledger
 from bookkeeping.ledger import Entry, State
+from bookkeeping.tables import ConnectionsTable
 from local.samples import TRACKED, UNTRACKED, Maker, cost, gross
-from tests.integration.one_process import OneProcess
+from tests.integration.one_process import Killed, OneProcess
+from tests.storms.dynamodb import DynamoDB, refused
+from tests.storms.environment import table_properties
 
 PUT_INVOICES = {"method": "PUT", "path_prefix": "/api.xro/2.0/Invoices"}
 PUT_PURCHASE_ORDERS = {"method": "PUT", "path_prefix": "/api.xro/2.0/PurchaseOrders"}
@@ -418,3 +421,98 @@ def test_a_person_says_whose_document_it_is_by_writing_the_orders_reference_on_i
     (entry,) = all_posted(untracked, [order])
     assert entry.documents["invoice"].adopted
     assert len(untracked.committed("invoice")) == 1
+
+
+# --- what storms have found
+
+
+def test_a_stopped_order_is_told_of_though_the_process_ends_before_it_tells(
+    untracked: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (order,) = orders(1, currency_code="CHF")
+    untracked.send(order)
+    put, ends = untracked.bus.put_events, [True]
+
+    def die_once(Entries: Any) -> Any:  # noqa: N803
+        if ends and ends.pop():
+            raise Killed
+        return put(Entries)
+
+    monkeypatch.setattr(untracked.bus, "put_events", die_once)
+    untracked.run()
+    assert untracked.entry(order).state is State.NEEDS_ATTENTION
+    assert untracked.entry(order).due_at is None
+    assert len(untracked.bus.of("OrderNeedsAttention")) == 1
+
+
+def test_an_order_due_again_after_its_purchase_order_does_not_wait_for_an_index(
+    tracked: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = orders(2, TRACKED)
+    monkeypatch.setattr(tracked.orders, "due", lambda *_: [])
+    tracked.send(*sent)
+    tracked.run()
+    all_posted(tracked, sent, TRACKED)
+
+
+def test_an_order_that_an_index_hid_is_looked_for_again_though_its_wake_up_was_lost(
+    untracked: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due, sent_at = untracked.orders.due, untracked.clock.now()
+
+    def lagging(lane: str, now: datetime, limit: int) -> list[str]:
+        return due(lane, now, limit) if now - sent_at > timedelta(seconds=70) else []
+
+    monkeypatch.setattr(untracked.orders, "due", lagging)
+    untracked.queue.lose = lambda: True
+    sent = orders(1)
+    untracked.send(*sent)
+    untracked.queue.lose = lambda: False
+    untracked.run()
+    all_posted(untracked, sent)
+
+
+def test_a_lost_connection_is_told_of_though_the_process_ends_before_it_is_marked(
+    untracked: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = orders(1)
+    untracked.send(*sent)
+    untracked.xero.connections.drop()
+    lose, ends = untracked.connections.lose_connection, [True]
+
+    def die_once(*about: Any) -> bool:
+        if ends and ends.pop():
+            raise Killed
+        return lose(*about)
+
+    monkeypatch.setattr(untracked.connections, "lose_connection", die_once)
+    untracked.run()
+    assert untracked.entry(sent[0]).reason == "reconnect"
+    assert untracked.bus.of("ConnectionLost")
+
+
+def test_a_bell_is_heard_though_the_library_repeats_the_write_that_hears_it() -> None:
+    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    store = DynamoDB(lambda: now, table_properties())
+    connections = ConnectionsTable(store, "ConnectionsTable")
+    lane = connections.take("app#organisation", now, timedelta(seconds=90))
+    assert lane is not None
+    assert connections.ring(lane.key, now)
+    store.repeats = lambda: True
+    assert connections.keep(lane, now, timedelta(seconds=90), [])
+    assert not connections.keep(lane, now, timedelta(seconds=90), [])
+
+
+def test_a_write_waits_for_a_transaction_that_has_a_hand_on_its_row(untracked: OneProcess) -> None:
+    table = untracked.connections._table
+    update, in_the_way = table.update_item, [True, True]
+
+    def update_item(**request: Any) -> Any:
+        if in_the_way:
+            in_the_way.pop()
+            raise refused("UpdateItem", "TransactionConflictException")
+        return update(**request)
+
+    table.update_item = update_item
+    assert untracked.connections.ring("app#organisation", untracked.clock.now())
+    assert not in_the_way

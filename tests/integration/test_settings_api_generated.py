@@ -1,8 +1,7 @@
-"""The settings API against requests that nobody wrote by hand: no server error, and never an answer without a session."""
+"""The settings API against requests that nobody wrote by hand: no server error, no answer without a session."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
@@ -19,8 +18,10 @@ from tests.integration.popup import ORIGIN, Browser, Popup, http_event
 from tests.integration.test_settings_page import COMPANY, ROUTES
 from tests.integration.test_settings_page_at_work import FITTING
 
-EXAMPLES = 40
-OPERATIONS = sorted({(method, f"/api/{{company}}/{path.replace('61530418', '{order_id}')}") for method, path, _ in ROUTES})
+EXAMPLES = 15
+OPERATIONS = sorted(
+    {(method, f"/api/{{company}}/{path.replace('61530418', '{order_id}')}") for method, path, _ in ROUTES}
+)
 
 
 def wsgi(popup: Popup) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
@@ -39,7 +40,9 @@ def wsgi(popup: Popup) -> Callable[[dict[str, Any], Callable[..., Any]], Iterabl
         event = http_event(
             environ["REQUEST_METHOD"],
             path,
-            body=body.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode() if body else None,
+            body=body.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode()
+            if body
+            else None,
             headers=headers,
             cookies=[part.strip() for part in environ.get("HTTP_COOKIE", "").split(";") if part.strip()],
         )
@@ -74,7 +77,7 @@ def schema(office: Browser) -> Any:
     return schemathesis.openapi.from_wsgi("/api/openapi.json", wsgi(office.popup))
 
 
-@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda part: str(part))
+@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=str)
 def test_no_request_makes_a_server_error_or_goes_round_the_session(
     office: Browser, schema: Any, method: str, path: str
 ) -> None:
@@ -91,9 +94,9 @@ def test_no_request_makes_a_server_error_or_goes_round_the_session(
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    def knock(case: Case) -> None:
+    def knock(case: Case[Any]) -> None:
         case.path_parameters = {**(case.path_parameters or {}), "company": COMPANY}
-        if "order_id" in case.path_parameters and hash(json.dumps(case.query, default=str)) % 2:
+        if "order_id" in case.path_parameters and len(str(case.query)) % 2:
             case.path_parameters["order_id"] = "61530419"
         case.headers.update({"origin": ORIGIN, "sec-fetch-site": "same-origin"})
         case.cookies.update({name: session})

@@ -246,9 +246,19 @@ def test_a_body_that_is_no_object_gets_words(door: Popup, visitor: Browser, body
 
 @pytest.mark.parametrize(
     "path",
-    [f"/api/{COMPANY}/settings/../../{OTHER}/settings", f"/api/{COMPANY}%2f..%2f{OTHER}/settings", f"/api//{COMPANY}/settings",
-     f"/API/{COMPANY}/settings", f"/api/{COMPANY}", "/api/", "/", "/settings/", f"/api/{COMPANY}/nothing", "/static/x/../app.py"],
-)  # fmt: skip
+    [
+        f"/api/{COMPANY}/settings/../../{OTHER}/settings",
+        f"/api/{COMPANY}%2f..%2f{OTHER}/settings",
+        f"/api//{COMPANY}/settings",
+        f"/API/{COMPANY}/settings",
+        f"/api/{COMPANY}",
+        "/api/",
+        "/",
+        "/settings/",
+        f"/api/{COMPANY}/nothing",
+        "/static/x/../app.py",
+    ],
+)
 def test_a_crooked_path_leads_nowhere(door: Popup, visitor: Browser, path: str) -> None:
     answer = door.request("GET", path, cookies=[visitor.cookie])
     assert answer.status in (401, 403, 404)

@@ -111,6 +111,17 @@ def test_only_posting_refresh_and_the_desk_read_tokens(template: dict[str, Any])
     assert readers == {"OrderPostingRole", "TokenRefreshRole", "XeroDeskRole"}
 
 
+def test_the_settings_page_reads_no_secret_but_the_launch_key(template: dict[str, Any]) -> None:
+    read = [
+        str(resource)
+        for name, statement in statements(template)
+        if name == "SettingsPageRole" and "secretsmanager:GetSecretValue" in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    ]
+    assert len(read) == 1
+    assert "${AWS::StackName}/launch-" in read[0]
+
+
 def test_every_queue_has_a_dead_letter_queue_that_keeps_14_days_and_an_alarm(
     template: dict[str, Any],
 ) -> None:

@@ -30,9 +30,14 @@ from local.companies import Company, SimulatedXero, connect
 from local.samples import TRACKED, UNTRACKED, Maker, Sample, cost, demonstration, gross
 from local.system import LocalSystem
 
+pytestmark = pytest.mark.timeout(600)
+
 Figure = Callable[[str], None]
 
 SKUS = 300
+SCALE = 0.15
+PATIENCE = 240.0
+"""Seconds that nothing takes, but on a machine that is busy with something else."""
 BURST, TRACKED_BURST = "500101", "500102"
 KILLED = ("500201", "500202", "500203", "500204", "500205")
 BAD, OTHER, QUIET = "500301", "500302", "500401"
@@ -118,9 +123,11 @@ class Site:
         """What the auditor has to say about these samples and the organisations of their companies."""
         concerned = {sample.company for sample in samples} & self.companies.keys()
         tenants = {self.companies[company].organisation_id for company in concerned}
+        # first the rows: what they call posted must be in a log that is read later
+        rows = self.rows()
         log = [entry for entry in self.log() if entry["tenant_id"] in tenants]
         organisations = {name: company.organisation_id for name, company in self.companies.items()}
-        return audit(samples, self.rows(), log, self.prefixes, organisations)
+        return audit(samples, rows, log, self.prefixes, organisations)
 
     def log(self) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = self.xero.control("GET", "log")["entries"]
@@ -136,7 +143,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with LocalSystem(state=tmp_path_factory.mktemp("whole")) as system:
+    with LocalSystem(scale=SCALE, state=tmp_path_factory.mktemp("whole")) as system:
         site = Site(system, SimulatedXero(system.outputs["xero_url"]))
         site.companies |= demo.connect_companies(system, site.xero)
         site.prefixes |= demo.PREFIXES
@@ -179,9 +186,9 @@ def demonstrated(site: Site) -> list[Sample]:
     """The demonstration's samples, sent and settled."""
     samples = demonstration()
     site.send(bodies(samples))
-    site.wait_until_settled(samples, within=60)
+    site.wait_until_settled(samples, within=PATIENCE)
     site.send([body for sample in samples for body in sample.later])
-    site.wait_until_settled(samples, within=60)
+    site.wait_until_settled(samples, within=PATIENCE)
     return samples
 
 
@@ -263,7 +270,7 @@ def test_a_thousand_untracked_orders_take_at_most_three_calls_per_hundred(site: 
     samples = [plain("burst", site.order(BURST, place, 1 + place % 3), BURST) for place in range(1000)]
     before, began = site.calls(BURST), time.monotonic()
     site.send(bodies(samples))
-    site.wait_until_settled(samples, within=90)
+    site.wait_until_settled(samples, within=PATIENCE)
     took = time.monotonic() - began
     findings, calls = site.audited(samples), site.calls(BURST) - before
     figure(f"1,000 Untracked orders: {findings}; {calls} calls, {calls / 1000:.3f} an order, in {took:.0f} s")
@@ -284,7 +291,7 @@ def test_a_thousand_tracked_orders_of_three_hundred_skus_take_at_most_eight_call
     assert len(skus) == SKUS
     before, began = site.calls(TRACKED_BURST), time.monotonic()
     site.send(bodies(samples))
-    site.wait_until_settled(samples, within=200)
+    site.wait_until_settled(samples, within=PATIENCE)
     took = time.monotonic() - began
     findings, calls = site.audited(samples), site.calls(TRACKED_BURST) - before
     figure(
@@ -305,12 +312,12 @@ def seconds_to_xero(site: Site, company: str, place: int) -> float:
     since = site.xero.control("GET", "log")["next"]
     began = time.time()
     site.send([json.dumps(order)])
-    while time.time() - began < 30:
+    while time.time() - began < PATIENCE:
         for entry in site.xero.control("GET", "log", since=str(since))["entries"]:
             if any(done["number"] == number for done in entry["committed"] if "number" in done):
                 return datetime.fromisoformat(entry["committed_at"]).timestamp() - began
         time.sleep(0.05)
-    raise AssertionError("not in Xero after 30 s")
+    raise AssertionError("not in Xero")
 
 
 def test_a_single_order_is_in_xero_within_five_seconds(tmp_path: Path, site: Site, figure: Figure) -> None:
@@ -323,7 +330,7 @@ def test_a_single_order_is_in_xero_within_five_seconds(tmp_path: Path, site: Sit
         warm = [seconds_to_xero(unscaled, QUIET, place) for place in range(1, 4)]
     figure(
         f"a single order on a quiet queue is in Xero after {max(warm):.1f} s at most, {cold:.1f} s the very first"
-        f" time (waits scaled to a tenth: {max(here[1:]):.1f} s)"
+        f" time (waits scaled by {SCALE}: {max(here[1:]):.1f} s)"
     )
     assert max(warm) <= 5
     assert max(here) <= 5
@@ -360,7 +367,7 @@ def test_killed_at_random_nothing_is_lost_and_nothing_doubled(site: Site, figure
         time.sleep(max(0.0, at - (time.monotonic() - began)))
         killed[victim] += len(site.system.kill(victim))
     sender.join()
-    site.wait_until_settled(samples, within=90)
+    site.wait_until_settled(samples, within=PATIENCE)
     took = time.monotonic() - began
     findings, cut = site.audited(samples), _broken_calls(site) - before
     figure(
@@ -436,9 +443,9 @@ def test_bad_input_ends_as_a_problem_in_words_and_holds_no_good_order_up(site: S
     sent = [body for (_, body, _), sample in zip(bad, good, strict=True) for body in (body, *sample.bodies)]
     began = time.monotonic()
     ids = site.send(sent)[::2]
-    site.wait_until_settled(good, within=60)
+    site.wait_until_settled(good, within=PATIENCE)
     by_problem: dict[str, str] = {}
-    while time.monotonic() - began < 60:
+    while time.monotonic() - began < PATIENCE:
         rows = site.rows()
         by_problem = {kind: _code(rows, body, id_) for (kind, body, _), id_ in zip(bad, ids, strict=True)}
         if all(by_problem.values()):
@@ -494,14 +501,14 @@ def test_only_an_outage_of_ours_leaves_a_message_in_the_dead_letter_queue_and_a_
     began = time.monotonic()
     try:
         site.send([json.dumps(order), *bodies(beside)])
-        while not site.in_queue("orders_dead_letter_queue") and time.monotonic() - began < 60:
+        while not site.in_queue("orders_dead_letter_queue") and time.monotonic() - began < PATIENCE:
             time.sleep(0.25)
     finally:
         iam.delete_role_policy(RoleName=role, PolicyName="outage")
         sqs.set_queue_attributes(QueueUrl=queue, Attributes=usual)
     rows = site.rows()
     assert {rows[company, str(order["id"])].why for company in (BAD, OTHER)} == {"our_fault"}
-    site.wait_until_settled(beside, within=30)
+    site.wait_until_settled(beside, within=PATIENCE)
     assert {site.states()[f"{BAD}#{sample.order_id}"] for sample in beside} == {"posted"}
     [kept] = sqs.receive_message(QueueUrl=outputs["orders_dead_letter_queue_url"], WaitTimeSeconds=2)[
         "Messages"
@@ -510,7 +517,7 @@ def test_only_an_outage_of_ours_leaves_a_message_in_the_dead_letter_queue_and_a_
     # mended, and redriven
     site.send([kept["Body"]])
     again = [plain("redriven", order, company) for company in (BAD, OTHER)]
-    site.wait_until_settled(again, within=30)
+    site.wait_until_settled(again, within=PATIENCE)
     ends = {company: site.rows()[company, str(order["id"])].ends for company in (BAD, OTHER)}
     assert ends == {BAD: "posted", OTHER: "posted"}
     figure(

@@ -41,7 +41,12 @@ def test_the_sample_event_is_answered_with_the_sales_accounts(popup: Popup, offi
 
 @pytest.mark.parametrize(
     ("use", "code", "not_code"),
-    [("sales", "200", "310"), ("cogs", "310", "200"), ("inventory", "630", "310"), ("shipping", "200", "630")],
+    [
+        ("sales", "200", "310"),
+        ("cogs", "310", "200"),
+        ("inventory", "630", "310"),
+        ("shipping", "200", "630"),
+    ],
 )
 def test_accounts_are_listed_for_what_they_are_wanted_for(
     office: Browser, use: str, code: str, not_code: str
@@ -61,7 +66,9 @@ def test_lists_are_read_with_four_calls_and_kept_for_a_while(popup: Popup, offic
     assert len(popup.world.calls()) - before == 8
 
 
-def test_contacts_are_searched_and_archived_ones_left_out(popup: Popup, office: Browser, uk: Organisation) -> None:
+def test_contacts_are_searched_and_archived_ones_left_out(
+    popup: Popup, office: Browser, uk: Organisation
+) -> None:
     names = {contact["name"] for contact in office.get("xero/contacts", search="kornit").json["contacts"]}
     assert "Kornit X Sales" in names
     archived = next(contact for contact in uk.contacts.values() if contact.name == "Kornit X Sales")
@@ -71,7 +78,9 @@ def test_contacts_are_searched_and_archived_ones_left_out(popup: Popup, office: 
 
 
 @pytest.mark.parametrize("name", ['The "Best" Shop', "A & B + C", "O'Neill", "Ärger GmbH", "x" * 255])
-def test_a_contact_of_any_name_is_found_when_it_is_saved(popup: Popup, office: Browser, uk: Organisation, name: str) -> None:
+def test_a_contact_of_any_name_is_found_when_it_is_saved(
+    popup: Popup, office: Browser, uk: Organisation, name: str
+) -> None:
     contact = next(iter(uk.contacts.values()))
     contact.name = name
     answer = office.save(contact_name=name)

@@ -1,7 +1,7 @@
 """DynamoDB in memory: what the tables' code asks of it, as AWS documents it; anything else raises.
 
-Conditions come as text or as boto3's objects, values are copied in and out, numbers become Decimal, floats and tuples
-are refused. Indexes are read as they stood up to `lag` seconds ago. `before` and `after` are told of every call by its
+Conditions come as text or as boto3's objects, values are copied in and out, numbers become Decimal, floats are
+refused. Indexes are read as they stood up to `lag` seconds ago. `before` and `after` are told of every call by its
 name and what it is about, and may raise: that is where throttles, lost answers and crashes come from.
 `tests/integration/test_dynamodb_in_memory.py` holds it against moto, where moto is right.
 """
@@ -213,7 +213,7 @@ def stored(value: Any) -> Any:
         return Decimal(value)
     if isinstance(value, dict):
         return {key: stored(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [stored(inner) for inner in value]
     raise TypeError(f"Unsupported type {type(value)!r} for value {value!r}")
 

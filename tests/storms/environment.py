@@ -70,6 +70,8 @@ class Weather:
     slow_commit: float = 0.0
     """Xero carries a call out up to 100 s after our time-out."""
     request_lost: float = 0.0
+    slow_answer: float = 0.0
+    slow_seconds: float = 20.0
 
     def scaled(self, factor: float) -> Weather:
         return replace(
@@ -77,7 +79,12 @@ class Weather:
         )
 
 
-IN_CONFLICT = frozenset({"put_item", "update_item", "delete_item", "transact_write_items"})
+def in_conflict(call: str, about: str) -> bool:
+    """Whether the call may meet a transaction that is under way: what is known of organisations is in none."""
+    writes = call in ("put_item", "update_item", "delete_item", "transact_write_items")
+    return writes and not about.startswith("ConnectionsTable organisation#")
+
+
 XERO_FAULTS = (
     "reply_lost",
     "request_lost",
@@ -364,6 +371,7 @@ class Environment:
             waits=self.waits,
         )
         self._sweeping = False
+        self._to_come = 0
         self._repeat = self._lose = False
 
     # perils
@@ -385,7 +393,7 @@ class Environment:
         if peril == "throttle" or self._by_chance("throttle"):
             self.met["throttle"] += 1
             raise refused(call, "ProvisionedThroughputExceededException")
-        if peril == "conflict" or (call in IN_CONFLICT and self._by_chance("conflict")):
+        if peril == "conflict" or (in_conflict(call, about) and self._by_chance("conflict")):
             self.met["conflict"] += 1
             if call != "transact_write_items":
                 raise refused(call, "TransactionConflictException")
@@ -519,9 +527,15 @@ class Environment:
 
     # the functions
 
-    def send(self, body: str) -> None:
-        """The platform sends an order message."""
-        self.orders_queue.send(body)
+    def send(self, body: str, at: datetime) -> None:
+        """The platform sends an order message at that moment."""
+        self._to_come += 1
+
+        def sent() -> None:
+            self._to_come -= 1
+            self.orders_queue.send(body)
+
+        self.scheduler.at(at, sent)
 
     def _intake(self, messages: list[_Message]) -> list[str]:
         batch = intake.Intake(intake.Edges(self.orders, self.settings, self.connections, self.now))
@@ -562,13 +576,19 @@ class Environment:
 
     # the run
 
-    def run(self, time_at_most: timedelta) -> None:
-        """Let the world go on until nothing is left that could ever happen, or that time is over."""
+    def run(self, stormy: timedelta, calm: timedelta = timedelta(hours=2)) -> None:
+        """Let the world go on, stormy and then calm, until nothing is left that could ever happen, or time is over."""
         self.weather = self.coming
         self.store.chance = self.chance if self.weather is not CALM else None
-        end = self.now() + time_at_most
-        quiet = 0
-        minutes = 0
+        self._until_quiet(self.now() + stormy)
+        self.weather, self.store.chance = CALM, None
+        self.xero.faults.remove()
+        self._until_quiet(self.now() + calm)
+        self.scheduler.run(self.now() + timedelta(minutes=3))
+        self.xero.run_due()
+
+    def _until_quiet(self, end: datetime) -> None:
+        quiet = minutes = 0
         while self.now() < end and quiet < 2:
             self.scheduler.run(self.now() + MINUTE)
             minutes += 1
@@ -578,13 +598,11 @@ class Environment:
             if not self._sweeping:
                 self._sweeping = True
                 self.scheduler.start(self._sweep, Worker("sweep", self.now() + timedelta(seconds=30)))
-        self.weather = CALM
-        self.scheduler.run(self.now() + timedelta(minutes=3))
-        self.xero.run_due()
 
     def _nothing_can_happen(self) -> bool:
         if (
             self._sweeping
+            or self._to_come
             or self.orders_queue.pending
             or self.orders_queue.dead
             or self.posting_queue.pending
@@ -607,6 +625,7 @@ class Environment:
             ("slow_commit", weather.slow_commit / 3, {"seconds": 80}),
             ("slow_commit", weather.slow_commit / 3, {"seconds": 129}),
             ("request_lost", weather.request_lost, {}),
+            ("slow_answer", weather.slow_answer, {"seconds": weather.slow_seconds}),
         ):
             if probability:
                 rule = {"kind": kind, "path_prefix": "/api.xro/", "probability": probability, **more}

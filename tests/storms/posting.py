@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bookkeeping.pacing import Waits
 from tests.storms.auditor import Report, audit
-from tests.storms.environment import CALM, IN_CONFLICT, XERO_FAULTS, Environment, Weather
+from tests.storms.environment import CALM, XERO_FAULTS, Environment, Weather, in_conflict
 from tests.storms.workload import Workload, large, small
 
 Perils = Mapping[int, str]
@@ -27,7 +26,10 @@ class Storm:
     """0: the small workload."""
     companies: int = 0
     seconds: float = 600
-    hours: float = 6
+    hours: float = 4
+    plain: bool = False
+    travel: float = 0.3
+    workers: int = 8
     waits: Waits | None = None
 
     def __str__(self) -> str:
@@ -37,7 +39,14 @@ class Storm:
 
 def run(storm: Storm, look: Callable[[Environment], None] | None = None, *, trace: bool = False) -> Report:
     """Run the storm; `look` sees the environment when all is over."""
-    environment = Environment(storm.seed, storm.weather, perils=dict(storm.perils), waits=storm.waits)
+    environment = Environment(
+        storm.seed,
+        storm.weather,
+        perils=dict(storm.perils),
+        waits=storm.waits,
+        travel=storm.travel,
+        workers=storm.workers,
+    )
     environment.trace = [] if trace else None
     try:
         work = _work(environment, storm)
@@ -55,7 +64,7 @@ def _work(environment: Environment, storm: Storm) -> Workload:
     if not storm.orders:
         return small(environment)
     chance = random.Random(f"work {storm.seed}")
-    return large(environment, storm.orders, storm.companies, storm.seconds, chance)
+    return large(environment, storm.orders, storm.companies, storm.seconds, chance, plain=storm.plain)
 
 
 def audited(environment: Environment, work: Workload) -> Report:
@@ -67,14 +76,14 @@ def audited(environment: Environment, work: Workload) -> Report:
 
 
 def single_faults(storm: Storm) -> list[tuple[int, str]]:
-    """Every peril at every step of a storm that is calm so far: a crash and a pause at each, the others where they fit."""
+    """Every peril at every step of the storm as it stands: a crash and a pause at each, others where they fit."""
     trace: list[str] = []
     run(storm, lambda environment: trace.extend(environment.trace or ()), trace=True)
     return [(int(line.split()[0]), peril) for line in trace for peril in _fitting(line)]
 
 
 def _fitting(line: str) -> Iterator[str]:
-    _, _, _, side, call, *_ = line.split()
+    _, _, _, side, call, about = line.split(maxsplit=5)
     yield "crash"
     yield "pause"
     if call == "xero":
@@ -83,7 +92,7 @@ def _fitting(line: str) -> Iterator[str]:
         yield "lost_answer"
     else:
         yield "throttle"
-        if call in IN_CONFLICT:
+        if in_conflict(call, about):
             yield "conflict"
         if call in ("put_item", "update_item", "delete_item"):
             yield "repeated"
@@ -93,9 +102,3 @@ def _fitting(line: str) -> Iterator[str]:
 
 def with_perils(storm: Storm, *perils: tuple[int, str]) -> Storm:
     return replace(storm, perils=(*storm.perils, *perils))
-
-
-@contextmanager
-def nothing() -> Iterator[None]:
-    """No mutant."""
-    yield

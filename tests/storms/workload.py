@@ -112,7 +112,7 @@ class Workload:
         sent.messages.append((int(moment.timestamp() * 1000), order))
         sent.messages.sort(key=lambda message: message[0])
         body = json.dumps(order, ensure_ascii=False)
-        self.environment.scheduler.at(moment, lambda: self.environment.send(body))
+        self.environment.send(body, moment)
 
     def take_number(self, company: Company, order_id: str) -> None:
         """Somebody at the company made an invoice by hand under the number the order would have."""
@@ -178,13 +178,23 @@ def small(environment: Environment) -> Workload:
 
 
 def large(
-    environment: Environment, orders: int, companies: int, seconds: float, chance: random.Random
+    environment: Environment,
+    orders: int,
+    companies: int,
+    seconds: float,
+    chance: random.Random,
+    *,
+    plain: bool = False,
 ) -> Workload:
-    """Orders over companies of which a third are Tracked and some share an app and an organisation."""
+    """Orders over companies of which a third are Tracked and some share an app and an organisation.
+
+    `plain`: all Untracked, and no order that must stop.
+    """
     work = Workload(environment)
     for number in range(companies):
         shares = number % 10 == 9 and not work.companies[-1].tracked
-        work.company(number % 3 == 1, with_=work.companies[-1] if shares else None)
+        tracked = number % 3 == 1 and not plain
+        work.company(tracked and not shares, with_=work.companies[-1] if shares else None)
     pairs = {
         first.ref: second
         for first, second in zip(work.companies, work.companies[1:], strict=False)
@@ -193,7 +203,7 @@ def large(
     for place in range(orders):
         company = work.companies[place % companies]
         after = chance.uniform(0, seconds)
-        dice = chance.random()
+        dice = 1.0 if plain else chance.random()
         if dice < 0.01 and not company.tracked:
             work.number_taken(company, place, after)
             continue
@@ -210,7 +220,7 @@ def large(
             cancelled: dict[str, Any] = {"status": 128, "status_name": "Cancelled"}
             work.order(company, place, after=after, provoked="skipped cancelled", **cancelled)
             continue
-        also = (pairs[company.ref],) if company.ref in pairs and dice < 0.5 else ()
+        also = (pairs[company.ref],) if company.ref in pairs and 0.03 < dice < 0.5 else ()
         sent = work.order(company, place, *also, after=after)
         if chance.random() < 0.10:
             work.again(sent, after + chance.uniform(0, 120))

@@ -53,11 +53,20 @@ def answer(edges: Edges, company: str, task: str, about: Mapping[str, Any]) -> d
     except NotConnected:
         return {"error": "not_connected"}
     except Throttled:
-        return {"error": "xero_unavailable", "message": "Xero takes no more calls for the moment. Try again in a minute."}
+        return {
+            "error": "xero_unavailable",
+            "message": "Xero takes no more calls for the moment. Try again in a minute.",
+        }
     except AccessRefused:
-        return {"error": "xero_unavailable", "message": "Xero refuses access. Press Get Access Token and connect again."}
+        return {
+            "error": "xero_unavailable",
+            "message": "Xero refuses access. Press Get Access Token and connect again.",
+        }
     except (XeroError, IdentityError, StoreUnavailable):
-        return {"error": "xero_unavailable", "message": "Xero does not answer right now. Try again in a moment."}
+        return {
+            "error": "xero_unavailable",
+            "message": "Xero does not answer right now. Try again in a moment.",
+        }
 
 
 class Asker:
@@ -74,7 +83,11 @@ class Asker:
         listed = [
             {"code": one.code, "name": one.name, "type": one.type, "tax_type": one.tax_type}
             for one in organisation.accounts
-            if one.code and one.status == "ACTIVE" and not one.system_account and one.type != "BANK" and fits(one)
+            if one.code
+            and one.status == "ACTIVE"
+            and not one.system_account
+            and one.type != "BANK"
+            and fits(one)
         ]
         return {"accounts": sorted(listed, key=lambda one: one["code"]), "read_at": read_at.isoformat()}
 
@@ -94,7 +107,11 @@ class Asker:
     def contacts(self, search: str = "") -> dict[str, Any]:
         params = {"page": "1", "summaryOnly": "true"} | ({"searchTerm": search} if search.strip() else {})
         found = self._contacts(self._access(), params)
-        listed = [{"id": one["ContactID"], "name": one["Name"]} for one in found if one.get("ContactStatus", "ACTIVE") == "ACTIVE"]
+        listed = [
+            {"id": one["ContactID"], "name": one["Name"]}
+            for one in found
+            if one.get("ContactStatus", "ACTIVE") == "ACTIVE"
+        ]
         return {"contacts": listed[:MOST_CONTACTS]}
 
     def contact(self, name: str) -> dict[str, Any]:
@@ -107,7 +124,7 @@ class Asker:
             contact: Contact = contact_matching(name, found)
         except OrderStopped as stopped:
             notes = {
-                "contact_archived": f"The contact “{name}” is archived in Xero. Restore it there, or enter another one.",
+                "contact_archived": f"The contact “{name}” is archived in Xero. Restore it, or enter another.",
                 "contact_not_unique": f"Xero has more than one contact named “{name}”. Rename or merge them there.",
             }
             missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."

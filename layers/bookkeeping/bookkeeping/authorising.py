@@ -24,7 +24,7 @@ from bookkeeping.identity import Granted, Identity, claims
 from bookkeeping.launching import Person, Session, hashed
 from bookkeeping.ledger import Event, stamp
 from bookkeeping.queues import PostingQueue, ReleaseCall
-from bookkeeping.releasing import UNCONNECTED, UNDER_WAY, event_text
+from bookkeeping.releasing import event_text, once_connected
 from bookkeeping.secrets import AppSecret, Tokens, TokenSecret
 from bookkeeping.tables import Attempt, AuthorizationsTable, ConnectionsTable, Item, Release, SettingsTable
 
@@ -186,7 +186,11 @@ def choose(edges: Edges, person: Person, organisation_id: str) -> bool:
         before = edges.connections.connection(person.company)
         after = connecting.choose(before, organisation_id) if before else None
         if before is None or after is None:
-            return before is not None and before.status == "connected" and before.organisation_id == organisation_id
+            return (
+                before is not None
+                and before.status == "connected"
+                and before.organisation_id == organisation_id
+            )
         confirmed = before.status == "confirm_organisation"
         what = f"{'Confirmed' if confirmed else 'Chose'} {after.organisation_name}"
         try:
@@ -228,7 +232,10 @@ def _change(edges: Edges, before: Connection | None, after: Connection, person: 
     now, id_ = edges.now(), edges.new_id()
     connections = edges.connections
     others: list[Item] = []
-    if before is not None and (before.organisation_id, before.client_id) != (after.organisation_id, after.client_id):
+    if before is not None and (before.organisation_id, before.client_id) != (
+        after.organisation_id,
+        after.client_id,
+    ):
         others += _without(connections.leaves(before), connections.joins(after))
     if after.status == "disconnected":
         others += connections.leaves(after)
@@ -271,7 +278,9 @@ def _with_prefix(edges: Edges, connection: Connection) -> tuple[Connection, list
     owner = edges.connections.prefix_owner(here, prefix)
     if owner not in (None, connection.company):
         return replace(connection, prefix_taken_by=owner or ""), []
-    return replace(connection, prefix_taken_by=""), [edges.connections.claim_prefix(here, prefix, connection.company)]
+    return replace(connection, prefix_taken_by=""), [
+        edges.connections.claim_prefix(here, prefix, connection.company)
+    ]
 
 
 def _release(before: Connection | None, after: Connection, now: datetime, id_: str) -> Release | None:
@@ -292,20 +301,8 @@ def _release(before: Connection | None, after: Connection, now: datetime, id_: s
         event = event_text(told)
     lanes = {connection.lane for connection in (before, after) if connection and connection.organisation_id}
     if after.status == "connected":
-        shelves = (*UNCONNECTED, *UNDER_WAY)
-        looks = 2
-    elif event:
-        # what is due moves to `waiting` when its lane is looked at
-        shelves, looks = (), 1
-    else:
+        return once_connected(after.company, lanes, now, id_, event)
+    if not event:
         return None
-    return Release(
-        company=after.company,
-        id=id_,
-        asked_at=now,
-        next_at=now,
-        shelves=shelves,
-        lanes=tuple(sorted(lanes)),
-        event=event,
-        looks_left=looks,
-    )
+    # what is due moves to `waiting` when its lane is looked at
+    return Release(after.company, id_, now, now, lanes=tuple(sorted(lanes)), event=event)

@@ -176,7 +176,10 @@ def _at(connection: Connection, choice: Choice) -> Connection:
 def words(connection: Connection | None) -> tuple[str, str | None]:
     """How the connection stands, and what a person should do about it."""
     if connection is None:
-        return "Not connected to Xero yet.", "Enter client id and secret of your Xero app, save, and press Get Access Token."
+        return (
+            "Not connected to Xero yet.",
+            "Enter client id and secret of your Xero app, save, and press Get Access Token.",
+        )
     here, before = connection.organisation_name, connection.previous_organisation_name
     match connection.status:
         case "connected" if connection.prefix_taken_by:
@@ -194,14 +197,20 @@ def words(connection: Connection | None) -> tuple[str, str | None]:
                 f"Confirm {here}, or press Get Access Token again and choose {before}.",
             )
         case "needs_reconnect":
-            return f"Xero no longer accepts the connection to {here}.", "Press Get Access Token and log in to Xero once more."
+            return (
+                f"Xero no longer accepts the connection to {here}.",
+                "Press Get Access Token and log in to Xero once more.",
+            )
         case "wrong_credentials":
             return (
                 "Xero refuses the client id or the client secret.",
                 "Generate a new secret in Xero's developer portal, enter it here and save.",
             )
         case "cut_off":
-            return f"Access to {here} was taken away in Xero.", "Press Get Access Token and allow access to it again."
+            return (
+                f"Access to {here} was taken away in Xero.",
+                "Press Get Access Token and allow access to it again.",
+            )
         case "disconnected":
             return f"Disconnected from {here}. Orders wait here.", "Press Get Access Token to connect again."
 
@@ -215,7 +224,9 @@ def verifier(session_id: str, state: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def authorization_url(login_url: str, client_id: str, redirect_uri: str, state: str, code_verifier: str) -> str:
+def authorization_url(
+    login_url: str, client_id: str, redirect_uri: str, state: str, code_verifier: str
+) -> str:
     challenge = base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")
     asked = {
         "response_type": "code",
@@ -247,7 +258,9 @@ def returned(raw_query: str) -> Return | None:
     names = {"state": "state", "code": "code", "error": "error", "iss": "issuer"}
     found: dict[str, str] = {}
     try:
-        pairs = parse_qsl(raw_query, keep_blank_values=True, strict_parsing=False, max_num_fields=50, errors="strict")
+        pairs = parse_qsl(
+            raw_query, keep_blank_values=True, strict_parsing=False, max_num_fields=50, errors="strict"
+        )
     except ValueError:
         return None
     for name, value in pairs:

@@ -248,7 +248,9 @@ def _left_behind(entry: Entry, connection: Connection) -> Problem:
     """The order is, or may be, in the books of the organisation that its company was connected to before."""
     known = connection.previous_organisation_id == entry.organisation_id
     before = connection.previous_organisation_name if known else entry.organisation_id
-    return Problem("may_already_be_in", {"order": entry.order_id, "number": entry.number, "organisation": before})
+    return Problem(
+        "may_already_be_in", {"order": entry.order_id, "number": entry.number, "organisation": before}
+    )
 
 
 def _at(entry: Entry, state: State, now: datetime) -> Entry:

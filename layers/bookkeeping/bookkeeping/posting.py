@@ -185,7 +185,8 @@ class Turn:
     def __init__(self, edges: Edges, lane: Lane, keys: Sequence[str], tally: Tally) -> None:
         self._edges = edges
         self._lane = lane
-        self._keys = set(keys)
+        self._keys = list(keys)
+        """Orders to be read from the table in the next round, whatever an index says."""
         self._tally = tally
         self._budget = Budget.resumed(lane.calls)
         self._began = self._now = edges.now()
@@ -193,7 +194,8 @@ class Turn:
         self._held: dict[str, datetime | None] = {}
         """Companies not to be served in this turn → when to try again; None: when a person has acted."""
         self._settle_next: list[datetime] = []
-        self._found = bool(keys)
+        self._found = not lane.last_look or bool(keys)
+        """Whether there may have been something to do, so that another look is due when an index lags no more."""
         self._look_again = False
         """Rung since what is due was read."""
         self._rung_elsewhere: dict[str, list[str]] = {}
@@ -283,7 +285,11 @@ class Turn:
             next_at = now + waits.last_look
         though_rung = resume_at is not None
         if not edges.connections.release(
-            self._lane, next_at=next_at, calls=self._budget.calls, though_rung=though_rung
+            self._lane,
+            next_at=next_at,
+            calls=self._budget.calls,
+            though_rung=though_rung,
+            last_look=last_look,
         ):
             return False
         if next_at is not None and not last_look and next_at - now <= timedelta(minutes=15):
@@ -325,7 +331,7 @@ class Turn:
         """The lane's due orders by company: each gets an equal share of the round, the longest due first."""
         edges = self._edges
         keys = [*self._keys, *edges.orders.due(self._lane.key, self._now, LOOKED_AT)]
-        self._keys = set()
+        self._keys = []
         by_company: dict[str, list[str]] = {}
         for key in dict.fromkeys(keys):
             company = key.rpartition("#")[0]
@@ -1053,7 +1059,12 @@ class Turn:
         return True
 
     def _number_taken(self, batch: Batch, desk: Desk, entry: Entry) -> Entry:
-        details = {"order": entry.order_id, "number": entry.number, "document": DOCUMENT_WORDS[batch.kind]}
+        details = {
+            "order": entry.order_id,
+            "number": entry.number,
+            "document": DOCUMENT_WORDS[batch.kind],
+            "ref": entry.message.order.ref or entry.order_id,
+        }
         problem = Problem("number_taken", details)
         return ledger.settle_refused(entry, problem, desk.books, self._now)
 
@@ -1120,6 +1131,8 @@ class Turn:
             saved = [
                 entry for outcome in outcomes if (entry := self._write_outcome(batch, outcome)) is not None
             ]
+        # what is due again at once need not wait until an index shows it
+        self._keys += [order_key(*entry.key) for entry in saved if entry.state is State.QUEUED]
         self._tell(saved)
 
     def _write_outcome(self, batch: Batch, outcome: Entry) -> Entry | None:

@@ -47,14 +47,18 @@ def preview(edges: Edges, company: str, body: str) -> dict[str, Any]:
         return {"problem": _shown(stopped.problem)}
 
 
-def _documents(edges: Edges, connection: Connection, order: Order, settings: Settings) -> list[dict[str, Any]]:
+def _documents(
+    edges: Edges, connection: Connection, order: Order, settings: Settings
+) -> list[dict[str, Any]]:
     organisation = _organisation(edges, connection)
     number = document_number(settings.number_prefix, order.id)
     today = edges.now().date()
     documents = []
     for kind in wants(order, settings):
         own = kind == "purchase_order" and settings.purchase_order_contact_name
-        contact = _contact(edges, connection, order, settings, "purchase_order_contact_name" if own else "contact_name")
+        contact = _contact(
+            edges, connection, order, settings, "purchase_order_contact_name" if own else "contact_name"
+        )
         make = purchase_order if kind == "purchase_order" else sales_invoice
         document = make(order, settings, organisation, contact=contact, number=number, sent_on=today)
         documents.append({"kind": kind, "body": _plain(document.body), "notes": list(document.notes)})

@@ -29,6 +29,7 @@ from bookkeeping.errors import (
 from bookkeeping.identity import Granted, Identity
 from bookkeeping.ledger import Event, stamp
 from bookkeeping.queues import EventBus
+from bookkeeping.releasing import once_connected
 from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret, Version
 from bookkeeping.tables import ConnectionsTable, Renewal
 
@@ -36,6 +37,8 @@ T = TypeVar("T")
 
 AHEAD: Final = timedelta(minutes=6)
 """Tokens are renewed when this is left of their 30 minutes: more than a tick, and at most 60 times a day."""
+FREED_AFTER: Final = timedelta(seconds=30)
+"""When the orders are freed that waited for the client secret to be put right."""
 AT_WORK: Final = timedelta(hours=24)
 """A connection is at work this long after orders were last posted through it."""
 IDLE: Final = timedelta(hours=20)
@@ -145,8 +148,10 @@ def _tend(edges: Edges, company: str) -> Outcome:
     if connection is None or connection.status == "disconnected":
         edges.connections.settle_renewal(renewal, None)
         return Outcome(company, "no_tokens")
-    # what another began is brought to an end at once, whatever the connection's own rhythm: grace is short
-    return _Turn(edges, renewal, connection).run(at_once=renewal.unsettled)
+    # what another began is brought to an end at once, whatever the connection's own rhythm: grace is short; and
+    # where a person has put the client secret right, orders wait
+    at_once = renewal.unsettled or connection.status == "wrong_credentials"
+    return _Turn(edges, renewal, connection).run(at_once=at_once)
 
 
 def is_due(tokens: Tokens, connection: Connection, now: datetime, *, at_once: bool) -> bool:
@@ -268,10 +273,15 @@ class _Turn:
         staged = self._surely(lambda: store.stage(company, tokens, replaces=current.id))
         self._surely(lambda: self._promote(Version(staged, tokens, current.id), current))
         connection = self._connection
-        if connection.status == "wrong_credentials" and self._edges.connections.restore_connection(
-            connection
-        ):
-            self._tell("ConnectionRestored", "connected", self._edges.now())
+        if connection.status == "wrong_credentials":
+            now, connections = self._edges.now(), self._edges.connections
+            # first, and for a moment later: a process that ends in between leaves no order waiting for ever
+            soon = now + FREED_AFTER
+            connections.ask_release(
+                once_connected(self._company, (connection.lane,), soon, f"renewed-{stamp(now)}")
+            )
+            if connections.restore_connection(connection):
+                self._tell("ConnectionRestored", "connected", now)
         return self._done("renewed", tokens)
 
     def _promote(self, version: Version, in_place_of: Version) -> None:

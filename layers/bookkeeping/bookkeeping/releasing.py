@@ -49,6 +49,20 @@ def shelves_freed_by(keys: Iterable[str]) -> tuple[str, ...]:
     return tuple(shelves)
 
 
+def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, event: str = "") -> Release:
+    """The release of all that waited for the company's connection."""
+    return Release(
+        company=company,
+        id=id_,
+        asked_at=now,
+        next_at=now,
+        shelves=(*UNCONNECTED, *UNDER_WAY),
+        lanes=tuple(sorted(lanes)),
+        event=event,
+        looks_left=2,
+    )
+
+
 def go_on(edges: Edges, call: ReleaseCall, *, time: timedelta = timedelta(seconds=45)) -> int:
     """Free orders of a release until none is left or the time is over; how many were freed. Then see to the rest."""
     release = edges.connections.find_release(call.company, call.id)
@@ -124,7 +138,9 @@ def _tell_first(edges: Edges, release: Release) -> None:
 
 def event_text(event: Event) -> str:
     """An event as a release keeps it."""
-    return json.dumps({"type": event.type, "id": event.id, "at": event.at.isoformat(), "detail": event.detail})
+    return json.dumps(
+        {"type": event.type, "id": event.id, "at": event.at.isoformat(), "detail": event.detail}
+    )
 
 
 def _free(edges: Edges, release: Release) -> int:
@@ -154,7 +170,11 @@ def save(edges: Edges, by: str, entry: Entry, books: Books, release: Release | N
     """The entry as it is saved once it is free; None where there is nothing to free."""
     while True:
         now = edges.now()
-        if release is not None and release.before_version and entry.settings_version >= release.before_version:
+        if (
+            release is not None
+            and release.before_version
+            and entry.settings_version >= release.before_version
+        ):
             return None
         as_they_are = release is not None and release.items_as_they_are
         freed = _freed(entry, books, by, now, items_as_they_are=as_they_are)

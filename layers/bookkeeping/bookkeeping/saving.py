@@ -67,7 +67,9 @@ def shown(edges: Edges, company: str, redirect_uri: str) -> dict[str, Any]:
         "app": shown_app(edges.connections.app(company), redirect_uri),
         "history": [
             {"at": act.at.isoformat(), "by": act.by, "what": act.what}
-            for act in history(edges.settings.latest(company, HISTORY), edges.connections.acts(company, HISTORY))
+            for act in history(
+                edges.settings.latest(company, HISTORY), edges.connections.acts(company, HISTORY)
+            )
         ],
     }
 
@@ -139,7 +141,9 @@ def save(edges: Edges, person: Person, seen: int, given: Mapping[str, Any]) -> t
         return before, Saved(settings, number, person.name, now)
 
 
-def _merged(edges: Edges, company: str, before: Saved | None, seen: int, given: Mapping[str, Any]) -> Settings:
+def _merged(
+    edges: Edges, company: str, before: Saved | None, seen: int, given: Mapping[str, Any]
+) -> Settings:
     current = before.settings.to_json() if before else AS_THEY_COME.to_json()
     if seen != (before.number if before else 0):
         if before is None:
@@ -208,9 +212,17 @@ def save_app(edges: Edges, person: Person, client_id: str, client_secret: str | 
         return known
     edges.apps.save(company, App(client_id, client_secret))
     app = KnownApp(client_id, now)
-    what = "Saved the client secret" if known and known.client_id == client_id else "Saved client id and secret"
-    edges.connections.save_app(company, app, edges.connections.act(company, person.name, what, now, edges.new_id()))
+    what = (
+        "Saved the client secret" if known and known.client_id == client_id else "Saved client id and secret"
+    )
+    edges.connections.save_app(
+        company, app, edges.connections.act(company, person.name, what, now, edges.new_id())
+    )
     connection = edges.connections.connection(company)
-    if connection is not None and connection.status == "wrong_credentials" and connection.client_id == client_id:
+    if (
+        connection is not None
+        and connection.status == "wrong_credentials"
+        and connection.client_id == client_id
+    ):
         edges.connections.plan_renewal(company, now)
     return app

@@ -51,7 +51,10 @@ def _once_free(write: Callable[..., Any], **request: Any) -> Any:
         try:
             return write(**request)
         except ClientError as error:
-            in_the_way = {_refused_for(error), *_cancelled_for(error)} - {"None", "TransactionCanceledException"}
+            in_the_way = {_refused_for(error), *_cancelled_for(error)} - {
+                "None",
+                "TransactionCanceledException",
+            }
             if not in_the_way <= {"TransactionConflictException", "TransactionConflict"}:
                 raise
         sleep(wait)
@@ -309,6 +312,16 @@ class OrdersTable:
         end = answer.get("LastEvaluatedKey")
         return keys, f"{end['key'].rpartition('#')[2]}|{end['shelf']}" if end else ""
 
+    def shelves(self, company: str, shelf_prefix: str, at_most: int) -> list[str]:
+        """Where the company's rows stand, as far as their shelf begins so. An index: it may lag behind the rows."""
+        answer = self._table.query(
+            IndexName="page",
+            KeyConditionExpression=Key("company").eq(company) & Key("shelf").begins_with(shelf_prefix),
+            ProjectionExpression="shelf",
+            Limit=at_most,
+        )
+        return [item["shelf"] for item in answer["Items"]]
+
     def count_on_shelf(self, company: str, shelf_prefix: str, at_most: int) -> int:
         answer = self._table.query(
             IndexName="page",
@@ -463,6 +476,8 @@ class Lane:
     pause: str = ""
     """Why Xero is not to be called before `paused_until`: a code of `problems`."""
     paused_until: datetime = LONG_AGO
+    last_look: bool = False
+    """Nobody has asked for this turn: it only looks whether an index hid something from the one before."""
 
     @property
     def client_id(self) -> str:
@@ -871,7 +886,9 @@ class ConnectionsTable:
             if _refused_for(error) == "ConditionalCheckFailedException":
                 return None
             raise
-        return Renewal(company, int(answer["Attributes"]["fencing"]), int(answer["Attributes"]["unsettled"]) > 1)
+        return Renewal(
+            company, int(answer["Attributes"]["fencing"]), int(answer["Attributes"]["unsettled"]) > 1
+        )
 
     def settle_renewal(self, renewal: Renewal, next_at: datetime | None) -> bool:
         """Let it go, all done, until `next_at`; None: until somebody plans it."""
@@ -957,7 +974,7 @@ class ConnectionsTable:
                 Key=_lane_key(lane),
                 UpdateExpression=(
                     "SET lease_until = :until, agenda = :lane, next_at = :until,"
-                    " fencing = if_not_exists(fencing, :zero) + :one REMOVE rung, rung_at"
+                    " fencing = if_not_exists(fencing, :zero) + :one REMOVE rung, rung_at, last_look"
                 ),
                 ConditionExpression=Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now)),
                 ExpressionAttributeValues={
@@ -966,41 +983,48 @@ class ConnectionsTable:
                     ":zero": 0,
                     ":one": 1,
                 },
-                ReturnValues="ALL_NEW",
+                ReturnValues="ALL_OLD",
             )
         except ClientError as error:
             if _refused_for(error) == "ConditionalCheckFailedException":
                 return None
             raise
-        item = answer["Attributes"]
+        item = answer.get("Attributes", {})
         return Lane(
             lane,
-            int(item["fencing"]),
+            int(item.get("fencing", 0)) + 1,
             tuple(moment(at) for at in item.get("calls", [])),
             int(item.get("stumbles", 0)),
             item.get("pause", ""),
             moment(item["paused_until"]) if "paused_until" in item else LONG_AGO,
+            last_look="last_look" in item and "rung" not in item,
         )
 
     def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> bool:
         """Renew the lease and clear `rung`. True where the lane had been rung. Raises Lost."""
+        key, mine = _lane_key(lane.key), Attr("fencing").eq(lane.fencing)
         try:
             answer = _once_free(
                 self._table.update_item,
-                Key=_lane_key(lane.key),
-                UpdateExpression="SET lease_until = :until, next_at = :until, calls = :calls REMOVE rung, rung_at",
-                ConditionExpression=Attr("fencing").eq(lane.fencing),
+                Key=key,
+                UpdateExpression="SET lease_until = :until, next_at = :until, calls = :calls",
+                ConditionExpression=mine,
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
                     ":calls": [stamp(at) for at in calls],
                 },
-                ReturnValues="UPDATED_OLD",
+                ReturnValues="ALL_NEW",
             )
         except ClientError as error:
             if _refused_for(error) == "ConditionalCheckFailedException":
                 raise Lost from error
             raise
-        return "rung" in answer.get("Attributes", {})
+        if "rung" not in answer["Attributes"]:
+            return False
+        # apart from the reading: a library that repeats a write whose answer was lost would find it cleared
+        if not self._update(key, "REMOVE rung, rung_at", mine, {}):
+            raise Lost
+        return True
 
     def release(
         self,
@@ -1009,10 +1033,11 @@ class ConnectionsTable:
         next_at: datetime | None,
         calls: Sequence[datetime],
         though_rung: bool,
+        last_look: bool = False,
     ) -> bool:
         """Let the lane go, with its pause. False where it was rung meanwhile (unless `though_rung`): look again.
 
-        Raises Lost.
+        `last_look` says what `next_at` is for. Raises Lost.
         """
         condition: ConditionBase = Attr("fencing").eq(lane.fencing)
         if not though_rung:
@@ -1027,8 +1052,12 @@ class ConnectionsTable:
         if next_at is None:
             expression += " REMOVE lease_until, agenda, next_at"
         else:
-            expression += ", agenda = :lane, next_at = :next REMOVE lease_until"
+            expression += ", agenda = :lane, next_at = :next"
             values |= {":lane": "lane", ":next": stamp(next_at)}
+            if last_look:
+                expression += ", last_look = :true"
+                values[":true"] = True
+            expression += " REMOVE lease_until"
         if self._update(_lane_key(lane.key), expression, condition, values):
             return True
         item = self._get(f"lane#{lane.key}", "lane")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from bookkeeping import connecting, ledger, releasing
+from bookkeeping import connecting, releasing
 from bookkeeping.connecting import REFRESH_TOKEN_LIVES, Connection
 from bookkeeping.documents import DocumentKind
 from bookkeeping.intake import books_of
@@ -19,7 +20,6 @@ from bookkeeping.launching import Person
 from bookkeeping.ledger import Act, Entry, Posted, State, stamp
 from bookkeeping.problems import CATALOGUE, SKIPPED, WAITS, worded
 from bookkeeping.queues import ReleaseCall
-from bookkeeping.settings import Settings
 from bookkeeping.tables import LONG_AGO, ConnectionsTable, OrdersTable, Release, SettingsTable, order_key
 
 PAGE: Final = 50
@@ -80,17 +80,16 @@ def orders(edges: Edges, company: str, asked: Asked) -> dict[str, Any]:
     page: dict[str, Any] = {"orders": [view.order(entry) for entry in found], "cursor": cursor or None}
     if not asked.cursor:
         page["counts"] = {
-            str(state): edges.orders.count_on_shelf(company, f"{state}#", COUNTED) for state in ORDER_OF_STATES
+            str(state): edges.orders.count_on_shelf(company, f"{state}#", COUNTED)
+            for state in ORDER_OF_STATES
         }
         page["problems"] = _problems(edges, company) if page["counts"][State.NEEDS_ATTENTION] else {}
     return page
 
 
 def _problems(edges: Edges, company: str) -> dict[str, int]:
-    counted = {
-        code: edges.orders.count_on_shelf(company, f"{State.NEEDS_ATTENTION}#{code}#", COUNTED) for code in CATALOGUE
-    }
-    return {code: count for code, count in counted.items() if count}
+    shelves = edges.orders.shelves(company, f"{State.NEEDS_ATTENTION}#", COUNTED)
+    return dict(Counter(shelf.split("#")[1] for shelf in shelves))
 
 
 def _found(edges: Edges, company: str, asked: Asked) -> tuple[list[Entry], str]:
@@ -308,7 +307,9 @@ def _amount(value: Decimal | None) -> str | None:
 def retry(edges: Edges, person: Person, entry: Entry, *, items_as_they_are: bool = False) -> Entry:
     """The order after a person pressed Retry. Raises NothingToRetry."""
     if entry.batch:
-        raise NothingToRetry("It is not certain yet whether Xero has this order; that is being looked up. Try again soon.")
+        raise NothingToRetry(
+            "It is not certain yet whether Xero has this order; that is being looked up. Try again soon."
+        )
     if not can_retry(entry):
         raise NothingToRetry("This order is not stopped, so there is nothing to retry.")
     books = books_of(edges.settings, edges.connections, person.company)
@@ -358,7 +359,9 @@ def connection(known: Connection | None) -> dict[str, Any]:
         "status": known.status if known else "not_connected",
         "words": words,
         "fix": fix,
-        "organisation": _named_organisation(known.organisation_id, known.organisation_name) if known else None,
+        "organisation": _named_organisation(known.organisation_id, known.organisation_name)
+        if known
+        else None,
         "previous_organisation": _named_organisation(
             known.previous_organisation_id, known.previous_organisation_name
         )

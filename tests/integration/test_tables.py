@@ -1,0 +1,427 @@
+"""The stores at the wire: a condition that does not hold has its own outcome, and trouble is passed on as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from moto import mock_aws
+
+from bookkeeping import ledger, tables
+from bookkeeping.connecting import Connection
+from bookkeeping.errors import AlreadyInBooks, Conflict, Lost, StoreUnavailable
+from bookkeeping.launching import Launch, Person, Session
+from bookkeeping.ledger import Books, Entry, Message, Posted, State
+from bookkeeping.orders import read_message, read_order
+from bookkeeping.problems import Problem
+from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in, event_bridge, sqs
+from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret, secrets_manager
+from bookkeeping.settings import Settings
+from bookkeeping.tables import (
+    Attempt,
+    AuthorizationsTable,
+    Batch,
+    ConnectionsTable,
+    Lane,
+    OrdersTable,
+    Planned,
+    Release,
+    SettingsTable,
+    dynamodb,
+    entry_from_item,
+    entry_to_item,
+)
+from local.samples import UNTRACKED, Maker
+from tests.integration.one_function import Wire, default_session, listened_to
+from tests.integration.one_process import make_tables
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=90)
+LANE = "APP#ORG"
+CONNECTION = Connection(UNTRACKED, "APP", "ORG", "Marlow Print Works", "connected")
+PERSON = Person("user-1", "Ada Moore", UNTRACKED)
+SESSION = Session(PERSON, "session-hash", NOON + timedelta(hours=1))
+LAUNCH = Launch(PERSON, "once", NOON + timedelta(minutes=5))
+ATTEMPT = Attempt(PERSON, "session-hash", "APP", "https://example.com/callback", NOON + timedelta(minutes=10))
+RELEASE = Release(UNTRACKED, "1", NOON, NOON)
+THROTTLED = "ProvisionedThroughputExceededException"
+
+
+@dataclass
+class Stores:
+    wire: Wire
+    orders: OrdersTable
+    settings: SettingsTable
+    connections: ConnectionsTable
+    authorizations: AuthorizationsTable
+    apps: AppSecret
+    tokens: TokenSecret
+    bus: EventBus
+
+    def refuse(self, *answers: str | None) -> None:
+        """Answer the next calls so; None lets one go out."""
+        left = iter(answers)
+        self.wire.refuse = lambda call: next(left, None)
+
+
+@pytest.fixture
+def stores() -> Iterator[Stores]:
+    wire = Wire()
+    with mock_aws():
+        session = default_session()
+        make_tables()
+        with listened_to(session, wire):
+            resource = dynamodb()
+            secrets = secrets_manager()
+            bus = EventBus(event_bridge(), "default")
+        yield Stores(
+            wire,
+            OrdersTable(resource, "OrdersTable", "ConnectionsTable"),
+            SettingsTable(resource, "SettingsTable"),
+            ConnectionsTable(resource, "ConnectionsTable"),
+            AuthorizationsTable(resource, "AuthorizationsTable"),
+            AppSecret(secrets, "kornit-xero"),
+            TokenSecret(secrets, "kornit-xero"),
+            bus,
+        )
+
+
+def queued(**changes: Any) -> Entry:
+    order = read_order(read_message(json.dumps(Maker(first_id=1).order(UNTRACKED, 1))))
+    books = Books(UNTRACKED, Settings(contact_name="Web shop"), 1, CONNECTION)
+    entry = ledger.accept(None, Message.of(order, 1000), books, "1", NOON)
+    assert entry is not None
+    return replace(entry, **changes)
+
+
+def taken(stores: Stores) -> Lane:
+    lane = stores.connections.take(LANE, NOON, LEASE)
+    assert lane is not None
+    return lane
+
+
+def batch_of(entry: Entry) -> Batch:
+    planned = Planned(entry.order_id, entry.number, "hash", "Total", "61.95", "c-1")
+    return Batch("batch-1", LANE, "ORG", UNTRACKED, "invoice", "key", "hash", NOON, (planned,))
+
+
+# --- every field comes back
+
+
+def test_an_entry_comes_back_as_it_was_saved(stores: Stores) -> None:
+    problem = Problem("bad_date", {"order": "1", "field": "sale_datetime", "value": "x"}, ("Xero's words",))
+    document = Posted("id", "KX-1", "DRAFT", "61.95", "GBP", NOON, adopted=True, notes=("a note",))
+    full = queued(
+        problem=problem,
+        reason="minute_limit",
+        through="500500",
+        documents={"invoice": document},
+        batch="batch-1",
+        settled_in="batch-0",
+        refusals=1,
+        at_most=25,
+        as_draft=True,
+        items_as_they_are=True,
+        newer=Message.unreadable(problem, 2000),
+        changes=("Line 1, quantity: 1 → 2",),
+        history=(ledger.Act("Ada Moore", "retry", NOON),),
+    )
+    for entry in (queued(), full):
+        assert entry_from_item(entry_to_item(entry)) == entry
+    saved = stores.orders.save(full)
+    assert stores.orders.get(UNTRACKED, "1") == saved
+    assert stores.orders.get_many([f"{UNTRACKED}#1", f"{UNTRACKED}#1", "nothing#1"]) == [saved]
+    assert stores.orders.due(LANE, NOON, 10) == [f"{UNTRACKED}#1"]
+    assert stores.orders.due(LANE, NOON - timedelta(seconds=1), 10) == []
+    assert "due_at" not in entry_to_item(queued(due_at=None))
+
+
+def test_a_batch_record_comes_back_as_it_was_saved(stores: Stores) -> None:
+    lane, entry = taken(stores), queued()
+    stores.connections.update_batch(batch_of(entry), lane)
+    full = replace(
+        batch_of(entry), id="b", unknown_at=NOON, settle_at=NOON, tries=2, timed_out=1, by_number=True
+    )
+    stores.connections.update_batch(full, lane)
+    assert stores.connections.batches(LANE) == [full, batch_of(entry)]
+    stores.connections.delete_batch(full, lane)
+    assert stores.connections.batches(LANE) == [batch_of(entry)]
+
+
+# --- trouble is passed on as it is
+
+Write = Callable[[Stores], Any]
+WRITES: dict[str, tuple[str, Write]] = {
+    "save": ("PutItem", lambda stores: stores.orders.save(queued())),
+    "save beside a sibling": ("TransactWriteItems", lambda stores: stores.orders.save(queued(), "500500#1")),
+    "save together": (
+        "TransactWriteItems",
+        lambda stores: stores.orders.save_together([queued()], Lane(LANE, 1)),
+    ),
+    "shelf page": ("Query", lambda stores: stores.orders.shelf_page(UNTRACKED, "a", "z", 10)),
+    "settings": (
+        "TransactWriteItems",
+        lambda stores: stores.settings.save(UNTRACKED, Settings(), seen=0, by="Ada", at=NOON),
+    ),
+    "ring": ("UpdateItem", lambda stores: stores.connections.ring(LANE, NOON)),
+    "take": ("UpdateItem", lambda stores: stores.connections.take(LANE, NOON, LEASE)),
+    "keep": ("UpdateItem", lambda stores: stores.connections.keep(Lane(LANE, 1), NOON, LEASE, [])),
+    "release": (
+        "UpdateItem",
+        lambda stores: stores.connections.release(Lane(LANE, 1), next_at=None, calls=[], though_rung=False),
+    ),
+    "update batch": (
+        "TransactWriteItems",
+        lambda stores: stores.connections.update_batch(batch_of(queued()), Lane(LANE, 1)),
+    ),
+    "take renewal": ("UpdateItem", lambda stores: stores.connections.take_renewal(UNTRACKED, NOON, LEASE)),
+    "advance release": ("PutItem", lambda stores: stores.connections.advance_release(RELEASE, RELEASE)),
+    "open session": ("PutItem", lambda stores: stores.authorizations.open_session(LAUNCH, SESSION)),
+    "finish": ("UpdateItem", lambda stores: stores.authorizations.finish("hash", SESSION, UNTRACKED, NOON)),
+    "change connection": (
+        "TransactWriteItems",
+        lambda stores: stores.connections.change_connection(None, CONNECTION),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_store_that_will_not_says_so(stores: Stores, name: str) -> None:
+    operation, write = WRITES[name]
+    code = (
+        THROTTLED
+        if operation != "TransactWriteItems"
+        else "TransactionCanceledException: ThrottlingError, None"
+    )
+    stores.wire.refuse = lambda call: code if call.operation == operation else None
+    with pytest.raises(ClientError, match=code.partition(":")[0]):
+        write(stores)
+
+
+# --- conditions
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "ConditionalCheckFailedException",
+        "TransactionConflictException",
+        "TransactionCanceledException: None, ConditionalCheckFailed",
+        "TransactionCanceledException: None, TransactionConflict",
+    ],
+)
+def test_a_row_that_others_write_is_a_conflict(stores: Stores, answer: str) -> None:
+    stores.wire.refuse = lambda call: answer if call.operation in ("PutItem", "TransactWriteItems") else None
+    sibling = "500500#1" if ":" in answer else None
+    with pytest.raises(Conflict):
+        stores.orders.save(queued(), sibling)
+
+
+def test_a_row_is_written_over_the_version_that_was_read_only(stores: Stores) -> None:
+    first = stores.orders.save(queued())
+    stores.orders.save(first)
+    for stale in (queued(), first):
+        with pytest.raises(Conflict):
+            stores.orders.save(stale)
+    assert stores.orders.get(UNTRACKED, "1") == replace(first, version=2)
+
+
+def test_an_order_is_in_an_organisation_once(stores: Stores) -> None:
+    other = queued(company="500500")
+    stores.orders.save(other)
+    with pytest.raises(AlreadyInBooks):
+        stores.orders.save(queued(), "500500#1")
+    elsewhere = queued(organisation_id="OTHER")
+    assert stores.orders.save(elsewhere, "500500#1").version == 1
+
+
+def test_what_a_former_holder_writes_is_refused_as_lost(stores: Stores) -> None:
+    former = taken(stores)
+    entry = stores.orders.save(queued())
+    holder = stores.connections.take(LANE, NOON + 2 * LEASE, LEASE)
+    assert holder is not None
+    assert stores.connections.take(LANE, NOON + 2 * LEASE, LEASE) is None
+    writes: list[Callable[[], Any]] = [
+        lambda: stores.orders.save_together([entry], former),
+        lambda: stores.connections.keep(former, NOON, LEASE, []),
+        lambda: stores.connections.release(former, next_at=None, calls=[], though_rung=True),
+        lambda: stores.connections.update_batch(batch_of(entry), former),
+        lambda: stores.connections.delete_batch(batch_of(entry), former),
+    ]
+    for write in writes:
+        with pytest.raises(Lost):
+            write()
+    assert stores.orders.get(UNTRACKED, "1") == entry
+    with pytest.raises(Lost):
+        stores.connections.release(Lane("never#taken", 1), next_at=None, calls=[], though_rung=False)
+    with pytest.raises(Conflict):
+        stores.orders.save_together([replace(entry, version=7)], holder)
+
+
+def test_a_lane_that_was_rung_is_not_let_go_unless_it_must(stores: Stores) -> None:
+    lane = taken(stores)
+    assert stores.connections.ring(LANE, NOON)
+    assert not stores.connections.ring(LANE, NOON)
+    assert not stores.connections.release(lane, next_at=None, calls=[], though_rung=False)
+    assert stores.connections.keep(lane, NOON, LEASE, [NOON])
+    assert not stores.connections.keep(lane, NOON, LEASE, [NOON])
+    assert stores.connections.release(lane, next_at=None, calls=[NOON], though_rung=False)
+    again = taken(stores)
+    assert (again.calls, again.fencing) == ((NOON,), lane.fencing + 1)
+    assert (again.client_id, again.organisation_id) == ("APP", "ORG")
+
+
+def test_settings_are_saved_over_the_version_that_was_seen_only(stores: Stores) -> None:
+    for seen in (0, 1):
+        assert stores.settings.save(UNTRACKED, Settings(), seen=seen, by="Ada", at=NOON) == seen + 1
+    for stale in (0, 1, 7):
+        with pytest.raises(Conflict):
+            stores.settings.save(UNTRACKED, Settings(enabled=False), seen=stale, by="Ben", at=NOON)
+    assert [saved.number for saved in stores.settings.latest(UNTRACKED, 10)] == [2, 1]
+    with pytest.raises(LookupError):
+        stores.settings.version(UNTRACKED, 9)
+
+
+def test_a_release_is_brought_further_by_one_only(stores: Stores) -> None:
+    stores.connections.ask_release(RELEASE)
+    assert stores.connections.advance_release(RELEASE, replace(RELEASE, step=1))
+    assert not stores.connections.advance_release(RELEASE, replace(RELEASE, step=1))
+    stores.connections.finish_release(RELEASE)
+    assert stores.connections.find_release(UNTRACKED, "1") is None
+
+
+def test_a_renewal_is_held_by_one(stores: Stores) -> None:
+    assert stores.connections.take_renewal(UNTRACKED, NOON, LEASE) is not None
+    assert stores.connections.take_renewal(UNTRACKED, NOON, LEASE) is None
+
+
+def test_a_launch_token_and_a_state_work_once(stores: Stores) -> None:
+    assert stores.authorizations.open_session(LAUNCH, SESSION)
+    assert not stores.authorizations.open_session(LAUNCH, SESSION)
+    stores.authorizations.begin("hash", ATTEMPT)
+    assert stores.authorizations.finish("hash", SESSION, UNTRACKED, NOON) == ATTEMPT
+    assert stores.authorizations.finish("hash", SESSION, UNTRACKED, NOON) == "state_used"
+    assert stores.authorizations.finish("other", SESSION, UNTRACKED, NOON) == "state_invalid"
+
+
+def test_a_page_of_the_ledger_that_was_made_up_is_empty(stores: Stores) -> None:
+    stores.orders.save(queued())
+    first, last = "queued#", "queued$"
+    keys, _ = stores.orders.shelf_page(UNTRACKED, first, last, 10)
+    assert keys == [f"{UNTRACKED}#1"]
+    stores.wire.refuse = lambda call: "ValidationException"
+    assert stores.orders.shelf_page(UNTRACKED, first, last, 10, after="made|up") == ([], "")
+    with pytest.raises(ClientError):
+        stores.orders.shelf_page(UNTRACKED, first, last, 10)
+
+
+def test_many_rows_are_read_though_aws_gives_them_in_parts(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [stores.orders.save(queued(order_id=str(number))) for number in range(130)]
+    whole = boto3.resource("dynamodb").batch_get_item
+    parts: list[int] = []
+
+    def in_parts(RequestItems: Any) -> Any:  # noqa: N803
+        table, wanted = next(iter(RequestItems.items()))
+        now, left = wanted["Keys"][:40], wanted["Keys"][40:]
+        parts.append(len(now))
+        answer = whole(RequestItems={table: {"Keys": now, "ConsistentRead": True}})
+        unprocessed = {table: {"Keys": left, "ConsistentRead": True}} if left else {}
+        return answer | {"UnprocessedKeys": unprocessed}
+
+    monkeypatch.setattr(stores.orders._resource, "batch_get_item", in_parts)
+    found = stores.orders.get_many(f"{UNTRACKED}#{number}" for number in range(130))
+    assert {entry.order_id for entry in found} == {entry.order_id for entry in entries}
+    assert parts == [40, 40, 20, 30]
+    assert {entry.state for entry in found} == {State.QUEUED}
+
+
+def test_a_transaction_that_is_in_the_way_is_waited_for(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(tables, "sleep", slept.append)
+    stores.refuse("TransactionConflictException", "TransactionConflictException")
+    assert stores.connections.ring(LANE, NOON)
+    assert len(slept) == 2
+    stores.refuse(*["TransactionConflictException"] * 9)
+    with pytest.raises(ClientError, match="TransactionConflictException"):
+        stores.connections.ring("APP#OTHER", NOON)
+
+
+# --- secrets, events, wake-ups
+
+
+def test_secrets_that_can_not_be_had_say_which_call_and_why_and_no_more(stores: Stores) -> None:
+    tokens = Tokens("canary-access", "canary-refresh", NOON, 1)
+    writes: list[Callable[[], Any]] = [
+        lambda: stores.tokens.read(UNTRACKED),
+        lambda: stores.tokens.save(UNTRACKED, tokens),
+        lambda: stores.tokens.stage(UNTRACKED, tokens, "v"),
+        lambda: stores.tokens.promote(UNTRACKED, "v" * 64, "w" * 64),
+        lambda: stores.tokens.forget(UNTRACKED),
+        lambda: stores.apps.save(UNTRACKED, App("APP", "canary-secret")),
+    ]
+    for write in writes:
+        stores.wire.refuse = lambda call: "InternalServiceError"
+        with pytest.raises(StoreUnavailable, match="InternalServiceError") as raised:
+            write()
+        assert "canary" not in str(raised.value) + repr(raised.value)
+
+
+def test_a_store_that_can_not_be_reached_is_told_as_unavailable(stores: Stores) -> None:
+    def unreachable(call: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://secretsmanager.eu-west-2.amazonaws.com")
+
+    stores.wire.before = unreachable
+    with pytest.raises(StoreUnavailable, match="EndpointConnectionError"):
+        stores.tokens.read(UNTRACKED)
+
+
+def test_a_secret_that_somebody_else_creates_meanwhile_is_written_all_the_same(stores: Stores) -> None:
+    app = App("APP", "secret")
+
+    def meanwhile(call: Any) -> None:
+        if call.operation == "CreateSecret":
+            boto3.client("secretsmanager").create_secret(
+                Name=f"kornit-xero/{UNTRACKED}/app", SecretString="{}"
+            )
+
+    stores.wire.before = meanwhile
+    stores.apps.save(UNTRACKED, app)
+    assert stores.apps.read(UNTRACKED) == app
+    stores.wire.before = lambda call: None
+    stores.wire.refuse = lambda call: "LimitExceededException" if call.operation == "CreateSecret" else None
+    with pytest.raises(StoreUnavailable, match="LimitExceededException"):
+        stores.apps.save("500500", app)
+
+
+def test_tokens_that_are_gone_already_are_forgotten(stores: Stores) -> None:
+    stores.tokens.forget(UNTRACKED)
+    assert stores.tokens.read(UNTRACKED) is None
+
+
+def test_what_is_asked_of_the_posting_comes_out_of_the_queue_as_it_went_in(stores: Stores) -> None:
+    url = boto3.client("sqs").create_queue(QueueName="posting")["QueueUrl"]
+    queue = PostingQueue(sqs(), url)
+    many = tuple(str(number) for number in range(150))
+    for call in (WakeUp(LANE, many), WakeUp(LANE), ReleaseCall(UNTRACKED, "1")):
+        queue.send(call, delay=-timedelta(hours=1))
+        [message] = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
+        boto3.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        assert call_in(message["Body"]) == (WakeUp(LANE, many[:100]) if call == WakeUp(LANE, many) else call)
+    queue.send(WakeUp(LANE), delay=timedelta(days=1))
+    assert "Messages" not in boto3.client("sqs").receive_message(QueueUrl=url)
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", "7", '{"release": "1"}', '{"keys": []}'])
+def test_what_asks_for_nothing_known_is_refused(body: str) -> None:
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        call_in(body)

@@ -1,0 +1,364 @@
+"""Weakened copies of posting and pacing. A storm must catch each: what it ends in is not 0/0/0/0, or limits are met.
+
+Where other defences would hide what was taken away, they are off as well (`Trial.off`); the same storm over the real
+code with only those off must end well, so that it is the mutant that is caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from bookkeeping import ledger, posting
+from bookkeeping.errors import Throttled
+from bookkeeping.ledger import Entry
+from bookkeeping.pacing import Budget, Limits, Waits
+from bookkeeping.posting import Turn
+from bookkeeping.tables import Batch, ConnectionsTable, Lane, OrdersTable
+from bookkeeping.xero import Xero
+from tests.storms.auditor import Report
+from tests.storms.environment import Environment, Weather, _Message
+from tests.storms.posting import Storm, run
+from tests.storms.scheduler import Killed
+
+Change = Callable[[], AbstractContextManager[None]]
+
+
+# --- other defences, to be switched off
+
+
+@contextmanager
+def numbers_taken_twice() -> Iterator[None]:
+    """Xero lets two documents have one number."""
+    with (
+        patch("local.xero.invoices.holders", lambda *_: []),
+        patch("local.xero.purchase_orders.holders", lambda *_: []),
+    ):
+        yield
+
+
+@contextmanager
+def no_last_look() -> Iterator[None]:
+    """Nobody looks again a moment later."""
+    real = Turn._release
+
+    def release(turn: Turn, resume_at: datetime | None) -> bool:
+        turn._found = False
+        return real(turn, resume_at)
+
+    with patch.object(Turn, "_release", release):
+        yield
+
+
+@contextmanager
+def a_new_key_each_time() -> Iterator[None]:
+    """A call that is repeated is another one to Xero."""
+    real = Turn._resend
+
+    def resend(turn: Turn, batch: Batch, stack: Any) -> None:
+        real(turn, replace(batch, idempotency_key=turn._edges.new_id()), stack)
+
+    with patch.object(Turn, "_resend", resend):
+        yield
+
+
+@contextmanager
+def headers_unread() -> Iterator[None]:
+    with patch.object(Limits, "from_headers", lambda _: Limits(None, None)):
+        yield
+
+
+# --- mutants of intake and posting
+
+
+@contextmanager
+def post_instead_of_put() -> Iterator[None]:
+    """Who writes under a number that is taken writes over what is there."""
+    real = Xero._call
+
+    def call(xero: Xero, method: str, *about: Any, **more: Any) -> Any:
+        return real(xero, "POST" if method == "PUT" else method, *about, **more)
+
+    with patch.object(Xero, "_call", call):
+        yield
+
+
+@contextmanager
+def acknowledged_before_the_row() -> Iterator[None]:
+    real = Environment._intake
+
+    def taken(environment: Environment, messages: list[_Message]) -> list[str]:
+        try:
+            real(environment, messages)
+        except (Exception, Killed):  # noqa: BLE001 the messages are gone already
+            return []
+        return []
+
+    with patch.object(Environment, "_intake", taken):
+        yield
+
+
+@contextmanager
+def no_batch_record() -> Iterator[None]:
+    """Orders go out, and nobody knows of it until they are answered for."""
+    real = OrdersTable.save_together
+
+    def save(table: OrdersTable, entries: list[Entry], lane: Lane, *others: Any) -> list[Entry]:
+        return list(entries) if others else real(table, entries, lane)
+
+    with (
+        patch.object(OrdersTable, "save_together", save),
+        patch.object(ledger, "begin", lambda entry, *_: entry),
+        patch.object(ConnectionsTable, "update_batch", lambda *_: None),
+        patch.object(ConnectionsTable, "delete_batch", lambda *_: None),
+    ):
+        yield
+
+
+@contextmanager
+def record_removed_early() -> Iterator[None]:
+    """As soon as Xero has answered, before the outcomes are in the ledger."""
+    real = Turn._settle_answer
+
+    def settle(turn: Turn, batch: Batch, stack: Any, answer: Any) -> None:
+        turn._edges.connections.delete_batch(batch, turn._lane)
+        real(turn, batch, stack, answer)
+
+    with patch.object(Turn, "_settle_answer", settle):
+        yield
+
+
+def _freed(number: Callable[[str], str]) -> Callable[[Turn, Batch], None]:
+    """A settling that counts what was never answered as never done."""
+
+    def settle(turn: Turn, batch: Batch) -> None:
+        books, now = turn._books(batch.company), turn._now
+        entries = [ledger.settle_unsent(entry, books, now) for entry in turn._frozen_by(batch)]
+        turn._write_outcomes(batch, [replace(entry, number=number(entry.number)) for entry in entries])
+        turn._finish(batch)
+
+    return settle
+
+
+@contextmanager
+def no_reconcile() -> Iterator[None]:
+    with patch.object(Turn, "_settle", _freed(lambda number: number)):
+        yield
+
+
+@contextmanager
+def new_number_on_retry() -> Iterator[None]:
+    with patch.object(Turn, "_settle", _freed(lambda number: f"{number}-R")):
+        yield
+
+
+@contextmanager
+def key_reused_after_a_500() -> Iterator[None]:
+    """The same key again and again: Xero repeats its 500, and one day has forgotten the key."""
+    with patch.object(Turn, "_settle_by_number", lambda turn, batch, stack, _: turn._resend(batch, stack)):
+        yield
+
+
+@contextmanager
+def lease_shorter_than_a_call() -> Iterator[None]:
+    """Somebody else takes the lane while a call is under way."""
+    take, keep = ConnectionsTable.take, ConnectionsTable.keep
+    short = timedelta(seconds=1)
+
+    def taken(table: ConnectionsTable, lane: str, now: datetime, _: timedelta) -> Lane | None:
+        return take(table, lane, now, short)
+
+    def kept(table: ConnectionsTable, lane: Lane, now: datetime, _: timedelta, calls: Any) -> bool:
+        return keep(table, lane, now, short, calls)
+
+    with patch.object(ConnectionsTable, "take", taken), patch.object(ConnectionsTable, "keep", kept):
+        yield
+
+
+@contextmanager
+def no_fencing_token() -> Iterator[None]:
+    """Whoever once held the lane writes on, whoever holds it now."""
+
+    def unchecked(table: str, lane: Lane) -> Any:
+        key = {"pk": f"lane#{lane.key}", "sk": "lane"}
+        return {
+            "ConditionCheck": {"TableName": table, "Key": key, "ConditionExpression": "attribute_exists(pk)"}
+        }
+
+    put, keep = OrdersTable._put, ConnectionsTable.keep
+
+    def kept(table: ConnectionsTable, lane: Lane, *about: Any) -> bool:
+        now = table._get(f"lane#{lane.key}", "lane")
+        return keep(table, replace(lane, fencing=int(now["fencing"]) if now else 0), *about)
+
+    with ExitStack() as changes:
+        changes.enter_context(patch("bookkeeping.tables.held", unchecked))
+        changes.enter_context(patch.object(ConnectionsTable, "keep", kept))
+        # an entry is no longer compared with what was read either
+        changes.enter_context(
+            patch.object(
+                OrdersTable,
+                "_put",
+                lambda table, entry, version: {"Item": put(table, entry, version)["Item"]},
+            )
+        )
+        yield
+
+
+@contextmanager
+def rung_cleared_after_the_read() -> Iterator[None]:
+    """What comes in between the reading and the clearing is seen by nobody."""
+    real = Turn._due
+
+    def due(turn: Turn) -> Any:
+        found = real(turn)
+        turn._sleep(timedelta(seconds=3))
+        turn._edges.connections.keep(turn._lane, turn._now, turn._edges.waits.lease, [])
+        return found
+
+    with patch.object(Turn, "_due", due):
+        yield
+
+
+@contextmanager
+def only_the_index_is_asked() -> Iterator[None]:
+    """Nobody reads the very orders that a wake-up or an outcome is about."""
+    real = Turn._due
+
+    def due(turn: Turn) -> Any:
+        turn._keys = []
+        return real(turn)
+
+    with patch.object(Turn, "_due", due):
+        yield
+
+
+# --- mutants of pacing
+
+
+@contextmanager
+def no_budget() -> Iterator[None]:
+    with patch.object(Budget, "allowed", lambda *_: 4), patch.object(Budget, "free_at", lambda _, now: now):
+        yield
+
+
+@contextmanager
+def calls_forgotten_between_turns() -> Iterator[None]:
+    with patch.object(Budget, "resumed", lambda _: Budget()):
+        yield
+
+
+@contextmanager
+def six_at_once() -> Iterator[None]:
+    with patch("bookkeeping.pacing.CALLS_AT_ONCE", 6):
+        yield
+
+
+@contextmanager
+def windows_of_our_own() -> Iterator[None]:
+    """The whole allowance, in minutes that begin when ours do."""
+
+    def allowed(budget: Budget, now: datetime) -> int:
+        minute = now.timestamp() // 60
+        return max(0, min(4, 60 - sum(at.timestamp() // 60 == minute for at in budget.calls)))
+
+    def free_at(budget: Budget, now: datetime) -> datetime:
+        return now if allowed(budget, now) else now + timedelta(seconds=60 - now.timestamp() % 60)
+
+    with patch.object(Budget, "allowed", allowed), patch.object(Budget, "free_at", free_at):
+        yield
+
+
+@contextmanager
+def deaf_to_throttling() -> Iterator[None]:
+    """The budget is wrong, and what Xero asks for is not heard."""
+    real = Throttled.__init__
+
+    def init(error: Throttled, limit: Any, _: float | None) -> None:
+        real(error, limit, 0.1)
+
+    with no_budget(), patch.object(Throttled, "__init__", init):
+        yield
+
+
+# --- trials
+
+
+@dataclass(frozen=True)
+class Trial:
+    mutant: Change
+    storm: Storm
+    off: tuple[Change, ...] = ()
+    pacing: bool = False
+    seed: int = 1
+    """One that is known to catch it; others are tried if it no longer does."""
+
+    @property
+    def name(self) -> str:
+        return self.mutant.__name__
+
+    def run(self, seed: str, *, weakened: bool) -> Report:
+        with ExitStack() as changes:
+            for each in (*self.off, *([self.mutant] if weakened else [])):
+                changes.enter_context(each())
+            if self.pacing:
+                # two orders a call: the limits are met within minutes
+                changes.enter_context(patch.object(posting, "BODY_AT_MOST", 3_000))
+            return run(replace(self.storm, seed=f"{seed} {self.name}"))
+
+    def ended_well(self, report: Report) -> bool:
+        return report.clean and report.limited <= report.calls / 100
+
+
+ENDS = Weather(crash=0.01, lag=10)
+LOST = Weather(crash=0.004, reply_lost=0.25, lag=10)
+ERRORS = Weather(error_after_commit=0.3, lag=10)
+SLOW = Weather(slow_answer=0.4, doubled_message=0.3, lag=10)
+PAUSES = Weather(pause=0.04, lag=10)
+STALE = Weather(lag=10)
+
+FEW = Storm("", orders=60, companies=3, seconds=240, plain=True)
+# a process may stand still for longer than its lease lasts, and yet end what it began
+PAUSED = replace(FEW, weather=PAUSES, waits=Waits(lease=timedelta(seconds=35)))
+PAIRS = Storm("", orders=80, companies=40, seconds=10, plain=True, workers=40)
+STEADY = Storm("", orders=120, companies=3, seconds=900, plain=True)
+BURST = Storm("", Weather(slow_answer=1, slow_seconds=2), orders=600, companies=1, seconds=5, plain=True)
+
+TRIALS: tuple[Trial, ...] = (
+    Trial(post_instead_of_put, replace(FEW, weather=Weather(lag=10), plain=False), seed=2),
+    Trial(acknowledged_before_the_row, replace(FEW, weather=ENDS)),
+    Trial(no_batch_record, replace(FEW, weather=LOST), (numbers_taken_twice,)),
+    Trial(record_removed_early, replace(FEW, weather=ENDS), seed=5),
+    Trial(no_reconcile, replace(FEW, weather=LOST), (numbers_taken_twice,)),
+    Trial(new_number_on_retry, replace(FEW, weather=LOST)),
+    Trial(key_reused_after_a_500, replace(FEW, weather=ERRORS), (numbers_taken_twice,)),
+    Trial(
+        lease_shorter_than_a_call,
+        replace(FEW, weather=SLOW),
+        (numbers_taken_twice, a_new_key_each_time, no_fencing_token),
+    ),
+    Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=2),
+    Trial(rung_cleared_after_the_read, PAIRS, (no_last_look,)),
+    Trial(only_the_index_is_asked, replace(STEADY, weather=STALE), (no_last_look,)),
+    Trial(no_budget, BURST, (headers_unread,), pacing=True),
+    Trial(calls_forgotten_between_turns, BURST, (headers_unread,), pacing=True, seed=3),
+    Trial(six_at_once, BURST, pacing=True),
+    Trial(windows_of_our_own, BURST, (headers_unread,), pacing=True, seed=3),
+    Trial(deaf_to_throttling, BURST, (headers_unread,), pacing=True),
+)
+
+
+def caught(trial: Trial, seeds: int) -> tuple[str, Report | None]:
+    """The seed whose storm catches the mutant (empty: none of so many), and what the auditor found."""
+    for seed in range(trial.seed, trial.seed + seeds):
+        try:
+            report = trial.run(f"{seed}", weakened=True)
+        except Exception as error:  # noqa: BLE001 a mutant that falls over is caught as well
+            return f"{seed} ({type(error).__name__})", None
+        if not trial.ended_well(report):
+            return f"{seed}", report
+    return "", None

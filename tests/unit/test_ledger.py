@@ -1,0 +1,519 @@
+"""An order's life in the ledger: every way from one state to the next, and that nothing sent is ever written over."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bookkeeping import ledger
+from bookkeeping.connecting import Connection
+from bookkeeping.ledger import BATCH_SIZE, WAITS_WHILE, Books, Entry, Message, Posted, State
+from bookkeeping.orders import Order, read_message, read_order
+from bookkeeping.problems import CATALOGUE, SKIPPED, WAITS, Problem
+from bookkeeping.settings import Settings
+from local.samples import UNTRACKED, Maker
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=5)
+CONNECTION = Connection(UNTRACKED, "APP", "ORG", "Marlow Print Works", "connected")
+REFUSED = Problem("currency_not_enabled", {"order": "1", "currency": "CHF", "organisation": "Marlow"})
+
+
+def books(connection: Connection | None = CONNECTION, version: int = 3, **settings: Any) -> Books:
+    return Books(UNTRACKED, Settings(**({"contact_name": "Web shop"} | settings)), version, connection)
+
+
+def connected(**changes: Any) -> Connection:
+    return replace(CONNECTION, **changes)
+
+
+def raw(**changes: Any) -> dict[str, Any]:
+    return Maker(first_id=1).order(UNTRACKED, 1, 2, **changes)
+
+
+def order(**changes: Any) -> Order:
+    return read_order(read_message(json.dumps(raw(**changes))))
+
+
+def message(sent_at: int = 1000, **changes: Any) -> Message:
+    return Message.of(order(**changes), sent_at)
+
+
+def amended(sent_at: int, quantity: int = 9) -> Message:
+    sent = raw()
+    sent["items"][0]["quantity"] = quantity
+    return Message.of(read_order(read_message(json.dumps(sent))), sent_at)
+
+
+CANCELLED: dict[str, Any] = {"status": 128, "status_name": "Cancelled"}
+ON_HOLD: dict[str, Any] = {"status": 256, "status_name": "On Hold"}
+DISPATCHED: dict[str, Any] = {
+    "status": 8,
+    "status_name": "Dispatched",
+    "completion_datetime": "2026-11-21 15:03:55",
+}
+
+
+def accepted(first: Message | None = None, at: Books | None = None) -> Entry:
+    entry = ledger.accept(None, first or message(), at or books(), "1", NOON)
+    assert entry is not None
+    return entry
+
+
+def sent(entry: Entry | None = None) -> Entry:
+    """About to be sent: in a batch."""
+    return ledger.begin(entry or accepted(), "batch-1", NOON)
+
+
+def document(number: str = "KX-1", total: str = "61.95") -> Posted:
+    return Posted("id-1", number, "DRAFT", total, "GBP", NOON)
+
+
+def posted(entry: Entry | None = None, **settings: Any) -> Entry:
+    return ledger.settle_posted(entry or sent(), "invoice", document(), books(**settings).settings, NOON)
+
+
+def after(entry: Entry, newer: Message, at: Books | None = None) -> Entry:
+    found = ledger.accept(entry, newer, at or books(), "1", LATER)
+    return entry if found is None else found
+
+
+def ends(entry: Entry) -> str:
+    return f"{entry.state} {entry.problem.code if entry.problem else entry.reason}".strip()
+
+
+# --- a first message
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings", "expected"),
+    [
+        ({}, {}, "queued"),
+        (DISPATCHED, {}, "queued"),
+        (CANCELLED, {}, "skipped cancelled"),
+        (ON_HOLD, {}, "skipped on_hold"),
+        ({"has_error": True}, {}, "skipped error"),
+        ({"is_free_of_charge": True}, {}, "skipped free_of_charge"),
+        ({"is_free_of_charge": True}, {"process_method": "tracked"}, "queued"),
+        ({}, {"enabled": False}, "skipped integration_off"),
+        ({}, {"start_from": date(2026, 11, 21)}, "skipped before_start"),
+        ({}, {"start_from": date(2026, 11, 20)}, "queued"),
+        ({}, {"post_when": "dispatch"}, "waiting dispatch"),
+        (DISPATCHED, {"post_when": "dispatch"}, "queued"),
+    ],
+)
+def test_a_first_message_is_due_waits_or_is_skipped(
+    changes: dict[str, Any], settings: dict[str, Any], expected: str
+) -> None:
+    entry = accepted(message(**changes), books(**settings))
+    assert ends(entry) == expected
+    assert (entry.due_at is not None) == (expected == "queued")
+    assert (entry.organisation_id, entry.lane) == (("ORG", "APP#ORG") if expected == "queued" else ("", ""))
+    assert not entry.frozen
+    if entry.reason:
+        assert entry.reason in SKIPPED.keys() | WAITS.keys()
+
+
+@pytest.mark.parametrize("status", [*WAITS_WHILE, None])
+def test_without_an_open_connection_it_waits_and_says_for_what(status: Any) -> None:
+    connection = None if status is None else connected(status=status)
+    entry = accepted(at=books(connection))
+    assert ends(entry) == f"waiting {WAITS_WHILE.get(status, 'not_connected')}"
+    assert entry.reason in WAITS
+    assert (entry.lane, entry.organisation_id, entry.due_at) == ("", "", None)
+    assert not books(connection).open
+    assert books().open
+
+
+def test_a_prefix_that_is_anothers_stops_it() -> None:
+    entry = accepted(at=books(connected(prefix_taken_by="500500")))
+    assert ends(entry) == "needs_attention settings_prefix_clash"
+    assert "500500" in entry.problem.sentence  # type: ignore[union-attr]
+
+
+def test_an_unreadable_message_stops_it_and_a_readable_one_frees_it() -> None:
+    broken = Message.unreadable(
+        Problem("bad_date", {"order": "1", "field": "sale_datetime", "value": "x"}), 1000
+    )
+    entry = accepted(broken)
+    assert ends(entry) == "needs_attention bad_date"
+    assert ends(after(entry, message(1001))) == "queued"
+
+
+def test_what_it_is_posted_under_is_fixed_when_it_becomes_due() -> None:
+    entry = accepted(at=books(number_prefix="SHOP-", version=7))
+    assert (entry.number, entry.settings_version, entry.organisation_id) == ("SHOP-1", 7, "ORG")
+    again = after(entry, amended(1001), books(number_prefix="OTHER-", version=8))
+    assert (again.number, again.settings_version) == ("SHOP-1", 8)
+
+
+# --- the same order again
+
+
+def test_an_older_or_repeated_message_changes_nothing() -> None:
+    entry = accepted(message(1000))
+    assert ledger.accept(entry, message(1000), books(), "1", LATER) is None
+    assert ledger.accept(entry, amended(999), books(), "1", LATER) is None
+    assert message(1000).repeats(message(1000))
+    assert not message(1000).repeats(message(1001))
+
+
+def test_of_two_messages_of_one_millisecond_the_same_one_holds_whichever_comes_first() -> None:
+    pair = (message(1000), amended(1000))
+    results = [after(accepted(first), second).message for first, second in (pair, pair[::-1])]
+    assert results[0] == results[1]
+
+
+STATUSES = {1: {}, 8: DISPATCHED, 128: CANCELLED, 256: ON_HOLD}
+
+
+@pytest.mark.parametrize("sequence", [(1, 8), (256, 1, 8), (1, 128), (1, 256), (128, 1), (1, 256, 1, 8)])
+def test_before_it_is_sent_the_newest_status_holds_in_every_order_of_arrival(
+    sequence: tuple[int, ...],
+) -> None:
+    messages = [message(1000 + place, **STATUSES[status]) for place, status in enumerate(sequence)]
+    last = {1: "queued", 8: "queued", 128: "skipped cancelled", 256: "skipped on_hold"}[sequence[-1]]
+    for arrival in itertools.permutations(messages):
+        entry = accepted(arrival[0])
+        for each in arrival[1:]:
+            entry = after(entry, each)
+        assert ends(entry) == last
+        assert entry.message.sent_at == messages[-1].sent_at
+        assert entry.number == "KX-1" or entry.state is State.SKIPPED
+
+
+@pytest.mark.parametrize("sequence", [(1, 8), (1, 128), (1, 256, 8), (1, 128, 1), (1, 8, 64)])
+def test_after_posting_a_status_is_shown_where_it_matters_in_every_order_of_arrival(
+    sequence: tuple[int, ...],
+) -> None:
+    statuses = STATUSES | {64: DISPATCHED | {"status": 64, "status_name": "Completed"}}
+    later = [message(2000 + place, **statuses[status]) for place, status in enumerate(sequence[1:])]
+    shown = {8: (), 64: (), 1: (), 128: ("The order is now cancelled.",), 256: ("The order is now on hold.",)}
+    for arrival in itertools.permutations(later):
+        entry = posted(sent(accepted(message(1000))))
+        for each in arrival:
+            entry = after(entry, each)
+        assert entry.state is State.POSTED
+        assert entry.changes == shown[sequence[-1]]
+        assert entry.message.content_hash == message(1000).content_hash
+        assert entry.documents["invoice"] == document()
+
+
+def test_a_change_after_posting_is_shown_and_a_change_back_is_not() -> None:
+    entry = after(posted(), amended(2000))
+    assert entry.changes == ("Line 1, quantity: 2 → 9",)
+    assert entry.message == message()
+    assert [event.type for event in ledger.events(entry)] == ["OrderPosted", "OrderChangedAfterPosting"]
+    back = after(entry, message(3000))
+    assert (back.changes, back.newer, back.message.sent_at) == ((), None, 3000)
+
+
+def test_a_later_message_that_can_not_be_read_is_shown_beside_what_was_posted() -> None:
+    broken = Message.unreadable(Problem("unreadable_json", {"order": "1", "why": "it is empty"}), 2000)
+    entry = after(posted(), broken)
+    assert entry.state is State.POSTED
+    assert "can't be read" in entry.changes[0]
+
+
+# --- on its way
+
+
+def test_while_it_is_being_sent_a_newer_message_waits_beside_it_unshown() -> None:
+    entry = after(sent(), amended(2000))
+    assert (entry.state, entry.changes, entry.batch) == (State.POSTING, (), "batch-1")
+    assert entry.newer == amended(2000)
+    assert entry.message == message()
+
+
+def test_when_the_document_is_there_the_newer_message_is_shown() -> None:
+    entry = posted(after(sent(), amended(2000)))
+    assert entry.changes == ("Line 1, quantity: 2 → 9",)
+    assert (entry.batch, entry.settled_in, entry.due_at) == ("", "batch-1", None)
+
+
+Settle = Callable[[Entry, Books], Entry]
+NOT_CREATED: list[Settle] = [
+    lambda entry, at: ledger.settle_refused(entry, REFUSED, at, LATER),
+    lambda entry, at: ledger.settle_unsent(entry, at, LATER),
+    lambda entry, at: ledger.settle_again(entry, at, LATER),
+]
+
+
+@pytest.mark.parametrize("settle", NOT_CREATED, ids=["refused", "unsent", "again"])
+def test_when_nothing_was_created_the_newer_message_counts(settle: Settle) -> None:
+    entry = settle(after(sent(), amended(2000)), books())
+    assert (ends(entry), entry.message, entry.newer) == ("queued", amended(2000), None)
+    assert entry.refusals == 0
+    cancelled = settle(after(sent(), message(2000, **CANCELLED)), books())
+    assert ends(cancelled) == "skipped cancelled"
+
+
+def test_refused_with_no_newer_message_it_needs_a_person() -> None:
+    entry = ledger.settle_refused(sent(replace(accepted(), refusals=1)), REFUSED, books(), LATER)
+    assert (ends(entry), entry.refusals, entry.batch) == ("needs_attention currency_not_enabled", 0, "")
+
+
+def test_unsent_it_is_due_again_in_a_smaller_batch_where_that_is_wanted() -> None:
+    entry = ledger.settle_unsent(sent(), books(), LATER, at_most=25)
+    assert (ends(entry), entry.at_most, entry.due_at) == ("queued", 25, LATER)
+    assert ledger.settle_unsent(sent(entry), books(), LATER).at_most == 25
+    assert (
+        ledger.settle_posted(sent(entry), "invoice", document(), books().settings, LATER).at_most
+        == BATCH_SIZE
+    )
+
+
+def test_due_again_it_counts_refusals_and_remembers_to_be_a_draft() -> None:
+    entry = ledger.settle_again(sent(), books(), LATER, as_draft=True)
+    entry = ledger.settle_again(sent(entry), books(), LATER)
+    assert (entry.refusals, entry.as_draft, ends(entry)) == (2, True, "queued")
+
+
+def test_a_tracked_orders_second_document_is_due_when_the_first_is_there() -> None:
+    tracked = books(process_method="tracked")
+    entry = ledger.settle_posted(
+        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, LATER
+    )
+    assert (ends(entry), entry.due_at) == ("queued", LATER)
+    assert ledger.remaining(entry, tracked.settings) == ("invoice",)
+    entry = ledger.settle_posted(sent(entry), "invoice", document(), tracked.settings, LATER)
+    assert (ends(entry), set(entry.documents)) == ("posted", {"purchase_order", "invoice"})
+
+
+def test_a_half_posted_order_is_not_changed_by_a_newer_message_when_its_invoice_is_refused() -> None:
+    tracked = books(process_method="tracked")
+    entry = ledger.settle_posted(
+        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, LATER
+    )
+    entry = after(sent(entry), amended(2000), tracked)
+    assert entry.changes == ("Line 1, quantity: 2 → 9",)
+    for settle in NOT_CREATED:
+        assert settle(entry, tracked).message == message()
+
+
+def test_due_with_nothing_left_to_post_it_is_posted_or_skipped() -> None:
+    assert (
+        ends(ledger.nothing_left(accepted(), books(enabled=False).settings, LATER))
+        == "skipped integration_off"
+    )
+    assert ends(ledger.nothing_left(accepted(), books().settings, LATER)) == "skipped free_of_charge"
+    half = replace(accepted(), documents={"invoice": document()})
+    assert ends(ledger.nothing_left(half, books().settings, LATER)) == "posted"
+
+
+def test_skipped_or_waiting_it_gives_its_organisation_up_unless_something_may_be_there() -> None:
+    for entry in (ledger.skip(accepted(), "on_hold", LATER), ledger.wait(accepted(), "reconnect", LATER)):
+        assert (entry.organisation_id, entry.lane, entry.due_at) == ("", "", None)
+    half = replace(accepted(), documents={"purchase_order": document()})
+    for entry in (ledger.skip(half, "integration_off", LATER), ledger.wait(half, "reconnect", LATER)):
+        assert (entry.organisation_id, entry.lane) == ("ORG", "APP#ORG")
+
+
+# --- an outcome over a row that has changed meanwhile
+
+
+def test_an_outcome_keeps_the_message_that_came_meanwhile() -> None:
+    before = replace(sent(), version=4)
+    stands = replace(after(before, amended(2000)), version=5)
+    merged = ledger.merge(posted(before), stands, books(), LATER)
+    assert (merged.version, merged.state, merged.changes) == (5, State.POSTED, ("Line 1, quantity: 2 → 9",))
+    freed = ledger.merge(NOT_CREATED[0](before, books()), stands, books(), LATER)
+    assert (freed.version, ends(freed), freed.message) == (5, "queued", amended(2000))
+
+
+def test_an_outcome_over_a_row_whose_message_was_only_repeated_stays() -> None:
+    before = replace(sent(), version=4)
+    stands = replace(after(before, message(2000)), version=5)
+    merged = ledger.merge(NOT_CREATED[0](before, books()), stands, books(), LATER)
+    assert (merged.version, ends(merged)) == (5, "needs_attention currency_not_enabled")
+    assert merged.message.sent_at == 2000
+
+
+def test_an_outcome_of_an_entry_that_is_frozen_still_waits_with_the_newer_message_beside_it() -> None:
+    before = sent()
+    stands = after(before, amended(2000))
+    merged = ledger.merge(before, stands, books(), LATER)
+    assert (merged.batch, merged.newer, merged.message) == ("batch-1", amended(2000), message())
+
+
+# --- freed by a person
+
+
+def test_a_stopped_order_is_due_again_under_the_settings_of_now() -> None:
+    stopped = replace(ledger.stop(accepted(), REFUSED, LATER), refusals=1, at_most=1)
+    freed = ledger.retry(stopped, books(version=9), "Ada Moore", LATER)
+    assert freed is not None
+    assert (ends(freed), freed.settings_version, freed.refusals, freed.at_most) == (
+        "queued",
+        9,
+        0,
+        BATCH_SIZE,
+    )
+    assert [(act.by, act.what) for act in freed.history] == [("Ada Moore", "retry")]
+    by_itself = ledger.retry(stopped, books(), "", LATER, items_as_they_are=True)
+    assert by_itself is not None
+    assert (by_itself.history, by_itself.items_as_they_are) == ((), True)
+
+
+@pytest.mark.parametrize("entry", [accepted(), sent(), posted()], ids=["queued", "posting", "posted"])
+def test_there_is_nothing_to_free_in_an_order_that_is_on_its_way_or_there(entry: Entry) -> None:
+    assert ledger.retry(entry, books(), "Ada Moore", LATER) is None
+
+
+def test_an_order_in_an_unsettled_batch_is_never_freed() -> None:
+    for state in State:
+        assert ledger.retry(replace(sent(), state=state), books(), "Ada Moore", LATER) is None
+
+
+def test_a_half_posted_order_goes_on_with_what_is_left_and_never_sends_again_what_is_there() -> None:
+    tracked = books(process_method="tracked")
+    half = ledger.settle_posted(
+        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, LATER
+    )
+    stopped = ledger.settle_refused(sent(half), REFUSED, tracked, LATER)
+    freed = ledger.retry(stopped, tracked, "Ada Moore", LATER)
+    assert freed is not None
+    assert ends(freed) == "queued"
+    assert ledger.remaining(freed, tracked.settings) == ("invoice",)
+    elsewhere = ledger.retry(
+        stopped, books(connected(organisation_id="OTHER"), process_method="tracked"), "", LATER
+    )
+    assert elsewhere is not None
+    assert ends(elsewhere) == "needs_attention may_already_be_in"
+    lost = ledger.retry(
+        stopped, books(connected(status="needs_reconnect"), process_method="tracked"), "", LATER
+    )
+    assert lost is not None
+    assert (ends(lost), lost.organisation_id) == ("waiting reconnect", "ORG")
+    done = ledger.retry(replace(posted(), state=State.NEEDS_ATTENTION), books(), "", LATER)
+    assert done is not None
+    assert ends(done) == "posted"
+
+
+def test_a_prefix_taken_by_another_does_not_hold_a_half_posted_order() -> None:
+    tracked = books(connected(prefix_taken_by="500500"), process_method="tracked")
+    half = replace(accepted(), state=State.NEEDS_ATTENTION, documents={"purchase_order": document()})
+    freed = ledger.retry(half, tracked, "", LATER)
+    assert freed is not None
+    assert ends(freed) == "queued"
+
+
+# --- differences in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"currency_code": "EUR"}, "Currency: GBP → EUR"),
+        ({"currency_code": None}, "Currency: GBP → none"),
+        ({"sale_datetime": "2026-11-19"}, "Sale date: 2026-11-20 → 2026-11-19"),
+        ({"external_ref": ""}, "Sales channel's reference: WEB-1 → none"),
+        ({"is_free_of_charge": True}, "Free of charge: no → yes"),
+        ({"shipping_price": "9", "shipping_price_inc_tax": "10.80"}, "Shipping price: 3.29 → 9"),
+        ({"has_error": True}, "The order is now in error."),
+    ],
+)
+def test_a_difference_is_said_in_words(changes: dict[str, Any], words: str) -> None:
+    found = ledger.differences(message(), message(2000, **changes))
+    assert words in found
+
+
+def test_lines_that_differ_are_told_one_by_one_and_at_most_twenty() -> None:
+    more = Message.of(read_order(read_message(json.dumps(Maker(first_id=1).order(UNTRACKED, 1, 3)))), 2000)
+    assert "Lines: 2 → 3" in ledger.differences(message(), more)
+    many = [Maker(first_id=1).order(UNTRACKED, place, 30) for place in (0, 1)]
+    messages = [Message.of(read_order(read_message(json.dumps(each))), 1000) for each in many]
+    assert len(ledger.differences(*messages)) == 20
+
+
+def test_a_difference_that_has_no_word_of_its_own_is_still_told() -> None:
+    other = replace(message(2000), content_hash="another")
+    assert ledger.differences(message(), other) == ("The order's accounting content changed.",)
+    assert ledger.differences(message(), message(2000)) == ()
+
+
+def test_a_line_cancelled_after_posting_is_shown() -> None:
+    changed = raw()
+    changed["items"][1]["status"] = 7
+    newer = Message.of(read_order(read_message(json.dumps(changed))), 2000)
+    assert ledger.differences(message(), newer) == ("Line 2, cancelled: no → yes",)
+
+
+# --- events
+
+
+def test_only_where_it_came_to_rest_is_the_bus_told() -> None:
+    stopped = ledger.stop(accepted(), REFUSED, LATER)
+    told = {
+        "queued": ledger.events(accepted()),
+        "posting": ledger.events(sent()),
+        "waiting": ledger.events(ledger.wait(accepted(), "reconnect", LATER)),
+        "posted": ledger.events(posted()),
+        "skipped": ledger.events(ledger.skip(accepted(), "on_hold", LATER)),
+        "needs_attention": ledger.events(stopped),
+    }
+    types = {state: [event.type for event in events] for state, events in told.items()}
+    assert types == {
+        "queued": [],
+        "posting": [],
+        "waiting": [],
+        "posted": ["OrderPosted"],
+        "skipped": ["OrderSkipped"],
+        "needs_attention": ["OrderNeedsAttention"],
+    }
+    assert told["skipped"][0].detail["reason"] == "on_hold"
+    detail = told["needs_attention"][0].detail
+    assert (detail["problem"], detail["sentence"], detail["fix"]) == (
+        "currency_not_enabled",
+        REFUSED.sentence,
+        REFUSED.fix,
+    )
+    documents: Any = told["posted"][0].detail["documents"]
+    assert [each["total"] for each in documents] == ["61.95"]
+
+
+def test_an_event_told_again_has_the_same_id_and_each_state_of_an_order_its_own() -> None:
+    entry = replace(posted(), version=3)
+    assert ledger.events(entry) == ledger.events(entry)
+    assert ledger.events(entry)[0].id == f"{UNTRACKED}#1#3"
+    changed = [replace(after(entry, amended(sent_at)), version=4) for sent_at in (2000, 2001)]
+    ids = [
+        event.id
+        for one in changed
+        for event in ledger.events(one)
+        if event.type == "OrderChangedAfterPosting"
+    ]
+    assert ids == [f"{UNTRACKED}#1#changed#2000", f"{UNTRACKED}#1#changed#2001"]
+    # written anew for something else, the change is still the same event
+    again = [event.id for event in ledger.events(replace(changed[0], version=9)) if "changed" in event.id]
+    assert again == ids[:1]
+
+
+# --- small things
+
+
+def test_the_other_company_is_looked_at_only_while_nothing_is_sent() -> None:
+    both = accepted(message(secondary_company_ref_id="500500"))
+    assert ledger.sibling(both) == "500500"
+    assert ledger.sibling(accepted()) is None
+    assert ledger.sibling(sent(both)) is None
+    assert ledger.sibling(ledger.skip(both, "on_hold", LATER)) is None
+
+
+def test_moments_as_text_stand_in_the_order_of_time() -> None:
+    moments = [NOON + timedelta(microseconds=1000 * step) for step in (0, 1, 999, 1000, 86_400_000)]
+    stamps = [ledger.stamp(moment) for moment in moments]
+    assert stamps == sorted(stamps)
+    assert ledger.sent_on(message(1795478399999)) == date(2026, 11, 23)
+    assert ledger.sent_on(message(1795478400000)) == date(2026, 11, 24)
+
+
+def test_every_reason_and_problem_that_the_ledger_gives_has_its_words() -> None:
+    assert set(WAITS_WHILE.values()) <= WAITS.keys()
+    assert {"settings_prefix_clash", "may_already_be_in"} <= CATALOGUE.keys()
