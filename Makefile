@@ -8,7 +8,7 @@ UV_COMPILE = .venv/bin/uv pip compile --no-config --quiet --universal --python-v
 SOURCES = layers/bookkeeping/bookkeeping functions local tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format build locks clean
+.PHONY: help demo test storms lint format build locks clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,10 @@ demo: $(LOCAL_SYSTEM)  ## the whole system on this machine, with a simulated Xer
 
 test: $(LOCAL_SYSTEM)  ## every test of a few minutes or less
 	@.venv/bin/python -m pytest
+
+storms: .venv/.ready  ## everything going wrong at once, in full, on virtual time
+	@PYTHONPATH=layers/bookkeeping:. AWS_DEFAULT_REGION=eu-west-2 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
+		.venv/bin/python -m tests.storms
 
 lint: .venv/.ready  ## formatting, lint, types, and the expanded template
 	@.venv/bin/ruff format --check .

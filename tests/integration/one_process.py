@@ -51,19 +51,16 @@ def _template() -> dict[str, Any]:
     return source()
 
 
-def make_tables() -> dict[str, str]:
-    """The template's tables in moto, under their logical names."""
-
+def make_tables() -> Any:
+    """The template's tables in moto, under their logical names: the resource."""
     template = _template()
     client = boto3.client("dynamodb")
-    names = {}
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::DynamoDB::Table":
             wanted = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
             properties = {key: value for key, value in resource["Properties"].items() if key in wanted}
             client.create_table(TableName=name, **properties)
-            names[name] = name
-    return names
+    return boto3.resource("dynamodb")
 
 
 @dataclass
@@ -99,15 +96,20 @@ class Bus:
 class OneProcess:
     """A world with companies, their queue and their books."""
 
-    def __init__(self, seed: int = 1, waits: Waits | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        waits: Waits | None = None,
+        tables: Callable[[Callable[[], datetime]], Any] | None = None,
+    ) -> None:
+        """`tables` makes the tables, given the clock; moto's, which handlers of their own clients find too, else."""
         self.clock = VirtualClock()
         self.xero = World(self.clock, seed=seed)
         self.chance = random.Random(seed)
-        self.names = make_tables()
         self.queue = Queue(self.clock.now)
         self.bus = Bus()
         self.secrets = boto3.client("secretsmanager")
-        resource = boto3.resource("dynamodb")
+        resource = tables(self.clock.now) if tables else make_tables()
         self.orders = OrdersTable(resource, "OrdersTable", "ConnectionsTable")
         self.settings = SettingsTable(resource, "SettingsTable")
         self.connections = ConnectionsTable(resource, "ConnectionsTable")

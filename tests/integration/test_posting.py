@@ -25,8 +25,9 @@ PUT_PURCHASE_ORDERS = {"method": "PUT", "path_prefix": "/api.xro/2.0/PurchaseOrd
 
 @pytest.fixture
 def books() -> Iterator[OneProcess]:
+    # moto copies every table for each transaction; these tables are held against moto and the local AWS
     with mock_aws():
-        yield OneProcess()
+        yield OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
 
 
 @pytest.fixture
