@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+import pytest
+from xero_python.api_client.configuration import Configuration
+
 NOT_FOR_TESTS = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -25,3 +28,9 @@ os.environ |= {
     "POWERTOOLS_METRICS_NAMESPACE": "KornitXero",
     "POWERTOOLS_SERVICE_NAME": "tests",
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_sdk_configuration_of_another_test() -> None:
+    # xero-python hands every later client a copy of the first configuration made in the process
+    Configuration.set_default(None)

@@ -473,7 +473,7 @@ def test_an_order_that_an_index_hid_is_looked_for_again_though_its_wake_up_was_l
     all_posted(untracked, sent)
 
 
-def test_a_lost_connection_is_told_of_though_the_process_ends_before_it_is_marked(
+def test_a_lost_connection_is_told_of_though_the_process_ends_once_it_is_marked(
     untracked: OneProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = orders(1)
@@ -482,9 +482,10 @@ def test_a_lost_connection_is_told_of_though_the_process_ends_before_it_is_marke
     lose, ends = untracked.connections.lose_connection, [True]
 
     def die_once(*about: Any) -> bool:
+        lost = lose(*about)
         if ends and ends.pop():
             raise Killed
-        return lose(*about)
+        return lost
 
     monkeypatch.setattr(untracked.connections, "lose_connection", die_once)
     untracked.run()
@@ -517,3 +518,12 @@ def test_a_write_waits_for_a_transaction_that_has_a_hand_on_its_row(untracked: O
     table.update_item = update_item
     assert untracked.connections.ring("app#organisation", untracked.clock.now())
     assert not in_the_way
+
+
+def test_orders_as_long_as_may_be_go_out_in_batches_a_transaction_can_hold(untracked: OneProcess) -> None:
+    make = Maker()
+    sent = [make.order(UNTRACKED, place, 500) for place in range(45)]
+    untracked.send(*sent)
+    untracked.run()
+    all_posted(untracked, sent)
+    assert len(untracked.calls("PUT")) == 2

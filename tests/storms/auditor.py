@@ -4,7 +4,6 @@ the bus was told, and reckons from the messages what must have come of them; of 
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -218,7 +217,3 @@ def most_at_once(log: Iterable[Entry], seconds: int = 60) -> int:
                 first += 1
             most = max(most, place - first + 1)
     return most
-
-
-def as_text(value: Any) -> str:
-    return json.dumps(value, default=str)

@@ -13,6 +13,7 @@ import pytest
 
 from bookkeeping import ledger
 from bookkeeping.connecting import Connection
+from bookkeeping.errors import StillBeingSent
 from bookkeeping.ledger import BATCH_SIZE, WAITS_WHILE, Books, Entry, Message, Posted, State
 from bookkeeping.orders import Order, read_message, read_order
 from bookkeeping.problems import CATALOGUE, SKIPPED, WAITS, Problem
@@ -517,3 +518,21 @@ def test_moments_as_text_stand_in_the_order_of_time() -> None:
 def test_every_reason_and_problem_that_the_ledger_gives_has_its_words() -> None:
     assert set(WAITS_WHILE.values()) <= WAITS.keys()
     assert {"settings_prefix_clash", "may_already_be_in"} <= CATALOGUE.keys()
+
+
+def long(letter: str, sent_at: int) -> Message:
+    """An order with as much text as a message may have."""
+    item = raw()["items"][0]
+    items = [item | {"id": place, "description": letter * 3900} for place in range(45)]
+    return message(sent_at, items=items)
+
+
+def test_a_change_too_long_to_be_kept_beside_what_was_posted_is_shown_all_the_same() -> None:
+    changed = after(posted(sent(accepted(long("x", 1000)))), long("y", 2000))
+    assert changed.changes
+    assert ledger.weight(changed) < 390_000
+
+
+def test_a_message_there_is_no_room_for_while_the_order_is_sent_comes_again() -> None:
+    with pytest.raises(StillBeingSent):
+        after(sent(accepted(long("x", 1000))), long("y", 2000))

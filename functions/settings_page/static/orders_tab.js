@@ -301,9 +301,12 @@ export class OrdersTab {
     return whilePressed(element("button", { type: "button", class: look }, words), async () => {
       this.orderError("");
       try {
-        await this.api.post(`${path(order.id)}/retry`, body);
+        const now = await this.api.post(`${path(order.id)}/retry`, body);
         await this.show(order.id, { quietly: true });
-        byId("one-order-status").textContent = "Queued again. What becomes of it shows here in a moment.";
+        byId("one-order-status").textContent =
+          now.state === "queued" || now.state === "posting"
+            ? "Queued again. What becomes of it shows here in a moment."
+            : "It was looked at again and is where it was.";
         byId("one-order-heading").focus();
       } catch (refused) {
         this.orderError(refused.message);

@@ -17,6 +17,7 @@ IdentityError
 StoreUnavailable        a secret may or may not have been read or written: the same again
 Lost                    another holder has the lane: stop at once, write nothing
 Conflict                the row changed since it was read: read it again
+StillBeingSent          a row has no room for the message until the order is settled: it comes again
 AlreadyInBooks          another company has this order in the same organisation
 
 An order that a person must look at is not an error of this kind: see `problems.OrderStopped`.
@@ -127,4 +128,8 @@ class Conflict(Exception):
 
 
 class AlreadyInBooks(Exception):
+    pass
+
+
+class StillBeingSent(Exception):
     pass

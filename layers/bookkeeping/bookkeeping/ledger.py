@@ -23,10 +23,14 @@ from bookkeeping.documents import (
     waits_for_dispatch,
     wants,
 )
+from bookkeeping.errors import StillBeingSent
 from bookkeeping.orders import Order, content, content_hash, order_from_content
 from bookkeeping.problems import DocumentKind, Problem
 from bookkeeping.settings import Settings
 
+LONGEST_WORD: Final = 100
+ROOM: Final = 340_000
+"""Bytes of content a row has room for: DynamoDB takes 400 KB."""
 BATCH_SIZE: Final = 50
 """Documents a call: what Xero recommends."""
 
@@ -199,7 +203,21 @@ def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
         kept = replace(entry.message, sent_at=message.sent_at)
         return replace(entry, message=kept, newer=None, changes=(), changed_at=now)
     changes = differences(entry.message, message) if entry.documents else ()
+    if _bytes(entry.message) + _bytes(message) > ROOM:
+        if not entry.documents:
+            raise StillBeingSent(f"order {entry.order_id}")
+        message = replace(message, content="")
     return replace(entry, newer=message, changes=changes, changed_at=now)
+
+
+def weight(entry: Entry) -> int:
+    """About how many bytes the entry takes as a row."""
+    beside = _bytes(entry.newer) if entry.newer else 0
+    return _bytes(entry.message) + beside + sum(map(len, entry.changes)) * 4 + 4_000
+
+
+def _bytes(message: Message) -> int:
+    return len(message.content.encode())
 
 
 def decide(entry: Entry, books: Books, now: datetime) -> Entry:
@@ -404,6 +422,8 @@ def differences(posted: Message, newer: Message) -> tuple[str, ...]:
         return (f"A later message of this order can't be read. {newer.problem.sentence}",)
     if posted.content_hash == newer.content_hash:
         return ()
+    if not newer.content:
+        return ("The order's accounting content changed. It is too long to be kept twice.",)
     old, new = posted.order, newer.order
     found: list[str] = []
     if old.disposition != new.disposition:
@@ -443,7 +463,8 @@ def _word(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    text = str(value)
+    return text if len(text) <= LONGEST_WORD else f"{text[: LONGEST_WORD - 1]}…"
 
 
 EVENT_OF: Final = {

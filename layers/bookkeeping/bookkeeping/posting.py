@@ -115,6 +115,8 @@ class Desk:
     versions: dict[int, Settings] = field(default_factory=dict)
     contacts: dict[str, list[Any]] = field(default_factory=dict)
     """Contact name → what Xero answered when asked for it in this round."""
+    known_contacts: dict[str, Contact] = field(default_factory=dict)
+    """Contact name → the contact, where it was known before this round."""
     items: dict[str, bool] = field(default_factory=dict)
 
 
@@ -201,6 +203,8 @@ class Turn:
         self._rung_elsewhere: dict[str, list[str]] = {}
         self._begun: set[str] = set()
         """Batches that this turn wrote down."""
+        self._handled: set[str] = set()
+        """Orders that this turn has sent: an index that lags may go on showing them."""
 
     # --- the turn
 
@@ -330,7 +334,9 @@ class Turn:
     def _due(self) -> dict[str, list[Entry]]:
         """The lane's due orders by company: each gets an equal share of the round, the longest due first."""
         edges = self._edges
-        keys = [*self._keys, *edges.orders.due(self._lane.key, self._now, LOOKED_AT)]
+        shown = edges.orders.due(self._lane.key, self._now, LOOKED_AT)
+        # what was sent already must not take the others' places in the round
+        keys = [*self._keys, *sorted(shown, key=self._handled.__contains__)]
         self._keys = []
         by_company: dict[str, list[str]] = {}
         for key in dict.fromkeys(keys):
@@ -455,9 +461,12 @@ class Turn:
             details = {"order": entry.order_id, "setting": setting, "label": Settings.label(setting)}
             raise OrderStopped(Problem("setting_missing", details))
         connections, organisation_id = self._edges.connections, desk.access.organisation_id
+        if name in desk.known_contacts:
+            return desk.known_contacts[name]
         if name not in desk.contacts:
             contact = connections.contact(organisation_id, name)
             if contact is not None:
+                desk.known_contacts[name] = contact
                 return contact
             # a double quote can't be escaped in `where`; the search finds such names too
             by_name = {"searchTerm": name} if '"' in name else {"where": f'Name=="{name}"'}
@@ -628,6 +637,7 @@ class Turn:
             )
             begun.append((batch, replace(stack, sheets=sheets)))
             self._begun.add(batch.id)
+            self._handled |= {order_key(*entry.key) for entry in saved}
         self._dispatch(begun)
 
     def _batch(self, stack: Stack) -> Batch:
@@ -831,7 +841,7 @@ class Turn:
         codes = {
             code for entry in entries for line in entry.message.order.lines if (code := item_code(line.sku))
         }
-        desk.items = self._edges.connections.items(desk.access.organisation_id, codes)
+        desk.items = self._edges.connections.items(desk.access.organisation_id, sorted(codes))
         for entry in entries:
             try:
                 sheet = self._sheet(desk, entry)
@@ -1123,17 +1133,15 @@ class Turn:
 
     def _write_outcomes(self, batch: Batch, outcomes: Sequence[Entry]) -> None:
         """Write the outcomes into the ledger and tell of them."""
-        if not outcomes:
-            return
-        try:
-            saved = self._edges.orders.save_together(outcomes, self._lane)
-        except Conflict:
-            saved = [
-                entry for outcome in outcomes if (entry := self._write_outcome(batch, outcome)) is not None
-            ]
-        # what is due again at once need not wait until an index shows it
-        self._keys += [order_key(*entry.key) for entry in saved if entry.state is State.QUEUED]
-        self._tell(saved)
+        for together in _within_a_transaction(outcomes):
+            try:
+                saved = self._edges.orders.save_together(together, self._lane)
+            except Conflict:
+                written = (self._write_outcome(batch, outcome) for outcome in together)
+                saved = [entry for entry in written if entry is not None]
+            # what is due again at once need not wait until an index shows it
+            self._keys += [order_key(*entry.key) for entry in saved if entry.state is State.QUEUED]
+            self._tell(saved)
 
     def _write_outcome(self, batch: Batch, outcome: Entry) -> Entry | None:
         """One outcome, over whatever message came in meanwhile."""
@@ -1160,7 +1168,8 @@ def _stacked(desk: Desk, kind: DocumentKind, sheets: Sequence[Sheet], at_most: i
     mine: list[Sheet] = []
     size = 0
     for sheet in sheets:
-        bytes_ = len(to_json(sheet.document.body))
+        # DynamoDB takes 4 MB in a transaction, and a row may be larger than its document
+        bytes_ = max(len(to_json(sheet.document.body)), ledger.weight(sheet.entry))
         if mine and (len(mine) >= at_most or size + bytes_ > BODY_AT_MOST):
             stacks.append(Stack(desk, kind, tuple(mine), full=True))
             mine, size = [], 0
@@ -1169,3 +1178,17 @@ def _stacked(desk: Desk, kind: DocumentKind, sheets: Sequence[Sheet], at_most: i
     if mine:
         stacks.append(Stack(desk, kind, tuple(mine), full=len(mine) >= at_most))
     return stacks
+
+
+def _within_a_transaction(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The entries in groups whose rows fit into a transaction."""
+    groups: list[list[Entry]] = []
+    size = BODY_AT_MOST
+    for entry in entries:
+        weight = ledger.weight(entry)
+        if size + weight > BODY_AT_MOST:
+            groups.append([])
+            size = 0
+        groups[-1].append(entry)
+        size += weight
+    return groups
