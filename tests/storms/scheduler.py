@@ -105,8 +105,8 @@ class Scheduler:
         """Run the calls at the same time, as threads of the running worker; their results in order."""
         parent = self._current
         assert parent is not None
-        if len(calls) == 1:
-            return [calls[0]()]
+        if len(calls) < 2:
+            return [call() for call in calls]
         results: list[Any] = [None] * len(calls)
         trouble: list[BaseException] = []
         left = len(calls)
