@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ PREFIXES: Final = {UNTRACKED: "KX-", TRACKED: "TR-"}
 
 def main() -> int:
     once = os.environ.get("ONCE", "") not in ("", "0")
+    # what it started ends with it, however it is told to end
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     say("Starting the local system: AWS services, the functions, a simulated Xero ...")
     began = time.monotonic()
     with LocalSystem() as system:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import logging
 import re
@@ -184,13 +185,15 @@ def make_server(port: int, routes: Iterable[Route], invoke: Invoke) -> Threading
         def respond(self) -> None:
             began = time.monotonic()
             given = self._answer()
-            self.send_response(given.status)
-            for name, value in given.headers:
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(given.body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(given.body)
+            # a browser that has gone on to another page has closed the connection
+            with contextlib.suppress(ConnectionError):
+                self.send_response(given.status)
+                for name, value in given.headers:
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(given.body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(given.body)
             # never the query: a code or a state may be in it
             path = urlsplit(self.path).path
             logger.info("%s %s: %d in %.2f s", self.command, path, given.status, time.monotonic() - began)
