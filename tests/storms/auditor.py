@@ -31,8 +31,8 @@ class Report:
     faults: Counter[str] = field(default_factory=Counter)
     limited: int = 0
     """Calls answered 429 by a limit that is real."""
-    overdrawn: int = 0
-    """Calls beyond 60 in a minute or 5 at a time, whatever the answer."""
+    most_a_minute: int = 0
+    """The most calls of one app to one organisation in any 60 seconds, whatever the answer."""
 
     @property
     def clean(self) -> bool:
@@ -64,7 +64,8 @@ def audit(
     tables: dict[str, list[dict[str, Any]]],
     events: Iterable[dict[str, Any]],
 ) -> Report:
-    report = Report()
+    log = list(log)
+    report = Report(most_a_minute=most_at_once(log))
     created: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for entry in log:
         if not entry.path.startswith("/api.xro/"):

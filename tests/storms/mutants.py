@@ -306,12 +306,13 @@ class Trial:
             for each in (*self.off, *([self.mutant] if weakened else [])):
                 changes.enter_context(each())
             if self.pacing:
-                # two orders a call: the limits are met within minutes
+                # an order or two a call: the limits are met within minutes
                 changes.enter_context(patch.object(posting, "BODY_AT_MOST", 3_000))
             return run(replace(self.storm, seed=f"{seed} {self.name}"))
 
     def ended_well(self, report: Report) -> bool:
-        return report.clean and report.limited <= report.calls / 100
+        kept = report.limited <= report.calls / 100 and report.most_a_minute <= 60
+        return report.clean and (kept or not self.pacing)
 
 
 ENDS = Weather(crash=0.01, lag=10)
@@ -326,7 +327,7 @@ FEW = Storm("", orders=60, companies=3, seconds=240, plain=True)
 PAUSED = replace(FEW, weather=PAUSES, waits=Waits(lease=timedelta(seconds=35)))
 PAIRS = Storm("", orders=80, companies=40, seconds=10, plain=True, workers=40)
 STEADY = Storm("", orders=120, companies=3, seconds=900, plain=True)
-BURST = Storm("", Weather(slow_answer=1, slow_seconds=2), orders=600, companies=1, seconds=5, plain=True)
+BURST = Storm("", Weather(slow_answer=1, slow_seconds=2), orders=200, companies=1, seconds=5, plain=True)
 
 TRIALS: tuple[Trial, ...] = (
     Trial(post_instead_of_put, replace(FEW, weather=Weather(lag=10), plain=False), seed=2),
@@ -341,13 +342,13 @@ TRIALS: tuple[Trial, ...] = (
         replace(FEW, weather=SLOW),
         (numbers_taken_twice, a_new_key_each_time, no_fencing_token),
     ),
-    Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=2),
+    Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=5),
     Trial(rung_cleared_after_the_read, PAIRS, (no_last_look,)),
     Trial(only_the_index_is_asked, replace(STEADY, weather=STALE), (no_last_look,)),
     Trial(no_budget, BURST, (headers_unread,), pacing=True),
-    Trial(calls_forgotten_between_turns, BURST, (headers_unread,), pacing=True, seed=3),
+    Trial(calls_forgotten_between_turns, BURST, (headers_unread,), pacing=True),
     Trial(six_at_once, BURST, pacing=True),
-    Trial(windows_of_our_own, BURST, (headers_unread,), pacing=True, seed=3),
+    Trial(windows_of_our_own, BURST, (headers_unread,), pacing=True),
     Trial(deaf_to_throttling, BURST, (headers_unread,), pacing=True),
 )
 
