@@ -45,6 +45,7 @@ def chromium() -> str | None:
 def browser() -> Iterator[Browser]:
     executable = chromium()
     if executable is None:
+        # `make test` needs Python and make only; CI installs the browser, so nothing is left out there
         pytest.skip(HOW_TO_GET_ONE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
