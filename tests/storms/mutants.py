@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -24,6 +25,7 @@ from tests.storms.auditor import Report
 from tests.storms.environment import Environment, Weather, _Message
 from tests.storms.posting import Storm, run
 from tests.storms.scheduler import Killed
+from tests.storms.table import Job, Outcome
 
 Change = Callable[[], AbstractContextManager[None]]
 
@@ -363,3 +365,21 @@ def caught(trial: Trial, seeds: int) -> tuple[str, Report | None]:
         if not trial.ended_well(report):
             return f"{seed}", report
     return "", None
+
+
+def tried(trial: Trial) -> Outcome:
+    """Whether the mutant is caught, and the real code is not."""
+    seed, _ = caught(trial, seeds=20)
+    control = trial.run("1", weakened=False)
+    bad = [] if seed else [f"mutant {trial.name}: not caught by 20 seeds"]
+    if not trial.ended_well(control):
+        bad.append(f"mutant {trial.name}: the real code ends badly as well: {control}")
+    return Outcome(mutants=1, caught=bool(seed), bad=bad)
+
+
+def jobs(promise: str, *, pacing: bool) -> list[Job]:
+    return [
+        Job(promise, f"mutant {trial.name}", partial(tried, trial), 5)
+        for trial in TRIALS
+        if trial.pacing == pacing
+    ]

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from bookkeeping.pacing import Waits
 from tests.storms.auditor import Report, audit
-from tests.storms.environment import CALM, XERO_FAULTS, Environment, Weather, in_conflict
+from tests.storms.environment import CALM, F1, F2, XERO_FAULTS, Environment, Weather, in_conflict
+from tests.storms.table import Job, Outcome
 from tests.storms.workload import Workload, large, small
 
 Perils = Mapping[int, str]
+
+LAGGING = Weather(lag=10)
+SEED = int(os.environ.get("STORM_SEED", "1"))
+F2_SEEDS = 50
+SEVERAL = 1000
+"""Runs with two to four faults at once."""
 
 
 @dataclass(frozen=True)
@@ -102,3 +112,73 @@ def _fitting(line: str) -> Iterator[str]:
 
 def with_perils(storm: Storm, *perils: tuple[int, str]) -> Storm:
     return replace(storm, perils=(*storm.perils, *perils))
+
+
+# --- promise P1, in full
+
+
+PERILS = ("crash", "pause", "throttle", "conflict", "lost_answer", "wake-up lost")
+
+
+def tried(storm: Storm) -> Outcome:
+    """One storm's outcome for the table."""
+    met: Counter[str] = Counter()
+    report = run(storm, lambda environment: met.update(environment.met))
+    return judged(f"{storm}", report, met)
+
+
+def judged(name: str, report: Report, met: Counter[str]) -> Outcome:
+    return Outcome(
+        faults=sum(report.faults.values()) + sum(met[peril] for peril in PERILS),
+        lost=len(report.lost),
+        duplicated=len(report.duplicated),
+        unexpected=len(report.unexpected) + len(report.untold),
+        open=len(report.open),
+        bad=[] if report.clean else [f"{name}: {report}"],
+        figures=Counter(orders=report.orders),
+    )
+
+
+def all_of(storms: Iterable[Storm]) -> Outcome:
+    return sum(map(tried, storms), Outcome(runs=0))
+
+
+def several_faults(count: int) -> Iterator[Storm]:
+    """The small storm with two to four faults by chance."""
+    chance = random.Random(f"several {SEED}")
+    small = Storm("1", LAGGING)
+    faults = single_faults(small)
+    for _ in range(count):
+        yield with_perils(small, *sorted(dict(chance.sample(faults, chance.randint(2, 4))).items()))
+
+
+def jobs(promise: str) -> list[Job]:
+    """F1, F2, each fault alone and several at once."""
+    bases = (Storm("1"), Storm("1", LAGGING))
+    singles = [with_perils(base, fault) for base in bases for fault in single_faults(base)]
+    storms = [
+        Storm(f"{SEED}", F1, orders=10_000, companies=200),
+        *(
+            Storm(f"{seed}", F2, orders=1000, companies=20)
+            for seed in range(1 + F2_SEEDS * (SEED - 1), 1 + F2_SEEDS * SEED)
+        ),
+    ]
+    return [
+        *(
+            Job(
+                promise,
+                f"storm of {storm.orders:,} orders, {storm}",
+                partial(all_of, [storm]),
+                storm.orders / 60,
+            )
+            for storm in storms
+        ),
+        *_in_parts(promise, "each single fault", singles),
+        *_in_parts(promise, "several faults", list(several_faults(SEVERAL))),
+    ]
+
+
+def _in_parts(promise: str, name: str, storms: list[Storm], size: int = 200) -> Iterator[Job]:
+    for place in range(0, len(storms), size):
+        part = storms[place : place + size]
+        yield Job(promise, f"{name}, from {place}", partial(all_of, part), len(part) / 8)
