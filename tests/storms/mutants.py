@@ -6,7 +6,7 @@ code with only those off must end well, so that it is the mutant that is caught.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,11 +14,13 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-from bookkeeping import ledger, posting
+from bookkeeping import ledger, preparing, telling
 from bookkeeping.errors import Throttled
+from bookkeeping.holding import Hold
 from bookkeeping.ledger import Entry
 from bookkeeping.pacing import Budget, Limits, Waits
 from bookkeeping.posting import Turn
+from bookkeeping.settling import Settlement
 from bookkeeping.tables import Batch, ConnectionsTable, Lane, OrdersTable
 from bookkeeping.xero import Xero
 from tests.storms.auditor import Report
@@ -46,25 +48,25 @@ def numbers_taken_twice() -> Iterator[None]:
 @contextmanager
 def no_last_look() -> Iterator[None]:
     """Nobody looks again a moment later."""
-    real = Turn._release
+    real = Hold.release
 
-    def release(turn: Turn, resume_at: datetime | None) -> bool:
-        turn._found = False
-        return real(turn, resume_at)
+    def release(hold: Hold, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
+        hold.found = False
+        return real(hold, resume_at, settle_next)
 
-    with patch.object(Turn, "_release", release):
+    with patch.object(Hold, "release", release):
         yield
 
 
 @contextmanager
 def a_new_key_each_time() -> Iterator[None]:
     """A call that is repeated is another one to Xero."""
-    real = Turn._resend
+    real = Settlement._resend
 
-    def resend(turn: Turn, batch: Batch, stack: Any) -> None:
-        real(turn, replace(batch, idempotency_key=turn._edges.new_id()), stack)
+    def resend(settlement: Settlement, batch: Batch, stack: Any) -> None:
+        real(settlement, replace(batch, idempotency_key=settlement._hold.edges.new_id()), stack)
 
-    with patch.object(Turn, "_resend", resend):
+    with patch.object(Settlement, "_resend", resend):
         yield
 
 
@@ -124,44 +126,50 @@ def no_batch_record() -> Iterator[None]:
 @contextmanager
 def record_removed_early() -> Iterator[None]:
     """As soon as Xero has answered, before the outcomes are in the ledger."""
-    real = Turn._settle_answer
+    real = Settlement._settle_answer
 
-    def settle(turn: Turn, batch: Batch, stack: Any, answer: Any) -> None:
-        turn._edges.connections.delete_batch(batch, turn._lane)
-        real(turn, batch, stack, answer)
+    def settle(settlement: Settlement, batch: Batch, stack: Any, answer: Any) -> None:
+        hold = settlement._hold
+        hold.edges.connections.delete_batch(batch, hold.lane)
+        real(settlement, batch, stack, answer)
 
-    with patch.object(Turn, "_settle_answer", settle):
+    with patch.object(Settlement, "_settle_answer", settle):
         yield
 
 
-def _freed(number: Callable[[str], str]) -> Callable[[Turn, Batch], None]:
+def _freed(number: Callable[[str], str]) -> Callable[[Settlement, Batch], None]:
     """A settling that counts what was never answered as never done."""
 
-    def settle(turn: Turn, batch: Batch) -> None:
-        books, now = turn._books(batch.company), turn._now
-        entries = [ledger.settle_unsent(entry, books, now) for entry in turn._frozen_by(batch)]
-        turn._write_outcomes(batch, [replace(entry, number=number(entry.number)) for entry in entries])
-        turn._finish(batch)
+    def settle(settlement: Settlement, batch: Batch) -> None:
+        books, now = settlement._hold.books(batch.company), settlement._hold.now
+        entries = [ledger.settle_unsent(entry, books, now) for entry in settlement._frozen_by(batch)]
+        freed = [replace(entry, number=number(entry.number)) for entry in entries]
+        settlement._teller.write_outcomes(batch, freed)
+        settlement._finish(batch)
 
     return settle
 
 
 @contextmanager
 def no_reconcile() -> Iterator[None]:
-    with patch.object(Turn, "_settle", _freed(lambda number: number)):
+    with patch.object(Settlement, "_settle", _freed(lambda number: number)):
         yield
 
 
 @contextmanager
 def new_number_on_retry() -> Iterator[None]:
-    with patch.object(Turn, "_settle", _freed(lambda number: f"{number}-R")):
+    with patch.object(Settlement, "_settle", _freed(lambda number: f"{number}-R")):
         yield
 
 
 @contextmanager
 def key_reused_after_a_500() -> Iterator[None]:
     """The same key again and again: Xero repeats its 500, and one day has forgotten the key."""
-    with patch.object(Turn, "_settle_by_number", lambda turn, batch, stack, _: turn._resend(batch, stack)):
+
+    def settle(settlement: Settlement, batch: Batch, stack: Any, _: Any) -> None:
+        settlement._resend(batch, stack)
+
+    with patch.object(Settlement, "_settle_by_number", settle):
         yield
 
 
@@ -217,9 +225,9 @@ def rung_cleared_after_the_read() -> Iterator[None]:
     real = Turn._due
 
     def due(turn: Turn) -> Any:
-        found = real(turn)
-        turn._sleep(timedelta(seconds=3))
-        turn._edges.connections.keep(turn._lane, turn._now, turn._edges.waits.lease, [])
+        found, hold = real(turn), turn._hold
+        hold.sleep(timedelta(seconds=3))
+        hold.edges.connections.keep(hold.lane, hold.now, hold.edges.waits.lease, [])
         return found
 
     with patch.object(Turn, "_due", due):
@@ -232,7 +240,7 @@ def only_the_index_is_asked() -> Iterator[None]:
     real = Turn._due
 
     def due(turn: Turn) -> Any:
-        turn._keys = []
+        turn._hold.keys = []
         return real(turn)
 
     with patch.object(Turn, "_due", due):
@@ -309,7 +317,8 @@ class Trial:
                 changes.enter_context(each())
             if self.pacing:
                 # an order or two a call: the limits are met within minutes
-                changes.enter_context(patch.object(posting, "BODY_AT_MOST", 3_000))
+                for module in (preparing, telling):
+                    changes.enter_context(patch.object(module, "BODY_AT_MOST", 3_000))
             return run(replace(self.storm, seed=f"{seed} {self.name}"))
 
     def ended_well(self, report: Report) -> bool:

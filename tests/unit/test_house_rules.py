@@ -27,12 +27,17 @@ PURE = {
 USE_CASES = {
     "asking",
     "authorising",
+    "holding",
     "intake",
+    "judging",
     "posting",
+    "preparing",
     "previewing",
     "refreshing",
     "releasing",
     "saving",
+    "settling",
+    "telling",
     "viewing",
 }
 EDGES = {"identity": "requests", "queues": "boto3", "secrets": "boto3", "tables": "boto3", "xero": "requests"}

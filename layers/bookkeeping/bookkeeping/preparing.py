@@ -1,0 +1,290 @@
+"""From orders that are due to calls that could go out: a company's desk, its orders' sheets, and stacks of them.
+
+A desk knows the company's books, its access and what its organisation is made of; it finds the contact, creates the
+items that are missing, and makes the next document of each order. An order that can't have one is stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final, Self
+
+from bookkeeping import ledger
+from bookkeeping.documents import Document, purchase_order, sales_invoice, to_json, tracked_items
+from bookkeeping.holding import BODY_AT_MOST, Hold
+from bookkeeping.ledger import Books, Entry
+from bookkeeping.organisation import Contact, Organisation, contact_matching, organisation_from_xero
+from bookkeeping.problems import DocumentKind, OrderStopped, Problem, from_xero, refusals
+from bookkeeping.settings import Settings
+from bookkeeping.tables import Planned
+from bookkeeping.telling import Teller
+from bookkeeping.xero import Access, Observe
+
+ITEMS_A_CALL: Final = 100
+FACTS_KEPT: Final = timedelta(hours=12)
+SINGLE_ITEM_READS: Final = 3
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An order with its next document, ready to send."""
+
+    entry: Entry
+    document: Document
+
+    @property
+    def planned(self) -> Planned:
+        return Planned(
+            order_id=self.entry.order_id,
+            number=self.document.number,
+            content_hash=self.entry.message.content_hash,
+            figure=self.document.compare,
+            foreseen=str(self.document.foreseen),
+            contact_id=str(self.document.body["Contact"]["ContactID"]),
+        )
+
+
+@dataclass
+class Desk:
+    """One company at work in this round: read once, used for the round only."""
+
+    hold: Hold
+    teller: Teller
+    books: Books
+    access: Access
+    organisation: Organisation
+    versions: dict[int, Settings] = field(default_factory=dict)
+    contacts: dict[str, list[Any]] = field(default_factory=dict)
+    """Contact name → what Xero answered when asked for it in this round."""
+    known_contacts: dict[str, Contact] = field(default_factory=dict)
+    """Contact name → the contact, where it was known before this round."""
+    items: dict[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, books: Books, hold: Hold, teller: Teller) -> Self:
+        access = hold.access(books.company)
+        return cls(hold, teller, books, access, _organisation(books.company, access, hold))
+
+    def settings(self, entry: Entry) -> Settings:
+        if entry.settings_version not in self.versions:
+            version = self.hold.edges.settings.version(self.books.company, entry.settings_version)
+            self.versions[entry.settings_version] = version
+        return self.versions[entry.settings_version]
+
+    def problem(self, messages: Sequence[str], entry: Entry, kind: DocumentKind) -> Problem:
+        order = entry.message.order
+        return from_xero(
+            messages,
+            order=entry.order_id,
+            document=kind,
+            settings=self.settings(entry),
+            number=entry.number,
+            organisation=self.organisation.name,
+            sent={
+                "currency": order.currency or self.organisation.base_currency,
+                "date": order.sold_on.isoformat(),
+            },
+        )
+
+    # --- documents
+
+    def sheets(self, entries: Sequence[Entry]) -> list[Sheet]:
+        """The next document of each order; an order that can't have one is stopped, and holds no other up."""
+        if any(self.settings(entry).process_method == "tracked" for entry in entries):
+            entries = self._with_items(entries)
+        sheets: list[Sheet] = []
+        for entry in entries:
+            try:
+                sheet = self.sheet(entry)
+            except OrderStopped as stopped:
+                self.teller.save(ledger.stop(entry, stopped.problem, self.hold.now))
+                continue
+            if sheet is None:
+                self.teller.save(ledger.nothing_left(entry, self.settings(entry), self.hold.now))
+            else:
+                sheets.append(sheet)
+        return sheets
+
+    def sheet(self, entry: Entry) -> Sheet | None:
+        """The order's next document; None where none is left. Raises OrderStopped.
+
+        The documents after it are made too: what stops the invoice stops the order before its purchase order is sent.
+        """
+        left = ledger.remaining(entry, self.settings(entry))
+        documents = [self._document(entry, kind) for kind in left]
+        return Sheet(entry, documents[0]) if documents else None
+
+    def _document(self, entry: Entry, kind: DocumentKind) -> Document:
+        settings, order = self.settings(entry), entry.message.order
+        sent_on = ledger.sent_on(entry.message)
+        if kind == "invoice":
+            return sales_invoice(
+                order,
+                settings,
+                self.organisation,
+                contact=self._contact(settings.contact_name, entry),
+                number=entry.number,
+                sent_on=sent_on,
+                as_draft=entry.as_draft,
+            )
+        setting = "purchase_order_contact_name" if settings.purchase_order_contact_name else "contact_name"
+        return purchase_order(
+            order,
+            settings,
+            self.organisation,
+            contact=self._contact(getattr(settings, setting), entry, setting),
+            number=entry.number,
+            sent_on=sent_on,
+            untracked_items=frozenset(code for code, tracked in self.items.items() if not tracked),
+        )
+
+    def _contact(self, name: str, entry: Entry, setting: str = "contact_name") -> Contact:
+        """The contact of that name. Raises OrderStopped where there is none, or none that can be used."""
+        if not name:
+            details = {"order": entry.order_id, "setting": setting, "label": Settings.label(setting)}
+            raise OrderStopped(Problem("setting_missing", details))
+        connections, organisation_id = self.hold.edges.connections, self.access.organisation_id
+        if name in self.known_contacts:
+            return self.known_contacts[name]
+        if name not in self.contacts:
+            contact = connections.contact(organisation_id, name)
+            if contact is not None:
+                self.known_contacts[name] = contact
+                return contact
+            # a double quote can't be escaped in `where`; the search finds such names too
+            by_name = {"searchTerm": name} if '"' in name else {"where": f'Name=="{name}"'}
+            answer = self._read("Contacts", includeArchived="true", **by_name)
+            self.contacts[name] = answer.get("Contacts", [])
+            contact = contact_matching(name, self.contacts[name], order=entry.order_id, setting=setting)
+            connections.save_contact(organisation_id, name, contact)
+        return contact_matching(name, self.contacts[name], order=entry.order_id, setting=setting)
+
+    def _read(self, resource: str, **params: str) -> Any:
+        xero, access = self.hold.edges.xero, self.access
+        return self.hold.call(
+            self.books.company, lambda observe: xero.read(resource, access, observe, **params)
+        )
+
+    # --- items
+
+    def _with_items(self, entries: Sequence[Entry]) -> list[Entry]:
+        """The orders whose items are in Xero, creating those that are missing; the others are stopped."""
+        wanted: dict[str, Any] = {}
+        codes: dict[str, set[str]] = {}
+        going: list[Entry] = []
+        for entry in entries:
+            settings = self.settings(entry)
+            try:
+                items = (
+                    tracked_items(entry.message.order, settings, self.organisation)
+                    if settings.process_method == "tracked" and ledger.remaining(entry, settings)
+                    else ()
+                )
+            except OrderStopped as stopped:
+                self.teller.save(ledger.stop(entry, stopped.problem, self.hold.now))
+                continue
+            codes[entry.order_id] = {item["Code"] for item in items}
+            wanted |= {item["Code"]: item for item in items}
+            going.append(entry)
+        self.items = self.hold.edges.connections.items(self.access.organisation_id, wanted)
+        missing = [item for code, item in wanted.items() if code not in self.items]
+        refused: dict[str, tuple[str, ...]] = {}
+        for start in range(0, len(missing), ITEMS_A_CALL):
+            refused |= self._create_items(missing[start : start + ITEMS_A_CALL])
+        return [entry for entry in going if self._items_fit(entry, codes[entry.order_id], refused)]
+
+    def _create_items(self, items: Sequence[Any]) -> dict[str, tuple[str, ...]]:
+        """Create the items. Code → Xero's words, for those it refused."""
+        hold, edges, company = self.hold, self.hold.edges, self.books.company
+        key = f"{self.access.organisation_id}:{edges.new_id()}"
+        answer = hold.call(company, lambda observe: edges.xero.create_items(items, self.access, key, observe))
+        known = {code: tracked for code, (tracked, messages) in answer.items() if not messages}
+        there = [code for code, (_, messages) in answer.items() if "item_exists" in refusals(messages)]
+        if len(there) > SINGLE_ITEM_READS:
+            listed = hold.call(company, lambda observe: edges.xero.items(self.access, observe))
+            known |= {code: listed[code] for code in there if code in listed}
+        else:
+            for code in there:
+                tracked = self._item(code)
+                if tracked is not None:
+                    known[code] = tracked
+        edges.connections.save_items(self.access.organisation_id, known)
+        self.items |= known
+        return {code: messages for code, (_, messages) in answer.items() if messages and code not in known}
+
+    def _item(self, code: str) -> bool | None:
+        xero, access = self.hold.edges.xero, self.access
+        return self.hold.call(self.books.company, lambda observe: xero.item(code, access, observe))
+
+    def _items_fit(self, entry: Entry, codes: set[str], refused: dict[str, tuple[str, ...]]) -> bool:
+        for code in sorted(codes):
+            if code in refused:
+                problem = self.problem(refused[code], entry, "purchase_order")
+            elif code in self.items and not self.items[code] and not entry.items_as_they_are:
+                problem = Problem("item_not_tracked", {"order": entry.order_id, "item": code})
+            else:
+                continue
+            self.teller.save(ledger.stop(entry, problem, self.hold.now))
+            return False
+        return True
+
+
+def _organisation(company: str, access: Access, hold: Hold) -> Organisation:
+    connections, xero = hold.edges.connections, hold.edges.xero
+    known = connections.organisation(access.organisation_id)
+    if known is not None and hold.now - known[1] < FACTS_KEPT:
+        return known[0]
+
+    def read(resource: str) -> Callable[[Observe], Any]:
+        return lambda observe: xero.read(resource, access, observe)
+
+    answers = hold.calls(
+        company, [read(name) for name in ("Organisation", "Accounts", "TaxRates", "Currencies")]
+    )
+    organisation = organisation_from_xero(*answers)
+    connections.save_organisation(organisation, hold.now)
+    return organisation
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The sheets of one call."""
+
+    desk: Desk
+    kind: DocumentKind
+    sheets: tuple[Sheet, ...]
+    full: bool
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it holds an order's first document, which others may be about to join."""
+        return any(not sheet.entry.frozen and not sheet.entry.refusals for sheet in self.sheets)
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [sheet.document.body for sheet in self.sheets]
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(to_json({"documents": self.bodies})).hexdigest()
+
+
+def stacked(desk: Desk, kind: DocumentKind, sheets: Sequence[Sheet], at_most: int) -> list[Stack]:
+    """The sheets in as few calls as their number and size allow."""
+    stacks: list[Stack] = []
+    mine: list[Sheet] = []
+    size = 0
+    for sheet in sheets:
+        # DynamoDB takes 4 MB in a transaction, and a row may be larger than its document
+        bytes_ = max(len(to_json(sheet.document.body)), ledger.weight(sheet.entry))
+        if mine and (len(mine) >= at_most or size + bytes_ > BODY_AT_MOST):
+            stacks.append(Stack(desk, kind, tuple(mine), full=True))
+            mine, size = [], 0
+        mine.append(sheet)
+        size += bytes_
+    if mine:
+        stacks.append(Stack(desk, kind, tuple(mine), full=len(mine) >= at_most))
+    return stacks
