@@ -51,7 +51,11 @@ from bookkeeping.problems import DOCUMENT_WORDS, DocumentKind, OrderStopped, Pro
 from bookkeeping.queues import EventBus, PostingQueue, WakeUp
 from bookkeeping.secrets import TokenSecret
 from bookkeeping.settings import Settings
-from bookkeeping.tables import Batch, ConnectionsTable, Lane, OrdersTable, Planned, SettingsTable, order_key
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.lanes import Batch, Lane, Lanes, Planned
+from bookkeeping.tables.orders import OrdersTable, order_key
+from bookkeeping.tables.organisations import Organisations
+from bookkeeping.tables.settings import SettingsTable
 from bookkeeping.xero import Access, Answered, Xero, answered
 
 T = TypeVar("T")
@@ -77,6 +81,8 @@ class Edges:
     orders: OrdersTable
     settings: SettingsTable
     connections: ConnectionsTable
+    lanes: Lanes
+    organisations: Organisations
     tokens: TokenSecret
     xero: Xero
     wake_ups: PostingQueue
@@ -173,7 +179,7 @@ class CompanyHeld(Exception):
 def take_turn(edges: Edges, wake_up: WakeUp) -> Tally:
     """Hold the lane for a turn, if it is free, and do what can be done in it."""
     tally = Tally()
-    lane = edges.connections.take(wake_up.lane, edges.now(), edges.waits.lease)
+    lane = edges.lanes.take(wake_up.lane, edges.now(), edges.waits.lease)
     if lane is not None:
         try:
             Turn(edges, lane, wake_up.keys, tally).run()
@@ -262,7 +268,7 @@ class Turn:
         now = self._tick()
         if now - self._began >= self._edges.waits.turn:
             raise TurnEnds(now)
-        rung = self._edges.connections.keep(self._lane, now, self._edges.waits.lease, self._budget.calls)
+        rung = self._edges.lanes.keep(self._lane, now, self._edges.waits.lease, self._budget.calls)
         self._lease_ends = now + self._edges.waits.lease
         self._look_again = False
         self._found = self._found or rung
@@ -272,14 +278,14 @@ class Turn:
         """See to it that the lease outlasts the call about to go out. Raises Lost where it already did not."""
         now, waits = self._tick(), self._edges.waits
         if now > self._lease_ends - 2 * waits.call_time_out:
-            rung = self._edges.connections.keep(self._lane, now, waits.lease, self._budget.calls)
+            rung = self._edges.lanes.keep(self._lane, now, waits.lease, self._budget.calls)
             self._lease_ends = now + waits.lease
             self._look_again = self._look_again or rung
 
     def _release(self, resume_at: datetime | None) -> bool:
         """Let the lane go and see to it that it is woken when there is something to do. False: go round again."""
         edges, now, waits = self._edges, self._tick(), self._edges.waits
-        ring(edges.connections, edges.wake_ups, self._rung_elsewhere, now)
+        ring(edges.lanes, edges.wake_ups, self._rung_elsewhere, now)
         self._rung_elsewhere = {}
         soon = [*self._settle_next, *(at for at in self._held.values() if at is not None)]
         next_at = resume_at or min(soon, default=None)
@@ -288,7 +294,7 @@ class Turn:
             # an index may have hidden an order that was rung while we worked
             next_at = now + waits.last_look
         though_rung = resume_at is not None
-        if not edges.connections.release(
+        if not edges.lanes.release(
             self._lane,
             next_at=next_at,
             calls=self._budget.calls,
@@ -439,8 +445,8 @@ class Turn:
         self._held[company] = self._now + self._edges.waits.token
 
     def _organisation(self, company: str, access: Access) -> Organisation:
-        connections = self._edges.connections
-        known = connections.organisation(access.organisation_id)
+        organisations = self._edges.organisations
+        known = organisations.get(access.organisation_id)
         if known is not None and self._now - known[1] < FACTS_KEPT:
             return known[0]
         xero = self._edges.xero
@@ -452,7 +458,7 @@ class Turn:
             company, [read(name) for name in ("Organisation", "Accounts", "TaxRates", "Currencies")]
         )
         organisation = organisation_from_xero(*answers)
-        connections.save_organisation(organisation, self._now)
+        organisations.save(organisation, self._now)
         return organisation
 
     def _contact(self, desk: Desk, name: str, entry: Entry, setting: str = "contact_name") -> Contact:
@@ -460,11 +466,11 @@ class Turn:
         if not name:
             details = {"order": entry.order_id, "setting": setting, "label": Settings.label(setting)}
             raise OrderStopped(Problem("setting_missing", details))
-        connections, organisation_id = self._edges.connections, desk.access.organisation_id
+        organisations, organisation_id = self._edges.organisations, desk.access.organisation_id
         if name in desk.known_contacts:
             return desk.known_contacts[name]
         if name not in desk.contacts:
-            contact = connections.contact(organisation_id, name)
+            contact = organisations.contact(organisation_id, name)
             if contact is not None:
                 desk.known_contacts[name] = contact
                 return contact
@@ -475,7 +481,7 @@ class Turn:
             )
             desk.contacts[name] = answer.get("Contacts", [])
             contact = contact_matching(name, desk.contacts[name], order=entry.order_id, setting=setting)
-            connections.save_contact(organisation_id, name, contact)
+            organisations.save_contact(organisation_id, name, contact)
         return contact_matching(name, desk.contacts[name], order=entry.order_id, setting=setting)
 
     # --- documents
@@ -556,7 +562,7 @@ class Turn:
             codes[entry.order_id] = {item["Code"] for item in items}
             wanted |= {item["Code"]: item for item in items}
             going.append(entry)
-        desk.items = self._edges.connections.items(organisation_id, wanted)
+        desk.items = self._edges.organisations.items(organisation_id, wanted)
         missing = [item for code, item in wanted.items() if code not in desk.items]
         refused: dict[str, tuple[str, ...]] = {}
         for start in range(0, len(missing), ITEMS_A_CALL):
@@ -579,7 +585,7 @@ class Turn:
                 tracked = self._item(desk, code)
                 if tracked is not None:
                     known[code] = tracked
-        self._edges.connections.save_items(desk.access.organisation_id, known)
+        self._edges.organisations.save_items(desk.access.organisation_id, known)
         desk.items |= known
         return {code: messages for code, (_, messages) in answer.items() if messages and code not in known}
 
@@ -628,7 +634,7 @@ class Turn:
             entries = [ledger.begin(sheet.entry, batch.id, self._now) for sheet in stack.sheets]
             try:
                 saved = self._edges.orders.save_together(
-                    entries, self._lane, self._edges.connections.put_batch(batch)
+                    entries, self._lane, self._edges.lanes.put_batch(batch)
                 )
             except Conflict:
                 continue  # a message came in between: what is due is read anew in the next round
@@ -783,7 +789,7 @@ class Turn:
     def _settle_batches(self) -> None:
         """Settle what was sent and never answered, as far as its time has come."""
         self._settle_next = []
-        for batch in self._edges.connections.batches(self._lane.key):
+        for batch in self._edges.lanes.batches(self._lane.key):
             if batch.settle_at is not None and batch.settle_at > self._now:
                 self._settle_next.append(batch.settle_at)
                 continue
@@ -841,7 +847,7 @@ class Turn:
         codes = {
             code for entry in entries for line in entry.message.order.lines if (code := item_code(line.sku))
         }
-        desk.items = self._edges.connections.items(desk.access.organisation_id, sorted(codes))
+        desk.items = self._edges.organisations.items(desk.access.organisation_id, sorted(codes))
         for entry in entries:
             try:
                 sheet = self._sheet(desk, entry)
@@ -897,13 +903,13 @@ class Turn:
             by_number=False,
             settle_at=None,
         )
-        self._edges.connections.update_batch(renewed, self._lane)
+        self._edges.lanes.update_batch(renewed, self._lane)
         self._resend(renewed, again)
 
     def _later(self, batch: Batch, at: datetime, **changes: Any) -> None:
         """Settle the batch at that moment, not before."""
         settle_at = max(at, self._now + timedelta(milliseconds=1))
-        self._edges.connections.update_batch(replace(batch, settle_at=settle_at, **changes), self._lane)
+        self._edges.lanes.update_batch(replace(batch, settle_at=settle_at, **changes), self._lane)
         self._settle_next.append(settle_at)
 
     def _settle_answer(self, batch: Batch, stack: Stack, answer: list[Answered] | XeroError) -> None:
@@ -1112,7 +1118,7 @@ class Turn:
 
     def _refused(self, desk: Desk, entry: Entry, kind: DocumentKind, messages: Sequence[str]) -> Entry:
         """What becomes of an order Xero refused: what may be out of date is read anew, once; else a person must act."""
-        connections, organisation_id = self._edges.connections, desk.access.organisation_id
+        organisations, organisation_id = self._edges.organisations, desk.access.organisation_id
         settings = self._settings(desk, entry)
         problem, calls_for = self._problem(messages, desk, entry, kind), refusals(messages)
         if "stock" in calls_for and kind == "invoice" and not entry.as_draft:
@@ -1121,12 +1127,12 @@ class Turn:
             name = settings.contact_name
             if kind == "purchase_order":
                 name = settings.purchase_order_contact_name or name
-            connections.forget_contact(organisation_id, name)
+            organisations.forget_contact(organisation_id, name)
         elif entry.refusals == 0 and "facts" in calls_for:
-            connections.forget_organisation(organisation_id)
+            organisations.forget(organisation_id)
         elif entry.refusals == 0 and problem.code == "item_not_found":
             codes = [code for line in entry.message.order.lines if (code := item_code(line.sku))]
-            connections.forget_items(organisation_id, codes)
+            organisations.forget_items(organisation_id, codes)
         else:
             return ledger.settle_refused(entry, problem, desk.books, self._now)
         return ledger.settle_again(entry, desk.books, self._now)
@@ -1159,7 +1165,7 @@ class Turn:
         if batch.id not in self._begun:
             keys = [order_key(batch.company, planned.order_id) for planned in batch.documents]
             self._tell(entry for entry in self._edges.orders.get_many(keys) if entry.settled_in == batch.id)
-        self._edges.connections.delete_batch(batch, self._lane)
+        self._edges.lanes.delete_batch(batch, self._lane)
 
 
 def _stacked(desk: Desk, kind: DocumentKind, sheets: Sequence[Sheet], at_most: int) -> list[Stack]:
