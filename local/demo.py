@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bookkeeping.ledger import Entry
 from bookkeeping.problems import SKIPPED, WAITS, worded
-from bookkeeping.tables import entry_from_item
+from bookkeeping.tables.orders import entry_from_item
 from local.audit import OPEN, Findings, Row, audit
 from local.companies import Company, SimulatedXero, connect
 from local.samples import TRACKED, UNTRACKED, Sample, demonstration

@@ -16,7 +16,11 @@ from bookkeeping.identity import Identity
 from bookkeeping.launching import COMPANY, hashed
 from bookkeeping.queues import PostingQueue, sqs
 from bookkeeping.secrets import AppSecret, TokenSecret, secrets_manager
-from bookkeeping.tables import AuthorizationsTable, ConnectionsTable, SettingsTable, dynamodb
+from bookkeeping.tables.authorizations import AuthorizationsTable
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import dynamodb
+from bookkeeping.tables.releases import Releases
+from bookkeeping.tables.settings import SettingsTable
 
 CALL_TIME_OUT = 8.0
 PATH = re.compile(rf"/xero/callback/({COMPANY.pattern})", re.ASCII)
@@ -34,6 +38,7 @@ identity = Identity(os.environ["XERO_IDENTITY_URL"], os.environ["XERO_API_URL"],
 edges = Edges(
     settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
     connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
+    releases=Releases(tables, os.environ["CONNECTIONS_TABLE"]),
     wake_ups=PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"]),
     now=now,
     new_id=lambda: uuid.uuid4().hex,

@@ -12,7 +12,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.intake import Edges, Intake, ring
 from bookkeeping.queues import EventBus, PostingQueue, event_bridge, sqs
-from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable, dynamodb
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import dynamodb
+from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.orders import OrdersTable
+from bookkeeping.tables.settings import SettingsTable
 
 MAX_RECEIVES = int(os.environ["MAX_RECEIVES"])
 TO_SPARE = 3000
@@ -23,6 +27,7 @@ metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 tables = dynamodb()
 wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
+lanes = Lanes(tables, os.environ["CONNECTIONS_TABLE"])
 bus = EventBus(event_bridge(), os.environ["EVENT_BUS"])
 edges = Edges(
     orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
@@ -72,6 +77,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     metrics.add_metric("OrdersOfNoCompany", MetricUnit.Count, intake.nobodys)
     metrics.add_metric("OrdersUnreadable", MetricUnit.Count, intake.unreadable)
     # every row is durable now; a message whose row was written, but not told of, comes again if this fails
-    ring(edges.connections, wake_ups, intake.rung, edges.now())
+    ring(lanes, wake_ups, intake.rung, edges.now())
     bus.put(intake.events)
     return answer

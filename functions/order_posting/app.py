@@ -29,7 +29,13 @@ from bookkeeping.queues import (
     sqs,
 )
 from bookkeeping.secrets import TokenSecret, secrets_manager
-from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable, dynamodb
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import dynamodb
+from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.orders import OrdersTable
+from bookkeeping.tables.organisations import Organisations
+from bookkeeping.tables.releases import Releases
+from bookkeeping.tables.settings import SettingsTable
 from bookkeeping.xero import Xero
 
 logger = Logger()
@@ -48,6 +54,8 @@ edges = Edges(
     orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
     settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
     connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
+    lanes=Lanes(tables, os.environ["CONNECTIONS_TABLE"]),
+    organisations=Organisations(tables, os.environ["CONNECTIONS_TABLE"]),
     tokens=TokenSecret(secrets_manager(), os.environ["SECRETS_PREFIX"]),
     xero=Xero(os.environ["XERO_API_URL"], waits.call_time_out.total_seconds()),
     wake_ups=PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"]),
@@ -65,6 +73,8 @@ releasing_edges = releasing.Edges(
     orders=edges.orders,
     settings=edges.settings,
     connections=edges.connections,
+    lanes=edges.lanes,
+    releases=Releases(tables, os.environ["CONNECTIONS_TABLE"]),
     wake_ups=edges.wake_ups,
     events=edges.events,
     now=edges.now,

@@ -9,11 +9,15 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.queues import PostingQueue, ReleaseCall, WakeUp, sqs
-from bookkeeping.tables import ConnectionsTable, dynamodb
+from bookkeeping.tables.dynamodb import dynamodb
+from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.releases import Releases
 
 logger = Logger()
 metrics = Metrics()
-connections = ConnectionsTable(dynamodb(), os.environ["CONNECTIONS_TABLE"])
+tables = dynamodb()
+lanes = Lanes(tables, os.environ["CONNECTIONS_TABLE"])
+releases = Releases(tables, os.environ["CONNECTIONS_TABLE"])
 wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
 
 
@@ -21,9 +25,9 @@ wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     now = datetime.now(UTC)
-    lanes = connections.lanes_to_wake(now)
-    for lane in lanes:
+    to_wake = lanes.to_wake(now)
+    for lane in to_wake:
         wake_ups.send(WakeUp(lane))
-    for company, id_ in connections.releases_due(now):
+    for company, id_ in releases.due(now):
         wake_ups.send(ReleaseCall(company, id_))
-    metrics.add_metric("LanesWoken", MetricUnit.Count, len(lanes))
+    metrics.add_metric("LanesWoken", MetricUnit.Count, len(to_wake))

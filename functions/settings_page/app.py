@@ -32,7 +32,14 @@ from bookkeeping.ledger import Entry, State
 from bookkeeping.queues import EventBus, PostingQueue, XeroDesk, event_bridge, lambda_service_that_waits, sqs
 from bookkeeping.secrets import AppSecret, LaunchKey, secrets_manager
 from bookkeeping.settings import Settings, SettingsRefused
-from bookkeeping.tables import AuthorizationsTable, ConnectionsTable, OrdersTable, SettingsTable, dynamodb
+from bookkeeping.tables.authorizations import AuthorizationsTable
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import dynamodb
+from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.orders import OrdersTable
+from bookkeeping.tables.organisations import Organisations
+from bookkeeping.tables.releases import Releases
+from bookkeeping.tables.settings import SettingsTable
 
 HERE = Path(__file__).parent
 LARGEST_LAUNCH = 16 * 1024
@@ -70,6 +77,9 @@ tables = dynamodb()
 orders_table = OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"])
 settings_table = SettingsTable(tables, os.environ["SETTINGS_TABLE"])
 connections_table = ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"])
+lanes = Lanes(tables, os.environ["CONNECTIONS_TABLE"])
+organisations = Organisations(tables, os.environ["CONNECTIONS_TABLE"])
+releases = Releases(tables, os.environ["CONNECTIONS_TABLE"])
 authorizations_table = AuthorizationsTable(tables, os.environ["AUTHORIZATIONS_TABLE"])
 wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
 secret_store = secrets_manager()
@@ -84,22 +94,33 @@ def new_id() -> str:
 saving_edges = saving.Edges(
     settings=settings_table,
     connections=connections_table,
+    releases=releases,
     apps=AppSecret(secret_store, os.environ["SECRETS_PREFIX"]),
     wake_ups=wake_ups,
     now=now,
     new_id=new_id,
 )
 authorising_edges = authorising.Edges(
-    settings=settings_table, connections=connections_table, wake_ups=wake_ups, now=now, new_id=new_id
+    settings=settings_table,
+    connections=connections_table,
+    releases=releases,
+    wake_ups=wake_ups,
+    now=now,
+    new_id=new_id,
 )
 viewing_edges = viewing.Edges(
     orders=orders_table,
     settings=settings_table,
     connections=connections_table,
+    lanes=lanes,
+    organisations=organisations,
+    releases=releases,
     releasing=releasing.Edges(
         orders=orders_table,
         settings=settings_table,
         connections=connections_table,
+        lanes=lanes,
+        releases=releases,
         wake_ups=wake_ups,
         events=EventBus(event_bridge(), os.environ["EVENT_BUS"]),
         now=now,
@@ -111,6 +132,7 @@ viewing_edges = viewing.Edges(
 previewing_edges = previewing.Edges(
     settings=settings_table,
     connections=connections_table,
+    organisations=organisations,
     ask=desk.ask,
     now=now,
 )

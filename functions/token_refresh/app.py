@@ -16,11 +16,14 @@ from bookkeeping.identity import CALLS_AT_ONCE, Identity
 from bookkeeping.queues import EventBus, event_bridge
 from bookkeeping.refreshing import Edges, Times, renew, renew_due
 from bookkeeping.secrets import AppSecret, TokenSecret, secrets_manager
-from bookkeeping.tables import ConnectionsTable, dynamodb
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import dynamodb
+from bookkeeping.tables.releases import Releases
 
 logger = Logger()
 metrics = Metrics()
 threads = ThreadPoolExecutor(CALLS_AT_ONCE)
+tables = dynamodb()
 secrets = secrets_manager()
 times = Times().scaled(float(os.environ["WAITS_SCALE"]))
 
@@ -30,7 +33,8 @@ def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 edges = Edges(
-    connections=ConnectionsTable(dynamodb(), os.environ["CONNECTIONS_TABLE"]),
+    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
+    releases=Releases(tables, os.environ["CONNECTIONS_TABLE"]),
     apps=AppSecret(secrets, os.environ["SECRETS_PREFIX"]),
     tokens=TokenSecret(secrets, os.environ["SECRETS_PREFIX"]),
     identity=Identity(

@@ -12,7 +12,9 @@ from bookkeeping.asking import Edges, answer
 from bookkeeping.identity import Identity
 from bookkeeping.queues import RefreshRequests, lambda_service_that_waits
 from bookkeeping.secrets import AppSecret, TokenSecret, secrets_manager
-from bookkeeping.tables import ConnectionsTable, dynamodb
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import dynamodb
+from bookkeeping.tables.organisations import Organisations
 from bookkeeping.xero import Xero
 
 CALL_TIME_OUT = 6.0
@@ -24,12 +26,14 @@ def now() -> datetime:
 
 logger = Logger()
 metrics = Metrics()
+tables = dynamodb()
 secret_store = secrets_manager()
 xero = Xero(os.environ["XERO_API_URL"], CALL_TIME_OUT)
 identity = Identity(os.environ["XERO_IDENTITY_URL"], os.environ["XERO_API_URL"], CALL_TIME_OUT)
 renewals = RefreshRequests(lambda_service_that_waits(), os.environ["TOKEN_REFRESH_FUNCTION"])
 edges = Edges(
-    connections=ConnectionsTable(dynamodb(), os.environ["CONNECTIONS_TABLE"]),
+    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
+    organisations=Organisations(tables, os.environ["CONNECTIONS_TABLE"]),
     apps=AppSecret(secret_store, os.environ["SECRETS_PREFIX"]),
     tokens=TokenSecret(secret_store, os.environ["SECRETS_PREFIX"]),
     xero=xero,

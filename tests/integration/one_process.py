@@ -27,7 +27,12 @@ from bookkeeping.pacing import Waits
 from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in
 from bookkeeping.secrets import TokenSecret
 from bookkeeping.settings import Settings
-from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.orders import OrdersTable
+from bookkeeping.tables.organisations import Organisations
+from bookkeeping.tables.releases import Releases
+from bookkeeping.tables.settings import SettingsTable
 from bookkeeping.xero import Xero
 from local.expand import source
 from local.xero.clock import VirtualClock
@@ -113,6 +118,9 @@ class OneProcess:
         self.orders = OrdersTable(resource, "OrdersTable", "ConnectionsTable")
         self.settings = SettingsTable(resource, "SettingsTable")
         self.connections = ConnectionsTable(resource, "ConnectionsTable")
+        self.lanes = Lanes(resource, "ConnectionsTable")
+        self.organisations = Organisations(resource, "ConnectionsTable")
+        self.releases = Releases(resource, "ConnectionsTable")
         self.wake_ups = PostingQueue(self.queue, "posting")
         self.events = EventBus(self.bus, "bus")
         self.waits = waits or Waits()
@@ -124,6 +132,8 @@ class OneProcess:
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
+            lanes=self.lanes,
+            organisations=self.organisations,
             tokens=TokenSecret(self.secrets, PREFIX),
             xero=client,
             wake_ups=self.wake_ups,
@@ -140,6 +150,8 @@ class OneProcess:
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
+            lanes=self.lanes,
+            releases=self.releases,
             wake_ups=self.wake_ups,
             events=self.events,
             now=self.clock.now,
@@ -238,7 +250,7 @@ class OneProcess:
             body = message if isinstance(message, str) else json.dumps(message, default=str)
             moment = sent_at if sent_at is not None else int(self.clock.now().timestamp() * 1000)
             batch.accept(body, moment, f"message-{next(self._message_ids)}", company)
-        intake.ring(self.connections, self.wake_ups, batch.rung, self.clock.now())
+        intake.ring(self.lanes, self.wake_ups, batch.rung, self.clock.now())
         self.events.put(batch.events)
         return batch
 
@@ -250,7 +262,7 @@ class OneProcess:
     def ring(self, entry: Entry) -> None:
         """Ask for a turn for an entry that is due."""
         lanes = {entry.lane: [f"{entry.company}#{entry.order_id}"]}
-        intake.ring(self.connections, self.wake_ups, lanes, self.clock.now())
+        intake.ring(self.lanes, self.wake_ups, lanes, self.clock.now())
 
     def turn(self, body: str) -> posting.Tally:
         call = call_in(body)
@@ -260,9 +272,9 @@ class OneProcess:
         return posting.take_turn(self.posting, call)
 
     def sweep(self) -> None:
-        for lane in self.connections.lanes_to_wake(self.clock.now()):
+        for lane in self.lanes.to_wake(self.clock.now()):
             self.wake_ups.send(WakeUp(lane))
-        for company, id_ in self.connections.releases_due(self.clock.now()):
+        for company, id_ in self.releases.due(self.clock.now()):
             self.wake_ups.send(ReleaseCall(company, id_))
 
     def run(self, time: timedelta = timedelta(hours=2), *, until_quiet: bool = True) -> None:

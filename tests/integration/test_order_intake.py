@@ -160,7 +160,7 @@ def test_a_bell_or_a_bus_that_fails_has_the_batch_delivered_again_and_told_then(
     if operation == "SendMessage":
         # rung, and nobody told: the sweep finds the lane, rung without a holder
         [lane] = {intake.world.orders.get(UNTRACKED, str(one["id"])).lane for one in sent[:2]}  # type: ignore[union-attr]
-        assert intake.world.connections.lanes_to_wake(intake.world.clock.now()) == [lane]
+        assert intake.world.lanes.to_wake(intake.world.clock.now()) == [lane]
     assert failed(intake.handle(delivery)) == []
     if operation == "UpdateItem":
         assert len(intake.messages()) == 1

@@ -19,7 +19,7 @@ from xero_python.accounting import AccountingApi
 from xero_python.api_client import ApiClient
 
 from bookkeeping.ledger import State
-from bookkeeping.tables import Release
+from bookkeeping.tables.releases import Release
 from local.samples import TRACKED, UNTRACKED, Maker, gross
 from local.xero.in_process import InProcess
 from local.xero.server import create_app
@@ -108,7 +108,7 @@ def test_a_wake_up_while_the_lane_is_held_is_acknowledged_and_calls_nobody(posti
     sent = orders(1)
     wake_up = accepted(posting, sent)
     lane = posting.world.entry(sent[0]).lane
-    assert posting.world.connections.take(lane, posting.world.clock.now(), timedelta(seconds=90))
+    assert posting.world.lanes.take(lane, posting.world.clock.now(), timedelta(seconds=90))
     assert posting.handle(wake_up) == {"batchItemFailures": []}
     assert sent_to_xero(posting) == []
     assert states(posting, sent) == {"queued"}
@@ -153,7 +153,7 @@ def test_a_release_is_gone_on_with_and_its_orders_are_freed(
     posting.world.save_settings(UNTRACKED, enabled=True)
     now = posting.world.clock.now()
     release = Release(UNTRACKED, "1", now, now, shelves=("skipped#integration_off#",), by="Ada Moore")
-    posting.world.connections.ask_release(release)
+    posting.world.releases.ask(release)
     posting.handle(batch(record({"release": "1", "company": UNTRACKED})))
     assert states(posting, sent) == {"queued"}
     assert metrics_in(capsys.readouterr().out)[-1]["OrdersFreed"] == [2.0]

@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from bookkeeping import ledger
 from bookkeeping.ledger import Entry, State
-from bookkeeping.tables import ConnectionsTable
+from bookkeeping.tables.lanes import Lanes
 from local.samples import TRACKED, UNTRACKED, Maker, cost, gross
 from tests.integration.one_process import Killed, OneProcess
 from tests.storms.dynamodb import DynamoDB, refused
@@ -232,7 +232,7 @@ def test_an_unknown_outcome_ends_as_exactly_one_invoice(untracked: OneProcess, k
     untracked.run()
     all_posted(untracked, sent)
     invoices_are(untracked, sent)
-    assert not untracked.connections.batches(untracked.entry(sent[0]).lane)
+    assert not untracked.lanes.batches(untracked.entry(sent[0]).lane)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_day_limit_of_hours_is_waited_for_and_says_so(untracked: OneProcess) -
     untracked.run(timedelta(hours=9), until_quiet=False)
     entry = untracked.entry(sent[0])
     assert entry.state is State.QUEUED
-    pause = untracked.connections.lane_paused(entry.lane)
+    pause = untracked.lanes.paused(entry.lane)
     assert pause is not None
     assert pause[0] == "day_limit"
     calls = len(untracked.calls())
@@ -496,17 +496,17 @@ def test_a_lost_connection_is_told_of_though_the_process_ends_once_it_is_marked(
 def test_a_bell_is_heard_though_the_library_repeats_the_write_that_hears_it() -> None:
     now = datetime(2026, 11, 23, 12, tzinfo=UTC)
     store = DynamoDB(lambda: now, table_properties())
-    connections = ConnectionsTable(store, "ConnectionsTable")
-    lane = connections.take("app#organisation", now, timedelta(seconds=90))
+    lanes = Lanes(store, "ConnectionsTable")
+    lane = lanes.take("app#organisation", now, timedelta(seconds=90))
     assert lane is not None
-    assert connections.ring(lane.key, now)
+    assert lanes.ring(lane.key, now)
     store.repeats = lambda: True
-    assert connections.keep(lane, now, timedelta(seconds=90), [])
-    assert not connections.keep(lane, now, timedelta(seconds=90), [])
+    assert lanes.keep(lane, now, timedelta(seconds=90), [])
+    assert not lanes.keep(lane, now, timedelta(seconds=90), [])
 
 
 def test_a_write_waits_for_a_transaction_that_has_a_hand_on_its_row(untracked: OneProcess) -> None:
-    table = untracked.connections._table
+    table = untracked.lanes._table
     update, in_the_way = table.update_item, [True, True]
 
     def update_item(**request: Any) -> Any:
@@ -516,7 +516,7 @@ def test_a_write_waits_for_a_transaction_that_has_a_hand_on_its_row(untracked: O
         return update(**request)
 
     table.update_item = update_item
-    assert untracked.connections.ring("app#organisation", untracked.clock.now())
+    assert untracked.lanes.ring("app#organisation", untracked.clock.now())
     assert not in_the_way
 
 

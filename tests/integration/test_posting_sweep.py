@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from bookkeeping.tables import Lane, Release
+from bookkeeping.tables.lanes import Lane
+from bookkeeping.tables.releases import Release
 from tests.integration.one_function import (
     ENVIRONMENT,
     Function,
@@ -32,13 +33,13 @@ def sweep() -> Iterator[Function]:
 
 
 def take(sweep: Function, lane: str, at: datetime) -> Lane:
-    taken = sweep.world.connections.take(lane, at, LEASE)
+    taken = sweep.world.lanes.take(lane, at, LEASE)
     assert taken is not None
     return taken
 
 
 def let_go(sweep: Function, lane: Lane, next_at: datetime | None) -> None:
-    assert sweep.world.connections.release(lane, next_at=next_at, calls=[], though_rung=True)
+    assert sweep.world.lanes.release(lane, next_at=next_at, calls=[], though_rung=True)
 
 
 def woken(sweep: Function) -> set[str]:
@@ -47,7 +48,7 @@ def woken(sweep: Function) -> set[str]:
 
 
 def test_lanes_that_are_due_or_were_forgotten_are_woken_and_no_others(sweep: Function) -> None:
-    now, connections = datetime.now(UTC), sweep.world.connections
+    now, lanes = datetime.now(UTC), sweep.world.lanes
     let_go(sweep, take(sweep, "due", now - MINUTE), now - timedelta(seconds=1))
     let_go(sweep, take(sweep, "later", now - MINUTE), now + MINUTE)
     let_go(sweep, take(sweep, "for a person", now - MINUTE), None)
@@ -55,11 +56,11 @@ def test_lanes_that_are_due_or_were_forgotten_are_woken_and_no_others(sweep: Fun
     let_go(sweep, paused, now + MINUTE)
     take(sweep, "held", now - MINUTE)
     take(sweep, "holder died", now - 2 * MINUTE)
-    connections.ring("rung, its wake-up lost", now - MINUTE)
+    lanes.ring("rung, its wake-up lost", now - MINUTE)
     take(sweep, "rung and held", now - MINUTE)
-    connections.ring("rung and held", now)
+    lanes.ring("rung and held", now)
     take(sweep, "rung, holder died", now - 2 * MINUTE)
-    connections.ring("rung, holder died", now - MINUTE)
+    lanes.ring("rung, holder died", now - MINUTE)
     expected = {"due", "holder died", "rung, its wake-up lost", "rung, holder died"}
     assert woken(sweep) == expected
     assert woken(sweep) == expected, "until somebody takes them"
@@ -71,7 +72,7 @@ def test_lanes_that_are_due_or_were_forgotten_are_woken_and_no_others(sweep: Fun
 def test_a_lane_both_due_and_rung_is_woken_once(sweep: Function) -> None:
     now = datetime.now(UTC)
     let_go(sweep, take(sweep, "both", now - MINUTE), now - timedelta(seconds=1))
-    sweep.world.connections.ring("both", now)
+    sweep.world.lanes.ring("both", now)
     sweep.handle(event("posting_sweep"))
     assert sweep.messages() == [{"lane": "both", "keys": []}]
 
@@ -79,7 +80,7 @@ def test_a_lane_both_due_and_rung_is_woken_once(sweep: Function) -> None:
 def test_releases_that_are_due_are_gone_on_with(sweep: Function) -> None:
     now = datetime.now(UTC)
     for id_, next_at in (("due", now - MINUTE), ("later", now + MINUTE)):
-        sweep.world.connections.ask_release(Release("412077", id_, now - MINUTE, next_at))
+        sweep.world.releases.ask(Release("412077", id_, now - MINUTE, next_at))
     sweep.handle(event("posting_sweep"))
     assert sweep.messages() == [{"release": "due", "company": "412077"}]
 
@@ -88,12 +89,12 @@ def test_with_hundreds_of_lanes_due_each_is_woken(sweep: Function) -> None:
     now = datetime.now(UTC)
     lanes = {f"APP#{number:03}" for number in range(105)}
     for lane in lanes:
-        sweep.world.connections.ring(lane, now - MINUTE)
+        sweep.world.lanes.ring(lane, now - MINUTE)
     assert woken(sweep) == lanes
 
 
 def test_it_counts_the_lanes_and_names_none(sweep: Function, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep.world.connections.ring("APP#ORGANISATION", datetime.now(UTC))
+    sweep.world.lanes.ring("APP#ORGANISATION", datetime.now(UTC))
     sweep.handle(event("posting_sweep"))
     [metrics] = metrics_in(capsys.readouterr().out)
     assert metrics["LanesWoken"] == [1.0]
@@ -102,13 +103,13 @@ def test_it_counts_the_lanes_and_names_none(sweep: Function, capsys: pytest.Capt
 
 
 def test_what_the_schedule_says_does_not_matter(sweep: Function) -> None:
-    sweep.world.connections.ring("lane", datetime.now(UTC))
+    sweep.world.lanes.ring("lane", datetime.now(UTC))
     sweep.handle({})
     assert [message["lane"] for message in sweep.messages()] == ["lane"]
 
 
 def test_a_queue_that_fails_fails_the_sweep_and_the_next_one_makes_it_good(sweep: Function) -> None:
-    sweep.world.connections.ring("lane", datetime.now(UTC))
+    sweep.world.lanes.ring("lane", datetime.now(UTC))
     sweep.wire.refuse = lambda call: "InternalFailure" if call.operation == "SendMessage" else None
     with pytest.raises(ClientError), pytest.warns(UserWarning, match="metrics"):
         sweep.handle(event("posting_sweep"))

@@ -111,7 +111,7 @@ def test_many_are_freed_a_hand_at_a_time(popup: Popup, office: Browser, uk: Orga
     sent = orders(37)
     world.send(*sent)
     office.connect(uk)
-    calls = [ReleaseCall(*due) for due in world.connections.releases_due(world.clock.now())]
+    calls = [ReleaseCall(*due) for due in world.releases.due(world.clock.now())]
     assert sum(releasing.go_on(world.releasing, call) for call in calls) == len(sent)
     assert states(popup, sent) == {State.QUEUED}
 
@@ -124,7 +124,7 @@ def test_a_release_that_is_out_of_time_goes_on_in_the_next_message(
     sent = orders(23)
     world.send(*sent)
     office.connect(uk)
-    calls = [ReleaseCall(*due) for due in world.connections.releases_due(world.clock.now())]
+    calls = [ReleaseCall(*due) for due in world.releases.due(world.clock.now())]
     assert [releasing.go_on(world.releasing, call, time=timedelta()) for call in calls] == [0] * len(calls)
     world.run()
     assert states(popup, sent) == {State.POSTED}
@@ -137,10 +137,10 @@ def edges(popup: Popup) -> list[tuple[Any, str]]:
         (world.orders, "shelf_page"),
         (world.orders, "get_many"),
         (world.orders, "save"),
-        (world.connections, "find_release"),
-        (world.connections, "advance_release"),
-        (world.connections, "finish_release"),
-        (world.connections, "ring"),
+        (world.releases, "find"),
+        (world.releases, "advance"),
+        (world.releases, "finish"),
+        (world.lanes, "ring"),
         (world.wake_ups, "send"),
         (world.events, "put"),
     ]
@@ -174,7 +174,7 @@ def test_a_crash_at_any_step_loses_no_order_and_posts_none_twice(
         except Killed:
             # the sweep died: the next minute brings another
             world.clock.advance(60)
-    assert left["crashes"] == 0 or name == "finish_release"
+    assert left["crashes"] == 0 or name == "finish"
     assert states(popup, sent) == {State.POSTED}
     assert len(world.committed("invoice")) == 4
     assert [event["status"] for event in world.bus.of("ConnectionLost")] == []
@@ -226,6 +226,7 @@ def test_a_secret_put_right_frees_what_waited_for_it(popup: Popup, office: Brows
     refreshing.renew_due(
         refreshing.Edges(
             connections=world.connections,
+            releases=world.releases,
             apps=door.apps,
             tokens=door.tokens,
             identity=door.identity,

@@ -15,7 +15,7 @@ from moto import mock_aws
 from bookkeeping.connecting import Connection
 from bookkeeping.errors import Lost, StoreUnavailable
 from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret
-from bookkeeping.tables import ConnectionsTable
+from bookkeeping.tables.connections import ConnectionsTable
 from tests.integration.one_process import make_tables
 from tests.storms.stores import VERSIONS_AT_MOST, DynamoDB, SecretsManager
 

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from bookkeeping import ledger, tables
+from bookkeeping import ledger
 from bookkeeping.connecting import Connection
 from bookkeeping.errors import AlreadyInBooks, Conflict, Lost, StoreUnavailable
 from bookkeeping.launching import Launch, Person, Session
@@ -23,20 +23,13 @@ from bookkeeping.problems import Problem
 from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in, event_bridge, sqs
 from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret, secrets_manager
 from bookkeeping.settings import Settings
-from bookkeeping.tables import (
-    Attempt,
-    AuthorizationsTable,
-    Batch,
-    ConnectionsTable,
-    Lane,
-    OrdersTable,
-    Planned,
-    Release,
-    SettingsTable,
-    dynamodb,
-    entry_from_item,
-    entry_to_item,
-)
+from bookkeeping.tables.authorizations import Attempt, AuthorizationsTable
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import dynamodb
+from bookkeeping.tables.lanes import Batch, Lane, Lanes, Planned
+from bookkeeping.tables.orders import OrdersTable, entry_from_item, entry_to_item
+from bookkeeping.tables.releases import Release, Releases
+from bookkeeping.tables.settings import SettingsTable
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_function import Wire, default_session, listened_to
 from tests.integration.one_process import make_tables
@@ -59,6 +52,8 @@ class Stores:
     orders: OrdersTable
     settings: SettingsTable
     connections: ConnectionsTable
+    lanes: Lanes
+    releases: Releases
     authorizations: AuthorizationsTable
     apps: AppSecret
     tokens: TokenSecret
@@ -85,6 +80,8 @@ def stores() -> Iterator[Stores]:
             OrdersTable(resource, "OrdersTable", "ConnectionsTable"),
             SettingsTable(resource, "SettingsTable"),
             ConnectionsTable(resource, "ConnectionsTable"),
+            Lanes(resource, "ConnectionsTable"),
+            Releases(resource, "ConnectionsTable"),
             AuthorizationsTable(resource, "AuthorizationsTable"),
             AppSecret(secrets, "kornit-xero"),
             TokenSecret(secrets, "kornit-xero"),
@@ -101,7 +98,7 @@ def queued(**changes: Any) -> Entry:
 
 
 def taken(stores: Stores) -> Lane:
-    lane = stores.connections.take(LANE, NOON, LEASE)
+    lane = stores.lanes.take(LANE, NOON, LEASE)
     assert lane is not None
     return lane
 
@@ -144,14 +141,14 @@ def test_an_entry_comes_back_as_it_was_saved(stores: Stores) -> None:
 
 def test_a_batch_record_comes_back_as_it_was_saved(stores: Stores) -> None:
     lane, entry = taken(stores), queued()
-    stores.connections.update_batch(batch_of(entry), lane)
+    stores.lanes.update_batch(batch_of(entry), lane)
     full = replace(
         batch_of(entry), id="b", unknown_at=NOON, settle_at=NOON, tries=2, timed_out=1, by_number=True
     )
-    stores.connections.update_batch(full, lane)
-    assert stores.connections.batches(LANE) == [full, batch_of(entry)]
-    stores.connections.delete_batch(full, lane)
-    assert stores.connections.batches(LANE) == [batch_of(entry)]
+    stores.lanes.update_batch(full, lane)
+    assert stores.lanes.batches(LANE) == [full, batch_of(entry)]
+    stores.lanes.delete_batch(full, lane)
+    assert stores.lanes.batches(LANE) == [batch_of(entry)]
 
 
 # --- trouble is passed on as it is
@@ -169,19 +166,19 @@ WRITES: dict[str, tuple[str, Write]] = {
         "TransactWriteItems",
         lambda stores: stores.settings.save(UNTRACKED, Settings(), seen=0, by="Ada", at=NOON),
     ),
-    "ring": ("UpdateItem", lambda stores: stores.connections.ring(LANE, NOON)),
-    "take": ("UpdateItem", lambda stores: stores.connections.take(LANE, NOON, LEASE)),
-    "keep": ("UpdateItem", lambda stores: stores.connections.keep(Lane(LANE, 1), NOON, LEASE, [])),
+    "ring": ("UpdateItem", lambda stores: stores.lanes.ring(LANE, NOON)),
+    "take": ("UpdateItem", lambda stores: stores.lanes.take(LANE, NOON, LEASE)),
+    "keep": ("UpdateItem", lambda stores: stores.lanes.keep(Lane(LANE, 1), NOON, LEASE, [])),
     "release": (
         "UpdateItem",
-        lambda stores: stores.connections.release(Lane(LANE, 1), next_at=None, calls=[], though_rung=False),
+        lambda stores: stores.lanes.release(Lane(LANE, 1), next_at=None, calls=[], though_rung=False),
     ),
     "update batch": (
         "TransactWriteItems",
-        lambda stores: stores.connections.update_batch(batch_of(queued()), Lane(LANE, 1)),
+        lambda stores: stores.lanes.update_batch(batch_of(queued()), Lane(LANE, 1)),
     ),
     "take renewal": ("UpdateItem", lambda stores: stores.connections.take_renewal(UNTRACKED, NOON, LEASE)),
-    "advance release": ("PutItem", lambda stores: stores.connections.advance_release(RELEASE, RELEASE)),
+    "advance release": ("PutItem", lambda stores: stores.releases.advance(RELEASE, RELEASE)),
     "open session": ("PutItem", lambda stores: stores.authorizations.open_session(LAUNCH, SESSION)),
     "finish": ("UpdateItem", lambda stores: stores.authorizations.finish("hash", SESSION, UNTRACKED, NOON)),
     "change connection": (
@@ -244,34 +241,34 @@ def test_an_order_is_in_an_organisation_once(stores: Stores) -> None:
 def test_what_a_former_holder_writes_is_refused_as_lost(stores: Stores) -> None:
     former = taken(stores)
     entry = stores.orders.save(queued())
-    holder = stores.connections.take(LANE, NOON + 2 * LEASE, LEASE)
+    holder = stores.lanes.take(LANE, NOON + 2 * LEASE, LEASE)
     assert holder is not None
-    assert stores.connections.take(LANE, NOON + 2 * LEASE, LEASE) is None
+    assert stores.lanes.take(LANE, NOON + 2 * LEASE, LEASE) is None
     writes: list[Callable[[], Any]] = [
         lambda: stores.orders.save_together([entry], former),
-        lambda: stores.connections.keep(former, NOON, LEASE, []),
-        lambda: stores.connections.release(former, next_at=None, calls=[], though_rung=True),
-        lambda: stores.connections.update_batch(batch_of(entry), former),
-        lambda: stores.connections.delete_batch(batch_of(entry), former),
+        lambda: stores.lanes.keep(former, NOON, LEASE, []),
+        lambda: stores.lanes.release(former, next_at=None, calls=[], though_rung=True),
+        lambda: stores.lanes.update_batch(batch_of(entry), former),
+        lambda: stores.lanes.delete_batch(batch_of(entry), former),
     ]
     for write in writes:
         with pytest.raises(Lost):
             write()
     assert stores.orders.get(UNTRACKED, "1") == entry
     with pytest.raises(Lost):
-        stores.connections.release(Lane("never#taken", 1), next_at=None, calls=[], though_rung=False)
+        stores.lanes.release(Lane("never#taken", 1), next_at=None, calls=[], though_rung=False)
     with pytest.raises(Conflict):
         stores.orders.save_together([replace(entry, version=7)], holder)
 
 
 def test_a_lane_that_was_rung_is_not_let_go_unless_it_must(stores: Stores) -> None:
     lane = taken(stores)
-    assert stores.connections.ring(LANE, NOON)
-    assert not stores.connections.ring(LANE, NOON)
-    assert not stores.connections.release(lane, next_at=None, calls=[], though_rung=False)
-    assert stores.connections.keep(lane, NOON, LEASE, [NOON])
-    assert not stores.connections.keep(lane, NOON, LEASE, [NOON])
-    assert stores.connections.release(lane, next_at=None, calls=[NOON], though_rung=False)
+    assert stores.lanes.ring(LANE, NOON)
+    assert not stores.lanes.ring(LANE, NOON)
+    assert not stores.lanes.release(lane, next_at=None, calls=[], though_rung=False)
+    assert stores.lanes.keep(lane, NOON, LEASE, [NOON])
+    assert not stores.lanes.keep(lane, NOON, LEASE, [NOON])
+    assert stores.lanes.release(lane, next_at=None, calls=[NOON], though_rung=False)
     again = taken(stores)
     assert (again.calls, again.fencing) == ((NOON,), lane.fencing + 1)
     assert (again.client_id, again.organisation_id) == ("APP", "ORG")
@@ -289,11 +286,11 @@ def test_settings_are_saved_over_the_version_that_was_seen_only(stores: Stores) 
 
 
 def test_a_release_is_brought_further_by_one_only(stores: Stores) -> None:
-    stores.connections.ask_release(RELEASE)
-    assert stores.connections.advance_release(RELEASE, replace(RELEASE, step=1))
-    assert not stores.connections.advance_release(RELEASE, replace(RELEASE, step=1))
-    stores.connections.finish_release(RELEASE)
-    assert stores.connections.find_release(UNTRACKED, "1") is None
+    stores.releases.ask(RELEASE)
+    assert stores.releases.advance(RELEASE, replace(RELEASE, step=1))
+    assert not stores.releases.advance(RELEASE, replace(RELEASE, step=1))
+    stores.releases.finish(RELEASE)
+    assert stores.releases.find(UNTRACKED, "1") is None
 
 
 def test_a_renewal_is_held_by_one(stores: Stores) -> None:
@@ -347,13 +344,13 @@ def test_a_transaction_that_is_in_the_way_is_waited_for(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(tables, "sleep", slept.append)
+    monkeypatch.setattr("bookkeeping.tables.dynamodb.sleep", slept.append)
     stores.refuse("TransactionConflictException", "TransactionConflictException")
-    assert stores.connections.ring(LANE, NOON)
+    assert stores.lanes.ring(LANE, NOON)
     assert len(slept) == 2
     stores.refuse(*["TransactionConflictException"] * 9)
     with pytest.raises(ClientError, match="TransactionConflictException"):
-        stores.connections.ring("APP#OTHER", NOON)
+        stores.lanes.ring("APP#OTHER", NOON)
 
 
 # --- secrets, events, wake-ups

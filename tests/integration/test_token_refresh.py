@@ -27,7 +27,7 @@ from bookkeeping import refreshing
 from bookkeeping.identity import Granted, Identity
 from bookkeeping.refreshing import Times
 from bookkeeping.secrets import App, Version
-from bookkeeping.tables import ConnectionsTable
+from bookkeeping.tables.connections import ConnectionsTable
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess
 from local.xero.server import create_app

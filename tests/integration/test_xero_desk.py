@@ -85,7 +85,7 @@ def test_a_contact_of_any_name_is_found_when_it_is_saved(
     contact.name = name
     answer = office.save(contact_name=name)
     assert (answer.status, answer.json["notes"]) == (200, [])
-    known = popup.world.connections.contact(uk.id, name)
+    known = popup.world.organisations.contact(uk.id, name)
     assert known is not None
     assert known.id == contact.id
 

@@ -25,7 +25,11 @@ from bookkeeping.pacing import Waits
 from bookkeeping.queues import EventBus, PostingQueue, WakeUp
 from bookkeeping.secrets import TokenSecret
 from bookkeeping.settings import Settings
-from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.orders import OrdersTable
+from bookkeeping.tables.organisations import Organisations
+from bookkeeping.tables.settings import SettingsTable
 from bookkeeping.xero import Xero
 from local.expand import source
 from local.xero.in_process import InProcess
@@ -334,6 +338,7 @@ class Environment:
         self.orders = OrdersTable(self.store, "OrdersTable", "ConnectionsTable")
         self.settings = SettingsTable(self.store, "SettingsTable")
         self.connections = ConnectionsTable(self.store, "ConnectionsTable")
+        self.lanes = Lanes(self.store, "ConnectionsTable")
         self.secrets = _Secrets(self)
         self.bus = _Bus(self)
         self.orders_queue = Queue(
@@ -358,6 +363,8 @@ class Environment:
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
+            lanes=self.lanes,
+            organisations=Organisations(self.store, "ConnectionsTable"),
             tokens=TokenSecret(self.secrets, PREFIX),
             xero=client,
             wake_ups=self.wake_ups,
@@ -552,7 +559,7 @@ class Environment:
                         batch.keep_our_fault(message.body, sent_at, message.id)
                     except Exception as again:  # noqa: BLE001 as the library does
                         self.ended_by("order message", again)
-        intake.ring(self.connections, self.wake_ups, batch.rung, self.now())
+        intake.ring(self.lanes, self.wake_ups, batch.rung, self.now())
         self.events.put(batch.events)
         return failed
 
@@ -566,7 +573,7 @@ class Environment:
 
     def _sweep(self) -> None:
         try:
-            for lane in self.connections.lanes_to_wake(self.now()):
+            for lane in self.lanes.to_wake(self.now()):
                 self.wake_ups.send(WakeUp(lane))
         except Killed:
             self.met["sweep killed"] += 1

@@ -33,7 +33,9 @@ from bookkeeping.identity import Granted, Identity
 from bookkeeping.queues import EventBus
 from bookkeeping.refreshing import Edges, Times
 from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret
-from bookkeeping.tables import ConnectionsTable, Renewal
+from bookkeeping.tables.connections import ConnectionsTable, Renewal
+from bookkeeping.tables.dynamodb import read
+from bookkeeping.tables.releases import Releases
 from local.xero.clock import VirtualClock
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess
@@ -144,6 +146,7 @@ class Storm:
         identity.session.mount(XERO, InProcess(create_app(self.xero), self.xero))
         self.edges = Edges(
             connections=ConnectionsTable(self.dynamodb, "ConnectionsTable"),
+            releases=Releases(self.dynamodb, "ConnectionsTable"),
             apps=AppSecret(self.secrets, "kornit-xero"),
             tokens=TokenSecret(self.secrets, "kornit-xero"),
             identity=identity,
@@ -444,7 +447,7 @@ def _no_relatives() -> Any:
 def no_lease() -> Iterator[None]:
     def taken(table: ConnectionsTable, company: str, now: datetime, lease: timedelta) -> Renewal:
         table.plan_renewal(company, now + lease)
-        item = table._get(f"connection#{company}", "renewal")
+        item = read(table._table, pk=f"connection#{company}", sk="renewal")
         assert item is not None
         return Renewal(company, int(item["fencing"]))
 

@@ -21,7 +21,9 @@ from bookkeeping.ledger import Entry
 from bookkeeping.pacing import Budget, Limits, Waits
 from bookkeeping.posting import Turn
 from bookkeeping.settling import Settlement
-from bookkeeping.tables import Batch, ConnectionsTable, Lane, OrdersTable
+from bookkeeping.tables.dynamodb import read
+from bookkeeping.tables.lanes import Batch, Lane, Lanes
+from bookkeeping.tables.orders import OrdersTable
 from bookkeeping.xero import Xero
 from tests.storms.auditor import Report
 from tests.storms.environment import Environment, Weather, _Message
@@ -117,8 +119,8 @@ def no_batch_record() -> Iterator[None]:
     with (
         patch.object(OrdersTable, "save_together", save),
         patch.object(ledger, "begin", lambda entry, *_: entry),
-        patch.object(ConnectionsTable, "update_batch", lambda *_: None),
-        patch.object(ConnectionsTable, "delete_batch", lambda *_: None),
+        patch.object(Lanes, "update_batch", lambda *_: None),
+        patch.object(Lanes, "delete_batch", lambda *_: None),
     ):
         yield
 
@@ -130,7 +132,7 @@ def record_removed_early() -> Iterator[None]:
 
     def settle(settlement: Settlement, batch: Batch, stack: Any, answer: Any) -> None:
         hold = settlement._hold
-        hold.edges.connections.delete_batch(batch, hold.lane)
+        hold.edges.lanes.delete_batch(batch, hold.lane)
         real(settlement, batch, stack, answer)
 
     with patch.object(Settlement, "_settle_answer", settle):
@@ -176,16 +178,16 @@ def key_reused_after_a_500() -> Iterator[None]:
 @contextmanager
 def lease_shorter_than_a_call() -> Iterator[None]:
     """Somebody else takes the lane while a call is under way."""
-    take, keep = ConnectionsTable.take, ConnectionsTable.keep
+    take, keep = Lanes.take, Lanes.keep
     short = timedelta(seconds=1)
 
-    def taken(table: ConnectionsTable, lane: str, now: datetime, _: timedelta) -> Lane | None:
-        return take(table, lane, now, short)
+    def taken(lanes: Lanes, lane: str, now: datetime, _: timedelta) -> Lane | None:
+        return take(lanes, lane, now, short)
 
-    def kept(table: ConnectionsTable, lane: Lane, now: datetime, _: timedelta, calls: Any) -> bool:
-        return keep(table, lane, now, short, calls)
+    def kept(lanes: Lanes, lane: Lane, now: datetime, _: timedelta, calls: Any) -> bool:
+        return keep(lanes, lane, now, short, calls)
 
-    with patch.object(ConnectionsTable, "take", taken), patch.object(ConnectionsTable, "keep", kept):
+    with patch.object(Lanes, "take", taken), patch.object(Lanes, "keep", kept):
         yield
 
 
@@ -193,21 +195,21 @@ def lease_shorter_than_a_call() -> Iterator[None]:
 def no_fencing_token() -> Iterator[None]:
     """Whoever once held the lane writes on, whoever holds it now."""
 
-    def unchecked(table: str, lane: Lane) -> Any:
+    def unchecked(lane: Lane, table: str) -> Any:
         key = {"pk": f"lane#{lane.key}", "sk": "lane"}
         return {
             "ConditionCheck": {"TableName": table, "Key": key, "ConditionExpression": "attribute_exists(pk)"}
         }
 
-    put, keep = OrdersTable._put, ConnectionsTable.keep
+    put, keep = OrdersTable._put, Lanes.keep
 
-    def kept(table: ConnectionsTable, lane: Lane, *about: Any) -> bool:
-        now = table._get(f"lane#{lane.key}", "lane")
-        return keep(table, replace(lane, fencing=int(now["fencing"]) if now else 0), *about)
+    def kept(lanes: Lanes, lane: Lane, *about: Any) -> bool:
+        now = read(lanes._table, pk=f"lane#{lane.key}", sk="lane")
+        return keep(lanes, replace(lane, fencing=int(now["fencing"]) if now else 0), *about)
 
     with ExitStack() as changes:
-        changes.enter_context(patch("bookkeeping.tables.held", unchecked))
-        changes.enter_context(patch.object(ConnectionsTable, "keep", kept))
+        changes.enter_context(patch.object(Lane, "held_in", unchecked))
+        changes.enter_context(patch.object(Lanes, "keep", kept))
         # an entry is no longer compared with what was read either
         changes.enter_context(
             patch.object(
@@ -227,7 +229,7 @@ def rung_cleared_after_the_read() -> Iterator[None]:
     def due(turn: Turn) -> Any:
         found, hold = real(turn), turn._hold
         hold.sleep(timedelta(seconds=3))
-        hold.edges.connections.keep(hold.lane, hold.now, hold.edges.waits.lease, [])
+        hold.edges.lanes.keep(hold.lane, hold.now, hold.edges.waits.lease, [])
         return found
 
     with patch.object(Turn, "_due", due):

@@ -14,7 +14,8 @@ from bookkeeping.organisation import Account, Contact, Organisation, contact_mat
 from bookkeeping.pacing import Limits
 from bookkeeping.problems import OrderStopped
 from bookkeeping.secrets import AppSecret, TokenSecret
-from bookkeeping.tables import ConnectionsTable
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.organisations import Organisations
 from bookkeeping.xero import Access, Xero
 
 FACTS_KEPT: Final = timedelta(minutes=5)
@@ -33,6 +34,7 @@ USES: Final[Mapping[str, Callable[[Account], bool]]] = {
 @dataclass(frozen=True)
 class Edges:
     connections: ConnectionsTable
+    organisations: Organisations
     apps: AppSecret
     tokens: TokenSecret
     xero: Xero
@@ -128,9 +130,9 @@ class Asker:
                 "contact_not_unique": f"Xero has more than one contact named “{name}”. Rename or merge them there.",
             }
             missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
-            self._edges.connections.forget_contact(access.organisation_id, name)
+            self._edges.organisations.forget_contact(access.organisation_id, name)
             return {"note": notes.get(stopped.problem.code, missing)}
-        self._edges.connections.save_contact(access.organisation_id, name, contact)
+        self._edges.organisations.save_contact(access.organisation_id, name, contact)
         return {"contact": {"id": contact.id, "name": contact.name}}
 
     def organisation(self) -> dict[str, Any]:
@@ -180,15 +182,15 @@ class Asker:
         return Access(connection.organisation_id, tokens.access_token)
 
     def _organisation(self) -> tuple[Organisation, datetime]:
-        connections, now = self._edges.connections, self._edges.now()
-        known = connections.organisation(self._connection().organisation_id)
+        organisations, now = self._edges.organisations, self._edges.now()
+        known = organisations.get(self._connection().organisation_id)
         if known is not None and now - known[1] < FACTS_KEPT:
             return known
         access = self._access()
         resources = ("Organisation", "Accounts", "TaxRates", "Currencies")
         answers = [self._edges.xero.read(resource, access, self._limits.append) for resource in resources]
         organisation = organisation_from_xero(*answers)
-        connections.save_organisation(organisation, now)
+        organisations.save(organisation, now)
         return organisation, now
 
     def _contacts(self, access: Access, params: Mapping[str, str]) -> list[Any]:

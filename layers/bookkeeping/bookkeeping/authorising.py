@@ -26,7 +26,11 @@ from bookkeeping.ledger import Event, stamp
 from bookkeeping.queues import PostingQueue, ReleaseCall
 from bookkeeping.releasing import event_text, once_connected
 from bookkeeping.secrets import AppSecret, Tokens, TokenSecret
-from bookkeeping.tables import Attempt, AuthorizationsTable, ConnectionsTable, Item, Release, SettingsTable
+from bookkeeping.tables.authorizations import Attempt, AuthorizationsTable
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import Item
+from bookkeeping.tables.releases import Release, Releases
+from bookkeeping.tables.settings import SettingsTable
 
 MOST_CHOICES: Final = 50
 
@@ -37,6 +41,7 @@ class Edges:
 
     settings: SettingsTable
     connections: ConnectionsTable
+    releases: Releases
     wake_ups: PostingQueue
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -246,7 +251,7 @@ def _change(edges: Edges, before: Connection | None, after: Connection, person: 
         others += claim
     release = _release(before, after, now, id_)
     if release is not None:
-        others.append(connections.put_release(release))
+        others.append(edges.releases.put(release))
     others.append(connections.act(person.company, person.name, what, now, id_))
     connections.change_connection(before, after, *_once(others))
     if release is not None:

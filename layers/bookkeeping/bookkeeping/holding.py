@@ -20,7 +20,11 @@ from bookkeeping.ledger import Books, Event
 from bookkeeping.pacing import Budget, Limits, Waits, back_off
 from bookkeeping.queues import EventBus, PostingQueue, WakeUp
 from bookkeeping.secrets import TokenSecret
-from bookkeeping.tables import ConnectionsTable, Lane, OrdersTable, SettingsTable
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.lanes import Lane, Lanes
+from bookkeeping.tables.orders import OrdersTable
+from bookkeeping.tables.organisations import Organisations
+from bookkeeping.tables.settings import SettingsTable
 from bookkeeping.xero import Access, Observe, Xero
 
 T = TypeVar("T")
@@ -38,6 +42,8 @@ class Edges:
     orders: OrdersTable
     settings: SettingsTable
     connections: ConnectionsTable
+    lanes: Lanes
+    organisations: Organisations
     tokens: TokenSecret
     xero: Xero
     wake_ups: PostingQueue
@@ -112,7 +118,7 @@ class Hold:
     def keep(self) -> bool:
         """Keep the lane for another round; whether it was rung. Clears `rung` before anything is read."""
         now = self.go_on()
-        rung = self.edges.connections.keep(self.lane, now, self.edges.waits.lease, self._budget.calls)
+        rung = self.edges.lanes.keep(self.lane, now, self.edges.waits.lease, self._budget.calls)
         self._lease_ends = now + self.edges.waits.lease
         self.look_again = False
         self.found = self.found or rung
@@ -122,14 +128,14 @@ class Hold:
         """See to it that the lease outlasts the call about to go out. Raises Lost where it already did not."""
         now, waits = self.tick(), self.edges.waits
         if now > self._lease_ends - 2 * waits.call_time_out:
-            rung = self.edges.connections.keep(self.lane, now, waits.lease, self._budget.calls)
+            rung = self.edges.lanes.keep(self.lane, now, waits.lease, self._budget.calls)
             self._lease_ends = now + waits.lease
             self.look_again = self.look_again or rung
 
     def release(self, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
         """Let the lane go and see to it that it is woken when there is something to do. False: go round again."""
         edges, now, waits = self.edges, self.tick(), self.edges.waits
-        ring(edges.connections, edges.wake_ups, self.rung_elsewhere, now)
+        ring(edges.lanes, edges.wake_ups, self.rung_elsewhere, now)
         self.rung_elsewhere = {}
         soon = [*settle_next, *(at for at in self.held.values() if at is not None)]
         next_at = resume_at or min(soon, default=None)
@@ -138,7 +144,7 @@ class Hold:
             # an index may have hidden an order that was rung while we worked
             next_at = now + waits.last_look
         though_rung = resume_at is not None
-        if not edges.connections.release(
+        if not edges.lanes.release(
             self.lane,
             next_at=next_at,
             calls=self._budget.calls,

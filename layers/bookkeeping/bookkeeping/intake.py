@@ -14,7 +14,10 @@ from bookkeeping.ledger import Books, Entry, Event, Message, State
 from bookkeeping.orders import Order, Unreadable, narrow, read_message, read_order
 from bookkeeping.problems import Problem
 from bookkeeping.queues import PostingQueue, WakeUp
-from bookkeeping.tables import ConnectionsTable, OrdersTable, SettingsTable, order_key
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.orders import OrdersTable, order_key
+from bookkeeping.tables.settings import SettingsTable
 
 NOBODY: Final = "unknown"
 """The company under which messages are kept that name none and can't be read."""
@@ -135,12 +138,10 @@ class Intake:
         return self._books[company]
 
 
-def ring(
-    connections: ConnectionsTable, wake_ups: PostingQueue, rung: Mapping[str, Sequence[str]], now: datetime
-) -> None:
+def ring(lanes: Lanes, wake_ups: PostingQueue, rung: Mapping[str, Sequence[str]], now: datetime) -> None:
     """Ask for a turn for each lane; one wake-up serves all who ask before the turn begins."""
     for lane, keys in rung.items():
-        if connections.ring(lane, now):
+        if lanes.ring(lane, now):
             wake_ups.send(WakeUp(lane, tuple(keys)))
 
 

@@ -11,7 +11,7 @@ from bookkeeping.errors import CallRefused
 from bookkeeping.ledger import Entry, Posted
 from bookkeeping.preparing import Desk
 from bookkeeping.problems import DOCUMENT_WORDS, DocumentKind, Problem, refusals
-from bookkeeping.tables import Batch
+from bookkeeping.tables.lanes import Batch
 from bookkeeping.xero import Answered
 
 
@@ -49,7 +49,7 @@ def posted(batch: Batch, desk: Desk, entry: Entry, answered: Answered, document:
 
 def refused(desk: Desk, entry: Entry, kind: DocumentKind, messages: Sequence[str]) -> Entry:
     """What becomes of an order Xero refused: what may be out of date is read anew, once; else a person must act."""
-    connections, organisation_id = desk.hold.edges.connections, desk.access.organisation_id
+    organisations, organisation_id = desk.hold.edges.organisations, desk.access.organisation_id
     settings, now = desk.settings(entry), desk.hold.now
     problem, calls_for = desk.problem(messages, entry, kind), refusals(messages)
     if "stock" in calls_for and kind == "invoice" and not entry.as_draft:
@@ -58,12 +58,12 @@ def refused(desk: Desk, entry: Entry, kind: DocumentKind, messages: Sequence[str
         name = settings.contact_name
         if kind == "purchase_order":
             name = settings.purchase_order_contact_name or name
-        connections.forget_contact(organisation_id, name)
+        organisations.forget_contact(organisation_id, name)
     elif entry.refusals == 0 and "facts" in calls_for:
-        connections.forget_organisation(organisation_id)
+        organisations.forget(organisation_id)
     elif entry.refusals == 0 and problem.code == "item_not_found":
         codes = [code for line in entry.message.order.lines if (code := item_code(line.sku))]
-        connections.forget_items(organisation_id, codes)
+        organisations.forget_items(organisation_id, codes)
     else:
         return ledger.settle_refused(entry, problem, desk.books, now)
     return ledger.settle_again(entry, desk.books, now)

@@ -23,7 +23,8 @@ from bookkeeping.preparing import Desk, Sheet, Stack, stacked
 from bookkeeping.problems import DocumentKind
 from bookkeeping.queues import WakeUp
 from bookkeeping.settling import Settlement
-from bookkeeping.tables import Batch, order_key
+from bookkeeping.tables.lanes import Batch
+from bookkeeping.tables.orders import order_key
 from bookkeeping.telling import Teller
 
 __all__ = ["Edges", "Tally", "take_turn"]
@@ -38,7 +39,7 @@ WORK_NOTED_EVERY: Final = timedelta(hours=1)
 def take_turn(edges: Edges, wake_up: WakeUp) -> Tally:
     """Hold the lane for a turn, if it is free, and do what can be done in it."""
     tally = Tally()
-    lane = edges.connections.take(wake_up.lane, edges.now(), edges.waits.lease)
+    lane = edges.lanes.take(wake_up.lane, edges.now(), edges.waits.lease)
     if lane is not None:
         try:
             Turn(Hold(edges, lane, wake_up.keys, tally)).run()
@@ -185,7 +186,7 @@ class Turn:
             batch = self._batch(stack)
             entries = [ledger.begin(sheet.entry, batch.id, hold.now) for sheet in stack.sheets]
             try:
-                saved = edges.orders.save_together(entries, hold.lane, edges.connections.put_batch(batch))
+                saved = edges.orders.save_together(entries, hold.lane, edges.lanes.put_batch(batch))
             except Conflict:
                 continue  # a message came in between: what is due is read anew in the next round
             sheets = tuple(

@@ -19,7 +19,7 @@ from bookkeeping.ledger import Books, Entry
 from bookkeeping.organisation import Contact, Organisation, contact_matching, organisation_from_xero
 from bookkeeping.problems import DocumentKind, OrderStopped, Problem, from_xero, refusals
 from bookkeeping.settings import Settings
-from bookkeeping.tables import Planned
+from bookkeeping.tables.lanes import Planned
 from bookkeeping.telling import Teller
 from bookkeeping.xero import Access, Observe
 
@@ -146,11 +146,11 @@ class Desk:
         if not name:
             details = {"order": entry.order_id, "setting": setting, "label": Settings.label(setting)}
             raise OrderStopped(Problem("setting_missing", details))
-        connections, organisation_id = self.hold.edges.connections, self.access.organisation_id
+        organisations, organisation_id = self.hold.edges.organisations, self.access.organisation_id
         if name in self.known_contacts:
             return self.known_contacts[name]
         if name not in self.contacts:
-            contact = connections.contact(organisation_id, name)
+            contact = organisations.contact(organisation_id, name)
             if contact is not None:
                 self.known_contacts[name] = contact
                 return contact
@@ -159,7 +159,7 @@ class Desk:
             answer = self._read("Contacts", includeArchived="true", **by_name)
             self.contacts[name] = answer.get("Contacts", [])
             contact = contact_matching(name, self.contacts[name], order=entry.order_id, setting=setting)
-            connections.save_contact(organisation_id, name, contact)
+            organisations.save_contact(organisation_id, name, contact)
         return contact_matching(name, self.contacts[name], order=entry.order_id, setting=setting)
 
     def _read(self, resource: str, **params: str) -> Any:
@@ -189,7 +189,7 @@ class Desk:
             codes[entry.order_id] = {item["Code"] for item in items}
             wanted |= {item["Code"]: item for item in items}
             going.append(entry)
-        self.items = self.hold.edges.connections.items(self.access.organisation_id, wanted)
+        self.items = self.hold.edges.organisations.items(self.access.organisation_id, wanted)
         missing = [item for code, item in wanted.items() if code not in self.items]
         refused: dict[str, tuple[str, ...]] = {}
         for start in range(0, len(missing), ITEMS_A_CALL):
@@ -211,7 +211,7 @@ class Desk:
                 tracked = self._item(code)
                 if tracked is not None:
                     known[code] = tracked
-        edges.connections.save_items(self.access.organisation_id, known)
+        edges.organisations.save_items(self.access.organisation_id, known)
         self.items |= known
         return {code: messages for code, (_, messages) in answer.items() if messages and code not in known}
 
@@ -233,8 +233,8 @@ class Desk:
 
 
 def _organisation(company: str, access: Access, hold: Hold) -> Organisation:
-    connections, xero = hold.edges.connections, hold.edges.xero
-    known = connections.organisation(access.organisation_id)
+    organisations, xero = hold.edges.organisations, hold.edges.xero
+    known = organisations.get(access.organisation_id)
     if known is not None and hold.now - known[1] < FACTS_KEPT:
         return known[0]
 
@@ -245,7 +245,7 @@ def _organisation(company: str, access: Access, hold: Hold) -> Organisation:
         company, [read(name) for name in ("Organisation", "Accounts", "TaxRates", "Currencies")]
     )
     organisation = organisation_from_xero(*answers)
-    connections.save_organisation(organisation, hold.now)
+    organisations.save(organisation, hold.now)
     return organisation
 
 

@@ -14,13 +14,16 @@ from bookkeeping.orders import Order, read_message, read_order
 from bookkeeping.organisation import Contact, Organisation
 from bookkeeping.problems import SKIPPED, OrderStopped, Problem, worded
 from bookkeeping.settings import Settings
-from bookkeeping.tables import ConnectionsTable, SettingsTable
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.organisations import Organisations
+from bookkeeping.tables.settings import SettingsTable
 
 
 @dataclass(frozen=True)
 class Edges:
     settings: SettingsTable
     connections: ConnectionsTable
+    organisations: Organisations
     ask: Callable[..., dict[str, Any]]
     """Have `xero_desk` read what is not known yet: company, task, details."""
     now: Callable[[], datetime]
@@ -66,10 +69,10 @@ def _documents(
 
 
 def _organisation(edges: Edges, connection: Connection) -> Organisation:
-    known = edges.connections.organisation(connection.organisation_id)
+    known = edges.organisations.get(connection.organisation_id)
     if known is None:
         edges.ask(connection.company, "organisation")
-        known = edges.connections.organisation(connection.organisation_id)
+        known = edges.organisations.get(connection.organisation_id)
     if known is None:
         raise NotConnected
     return known[0]
@@ -80,10 +83,10 @@ def _contact(edges: Edges, connection: Connection, order: Order, settings: Setti
     details = {"order": order.id, "setting": setting, "label": Settings.label(setting), "contact": name}
     if not name:
         raise OrderStopped(Problem("setting_missing", details))
-    contact = edges.connections.contact(connection.organisation_id, name)
+    contact = edges.organisations.contact(connection.organisation_id, name)
     if contact is None:
         edges.ask(connection.company, "contact", name=name)
-        contact = edges.connections.contact(connection.organisation_id, name)
+        contact = edges.organisations.contact(connection.organisation_id, name)
     if contact is None:
         raise OrderStopped(Problem("contact_not_found", details))
     return contact

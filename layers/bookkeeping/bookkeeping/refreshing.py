@@ -31,7 +31,8 @@ from bookkeeping.ledger import Event, stamp
 from bookkeeping.queues import EventBus
 from bookkeeping.releasing import once_connected
 from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret, Version
-from bookkeeping.tables import ConnectionsTable, Renewal
+from bookkeeping.tables.connections import ConnectionsTable, Renewal
+from bookkeeping.tables.releases import Releases
 
 T = TypeVar("T")
 
@@ -82,6 +83,7 @@ class Edges:
     """Everything a renewal touches."""
 
     connections: ConnectionsTable
+    releases: Releases
     apps: AppSecret
     tokens: TokenSecret
     identity: Identity
@@ -274,13 +276,13 @@ class _Turn:
         self._surely(lambda: self._promote(Version(staged, tokens, current.id), current))
         connection = self._connection
         if connection.status == "wrong_credentials":
-            now, connections = self._edges.now(), self._edges.connections
+            now = self._edges.now()
             # first, and for a moment later: a process that ends in between leaves no order waiting for ever
             soon = now + FREED_AFTER
-            connections.ask_release(
+            self._edges.releases.ask(
                 once_connected(self._company, (connection.lane,), soon, f"renewed-{stamp(now)}")
             )
-            if connections.restore_connection(connection):
+            if self._edges.connections.restore_connection(connection):
                 self._tell("ConnectionRestored", "connected", now)
         return self._done("renewed", tokens)
 

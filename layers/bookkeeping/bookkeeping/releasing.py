@@ -19,7 +19,11 @@ from bookkeeping.intake import books_of, ring
 from bookkeeping.ledger import Books, Entry, Event, State, stamp
 from bookkeeping.problems import CATALOGUE
 from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall
-from bookkeeping.tables import ConnectionsTable, OrdersTable, Release, SettingsTable, order_key
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.orders import OrdersTable, order_key
+from bookkeeping.tables.releases import Release, Releases
+from bookkeeping.tables.settings import SettingsTable
 
 HAND: Final = 100
 LEASE: Final = timedelta(minutes=2)
@@ -35,6 +39,8 @@ class Edges:
     orders: OrdersTable
     settings: SettingsTable
     connections: ConnectionsTable
+    lanes: Lanes
+    releases: Releases
     wake_ups: PostingQueue
     events: EventBus
     now: Callable[[], datetime]
@@ -65,7 +71,7 @@ def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, 
 
 def go_on(edges: Edges, call: ReleaseCall, *, time: timedelta = timedelta(seconds=45)) -> int:
     """Free orders of a release until none is left or the time is over; how many were freed. Then see to the rest."""
-    release = edges.connections.find_release(call.company, call.id)
+    release = edges.releases.find(call.company, call.id)
     if release is None or (release.next_at > edges.now() and release.step):
         # done, or somebody is at it
         return 0
@@ -76,7 +82,7 @@ def go_on(edges: Edges, call: ReleaseCall, *, time: timedelta = timedelta(second
     while release is not None:
         if edges.now() - began >= time:
             later = replace(release, next_at=edges.now(), step=release.step + 1)
-            edges.connections.advance_release(release, later)
+            edges.releases.advance(release, later)
             edges.wake_ups.send(call)
             return freed
         now_free, release = free_hand(edges, release)
@@ -101,17 +107,17 @@ def free_hand(edges: Edges, release: Release) -> tuple[int, Release | None]:
         taken = replace(
             release, hand=tuple(keys), after=after, shelf=place, next_at=now + LEASE, step=release.step + 1
         )
-    if not edges.connections.advance_release(release, taken):
+    if not edges.releases.advance(release, taken):
         return 0, None
     freed = _free(edges, taken)
     done = replace(taken, hand=(), step=taken.step + 1)
-    return freed, done if edges.connections.advance_release(taken, done) else None
+    return freed, done if edges.releases.advance(taken, done) else None
 
 
 def _look_over(edges: Edges, release: Release, now: datetime) -> Release | None:
     """Every shelf was walked: over, or once more in a while."""
     if release.looks_left <= 1:
-        edges.connections.finish_release(release)
+        edges.releases.finish(release)
         return None
     again = replace(
         release,
@@ -122,7 +128,7 @@ def _look_over(edges: Edges, release: Release, now: datetime) -> Release | None:
         next_at=now + LOOK_AGAIN,
         step=release.step + 1,
     )
-    if edges.connections.advance_release(release, again):
+    if edges.releases.advance(release, again):
         edges.wake_ups.send(ReleaseCall(release.company, release.id), delay=LOOK_AGAIN)
     return None
 
@@ -133,7 +139,7 @@ def _tell_first(edges: Edges, release: Release) -> None:
         at = datetime.fromisoformat(told["at"])
         edges.events.put([Event(told["type"], told["id"], at, told["detail"])])
     if release.lanes:
-        ring(edges.connections, edges.wake_ups, dict.fromkeys(release.lanes, ()), edges.now())
+        ring(edges.lanes, edges.wake_ups, dict.fromkeys(release.lanes, ()), edges.now())
 
 
 def event_text(event: Event) -> str:
@@ -162,7 +168,7 @@ def _free(edges: Edges, release: Release) -> int:
             moved.append(saved)
             freed += saved.state is not entry.state
     tell(edges, moved)
-    ring(edges.connections, edges.wake_ups, dict.fromkeys(unsettled, ()), edges.now())
+    ring(edges.lanes, edges.wake_ups, dict.fromkeys(unsettled, ()), edges.now())
     return freed
 
 
@@ -220,4 +226,4 @@ def tell(edges: Edges, entries: Sequence[Entry]) -> None:
     for entry in entries:
         if entry.state is State.QUEUED:
             due.setdefault(entry.lane, []).append(order_key(*entry.key))
-    ring(edges.connections, edges.wake_ups, due, edges.now())
+    ring(edges.lanes, edges.wake_ups, due, edges.now())

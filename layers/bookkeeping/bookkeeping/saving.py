@@ -16,7 +16,10 @@ from bookkeeping.queues import PostingQueue, ReleaseCall
 from bookkeeping.releasing import shelves_freed_by
 from bookkeeping.secrets import App, AppSecret
 from bookkeeping.settings import RefusedValue, Settings, SettingsRefused, freed_by
-from bookkeeping.tables import ConnectionsTable, Item, KnownApp, Release, Saved, SettingsTable
+from bookkeeping.tables.connections import ConnectionsTable, KnownApp
+from bookkeeping.tables.dynamodb import Item
+from bookkeeping.tables.releases import Release, Releases
+from bookkeeping.tables.settings import Saved, SettingsTable
 
 HISTORY: Final = 50
 AS_THEY_COME: Final = Settings.from_json({})
@@ -27,6 +30,7 @@ AS_THEY_COME: Final = Settings.from_json({})
 class Edges:
     settings: SettingsTable
     connections: ConnectionsTable
+    releases: Releases
     apps: AppSecret
     """Written, never read: the page's role may not."""
     wake_ups: PostingQueue
@@ -187,7 +191,7 @@ def _with_it(
         before_version=number,
         looks_left=2,
     )
-    return [*items, edges.connections.put_release(release)], release
+    return [*items, edges.releases.put(release)], release
 
 
 def _claim(edges: Edges, connection: Connection, prefix: str) -> Item:

@@ -20,7 +20,8 @@ from bookkeeping.ledger import Entry
 from bookkeeping.pacing import back_off
 from bookkeeping.preparing import Desk, Sheet, Stack
 from bookkeeping.problems import OrderStopped, refusals
-from bookkeeping.tables import Batch, order_key
+from bookkeeping.tables.lanes import Batch
+from bookkeeping.tables.orders import order_key
 from bookkeeping.telling import Teller
 from bookkeeping.xero import Answered, Observe, answered
 
@@ -39,7 +40,7 @@ class Settlement:
     def settle_due(self) -> None:
         """Settle what was sent and never answered, as far as its time has come."""
         self.next_at = []
-        for batch in self._hold.edges.connections.batches(self._hold.lane.key):
+        for batch in self._hold.edges.lanes.batches(self._hold.lane.key):
             if batch.settle_at is not None and batch.settle_at > self._hold.now:
                 self.next_at.append(batch.settle_at)
                 continue
@@ -95,7 +96,7 @@ class Settlement:
         codes = {
             code for entry in entries for line in entry.message.order.lines if (code := item_code(line.sku))
         }
-        desk.items = self._hold.edges.connections.items(desk.access.organisation_id, sorted(codes))
+        desk.items = self._hold.edges.organisations.items(desk.access.organisation_id, sorted(codes))
         for entry in entries:
             try:
                 sheet = desk.sheet(entry)
@@ -152,15 +153,13 @@ class Settlement:
             by_number=False,
             settle_at=None,
         )
-        self._hold.edges.connections.update_batch(renewed, self._hold.lane)
+        self._hold.edges.lanes.update_batch(renewed, self._hold.lane)
         self._resend(renewed, again)
 
     def _later(self, batch: Batch, at: datetime, **changes: Any) -> None:
         """Settle the batch at that moment, not before."""
         settle_at = max(at, self._hold.now + timedelta(milliseconds=1))
-        self._hold.edges.connections.update_batch(
-            replace(batch, settle_at=settle_at, **changes), self._hold.lane
-        )
+        self._hold.edges.lanes.update_batch(replace(batch, settle_at=settle_at, **changes), self._hold.lane)
         self.next_at.append(settle_at)
 
     # --- what was just answered
@@ -367,4 +366,4 @@ class Settlement:
             self._teller.tell(
                 entry for entry in self._hold.edges.orders.get_many(keys) if entry.settled_in == batch.id
             )
-        self._hold.edges.connections.delete_batch(batch, self._hold.lane)
+        self._hold.edges.lanes.delete_batch(batch, self._hold.lane)

@@ -14,7 +14,8 @@ from bookkeeping import ledger
 from bookkeeping.errors import AlreadyInBooks, Conflict
 from bookkeeping.holding import BODY_AT_MOST, Hold
 from bookkeeping.ledger import Entry, Event, State
-from bookkeeping.tables import Batch, order_key
+from bookkeeping.tables.lanes import Batch
+from bookkeeping.tables.orders import order_key
 
 
 class Teller:

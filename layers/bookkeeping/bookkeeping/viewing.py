@@ -20,7 +20,13 @@ from bookkeeping.launching import Person
 from bookkeeping.ledger import Act, Entry, Posted, State, stamp
 from bookkeeping.problems import CATALOGUE, SKIPPED, WAITS, worded
 from bookkeeping.queues import ReleaseCall
-from bookkeeping.tables import LONG_AGO, ConnectionsTable, OrdersTable, Release, SettingsTable, order_key
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import LONG_AGO
+from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.orders import OrdersTable, order_key
+from bookkeeping.tables.organisations import Organisations
+from bookkeeping.tables.releases import Release, Releases
+from bookkeeping.tables.settings import SettingsTable
 
 PAGE: Final = 50
 LOOKED_AT: Final = 400
@@ -44,6 +50,9 @@ class Edges:
     orders: OrdersTable
     settings: SettingsTable
     connections: ConnectionsTable
+    lanes: Lanes
+    organisations: Organisations
+    releases: Releases
     releasing: releasing.Edges
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -260,7 +269,7 @@ class View:
 
     def _pause(self, lane: str) -> tuple[str, datetime] | None:
         if lane not in self._paused:
-            self._paused[lane] = self._edges.connections.lane_paused(lane) if lane else None
+            self._paused[lane] = self._edges.lanes.paused(lane) if lane else None
         return self._paused[lane]
 
     def _document(self, entry: Entry, kind: DocumentKind, posted: Posted) -> dict[str, Any]:
@@ -276,7 +285,7 @@ class View:
 
     def _short_code(self, organisation_id: str) -> str:
         if organisation_id not in self._short_codes:
-            known = self._edges.connections.organisation(organisation_id) if organisation_id else None
+            known = self._edges.organisations.get(organisation_id) if organisation_id else None
             self._short_codes[organisation_id] = known[0].short_code if known else ""
         return self._short_codes[organisation_id]
 
@@ -342,10 +351,10 @@ def retry_all(edges: Edges, person: Person, why: str) -> dict[str, Any]:
         shelves=tuple(f"{state}#{why}#" for state in states),
         by=person.name,
     )
-    edges.connections.ask_release(release)
+    edges.releases.ask(release)
     call = ReleaseCall(release.company, release.id)
     freed = releasing.go_on(edges.releasing, call, time=timedelta(seconds=5))
-    return {"retried": freed, "more": edges.connections.find_release(*vars(call).values()) is not None}
+    return {"retried": freed, "more": edges.releases.find(*vars(call).values()) is not None}
 
 
 # --- the connection ----------------------------------------------------------------------------------------------

@@ -1,0 +1,377 @@
+"""EDGE: connections, in the ConnectionsTable: to what a company is connected, by which app, who renews its tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from boto3.dynamodb.conditions import Attr, Key
+from botocore.exceptions import ClientError
+
+from bookkeeping.connecting import Choice, Connection
+from bookkeeping.errors import Conflict
+from bookkeeping.ledger import Act, stamp
+from bookkeeping.tables.dynamodb import (
+    LONG_AGO,
+    Item,
+    moment,
+    put,
+    query,
+    read,
+    refused_for,
+    together,
+    transact,
+    update_if,
+)
+
+
+@dataclass(frozen=True)
+class KnownApp:
+    """What may be shown of a company's own Xero app."""
+
+    client_id: str
+    secret_set_at: datetime
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """The right to renew a company's tokens, as its holder has it."""
+
+    company: str
+    fencing: int
+    unsettled: bool = False
+    """An earlier holder did not bring it to an end: the refresh token may be spent, and Xero's grace be running."""
+
+
+class ConnectionsTable:
+    """Connections, who renews their tokens, what companies share, and what people did about it."""
+
+    def __init__(self, resource: Any, name: str) -> None:
+        self._client = resource.meta.client
+        self._table = resource.Table(name)
+
+    def connection(self, company: str) -> Connection | None:
+        item = read(self._table, **_connection_key(company))
+        if item is None:
+            return None
+        return Connection(
+            company=company,
+            client_id=item["client_id"],
+            organisation_id=item["organisation_id"],
+            organisation_name=item["organisation_name"],
+            status=item["status"],
+            scopes=tuple(item["scopes"]),
+            expires_at=moment(item["expires_at"]) if "expires_at" in item else None,
+            worked_at=moment(item["worked_at"]) if "worked_at" in item else None,
+            connection_id=item.get("connection_id", ""),
+            previous_organisation_id=item.get("previous_organisation_id", ""),
+            previous_organisation_name=item.get("previous_organisation_name", ""),
+            choices=tuple(Choice(**choice) for choice in item.get("choices", ())),
+            connected_by=item.get("connected_by", ""),
+            connected_at=moment(item["connected_at"]) if "connected_at" in item else None,
+            prefix_taken_by=item.get("prefix_taken_by", ""),
+        )
+
+    def save_connection(self, connection: Connection) -> None:
+        # first: a renewal that is under way then finds that it is not its connection any more
+        self.plan_renewal(connection.company, LONG_AGO)
+        self._table.put_item(Item=_connection_out(connection))
+
+    def lose_connection(self, connection: Connection, status: str, at: datetime) -> bool:
+        """Mark the connection lost, unless it is no longer the one that failed. True where this call did it."""
+        return update_if(
+            self._table,
+            _connection_key(connection.company),
+            "SET #status = :status, lost_at = :at",
+            Attr("status").eq("connected")
+            & Attr("client_id").eq(connection.client_id)
+            & Attr("organisation_id").eq(connection.organisation_id),
+            {":status": status, ":at": stamp(at)},
+            names={"#status": "status"},
+        )
+
+    def restore_connection(self, connection: Connection) -> bool:
+        """Lift `wrong_credentials`. True where this call did it."""
+        return update_if(
+            self._table,
+            _connection_key(connection.company),
+            "SET #status = :status REMOVE lost_at",
+            Attr("status").eq("wrong_credentials")
+            & Attr("client_id").eq(connection.client_id)
+            & Attr("organisation_id").eq(connection.organisation_id),
+            {":status": "connected"},
+            names={"#status": "status"},
+        )
+
+    def note_work(self, company: str, at: datetime) -> None:
+        """Orders are being posted through the connection."""
+        key = _connection_key(company)
+        update_if(self._table, key, "SET worked_at = :at", Attr("pk").exists(), {":at": stamp(at)})
+
+    def change_connection(self, before: Connection | None, after: Connection, *others: Item) -> None:
+        """Write what a person made of the connection, with other transaction items. Raises Conflict."""
+        consented = before is None or before.connected_at != after.connected_at
+        if consented:
+            # first: a renewal that is under way then finds that it is not its connection any more
+            self.plan_renewal(after.company, LONG_AGO)
+        fields = _connection_out(after)
+        key = {name: fields.pop(name) for name in ("pk", "sk")}
+        if not consented:
+            # renewals and turns go on writing these
+            fields = {name: fields[name] for name in fields.keys() - {"expires_at", "worked_at"}}
+        names = {f"#{name}": name for name in fields}
+        values = {f":{name}": value for name, value in fields.items()}
+        update: Item = {
+            "TableName": self._table.name,
+            "Key": key,
+            "UpdateExpression": "SET "
+            + ", ".join(f"#{name} = :{name}" for name in fields)
+            + " REMOVE lost_at",
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        if before is not None:
+            update["ConditionExpression"] = (
+                "#status = :was_status AND client_id = :was_client_id AND organisation_id = :was_organisation_id"
+            )
+            was = _connection_out(before)
+            values |= {f":was_{name}": was[name] for name in ("status", "client_id", "organisation_id")}
+        update |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+        together(self._client, [{"Update": update}, *others])
+
+    # renewals of tokens: a row beside each connection says when its tokens are due, and who is renewing them
+
+    def plan_renewal(self, company: str, at: datetime) -> None:
+        """Have the company's tokens looked at then. Whoever is renewing them now may not judge the connection."""
+        self._table.update_item(
+            Key=_renewal_key(company),
+            UpdateExpression="SET agenda = :renewal, next_at = :at, fencing = if_not_exists(fencing, :zero) + :one",
+            ExpressionAttributeValues={":renewal": "renewal", ":at": stamp(at), ":zero": 0, ":one": 1},
+        )
+
+    def stop_renewals(self, company: str) -> None:
+        """A company without a connection has no tokens to renew; whoever is renewing them now writes nothing more."""
+        self._table.update_item(
+            Key=_renewal_key(company),
+            UpdateExpression="SET fencing = if_not_exists(fencing, :zero) + :one REMOVE agenda, next_at",
+            ExpressionAttributeValues={":zero": 0, ":one": 1},
+        )
+
+    def take_renewal(self, company: str, now: datetime, lease: timedelta) -> Renewal | None:
+        """Be the only one to renew the company's tokens until the lease ends; None where it is not the time."""
+        try:
+            answer = self._table.update_item(
+                Key=_renewal_key(company),
+                UpdateExpression=(
+                    "SET lease_until = :until, agenda = :renewal, next_at = :until,"
+                    " fencing = if_not_exists(fencing, :zero) + :one,"
+                    " unsettled = if_not_exists(unsettled, :zero) + :one REMOVE rest_until"
+                ),
+                ConditionExpression=(Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now)))
+                & (Attr("rest_until").not_exists() | Attr("rest_until").lte(stamp(now))),
+                ExpressionAttributeValues={
+                    ":until": stamp(now + lease),
+                    ":renewal": "renewal",
+                    ":zero": 0,
+                    ":one": 1,
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except ClientError as error:
+            if refused_for(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        return Renewal(
+            company, int(answer["Attributes"]["fencing"]), int(answer["Attributes"]["unsettled"]) > 1
+        )
+
+    def settle_renewal(self, renewal: Renewal, next_at: datetime | None) -> bool:
+        """Let it go, all done, until `next_at`; None: until somebody plans it."""
+        settled = "REMOVE lease_until, unsettled"
+        expression = f"{settled}, agenda, next_at" if next_at is None else f"SET next_at = :next {settled}"
+        values = {":next": stamp(next_at)} if next_at else {}
+        return update_if(
+            self._table,
+            _renewal_key(renewal.company),
+            expression,
+            Attr("fencing").eq(renewal.fencing),
+            values,
+        )
+
+    def put_off_renewal(self, renewal: Renewal, until: datetime) -> bool:
+        """Let it go unsettled; nobody takes it before then."""
+        return update_if(
+            self._table,
+            _renewal_key(renewal.company),
+            "SET next_at = :until, rest_until = :until REMOVE lease_until",
+            Attr("fencing").eq(renewal.fencing),
+            {":until": stamp(until)},
+        )
+
+    def being_renewed(self, company: str, now: datetime) -> bool:
+        item = read(self._table, **_renewal_key(company))
+        return item is not None and "lease_until" in item and moment(item["lease_until"]) >= now
+
+    def renewals_due(self, now: datetime) -> list[str]:
+        """Companies whose tokens are to be looked at, the longest due first. An index: it may lag."""
+        due = Key("agenda").eq("renewal") & Key("next_at").lte(stamp(now))
+        found = query(self._table, IndexName="agenda", KeyConditionExpression=due)
+        return [item["pk"].removeprefix("connection#") for item in found]
+
+    def lose_renewed(
+        self, renewal: Renewal, connection: Connection, status: str, at: datetime
+    ) -> datetime | None:
+        """Mark the connection lost, and since when it is; None where it isn't, another status being in force.
+
+        Raises Lost where the company has been connected again since the renewal began.
+        """
+        name = self._table.name
+        same = {
+            ":connected": "connected",
+            ":client": connection.client_id,
+            ":organisation": connection.organisation_id,
+        }
+        check = {
+            "TableName": name,
+            "Key": _renewal_key(connection.company),
+            "ConditionExpression": "fencing = :fencing",
+            "ExpressionAttributeValues": {":fencing": renewal.fencing},
+        }
+        update = {
+            "TableName": name,
+            "Key": _connection_key(connection.company),
+            "UpdateExpression": "SET #status = :status, lost_at = :at",
+            "ConditionExpression": (
+                "#status = :connected AND client_id = :client AND organisation_id = :organisation"
+            ),
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {":status": status, ":at": stamp(at), **same},
+        }
+        try:
+            transact(self._client, [{"ConditionCheck": check}, {"Update": update}])
+        except Conflict:
+            item = read(self._table, **_connection_key(connection.company))
+            lost = item is not None and item["status"] == status and "lost_at" in item
+            return moment(item["lost_at"]) if item is not None and lost else None
+        return at
+
+    # who else is there: companies of an organisation, of an app, and whose number prefix is whose
+
+    def joins(self, connection: Connection) -> list[Item]:
+        """The transaction items by which other companies find this one."""
+        company = {"company": connection.company}
+        return [
+            put(self._table, {"pk": pk, "sk": f"company#{connection.company}"} | company | about)
+            for pk, about in (
+                (f"organisation#{connection.organisation_id}", {"client_id": connection.client_id}),
+                (f"app#{connection.client_id}", {"organisation_id": connection.organisation_id}),
+            )
+        ]
+
+    def leaves(self, connection: Connection) -> list[Item]:
+        """The transaction items that undo `joins`."""
+        sk = f"company#{connection.company}"
+        keys = (f"organisation#{connection.organisation_id}", f"app#{connection.client_id}")
+        return [{"Delete": {"TableName": self._table.name, "Key": {"pk": pk, "sk": sk}}} for pk in keys]
+
+    def others_of_app(self, connection: Connection) -> dict[str, str]:
+        """The other companies here that use the same app → the organisation of each."""
+        condition = Key("pk").eq(f"app#{connection.client_id}") & Key("sk").begins_with("company#")
+        found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
+        return {
+            item["company"]: item["organisation_id"]
+            for item in found
+            if item["company"] != connection.company
+        }
+
+    def prefix_owner(self, organisation_id: str, prefix: str) -> str | None:
+        item = read(self._table, pk=f"organisation#{organisation_id}", sk=f"prefix#{prefix}")
+        return str(item["company"]) if item else None
+
+    def claim_prefix(self, organisation_id: str, prefix: str, company: str) -> Item:
+        """The transaction item that makes the prefix the company's; it fails where it is another's.
+
+        A claim is never given up: documents with those numbers are in the books.
+        """
+        claim = put(
+            self._table,
+            {"pk": f"organisation#{organisation_id}", "sk": f"prefix#{prefix}", "company": company},
+        )
+        claim["Put"] |= {
+            "ConditionExpression": "attribute_not_exists(pk) OR company = :company",
+            "ExpressionAttributeValues": {":company": company},
+        }
+        return claim
+
+    def settle_prefix(self, connection: Connection) -> Item:
+        """The transaction item that notes that nobody else has the company's prefix any more."""
+        return {
+            "Update": {
+                "TableName": self._table.name,
+                "Key": _connection_key(connection.company),
+                "UpdateExpression": "SET prefix_taken_by = :nobody",
+                "ConditionExpression": "organisation_id = :here",
+                "ExpressionAttributeValues": {":nobody": "", ":here": connection.organisation_id},
+            }
+        }
+
+    # the company's own app in Xero; its secret is elsewhere
+
+    def app(self, company: str) -> KnownApp | None:
+        item = read(self._table, pk=f"connection#{company}", sk="app")
+        return KnownApp(item["client_id"], moment(item["secret_set_at"])) if item else None
+
+    def save_app(self, company: str, app: KnownApp, act: Item) -> None:
+        item = {"client_id": app.client_id, "secret_set_at": stamp(app.secret_set_at)}
+        together(self._client, [put(self._table, {"pk": f"connection#{company}", "sk": "app"} | item), act])
+
+    # what people did
+
+    def act(self, company: str, by: str, what: str, at: datetime, id_: str) -> Item:
+        """The transaction item that keeps what a person did to the connection or the app."""
+        key = {"pk": f"history#{company}", "sk": f"{stamp(at)}#{id_}"}
+        return put(self._table, key | {"by": by, "what": what, "at": stamp(at)})
+
+    def acts(self, company: str, limit: int) -> list[Act]:
+        """What people did last, newest first."""
+        answer = self._table.query(
+            KeyConditionExpression=Key("pk").eq(f"history#{company}"),
+            ScanIndexForward=False,
+            Limit=limit,
+            ConsistentRead=True,
+        )
+        return [Act(item["by"], item["what"], moment(item["at"])) for item in answer["Items"]]
+
+
+# --- rows
+
+
+def _connection_key(company: str) -> Item:
+    return {"pk": f"connection#{company}", "sk": "connection"}
+
+
+def _renewal_key(company: str) -> Item:
+    return {"pk": f"connection#{company}", "sk": "renewal"}
+
+
+def _connection_out(connection: Connection) -> Item:
+    moments = {
+        "expires_at": connection.expires_at,
+        "worked_at": connection.worked_at,
+        "connected_at": connection.connected_at,
+    }
+    return {
+        **_connection_key(connection.company),
+        "client_id": connection.client_id,
+        "organisation_id": connection.organisation_id,
+        "organisation_name": connection.organisation_name,
+        "status": connection.status,
+        "scopes": list(connection.scopes),
+        "connection_id": connection.connection_id,
+        "previous_organisation_id": connection.previous_organisation_id,
+        "previous_organisation_name": connection.previous_organisation_name,
+        "choices": [vars(choice) for choice in connection.choices],
+        "connected_by": connection.connected_by,
+        "prefix_taken_by": connection.prefix_taken_by,
+        **{name: stamp(at) for name, at in moments.items() if at},
+    }
