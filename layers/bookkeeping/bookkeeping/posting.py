@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -47,10 +48,19 @@ from bookkeeping.intake import books_of, ring
 from bookkeeping.ledger import BATCH_SIZE, Books, Entry, Event, Posted, State
 from bookkeeping.organisation import Contact, Organisation, contact_matching, organisation_from_xero
 from bookkeeping.pacing import Budget, Limits, Waits, back_off
-from bookkeeping.problems import DOCUMENT_WORDS, DocumentKind, OrderStopped, Problem, from_xero, refusals
-from bookkeeping.queues import EventBus, PostingQueue, WakeUp
+from bookkeeping.problems import (
+    CATALOGUE,
+    DOCUMENT_WORDS,
+    OF_THE_ORGANISATION,
+    DocumentKind,
+    OrderStopped,
+    Problem,
+    from_xero,
+    refusals,
+)
+from bookkeeping.queues import LONGEST_DELAY, EventBus, PostingQueue, WakeUp
 from bookkeeping.secrets import TokenSecret
-from bookkeeping.settings import Settings
+from bookkeeping.settings import Settings, freed_by
 from bookkeeping.tables import Batch, ConnectionsTable, Lane, OrdersTable, Planned, SettingsTable, order_key
 from bookkeeping.xero import Access, Answered, Xero, answered
 
@@ -64,6 +74,8 @@ BODY_AT_MOST: Final = 3_000_000
 """Bytes a call; Xero advises to stay under 3.5 MB."""
 ITEMS_A_CALL: Final = 100
 FACTS_KEPT: Final = timedelta(hours=12)
+FACTS_STOP_FOR: Final = timedelta(minutes=5)
+"""No order is stopped for what was read longer ago: a person may have put it right in Xero."""
 TOKEN_TO_SPARE: Final = timedelta(seconds=60)
 WORK_NOTED_EVERY: Final = timedelta(hours=1)
 SHORT_WAIT: Final = timedelta(seconds=2)
@@ -173,10 +185,13 @@ class CompanyHeld(Exception):
 def take_turn(edges: Edges, wake_up: WakeUp) -> Tally:
     """Hold the lane for a turn, if it is free, and do what can be done in it."""
     tally = Tally()
-    lane = edges.connections.take(wake_up.lane, edges.now(), edges.waits.lease)
+    now, short = edges.now(), not wake_up.backlog
+    lane = edges.connections.take(wake_up.lane, now, edges.waits.lease, short=short)
+    if lane is None and short and edges.connections.long_turn_overdue(wake_up.lane, now):
+        edges.wake_ups.send(replace(wake_up, backlog=True))
     if lane is not None:
         try:
-            Turn(edges, lane, wake_up.keys, tally).run()
+            Turn(edges, lane, wake_up, tally).run()
         except Lost:
             # another holder settles what this one began
             tally.trouble.append(f"lane {wake_up.lane} was lost")
@@ -184,10 +199,13 @@ def take_turn(edges: Edges, wake_up: WakeUp) -> Tally:
 
 
 class Turn:
-    def __init__(self, edges: Edges, lane: Lane, keys: Sequence[str], tally: Tally) -> None:
+    def __init__(self, edges: Edges, lane: Lane, wake_up: WakeUp, tally: Tally) -> None:
         self._edges = edges
         self._lane = lane
-        self._keys = list(keys)
+        self._long = wake_up.backlog
+        self._too_much = False
+        """There is more to do than a short turn is for."""
+        self._keys = list(wake_up.keys)
         """Orders to be read from the table in the next round, whatever an index says."""
         self._tally = tally
         self._budget = Budget.resumed(lane.calls)
@@ -196,15 +214,17 @@ class Turn:
         self._held: dict[str, datetime | None] = {}
         """Companies not to be served in this turn → when to try again; None: when a person has acted."""
         self._settle_next: list[datetime] = []
-        self._found = not lane.last_look or bool(keys)
+        self._found = not lane.last_look or bool(wake_up.keys)
         """Whether there may have been something to do, so that another look is due when an index lags no more."""
         self._look_again = False
-        """Rung since what is due was read."""
+        """Rung since what is due was read, or not all of it was."""
         self._rung_elsewhere: dict[str, list[str]] = {}
+        self._read_anew: set[str] = set()
+        """Organisations of which this turn had the facts read anew, before it would stop an order for them."""
         self._begun: set[str] = set()
         """Batches that this turn wrote down."""
         self._handled: set[str] = set()
-        """Orders that this turn has sent: an index that lags may go on showing them."""
+        """Orders sent, by this turn or before it: an index that lags may go on showing them."""
 
     # --- the turn
 
@@ -257,10 +277,13 @@ class Turn:
         self._edges.sleep(time.total_seconds())
         self._tick()
 
+    def _is_over(self, time: timedelta) -> bool:
+        return self._now - self._began >= time
+
     def _keep(self) -> bool:
         """Keep the lane for another round; whether it was rung. Clears `rung` before anything is read."""
         now = self._tick()
-        if now - self._began >= self._edges.waits.turn:
+        if self._is_over(self._edges.waits.turn if self._long else self._edges.waits.short_turn):
             raise TurnEnds(now)
         rung = self._edges.connections.keep(self._lane, now, self._edges.waits.lease, self._budget.calls)
         self._lease_ends = now + self._edges.waits.lease
@@ -288,16 +311,23 @@ class Turn:
             # an index may have hidden an order that was rung while we worked
             next_at = now + waits.last_look
         though_rung = resume_at is not None
+        # whoever has little to do must not wait behind lanes that take long
+        too_much = self._too_much or self._is_over(waits.short_turn)
+        backlog = next_at is not None and not last_look and too_much
+        woken = next_at is not None and not last_look and next_at - now <= LONGEST_DELAY
         if not edges.connections.release(
             self._lane,
-            next_at=next_at,
+            next_at=next_at + waits.overdue if next_at and backlog and woken else next_at,
             calls=self._budget.calls,
             though_rung=though_rung,
             last_look=last_look,
+            backlog=backlog,
         ):
             return False
-        if next_at is not None and not last_look and next_at - now <= timedelta(minutes=15):
-            edges.wake_ups.send(WakeUp(self._lane.key), delay=next_at - now)
+        if next_at is not None and woken:
+            # keys that nobody has looked at yet: an index may not show them so soon
+            wake_up = WakeUp(self._lane.key, tuple(self._keys), backlog)
+            edges.wake_ups.send(wake_up, delay=next_at - now)
         return True
 
     def _pause(self, reason: str, until: datetime) -> TurnEnds:
@@ -335,6 +365,8 @@ class Turn:
         """The lane's due orders by company: each gets an equal share of the round, the longest due first."""
         edges = self._edges
         shown = edges.orders.due(self._lane.key, self._now, LOOKED_AT)
+        if len(shown) == LOOKED_AT:
+            shown += self._behind(shown)
         # what was sent already must not take the others' places in the round
         keys = [*self._keys, *sorted(shown, key=self._handled.__contains__)]
         self._keys = []
@@ -344,9 +376,9 @@ class Turn:
             if company not in self._held:
                 by_company.setdefault(company, []).append(key)
         share = max(BATCH_SIZE, ROUND // max(1, len(by_company)))
-        chosen = [key for mine in by_company.values() for key in mine[:share]]
+        chosen = [key for mine in by_company.values() for key in mine[:share]][: 2 * ROUND]
         due: dict[str, list[Entry]] = {}
-        for entry in edges.orders.get_many(chosen[: 2 * ROUND]):
+        for entry in edges.orders.get_many(chosen):
             if entry.lane != self._lane.key or entry.due_at is None or entry.batch:
                 continue
             if entry.state is State.QUEUED:
@@ -354,9 +386,28 @@ class Turn:
             else:
                 self._tell_at_last(entry)
         self._found = self._found or bool(due)
+        if not due:
+            # all of them sent in turns before this one: the others are behind them
+            self._handled.update(chosen)
+            left = (key for mine in by_company.values() for key in mine)
+            self._look_again = self._look_again or any(key not in self._handled for key in left)
+        self._too_much = sum(map(len, due.values())) >= BATCH_SIZE
+        if self._too_much and not self._long:
+            self._keys = [order_key(*entry.key) for entries in due.values() for entry in entries]
+            raise TurnEnds(self._now)
         for entries in due.values():
             entries.sort(key=lambda entry: (entry.due_at or self._now, entry.order_id))
         return due
+
+    def _behind(self, shown: Sequence[str]) -> list[str]:
+        """Orders of the lane's other companies, which so many of one company may keep from being shown."""
+        ready = Counter(key.rpartition("#")[0] for key in shown if key not in self._handled)
+        return [
+            key
+            for company in self._edges.connections.companies_of(self._lane)
+            if ready[company] < ROUND
+            for key in self._edges.orders.on_shelf(company, f"{State.QUEUED}##", LOOKED_AT)
+        ]
 
     def _desk(self, company: str, entries: Sequence[Entry]) -> Desk | None:
         """The company's desk; None where its orders were found to belong elsewhere."""
@@ -410,9 +461,25 @@ class Turn:
 
     def _tell_at_last(self, entry: Entry) -> None:
         """Tell of an order that is at rest, and take it from what is due."""
+        freed = self._freed_meanwhile(entry)
+        if freed is not None:
+            self._save(freed)
+            return
         self._tell([entry])
         with contextlib.suppress(Conflict):  # a message came in between, and decided anew
             self._edges.orders.save(ledger.told(entry))
+
+    def _freed_meanwhile(self, entry: Entry) -> Entry | None:
+        """The order, due anew, where what stopped it was set right since it became due: no release finds it now."""
+        if entry.problem is None or entry.frozen or not entry.settings_version:
+            return None
+        books = self._books(entry.company)
+        if books.settings_version <= entry.settings_version:
+            return None
+        then = self._edges.settings.version(entry.company, entry.settings_version)
+        if not CATALOGUE[entry.problem.code].freed_by & freed_by(then, books.settings):
+            return None
+        return ledger.decide(entry, books, self._now)
 
     def _tell(self, entries: Iterable[Entry]) -> None:
         told: list[Event] = [event for entry in entries for event in ledger.events(entry)]
@@ -453,6 +520,7 @@ class Turn:
         )
         organisation = organisation_from_xero(*answers)
         connections.save_organisation(organisation, self._now)
+        self._read_anew.add(access.organisation_id)
         return organisation
 
     def _contact(self, desk: Desk, name: str, entry: Entry, setting: str = "contact_name") -> Contact:
@@ -489,13 +557,28 @@ class Turn:
             try:
                 sheet = self._sheet(desk, entry)
             except OrderStopped as stopped:
-                self._save(ledger.stop(entry, stopped.problem, self._now))
+                self._stop(desk, entry, stopped.problem)
                 continue
             if sheet is None:
                 self._save(ledger.nothing_left(entry, self._settings(desk, entry), self._now))
             else:
                 sheets.append(sheet)
         return sheets
+
+    def _stop(self, desk: Desk, entry: Entry, problem: Problem) -> None:
+        """Stop the order; or leave it due, to be tried with what Xero says now of the organisation."""
+        here = desk.access.organisation_id
+        if problem.code in OF_THE_ORGANISATION and here not in self._read_anew:
+            known = self._edges.connections.organisation(here)
+            retried_at = max((act.at for act in entry.history), default=None)
+            if known is None or (
+                self._now - known[1] >= FACTS_STOP_FOR or (retried_at is not None and retried_at > known[1])
+            ):
+                self._edges.connections.forget_organisation(here)
+                self._keys.append(order_key(*entry.key))
+                self._look_again = True
+                return
+        self._save(ledger.stop(entry, problem, self._now))
 
     def _settings(self, desk: Desk, entry: Entry) -> Settings:
         if entry.settings_version not in desk.versions:
@@ -551,12 +634,23 @@ class Turn:
                     else ()
                 )
             except OrderStopped as stopped:
-                self._save(ledger.stop(entry, stopped.problem, self._now))
+                self._stop(desk, entry, stopped.problem)
                 continue
             codes[entry.order_id] = {item["Code"] for item in items}
             wanted |= {item["Code"]: item for item in items}
             going.append(entry)
         desk.items = self._edges.connections.items(organisation_id, wanted)
+        # a person may have made it a tracked item in Xero before pressing Retry
+        self._look_up_items(
+            desk,
+            sorted(
+                code
+                for entry in going
+                if entry.history and not entry.items_as_they_are
+                for code in codes[entry.order_id]
+                if not desk.items.get(code, True)
+            ),
+        )
         missing = [item for code, item in wanted.items() if code not in desk.items]
         refused: dict[str, tuple[str, ...]] = {}
         for start in range(0, len(missing), ITEMS_A_CALL):
@@ -571,17 +665,23 @@ class Turn:
         )
         known = {code: tracked for code, (tracked, messages) in answer.items() if not messages}
         there = [code for code, (_, messages) in answer.items() if "item_exists" in refusals(messages)]
-        if len(there) > SINGLE_ITEM_READS:
-            listed = self._call(company, lambda observe: self._edges.xero.items(desk.access, observe))
-            known |= {code: listed[code] for code in there if code in listed}
-        else:
-            for code in there:
-                tracked = self._item(desk, code)
-                if tracked is not None:
-                    known[code] = tracked
         self._edges.connections.save_items(desk.access.organisation_id, known)
         desk.items |= known
+        known |= self._look_up_items(desk, there)
         return {code: messages for code, (_, messages) in answer.items() if messages and code not in known}
+
+    def _look_up_items(self, desk: Desk, codes: Sequence[str]) -> dict[str, bool]:
+        """Which of the items Xero has now, and whether each is tracked."""
+        if len(codes) > SINGLE_ITEM_READS:
+            company, xero = desk.books.company, self._edges.xero
+            listed = self._call(company, lambda observe: xero.items(desk.access, observe))
+            found = {code: listed[code] for code in codes if code in listed}
+        else:
+            asked = {code: self._item(desk, code) for code in codes}
+            found = {code: tracked for code, tracked in asked.items() if tracked is not None}
+        self._edges.connections.save_items(desk.access.organisation_id, found)
+        desk.items = {code: tracked for code, tracked in desk.items.items() if code not in codes} | found
+        return found
 
     def _item(self, desk: Desk, code: str) -> bool | None:
         return self._call(
@@ -594,6 +694,9 @@ class Turn:
         for code in sorted(codes):
             if code in refused:
                 problem = self._problem(refused[code], desk, entry, "purchase_order")
+                if problem.code == "refused_by_xero":
+                    details = {"order": entry.order_id, "item": code}
+                    problem = Problem("item_refused", details, problem.xero_says)
             elif code in desk.items and not desk.items[code] and not entry.items_as_they_are:
                 problem = Problem("item_not_tracked", {"order": entry.order_id, "item": code})
             else:
@@ -690,6 +793,8 @@ class Turn:
 
     def _await_budget(self) -> None:
         now = self._tick()
+        if not self._long and self._is_over(self._edges.waits.short_turn):
+            raise TurnEnds(now)
         free_at = self._budget.free_at(now)
         while free_at > now:
             if free_at - now > SHORT_WAIT or free_at - self._began > self._edges.waits.turn:
@@ -787,7 +892,8 @@ class Turn:
             if batch.settle_at is not None and batch.settle_at > self._now:
                 self._settle_next.append(batch.settle_at)
                 continue
-            if self._tick() - self._began >= self._edges.waits.turn:
+            self._tick()
+            if self._is_over(self._edges.waits.turn):
                 raise TurnEnds(self._now)
             try:
                 self._settle(batch)
@@ -810,6 +916,7 @@ class Turn:
             self._write_outcomes(batch, moved)
             self._finish(batch)
             return
+        batch = self._unanswered(batch)
         access = self._access(batch.company)
         desk = Desk(books, access, self._organisation(batch.company, access))
         sheets, unbuilt = self._rebuilt(desk, batch, entries)
@@ -826,6 +933,12 @@ class Turn:
             self._resend(batch, stack)
             return
         self._settle_by_number(batch, stack, unbuilt)
+
+    def _unanswered(self, batch: Batch) -> Batch:
+        """The batch of a turn that ended before the answer: that a later call is refused does not undo the first."""
+        if batch.unknown_at is not None or batch.id in self._begun:
+            return batch
+        return replace(batch, unknown_at=batch.first_sent_at)
 
     def _frozen_by(self, batch: Batch) -> list[Entry]:
         keys = {
@@ -1021,8 +1134,14 @@ class Turn:
         entry = stack.sheets[0].entry
         if error.status in (400, 413):
             return self._refused(stack.desk, entry, batch.kind, error.messages)
-        self._tally.trouble.append(str(error))
-        problem = Problem("our_fault", {"order": entry.order_id, "reference": batch.id}, error.messages)
+        self._tally.trouble.append(f"{error} (batch {batch.id})")
+        details = {
+            "order": entry.order_id,
+            "document": DOCUMENT_WORDS[batch.kind],
+            "number": entry.number,
+            "reference": batch.id,
+        }
+        problem = Problem("sent_wrongly", details, error.messages)
         return ledger.settle_refused(entry, problem, stack.desk.books, self._now)
 
     def _by_number(self, batch: Batch, desk: Desk, entries: Sequence[Entry]) -> list[Entry]:
@@ -1106,7 +1225,11 @@ class Turn:
             found = {"field": "total", "value": planned.foreseen, "xero_value": f"{compared:.2f}"}
             return ledger.stop(settled, Problem("adopted_differs", details | found), self._now)
         if document is None and answered.contact_id not in ("", planned.contact_id):
-            found = {"field": "contact", "value": planned.contact_id, "xero_value": answered.contact_id}
+            settings = self._settings(desk, entry)
+            wanted = settings.contact_name
+            if batch.kind == "purchase_order":
+                wanted = settings.purchase_order_contact_name or wanted
+            found = {"field": "contact", "value": wanted, "xero_value": answered.contact_name or "another"}
             return ledger.stop(settled, Problem("adopted_differs", details | found), self._now)
         return settled
 
@@ -1122,11 +1245,11 @@ class Turn:
             if kind == "purchase_order":
                 name = settings.purchase_order_contact_name or name
             connections.forget_contact(organisation_id, name)
-        elif entry.refusals == 0 and "facts" in calls_for:
-            connections.forget_organisation(organisation_id)
         elif entry.refusals == 0 and problem.code == "item_not_found":
             codes = [code for line in entry.message.order.lines if (code := item_code(line.sku))]
             connections.forget_items(organisation_id, codes)
+        elif entry.refusals == 0 and "facts" in calls_for:
+            connections.forget_organisation(organisation_id)
         else:
             return ledger.settle_refused(entry, problem, desk.books, self._now)
         return ledger.settle_again(entry, desk.books, self._now)

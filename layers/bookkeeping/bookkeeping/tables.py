@@ -756,6 +756,12 @@ class ConnectionsTable:
             if item["company"] != connection.company
         }
 
+    def companies_of(self, lane: Lane) -> list[str]:
+        """The companies that take turns in the lane."""
+        condition = Key("pk").eq(f"app#{lane.client_id}") & Key("sk").begins_with("company#")
+        found = _query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
+        return [item["company"] for item in found if item["organisation_id"] == lane.organisation_id]
+
     def prefix_owner(self, organisation_id: str, prefix: str) -> str | None:
         item = self._get(f"organisation#{organisation_id}", f"prefix#{prefix}")
         return str(item["company"]) if item else None
@@ -868,7 +874,7 @@ class ConnectionsTable:
             answer = self._table.update_item(
                 Key=_renewal_key(company),
                 UpdateExpression=(
-                    "SET lease_until = :until, agenda = :renewal, next_at = :until,"
+                    "SET lease_until = :until, agenda = :unsettled, next_at = :until,"
                     " fencing = if_not_exists(fencing, :zero) + :one,"
                     " unsettled = if_not_exists(unsettled, :zero) + :one REMOVE rest_until"
                 ),
@@ -876,7 +882,7 @@ class ConnectionsTable:
                 & (Attr("rest_until").not_exists() | Attr("rest_until").lte(stamp(now))),
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
-                    ":renewal": "renewal",
+                    ":unsettled": "unsettled",
                     ":zero": 0,
                     ":one": 1,
                 },
@@ -893,8 +899,10 @@ class ConnectionsTable:
     def settle_renewal(self, renewal: Renewal, next_at: datetime | None) -> bool:
         """Let it go, all done, until `next_at`; None: until somebody plans it."""
         settled = "REMOVE lease_until, unsettled"
-        expression = f"{settled}, agenda, next_at" if next_at is None else f"SET next_at = :next {settled}"
-        values = {":next": stamp(next_at)} if next_at else {}
+        expression, values = f"{settled}, agenda, next_at", {}
+        if next_at is not None:
+            expression = f"SET agenda = :renewal, next_at = :next {settled}"
+            values = {":renewal": "renewal", ":next": stamp(next_at)}
         return self._update(
             _renewal_key(renewal.company), expression, Attr("fencing").eq(renewal.fencing), values
         )
@@ -913,10 +921,20 @@ class ConnectionsTable:
         return item is not None and "lease_until" in item and moment(item["lease_until"]) >= now
 
     def renewals_due(self, now: datetime) -> list[str]:
-        """Companies whose tokens are to be looked at, the longest due first. An index: it may lag."""
-        due = Key("agenda").eq("renewal") & Key("next_at").lte(stamp(now))
-        found = _query(self._table, IndexName="agenda", KeyConditionExpression=due)
-        return [item["pk"].removeprefix("connection#") for item in found]
+        """Companies whose tokens are to be looked at, the longest due first. An index: it may lag.
+
+        Before all others: those with a renewal that has not come to its end. Xero's half hour may be running.
+        """
+        found = [
+            item["pk"].removeprefix("connection#")
+            for agenda in ("unsettled", "renewal")
+            for item in _query(
+                self._table,
+                IndexName="agenda",
+                KeyConditionExpression=Key("agenda").eq(agenda) & Key("next_at").lte(stamp(now)),
+            )
+        ]
+        return list(dict.fromkeys(found))
 
     def lose_renewed(
         self, renewal: Renewal, connection: Connection, status: str, at: datetime
@@ -966,8 +984,12 @@ class ConnectionsTable:
             {":rung": "rung", ":now": stamp(now)},
         )
 
-    def take(self, lane: str, now: datetime, lease: timedelta) -> Lane | None:
-        """Hold the lane until the lease ends; None where somebody else does. Clears `rung`."""
+    def take(self, lane: str, now: datetime, lease: timedelta, *, short: bool = False) -> Lane | None:
+        """Hold the lane until the lease ends; None where somebody else does. Clears `rung`.
+
+        A `short` turn does not take a lane that waits for a long one.
+        """
+        free: ConditionBase = Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now))
         try:
             answer = _once_free(
                 self._table.update_item,
@@ -976,7 +998,7 @@ class ConnectionsTable:
                     "SET lease_until = :until, agenda = :lane, next_at = :until,"
                     " fencing = if_not_exists(fencing, :zero) + :one REMOVE rung, rung_at, last_look"
                 ),
-                ConditionExpression=Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now)),
+                ConditionExpression=free & Attr("backlog").not_exists() if short else free,
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
                     ":lane": "lane",
@@ -999,6 +1021,11 @@ class ConnectionsTable:
             moment(item["paused_until"]) if "paused_until" in item else LONG_AGO,
             last_look="last_look" in item and "rung" not in item,
         )
+
+    def long_turn_overdue(self, lane: str, now: datetime) -> bool:
+        """Whether the lane waits for a long turn that should have begun."""
+        item = self._get(f"lane#{lane}", "lane")
+        return item is not None and "backlog" in item and _to_wake(item, now)
 
     def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> bool:
         """Renew the lease and clear `rung`. True where the lane had been rung. Raises Lost."""
@@ -1034,10 +1061,11 @@ class ConnectionsTable:
         calls: Sequence[datetime],
         though_rung: bool,
         last_look: bool = False,
+        backlog: bool = False,
     ) -> bool:
         """Let the lane go, with its pause. False where it was rung meanwhile (unless `though_rung`): look again.
 
-        `last_look` says what `next_at` is for. Raises Lost.
+        `last_look` says what `next_at` is for; `backlog`, that a long turn is to come. Raises Lost.
         """
         condition: ConditionBase = Attr("fencing").eq(lane.fencing)
         if not though_rung:
@@ -1057,7 +1085,12 @@ class ConnectionsTable:
             if last_look:
                 expression += ", last_look = :true"
                 values[":true"] = True
+            if backlog:
+                expression += ", backlog = :true"
+                values[":true"] = True
             expression += " REMOVE lease_until"
+        if not backlog:
+            expression += ", backlog"
         if self._update(_lane_key(lane.key), expression, condition, values):
             return True
         item = self._get(f"lane#{lane.key}", "lane")
@@ -1208,7 +1241,9 @@ def _to_wake(item: Item, now: datetime) -> bool:
     held_until = moment(item["lease_until"]) if "lease_until" in item else LONG_AGO
     if held_until >= now:
         return False
-    return "rung" in item or ("next_at" in item and moment(item["next_at"]) <= now)
+    return ("rung" in item and "backlog" not in item) or (
+        "next_at" in item and moment(item["next_at"]) <= now
+    )
 
 
 def _batch_out(batch: Batch) -> Item:
