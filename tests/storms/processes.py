@@ -29,7 +29,7 @@ from local.companies import SimulatedXero
 from local.samples import Sample
 from local.system import LocalSystem
 from tests.storms.table import Job, Outcome
-from tests.whole_system import A_READ, Site, bodies, keys_of, plain
+from tests.whole_system import Site, bodies, keys_of, plain
 
 INTAKE, POSTING, REFRESH = "OrderIntakeFunction", "OrderPostingFunction", "TokenRefreshFunction"
 SCALE: Final = 0.15
@@ -173,7 +173,6 @@ class Storm:
             try:
                 for part in parts:
                     part.result()
-                self._wait_until_half_is_done(samples)
             finally:
                 self._over.set()
             meanwhile.result()
@@ -310,13 +309,6 @@ class Storm:
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
                 self.met["wake-up lost"] += 1
 
-    def _wait_until_half_is_done(self, samples: Sequence[Sample]) -> None:
-        some = keys_of(samples[:: max(1, len(samples) // A_READ)])[:A_READ]
-        while time.monotonic() < self._gives_up_at:
-            if Counter(self.site.states(some).values())["posted"] > len(some) / 2:
-                return
-            time.sleep(0.5)
-
     # --- the end
 
     def _wait_until_quiet(self, samples: Sequence[Sample]) -> None:
@@ -340,11 +332,12 @@ class Storm:
     def _lives(self, company: str) -> bool:
         """Whether the company's tokens can be renewed once more, and open its books."""
         before, until = self.site.tokens(company), time.monotonic() + self.course.patience / 4
+        self.site.system.invoke(REFRESH, {"company": company})
         while (tokens := self.site.tokens(company))["generation"] == before["generation"]:
             if time.monotonic() > until:
                 return False
-            self.site.system.invoke(REFRESH, {"company": company})
             time.sleep(0.5)
+            self.site.system.invoke(REFRESH, {"company": company})
         answer = requests.get(
             f"{self.site.xero.url}/api.xro/2.0/Organisation",
             headers={
