@@ -150,7 +150,8 @@ def _every(expression: str) -> timedelta:
 
 
 def _run_here(name: str, function: dict[str, Any], scale: float, endpoint: str) -> None:
-    for elsewhere in ("Layers", "Architectures", "LoggingConfig"):
+    logging = function.pop("LoggingConfig", {})
+    for elsewhere in ("Layers", "Architectures"):
         function.pop(elsewhere, None)
     function["Runtime"] = "provided.al2023"
     function["Code"] = {"S3Bucket": CODE_BUCKET, "S3Key": f"{name}.zip"}
@@ -158,7 +159,11 @@ def _run_here(name: str, function: dict[str, Any], scale: float, endpoint: str) 
     function["Timeout"] = max(
         math.ceil(function["Timeout"] * scale), min(function["Timeout"], SHORTEST_TIME_OUT)
     )
-    function["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = endpoint
+    variables = function["Environment"]["Variables"]
+    variables["AWS_ENDPOINT_URL"] = endpoint
+    if "ApplicationLogLevel" in logging:
+        # as Lambda tells its runtime, which sets the root logger by it
+        variables["AWS_LAMBDA_LOG_LEVEL"] = logging["ApplicationLogLevel"]
 
 
 def _let_triggers_assume(role: dict[str, Any]) -> None:
@@ -189,6 +194,8 @@ def _take_out(template: Template) -> None:
         for name, resource in resources.items()
         if resource["Type"] in HERE_INSTEAD
         or (resource["Type"] == "AWS::Events::Rule" and "ScheduleExpression" in resource["Properties"])
+        # ministack does not reckon with metrics, and an alarm tells nobody here
+        or (resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"])
     }
     gone |= {
         name

@@ -1,11 +1,19 @@
-"""No test can reach an account of anybody's: the credentials are nobody's, and no profile of the machine is read."""
+"""No test can reach an account of anybody's: the credentials are nobody's, and no profile of the machine is read.
+
+Everything runs at DEBUG, and is watched for what is secret: see `tests/canaries.py`.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
 
 import pytest
 from xero_python.api_client.configuration import Configuration
+
+from local.system import LOG_LEVEL
+from tests import canaries
 
 NOT_FOR_TESTS = (
     "AWS_PROFILE",
@@ -27,10 +35,33 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
     "POWERTOOLS_METRICS_NAMESPACE": "KornitXero",
     "POWERTOOLS_SERVICE_NAME": "tests",
+    "POWERTOOLS_LOG_LEVEL": "DEBUG",
+    LOG_LEVEL: "DEBUG",
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.is_registered(canaries):
+        config.pluginmanager.register(canaries)
 
 
 @pytest.fixture(autouse=True)
 def _no_sdk_configuration_of_another_test() -> None:
     # xero-python hands every later client a copy of the first configuration made in the process
     Configuration.set_default(None)
+
+
+@pytest.fixture(autouse=True)
+def _undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where tests run side by side, one that is marked `undisturbed` waits until it has the machine to itself."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    folder = tmp_path_factory.getbasetemp().parent
+    with (folder / "door").open("w") as door, (folder / "room").open("w") as room:
+        # who waits for the room keeps the door shut, so that nobody slips in before
+        fcntl.flock(door, fcntl.LOCK_EX)
+        alone = request.node.get_closest_marker("undisturbed") is not None
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield

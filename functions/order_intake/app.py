@@ -65,7 +65,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         except Exception:
             logger.exception("order message failed", message_id=record.message_id)
             if int(record.attributes.approximate_receive_count) >= MAX_RECEIVES:
-                intake.keep_our_fault(record.body, sent_at, record.message_id)
+                intake.keep_our_fault(record.body, sent_at, record.message_id, company)
             raise
 
     # first those with the fewest chances left
@@ -76,6 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     metrics.add_metric("OrdersAccepted", MetricUnit.Count, intake.accepted)
     metrics.add_metric("OrdersOfNoCompany", MetricUnit.Count, intake.nobodys)
     metrics.add_metric("OrdersUnreadable", MetricUnit.Count, intake.unreadable)
+    metrics.add_metric("OrdersUnclaimed", MetricUnit.Count, intake.unclaimed)
     # every row is durable now; a message whose row was written, but not told of, comes again if this fails
     ring(lanes, wake_ups, intake.rung, edges.now())
     bus.put(intake.events)

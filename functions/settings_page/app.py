@@ -523,8 +523,11 @@ def contacts(company: Company, search: Annotated[str, Query(max_length=255)] = "
 
 
 @app.get("/api/<company>/xero/tax-rates")
-def tax_rates(company: Company) -> Response[Any]:
-    return _listed("tax_rates")
+def tax_rates(
+    company: Company,
+    for_: Annotated[Literal["sales", "purchases", "all"], Query(alias="for")] = "all",
+) -> Response[Any]:
+    return _listed("tax_rates", use=for_)
 
 
 @app.get("/api/<company>/xero/currencies")

@@ -40,6 +40,7 @@ Controls, all JSON, under /_simulator/ (an unknown key or value is answered 400 
   GET    connections · DELETE connections  {tenant_id?, client_id?, user?}: a person disconnects inside Xero
   POST   revoke                   {client_id, user?}
   GET    provider-model · POST it  {model: lenient_grace|newest_and_parent|family_revoked}
+  POST   access-tokens            {live: seconds}: of those issued from now on; Xero's live 1800
   GET    unconfirmed · POST it       {question: answer}
   POST   reset
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -283,6 +284,12 @@ def blueprint(world: World) -> Blueprint:  # noqa: PLR0915
     def choose_provider_model() -> Response:
         world.choose_provider_model(given()["model"])
         return provider_model()
+
+    @controls.post("/access-tokens")
+    def shorten_access_tokens() -> Response:
+        """`{"live": seconds}`: how long those live that are issued from now on."""
+        world.identity.access_token_lives = timedelta(seconds=int(given()["live"]))
+        return answer({"live": int(world.identity.access_token_lives.total_seconds())})
 
     @controls.get("/unconfirmed")
     def unconfirmed() -> Response:

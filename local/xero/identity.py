@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus, urlencode
 import jwt
 
 from local.xero.connections import Connections
-from local.xero.portal import IDENTITY_SCOPES, KNOWN_SCOPES, App, Portal
+from local.xero.portal import IDENTITY_SCOPES, KNOWN_SCOPES, MARK, App, Portal
 from local.xero.replies import Reply
 from local.xero.unconfirmed import Unconfirmed
 from local.xero.users import User
@@ -144,12 +144,16 @@ class Identity:
         self._token_sets: dict[str, TokenSet] = {}
         self._set_of_refresh_token: dict[str, TokenSet] = {}
         self.provider_model: ProviderModel = "lenient_grace"
+        self.access_token_lives = ACCESS_TOKEN_LIVES
 
     def _new_id(self) -> str:
         return str(uuid.UUID(int=self._dice.getrandbits(128), version=4))
 
     def _random_text(self, size: int) -> str:
         return base64.urlsafe_b64encode(self._dice.randbytes(size)).decode().rstrip("=")
+
+    def _secret(self) -> str:
+        return MARK + self._random_text(32)[len(MARK) :]
 
     # Authorize and consent
 
@@ -207,7 +211,7 @@ class Identity:
                 auth_event_id=token_set.auth_event_id,
                 now=now,
             )
-        code = self._random_text(32)
+        code = self._secret()
         self._codes[code] = _Code(request, token_set, now)
         session_state = f"{self._random_text(32)}.{self._random_text(16)}"
         return request.answer_url(
@@ -323,14 +327,14 @@ class Identity:
             "client_id": token_set.client_id,
             **subject,
             **times,
-            "exp": int((now + ACCESS_TOKEN_LIVES).timestamp()),
+            "exp": int((now + self.access_token_lives).timestamp()),
             "jti": f"{self._dice.getrandbits(128):032X}",
             "authentication_event_id": token_set.auth_event_id,
             "scope": list(token_set.scopes),
         }
         tokens: Json = {
             "access_token": jwt.encode(access_claims, self._signing_key, algorithm="HS256"),
-            "expires_in": int(ACCESS_TOKEN_LIVES.total_seconds()),
+            "expires_in": int(self.access_token_lives.total_seconds()),
             "token_type": "Bearer",
             "scope": " ".join(token_set.scopes),
         }
@@ -343,7 +347,7 @@ class Identity:
                 algorithm="HS256",
             )
         if "offline_access" in token_set.scopes:
-            refresh_token = self._random_text(32)
+            refresh_token = self._secret()
             number = len(token_set.refresh_tokens) + 1
             token_set.refresh_tokens[refresh_token] = RefreshToken(number, parent, now)
             token_set.newest = refresh_token

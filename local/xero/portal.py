@@ -6,9 +6,13 @@ import hmac
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Final
 from urllib.parse import urlsplit
 
 from local.xero.wire import Json
+
+MARK: Final = "simulated_secret_"
+"""What is secret starts so, wherever it is issued here: it can be told from anything else where it should not be."""
 
 GRANULAR_FROM = date(2026, 3, 2)
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
@@ -102,7 +106,7 @@ class Portal:
             app.redirect_uris.append(accepted_redirect(uri))
 
     def generate_secret(self, app: App) -> str:
-        app.secret = f"{self._dice.getrandbits(256):064x}"
+        app.secret = MARK + f"{self._dice.getrandbits(256):064x}"[len(MARK) :]
         return app.secret
 
 

@@ -80,9 +80,9 @@ ACCOUNTS = [
     {"code": "630", "name": "Inventory", "type": "INVENTORY", "tax_type": "NONE", "for": "inventory"},
 ]
 TAX_RATES = [
-    {"tax_type": "OUTPUT2", "name": "20% (VAT on Income)", "rate": "20"},
-    {"tax_type": "ZERORATEDOUTPUT", "name": "Zero Rated Income", "rate": "0"},
-    {"tax_type": "INPUT2", "name": "20% (VAT on Expenses)", "rate": "20"},
+    {"tax_type": "OUTPUT2", "name": "20% (VAT on Income)", "rate": "20", "for": "sales"},
+    {"tax_type": "ZERORATEDOUTPUT", "name": "Zero Rated Income", "rate": "0", "for": "sales"},
+    {"tax_type": "INPUT2", "name": "20% (VAT on Expenses)", "rate": "20", "for": "purchases"},
 ]
 CONTACTS = [
     {"id": "1", "name": "Kornit X orders"},
@@ -444,7 +444,9 @@ def create_app(site: Site) -> Flask:
         if kind == "contacts":
             text = request.args.get("search", "").lower()
             return {"contacts": [one for one in CONTACTS if text in one["name"].lower()]}
-        return {"tax_rates": TAX_RATES} if kind == "tax-rates" else {"currencies": ["EUR", "GBP", "USD"]}
+        if kind == "tax-rates":
+            return {"tax_rates": [one for one in TAX_RATES if one["for"] == request.args["for"]]}
+        return {"currencies": ["EUR", "GBP", "USD"]}
 
     @app.get(f"{api}/orders")
     def orders() -> Json:

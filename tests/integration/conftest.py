@@ -22,17 +22,17 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
         service.stop()
 
 
-FIGURES = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture(scope="session")
-def figure(pytestconfig: pytest.Config) -> Callable[[str], None]:
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Notes a measured figure, to be shown when all tests have run."""
-    return pytestconfig.stash.setdefault(FIGURES, []).append
+    return lambda line: record_property("figure", line)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if figures := config.stash.get(FIGURES, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = (report for reports in terminalreporter.stats.values() for report in reports)
+    called = (report for report in reports if getattr(report, "when", "") == "call")
+    figures = [line for report in called for name, line in report.user_properties if name == "figure"]
+    if figures:
         terminalreporter.section("measured on this machine")
         for line in figures:
             terminalreporter.write_line(line)

@@ -25,6 +25,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto import mock_aws
 
+from tests.canaries import watch
 from tests.integration.one_process import PREFIX, XERO, OneProcess
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,8 @@ class Function:
     posting_queue: str
     log: io.StringIO
     """What its logger writes."""
+    dead_letters: str
+    """The queue of messages that intake gave up."""
     milliseconds_left: Callable[[], int] = lambda: 10000
 
     def handle(self, event: Mapping[str, Any]) -> Any:
@@ -180,6 +183,7 @@ def cold_start(function: str, environment: Mapping[str, str]) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     with patch.dict(os.environ, environment):
         spec.loader.exec_module(module)
+    module.handler = watch.listening(function, module.handler)  # type: ignore[attr-defined]
     return module
 
 
@@ -210,15 +214,20 @@ def running(function: str) -> Iterator[Function]:
     with mock_aws(), patch.object(boto3, "DEFAULT_SESSION", None):
         session = default_session()
         world, wire = OneProcess(), Wire()
-        queue = boto3.client("sqs").create_queue(QueueName="PostingQueue")["QueueUrl"]
+        queue, dead_letters = (
+            boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+            for name in ("PostingQueue", "OrdersDeadLetterQueue")
+        )
         boto3.client("events").create_event_bus(Name=ENVIRONMENT["EVENT_BUS"])
         # the world's own clients are made already: only the function's are listened to
         with listened_to(session, wire):
-            app = cold_start(function, ENVIRONMENT | {"POSTING_QUEUE_URL": queue})
+            queues = {"POSTING_QUEUE_URL": queue, "BACKLOG_QUEUE_URL": queue}
+            queues |= {"ORDERS_DEAD_LETTER_QUEUE_URL": dead_letters}
+            app = cold_start(function, ENVIRONMENT | queues)
         log = io.StringIO()
         # the logger's handler outlives the module, and the standard output it was made with
         app.logger.registered_handler.setStream(log)
-        yield Function(app, world, wire, queue, log)
+        yield Function(app, world, wire, queue, log, dead_letters)
 
 
 def metrics_in(printed: str) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.portal import App
 from local.xero.server import create_app
+from tests.canaries import watch
 from tests.integration.one_process import PREFIX, XERO, OneProcess
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,7 @@ def load(function: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     with patch.dict(os.environ, ENVIRONMENT):
         spec.loader.exec_module(module)
+    module.handler = watch.listening(function, module.handler)  # type: ignore[attr-defined]
     return module
 
 
@@ -83,6 +85,7 @@ class Functions:
         self._handlers = handlers
 
     def invoke(self, FunctionName: str, Payload: str, InvocationType: str = "RequestResponse") -> Any:  # noqa: N803
+        watch.see(f"invocation of {FunctionName}", Payload)
         answer = self._handlers[FunctionName](json.loads(Payload))
         return {"Payload": io.BytesIO(json.dumps(answer).encode())}
 

@@ -1,4 +1,4 @@
-"""The storms' DynamoDB does what moto's does, where moto is right: the same calls, the same answers, the same rows."""
+"""The storms' DynamoDB does what moto's and the local AWS's do: the same calls, the same answers, the same rows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
-from botocore.exceptions import ClientError
-from moto import mock_aws
+from botocore.exceptions import ClientError, ParamValidationError
 
-from tests.integration.one_process import make_tables
+from tests.integration.three_stores import Wrong, held_against, opened
 from tests.storms.dynamodb import DynamoDB
 from tests.storms.environment import table_properties
 
@@ -21,11 +19,20 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 Call = Callable[[Any], Any]
 
 
+WRONG: Wrong = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "both" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "both", held_against(WRONG, metafunc.function, "moto", "local AWS"), indirect=True
+        )
+
+
 @pytest.fixture
-def both() -> Iterator[tuple[Any, DynamoDB]]:
-    with mock_aws():
-        make_tables()
-        yield boto3.resource("dynamodb"), DynamoDB(lambda: NOON, table_properties())
+def both(request: pytest.FixtureRequest) -> Iterator[tuple[Any, DynamoDB]]:
+    with opened(request.param, "dynamodb", lambda: request.getfixturevalue("ministack")) as resource:
+        yield resource, DynamoDB(lambda: NOON, table_properties())
 
 
 def outcome(store: Any, call: Call) -> Any:
@@ -219,8 +226,9 @@ def test_what_boto3_cannot_send_is_refused(both: tuple[Any, DynamoDB], value: An
 @pytest.mark.parametrize("count", [0, 101])
 def test_a_batch_of_keys_has_its_bounds(both: tuple[Any, DynamoDB], count: int) -> None:
     wanted: Any = {"OrdersTable": {"Keys": [{"key": f"{n}"} for n in range(count)], "ConsistentRead": True}}
-    with pytest.raises(ClientError):
-        both[1].batch_get_item(RequestItems=wanted)
+    for store in both:
+        with pytest.raises((ClientError, ParamValidationError)):
+            store.batch_get_item(RequestItems=wanted)
 
 
 def test_an_index_shows_changes_late_and_in_their_order() -> None:

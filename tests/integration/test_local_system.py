@@ -56,7 +56,9 @@ def test_what_the_bus_carries_can_be_read(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_everything_in_order(tmp_path: Path) -> None:
     script = (
-        "import sys, time, pathlib, local.system as s\n"
+        "import signal, sys, time, pathlib, local.system as s\n"
+        # a shell that runs the tests in the background has its children ignore Ctrl-C
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with s.LocalSystem(state=pathlib.Path(sys.argv[1])): time.sleep(600)"
     )
     process = subprocess.Popen(

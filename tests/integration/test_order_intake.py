@@ -113,6 +113,8 @@ def test_what_names_neither_company_nor_order_is_kept_once_under_its_message(int
     assert entry is not None
     assert entry.problem is not None
     assert (entry.problem.code, entry.version) == ("unreadable_json", 1)
+    # told of each time, as the one before may have ended before it told
+    assert [told["problem"] for told in intake.told()] == ["unreadable_json"]
 
 
 # --- the order of things
@@ -228,6 +230,14 @@ def test_only_the_last_receive_of_a_message_that_crashes_us_leaves_a_row(
         assert crashed["messageId"] in told["sentence"] + told["fix"]
 
 
+def test_a_message_for_one_of_its_companies_that_crashes_us_leaves_the_other_no_row(intake: Function) -> None:
+    intake.world.company(OTHER, intake.world.organisation("Marlow Print Works Ltd"))
+    sent, refusals = order(secondary_company_ref_id=OTHER), iter(["InternalServerError"])
+    intake.wire.refuse = lambda call: next(refusals, None) if call.operation == "PutItem" else None
+    intake.handle(batch(record(sent, company=OTHER, receives=3)))
+    assert [state(intake, sent, one) for one in (UNTRACKED, OTHER)] == ["no row", "needs_attention our_fault"]
+
+
 def test_a_message_that_can_not_even_be_read_and_crashes_us_leaves_a_row_too(intake: Function) -> None:
     body, refusals = json.dumps(order())[:-9], iter(["InternalServerError"])
     intake.wire.refuse = lambda call: next(refusals, None) if call.operation == "PutItem" else None
@@ -336,11 +346,8 @@ def test_metrics_count_orders_and_know_no_company(
 ) -> None:
     intake.handle(batch(record(order()), record(order(OTHER)), record("{}")))
     [metrics] = metrics_in(capsys.readouterr().out)
-    assert (metrics["OrdersAccepted"], metrics["OrdersOfNoCompany"], metrics["OrdersUnreadable"]) == (
-        [1.0],
-        [1.0],
-        [1.0],
-    )
+    names = ("OrdersAccepted", "OrdersOfNoCompany", "OrdersUnreadable", "OrdersUnclaimed")
+    assert [metrics[name] for name in names] == [[1.0]] * 4
     assert dimensions([metrics]) == {"service"}
     assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "KornitXero"
 

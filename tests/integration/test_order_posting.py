@@ -221,6 +221,10 @@ def _knows(model: Any, document: dict[str, Any]) -> None:
 
 def test_each_call_carries_its_own_organisation_and_a_key_of_its_own(posting: Function) -> None:
     posting.handle(accepted(posting, orders(60)))
+    # more than a call holds: a turn from the backlog's queue
+    [wake_up] = posting.messages()
+    assert wake_up["backlog"] is True
+    posting.handle(batch(record(wake_up)))
     puts = [request for request in sent_to_xero(posting) if request.method == "PUT"]
     assert len(puts) == 2
     keys = {request.headers["Idempotency-Key"] for request in puts}
@@ -301,7 +305,7 @@ def test_an_answer_that_only_a_fault_of_ours_explains_is_logged_and_counted(
 
 @pytest.mark.parametrize("name", wanted_of_environment("order_posting"))
 def test_a_missing_variable_fails_the_start_and_not_an_order(name: str) -> None:
-    environment = ENVIRONMENT | {"POSTING_QUEUE_URL": "posting"}
+    environment = ENVIRONMENT | {"POSTING_QUEUE_URL": "posting", "BACKLOG_QUEUE_URL": "backlog"}
     without = {key: value for key, value in environment.items() if key != name}
     with pytest.raises(KeyError, match=name):
         cold_start("order_posting", without)

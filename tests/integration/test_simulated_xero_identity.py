@@ -385,6 +385,17 @@ class TestWhoMayEnter:
         assert answer.status_code == 401
         assert answer.json()["Detail"] == "TokenExpired: token expired at 11/23/2026 09:30:00"
 
+    def test_access_tokens_issued_from_now_on_can_live_shorter(self, xero: Visitor) -> None:
+        xero.site("POST", "/_simulator/access-tokens", json={"live": 75})
+        tokens = xero.refresh(xero.tokens["refresh_token"]).json()
+        short, long = ({"Authorization": f"Bearer {one['access_token']}"} for one in (tokens, xero.tokens))
+        assert tokens["expires_in"] == 75
+        xero.world.clock.advance(74)
+        assert xero.call("GET", "Organisation", headers=short).status_code == 200
+        xero.world.clock.advance(2)
+        assert xero.call("GET", "Organisation", headers=short).status_code == 401
+        assert xero.call("GET", "Organisation", headers=long).status_code == 200
+
     def test_a_token_that_is_none_is_unsuccessful(self, xero: Visitor) -> None:
         for value in ("Bearer nonsense", "Basic eDp5", None):
             answer = xero.call("GET", "Organisation", headers={"Authorization": value})

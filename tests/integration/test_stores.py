@@ -1,4 +1,4 @@
-"""The stores in memory that the storms run on behave as moto's do, and as AWS documents where moto is wrong."""
+"""The storms' stores do as moto and the local AWS do under the edges, and as AWS documents where those are wrong."""
 
 from __future__ import annotations
 
@@ -7,40 +7,58 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from bookkeeping.connecting import Connection
 from bookkeeping.errors import Lost, StoreUnavailable
 from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret
 from bookkeeping.tables.connections import ConnectionsTable
-from tests.integration.one_process import make_tables
-from tests.storms.stores import VERSIONS_AT_MOST, DynamoDB, SecretsManager
+from tests.integration.three_stores import held_against, opened
+from tests.storms.dynamodb import DynamoDB
+from tests.storms.environment import table_properties
+from tests.storms.secrets_manager import VERSIONS_AT_MOST, SecretsManager
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=220)
 CONNECTION = Connection("412077", "APP", "ORG", "Marlow Print Works", "connected")
 
+WRONG = {
+    "moto": {
+        "test_a_version_that_was_written_under_an_id_is_never_another": "the id takes the new content",
+        "test_a_write_that_is_repeated_after_the_promotion_leaves_it_current": "the version loses AWSCURRENT",
+    },
+    "local AWS": {
+        "test_a_version_that_was_written_under_an_id_is_never_another": "the id takes the new content",
+        "test_a_write_that_is_repeated_after_the_promotion_leaves_it_current": "the version loses AWSCURRENT",
+        "test_what_was_staged_last_is_what_is_staged": "AWSPENDING is on both versions, and the first is found",
+    },
+}
+"""What each gets wrong. Those tests have to fail there: a store that is mended says so."""
 
-@pytest.fixture(params=["memory", "moto"])
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for name in {"table", "secrets"} & set(metafunc.fixturenames):
+        stores = held_against(WRONG, metafunc.function, "memory", "moto", "local AWS")
+        metafunc.parametrize(name, stores, indirect=True)
+
+
+@pytest.fixture
 def table(request: pytest.FixtureRequest) -> Iterator[ConnectionsTable]:
     if request.param == "memory":
-        yield ConnectionsTable(DynamoDB(), "ConnectionsTable")
+        yield ConnectionsTable(DynamoDB(lambda: NOON, table_properties()), "ConnectionsTable")
         return
-    with mock_aws():
-        make_tables()
-        yield ConnectionsTable(boto3.resource("dynamodb"), "ConnectionsTable")
+    with opened(request.param, "dynamodb", lambda: request.getfixturevalue("ministack")) as resource:
+        yield ConnectionsTable(resource, "ConnectionsTable")
 
 
-@pytest.fixture(params=["memory", "moto"])
+@pytest.fixture
 def secrets(request: pytest.FixtureRequest) -> Iterator[Any]:
     if request.param == "memory":
         yield SecretsManager(lambda: NOON)
         return
-    with mock_aws():
-        yield boto3.client("secretsmanager")
+    with opened(request.param, "secretsmanager", lambda: request.getfixturevalue("ministack")) as client:
+        yield client
 
 
 def tokens(name: str, generation: int = 1) -> Tokens:
@@ -86,6 +104,23 @@ def test_renewals_are_found_when_due_the_longest_due_first(table: ConnectionsTab
     assert taken is not None
     table.settle_renewal(taken, None)
     assert table.renewals_due(NOON + timedelta(minutes=30)) == ["2", "3", "9"]
+
+
+def test_renewals_that_have_not_come_to_their_end_are_found_before_all_others(
+    table: ConnectionsTable,
+) -> None:
+    for minutes, company in ((0, "ends there"), (0, "put off"), (0, "settled"), (1, "long due")):
+        table.plan_renewal(company, NOON + timedelta(minutes=minutes))
+    taken = {
+        company: table.take_renewal(company, NOON, LEASE) for company in ("ends there", "put off", "settled")
+    }
+    assert taken["put off"] is not None
+    assert taken["settled"] is not None
+    table.put_off_renewal(taken["put off"], NOON + timedelta(minutes=3))
+    table.settle_renewal(taken["settled"], NOON + timedelta(minutes=2))
+    assert table.renewals_due(NOON + timedelta(minutes=2)) == ["long due", "settled"]
+    found = table.renewals_due(NOON + timedelta(minutes=4))
+    assert found == ["put off", "ends there", "long due", "settled"]
 
 
 def test_a_connection_saved_anew_is_not_lost_by_who_judged_the_old_one(table: ConnectionsTable) -> None:
@@ -154,11 +189,20 @@ def test_no_library_quotes_a_secret_however_much_is_logged(
     assert "canary" not in caplog.text
 
 
-# what moto does not do
+def test_what_was_staged_last_is_what_is_staged(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("one"))
+    one = store.current("412077")
+    assert one is not None
+    store.stage("412077", tokens("two", 2), one.id)
+    store.stage("412077", tokens("three", 2), one.id)
+    pending = store.pending("412077")
+    assert pending is not None
+    assert pending.tokens == tokens("three", 2)
 
 
-def test_tokens_are_not_promoted_over_others_that_came_meanwhile() -> None:
-    store = TokenSecret(SecretsManager(lambda: NOON), "kornit-xero")
+def test_tokens_are_not_promoted_over_others_that_came_meanwhile(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
     store.save("412077", tokens("one"))
     one = store.current("412077")
     assert one is not None
@@ -168,8 +212,8 @@ def test_tokens_are_not_promoted_over_others_that_came_meanwhile() -> None:
     assert store.read("412077") == tokens("of a person")
 
 
-def test_a_promotion_whose_answer_was_lost_is_found_done() -> None:
-    store = TokenSecret(SecretsManager(lambda: NOON), "kornit-xero")
+def test_a_promotion_whose_answer_was_lost_is_found_done(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
     store.save("412077", tokens("one"))
     one = store.current("412077")
     assert one is not None
@@ -179,6 +223,7 @@ def test_a_promotion_whose_answer_was_lost_is_found_done() -> None:
 
 
 def test_a_secret_is_full_after_a_hundred_versions_within_a_day() -> None:
+    """In memory alone: the others count no versions, and no day can be made to pass there."""
     now = NOON
     secrets = SecretsManager(lambda: now)
     store = TokenSecret(secrets, "kornit-xero")
@@ -189,6 +234,32 @@ def test_a_secret_is_full_after_a_hundred_versions_within_a_day() -> None:
         store.save("412077", tokens("one too many"))
     now += timedelta(hours=25)
     store.save("412077", tokens("a day later"))
+
+
+def test_a_version_that_was_written_under_an_id_is_never_another(secrets: Any) -> None:
+    """The id is told by the content, so that a repeated write is one version."""
+    secrets.create_secret(Name="s", SecretString="one")
+    id_ = "0" * 64
+    put = {"SecretId": "s", "VersionStages": ["AWSPENDING"], "ClientRequestToken": id_}
+    assert secrets.put_secret_value(**put, SecretString="two")["VersionId"] == id_
+    assert secrets.put_secret_value(**put, SecretString="two")["VersionId"] == id_
+    with pytest.raises(ClientError) as refused:
+        secrets.put_secret_value(**put, SecretString="three")
+    assert refused.value.response["Error"]["Code"] == "ResourceExistsException"
+    assert secrets.get_secret_value(SecretId="s", VersionStage="AWSPENDING")["SecretString"] == "two"
+
+
+def test_a_write_that_is_repeated_after_the_promotion_leaves_it_current(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("one"))
+    one = store.current("412077")
+    assert one is not None
+    two = store.stage("412077", tokens("two", 2), one.id)
+    assert store.promote("412077", two, one.id)
+    assert store.stage("412077", tokens("two", 2), one.id) == two
+    current = store.current("412077")
+    assert current is not None
+    assert current.id == two
 
 
 @pytest.mark.parametrize(

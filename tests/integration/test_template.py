@@ -49,6 +49,12 @@ def dead_letter_queues(template: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an alarm looks at: one metric, or several that it reckons with."""
+    queried = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", ()) if "MetricStat" in query]
+    return queried or [alarm]
+
+
 def statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, role in of_type(template, "AWS::IAM::Role").items():
         for policy in role.get("Policies", []):
@@ -130,8 +136,9 @@ def test_every_queue_has_a_dead_letter_queue_that_keeps_14_days_and_an_alarm(
     alarmed = {
         attribute_of(dimension["Value"])
         for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()
-        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible" and alarm["AlarmDescription"]
-        for dimension in alarm["Dimensions"]
+        for metric in metrics_of(alarm)
+        if metric["MetricName"] == "ApproximateNumberOfMessagesVisible" and alarm["AlarmDescription"]
+        for dimension in metric["Dimensions"]
     }
     assert set(queues) == dead_letters.keys() | set(dead_letters.values())
     assert set(dead_letters.values()) <= alarmed
@@ -139,6 +146,52 @@ def test_every_queue_has_a_dead_letter_queue_that_keeps_14_days_and_an_alarm(
         assert queues[name]["MessageRetentionPeriod"] == 14 * 24 * 3600
     for name, queue in queues.items():
         assert queue["SqsManagedSseEnabled"] is True, name
+
+
+def test_the_alarm_on_messages_the_reader_looks_at_counts_those_it_hides(template: dict[str, Any]) -> None:
+    alarm = of_type(template, "AWS::CloudWatch::Alarm")["OrdersDeadLetterAlarm"]
+    counted = {metric["MetricName"]: metric["Dimensions"] for metric in metrics_of(alarm)}
+    assert set(counted) == {"ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"}
+    assert {attribute_of(one["Value"]) for each in counted.values() for one in each} == {
+        "OrdersDeadLetterQueue"
+    }
+    [sum_] = [query for query in alarm["Metrics"] if "Expression" in query]
+    assert sum_["Expression"] == " + ".join(
+        query["Id"] for query in alarm["Metrics"] if "MetricStat" in query
+    )
+
+
+def test_an_alarm_on_a_metric_of_ours_looks_at_one_that_its_function_writes(template: dict[str, Any]) -> None:
+    functions = of_type(template, "AWS::Lambda::Function").values()
+    written = [function["Environment"]["Variables"] for function in functions]
+    namespaces = {one["POWERTOOLS_SERVICE_NAME"]: one["POWERTOOLS_METRICS_NAMESPACE"] for one in written}
+    ours = [
+        alarm
+        for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()
+        if alarm.get("Namespace", "AWS/").partition("/")[0] != "AWS"
+    ]
+    assert ours
+    for alarm in ours:
+        [dimension] = alarm["Dimensions"]
+        assert dimension["Name"] == "service"
+        assert alarm["Namespace"] == namespaces[dimension["Value"]]
+        source = (ROOT / "functions" / dimension["Value"] / "app.py").read_text()
+        assert f'add_metric("{alarm["MetricName"]}"' in source
+
+
+def test_a_message_that_kills_its_intake_every_time_is_on_the_orders_page_within_five_minutes(
+    template: dict[str, Any],
+) -> None:
+    queue = of_type(template, "AWS::SQS::Queue")["OrdersQueue"]
+    functions = of_type(template, "AWS::Lambda::Function")
+    given_up = queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"]
+    [rule] = [
+        rule
+        for rule in of_type(template, "AWS::Events::Rule").values()
+        if rule.get("Targets", [{}])[0].get("Arn") == {"Fn::GetAtt": ["DeadLetterReaderFunction", "Arn"]}
+    ]
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert given_up + 60 + functions["DeadLetterReaderFunction"]["Timeout"] <= 300
 
 
 def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_take(template: dict[str, Any]) -> None:

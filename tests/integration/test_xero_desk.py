@@ -56,6 +56,18 @@ def test_accounts_are_listed_for_what_they_are_wanted_for(
     assert not_code not in codes
 
 
+@pytest.mark.parametrize(
+    ("use", "tax_type", "not_tax_type"), [("sales", "OUTPUT2", "INPUT2"), ("purchases", "INPUT2", "OUTPUT2")]
+)
+def test_tax_rates_are_listed_for_what_they_are_wanted_for(
+    office: Browser, use: str, tax_type: str, not_tax_type: str
+) -> None:
+    listed = office.get("xero/tax-rates", **{"for": use}).json["tax_rates"]
+    types = {rate["tax_type"] for rate in listed}
+    assert tax_type in types
+    assert not_tax_type not in types
+
+
 def test_lists_are_read_with_four_calls_and_kept_for_a_while(popup: Popup, office: Browser) -> None:
     before = len(popup.world.calls())
     for path in ("xero/accounts", "xero/tax-rates", "xero/currencies", "xero/accounts"):

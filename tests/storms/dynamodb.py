@@ -3,7 +3,7 @@
 Conditions come as text or as boto3's objects, values are copied in and out, numbers become Decimal, floats are
 refused. Indexes are read as they stood up to `lag` seconds ago. `before` and `after` are told of every call by its
 name and what it is about, and may raise: that is where throttles, lost answers and crashes come from.
-`tests/integration/test_dynamodb_in_memory.py` holds it against moto, where moto is right.
+`tests/integration/test_dynamodb_in_memory.py` holds it against moto and the local AWS, where they are right.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import heapq
 import itertools
 import random
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -511,6 +512,7 @@ class DynamoDB:
         self.repeats: Callable[[], bool] = lambda: False
         """Whether a call is carried out twice. A transaction has a token, and is not."""
         self.meta = self.client = self
+        self._lock = threading.RLock()
 
     def Table(self, name: str) -> Table:  # noqa: N802
         return self.tables[name]
@@ -518,10 +520,11 @@ class DynamoDB:
     def call(self, call: str, table: str, key: tuple[str, ...], done: Callable[[], Item]) -> Item:
         about = f"{table} {'/'.join(key)}"
         self.before(call, about)
-        answer = done()
-        if call != "transact_write_items" and self.repeats():
-            # the first answer was lost, and the client library asked again
+        with self._lock:
             answer = done()
+            if call != "transact_write_items" and self.repeats():
+                # the first answer was lost, and the client library asked again
+                answer = done()
         self.after(call, about)
         return answer
 

@@ -19,16 +19,19 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import requests
 from botocore.exceptions import ReadTimeoutError
 
-from bookkeeping import intake, posting
-from bookkeeping.connecting import Connection
+from bookkeeping import authorising, intake, posting, releasing, viewing
+from bookkeeping.connecting import Choice, Connection, Consent, after_consent
+from bookkeeping.launching import Person
 from bookkeeping.pacing import Waits
-from bookkeeping.queues import EventBus, PostingQueue, WakeUp
+from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in
 from bookkeeping.secrets import TokenSecret
 from bookkeeping.settings import Settings
 from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import transact
 from bookkeeping.tables.lanes import Lanes
 from bookkeeping.tables.orders import OrdersTable
 from bookkeeping.tables.organisations import Organisations
+from bookkeeping.tables.releases import Releases
 from bookkeeping.tables.settings import SettingsTable
 from bookkeeping.xero import Xero
 from local.expand import source
@@ -224,8 +227,8 @@ class Queue:
 
 
 class _Sqs:
-    def __init__(self, environment: Environment, queue: Queue) -> None:
-        self._environment, self._queue = environment, queue
+    def __init__(self, environment: Environment, **queues: Queue) -> None:
+        self._environment, self._queues = environment, queues
 
     def send_message(self, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> None:  # noqa: N803
         environment = self._environment
@@ -233,7 +236,7 @@ class _Sqs:
         if environment.loses():
             environment.met["wake-up lost"] += 1
         else:
-            self._queue.send(MessageBody, timedelta(seconds=DelaySeconds))
+            self._queues[QueueUrl].send(MessageBody, timedelta(seconds=DelaySeconds))
         environment.after("send_message", QueueUrl)
 
 
@@ -294,6 +297,10 @@ class _Wire(InProcess):
         return response
 
 
+def person(company: str) -> Person:
+    return Person("storm", "Storm", company)
+
+
 @lru_cache(maxsize=1)
 def table_properties() -> Mapping[str, Mapping[str, Any]]:
     """The template's tables."""
@@ -339,6 +346,8 @@ class Environment:
         self.settings = SettingsTable(self.store, "SettingsTable")
         self.connections = ConnectionsTable(self.store, "ConnectionsTable")
         self.lanes = Lanes(self.store, "ConnectionsTable")
+        self.organisations = Organisations(self.store, "ConnectionsTable")
+        self.releases = Releases(self.store, "ConnectionsTable")
         self.secrets = _Secrets(self)
         self.bus = _Bus(self)
         self.orders_queue = Queue(
@@ -351,10 +360,14 @@ class Environment:
             visibility=60,
             time_out=10,
         )
-        self.posting_queue = Queue(
-            self, "posting", self._post, batch=1, window=0, concurrency=workers, visibility=720, time_out=120
+        self.posting_queue, self.backlog_queue = (
+            Queue(
+                self, name, self._post, batch=1, window=0, concurrency=workers, visibility=720, time_out=120
+            )
+            for name in ("posting", "backlog")
         )
-        self.wake_ups = PostingQueue(_Sqs(self, self.posting_queue), "wake-ups")
+        sqs = _Sqs(self, posting=self.posting_queue, backlog=self.backlog_queue)
+        self.wake_ups = PostingQueue(sqs, "posting", "backlog")
         self.events = EventBus(self.bus, "bus")
         client = Xero(XERO, self.waits.call_time_out.total_seconds())
         client.session.mount(XERO, _Wire(self))
@@ -364,7 +377,7 @@ class Environment:
             settings=self.settings,
             connections=self.connections,
             lanes=self.lanes,
-            organisations=Organisations(self.store, "ConnectionsTable"),
+            organisations=self.organisations,
             tokens=TokenSecret(self.secrets, PREFIX),
             xero=client,
             wake_ups=self.wake_ups,
@@ -376,6 +389,35 @@ class Environment:
             together=self.scheduler.together,
             chance=self.chance,
             waits=self.waits,
+        )
+        self.releasing = releasing.Edges(
+            orders=self.orders,
+            settings=self.settings,
+            connections=self.connections,
+            lanes=self.lanes,
+            releases=self.releases,
+            wake_ups=self.wake_ups,
+            events=self.events,
+            now=self.now,
+        )
+        self.authorising = authorising.Edges(
+            settings=self.settings,
+            connections=self.connections,
+            releases=self.releases,
+            wake_ups=self.wake_ups,
+            now=self.now,
+            new_id=self.posting.new_id,
+        )
+        self.viewing = viewing.Edges(
+            orders=self.orders,
+            settings=self.settings,
+            connections=self.connections,
+            lanes=self.lanes,
+            organisations=self.organisations,
+            releases=self.releases,
+            releasing=self.releasing,
+            now=self.now,
+            new_id=self.posting.new_id,
         )
         self._sweeping = False
         self._to_come = 0
@@ -485,6 +527,54 @@ class Environment:
         self.settings.save(company, Settings(**settings), seen=0, by="storm", at=self.now())
 
     def connect(self, company: str, organisation: Organisation, client_id: str) -> None:
+        self._consent(company, organisation, client_id)
+        connection = Connection(company, client_id, organisation.id, organisation.name, "connected")
+        self.connections.save_connection(connection)
+        transact(self.store.meta.client, self.connections.joins(connection))
+
+    def reconnect(self, company: str) -> None:
+        """A person goes to Xero and comes back: what waited for it is freed as it is after any consent."""
+        before = self.connections.connection(company)
+        assert before is not None
+        organisation = self.xero.organisations[before.organisation_id]
+        self._consent(company, organisation, before.client_id)
+        consent = Consent(
+            before.client_id,
+            (Choice(organisation.id, organisation.name, ""),),
+            tuple(SCOPES.split()),
+            self.now() + timedelta(minutes=30),
+            "storm",
+            self.now(),
+        )
+        after = after_consent(before, company, consent)
+        authorising._change(self.authorising, before, after, person(company), "Connected again")
+
+    def disconnect(self, company: str) -> None:
+        """A person presses Disconnect; Xero is told a moment later, unless others use the app there."""
+        ended = authorising.disconnect(self.authorising, person(company))
+        assert ended is not None
+        if not self.connections.others_of_app(ended):
+
+            def told() -> None:
+                self.xero.connections.drop(client_id=ended.client_id, tenant_id=ended.organisation_id)
+
+            self.scheduler.at(self.now() + timedelta(seconds=2), told)
+
+    def press(self, button: Callable[[], Any]) -> None:
+        """A person presses a button of the settings page, again and again until it answers. NothingToRetry is one."""
+
+        def pressed() -> None:
+            try:
+                button()
+            except viewing.NothingToRetry:
+                self.met["nothing to retry"] += 1
+            except (Killed, Exception) as error:  # noqa: BLE001 the person sees that it went wrong
+                self.met[f"button {type(error).__name__}"] += 1
+                self.scheduler.at(self.now() + timedelta(seconds=20), lambda: self.press(button))
+
+        self.scheduler.start(pressed, Worker("page", self.now() + timedelta(seconds=29)))
+
+    def _consent(self, company: str, organisation: Organisation, client_id: str) -> None:
         portal, identity = self.xero.portal, self.xero.identity
         app = portal.apps.get(client_id)
         if app is None:
@@ -499,9 +589,6 @@ class Environment:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
         reply = identity.token(form | {"client_id": client_id, "client_secret": app.secret or ""}, None).reply
         self._keep_tokens(company, reply.payload)
-        self.connections.save_connection(
-            Connection(company, client_id, organisation.id, organisation.name, "connected")
-        )
 
     def _keep_tokens(self, company: str, granted: Mapping[str, Any]) -> None:
         value = {
@@ -564,7 +651,11 @@ class Environment:
         return failed
 
     def _post(self, messages: list[_Message]) -> list[str]:
-        tally = posting.take_turn(self.posting, WakeUp.from_json(messages[0].body))
+        call = call_in(messages[0].body)
+        if isinstance(call, ReleaseCall):
+            self.met["order freed"] += releasing.go_on(self.releasing, call)
+            return []
+        tally = posting.take_turn(self.posting, call)
         self.met["turn"] += 1
         self.met["call to Xero"] += tally.calls
         for trouble in tally.trouble:
@@ -575,6 +666,8 @@ class Environment:
         try:
             for lane in self.lanes.to_wake(self.now()):
                 self.wake_ups.send(WakeUp(lane))
+            for company, id_ in self.releases.due(self.now()):
+                self.wake_ups.send(ReleaseCall(company, id_))
         except Killed:
             self.met["sweep killed"] += 1
         except Exception as error:  # noqa: BLE001 the function ends with an error, and begins anew in a minute
@@ -613,11 +706,13 @@ class Environment:
             or self.orders_queue.pending
             or self.orders_queue.dead
             or self.posting_queue.pending
+            or self.backlog_queue.pending
         ):
             return False
-        lanes = (
-            item for item in self.store.tables["ConnectionsTable"].items.values() if item["sk"] == "lane"
-        )
+        rows = self.store.tables["ConnectionsTable"].items.values()
+        if any(row["pk"].startswith("release#") for row in rows):
+            return False
+        lanes = (row for row in rows if row["sk"] == "lane")
         return not any("rung" in lane or "next_at" in lane or "lease_until" in lane for lane in lanes)
 
     def faults_of_xero(self) -> None:

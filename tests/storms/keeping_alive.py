@@ -1,10 +1,9 @@
 """The storm over connections: a week of refreshes while everything goes wrong, then a count of who is still alive.
 
-    python -m tests.storms.keeping_alive [seed]        300 connections, 7 days, each model of the provider
-
 The environment (`Storm`) runs the schedule on virtual time and brings the perils: a crash before and after every call
-to a store and to Xero, throttles, lost answers, late commits, a second start and a person's reconnect in the middle of
-a refresh, a schedule that stops for up to an hour and a half. The workload is posting, which keeps some connections
+to a store and to Xero, throttles, lost answers, late commits, calls that the client library repeats, an index that
+lags, a second start and a person's reconnect in the middle of a refresh, a schedule that stops for up to an hour and
+a half. The workload is posting, which keeps some connections
 at work and asks for tokens. The auditor (`audit`) reads the simulated Xero and the store, never the code's own outcome.
 
 What no client can survive is left out: being away for over half an hour while Xero's answer is with nobody.
@@ -13,13 +12,14 @@ What no client can survive is left out: being away for over half an hour while X
 from __future__ import annotations
 
 import random
-import sys
-import time
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -41,12 +41,19 @@ from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess
 from local.xero.server import create_app
 from local.xero.world import World
-from tests.storms.stores import DynamoDB, SecretsManager, nobody, refused
+from tests.storms.dynamodb import DynamoDB, nobody, refused
+from tests.storms.environment import table_properties
+from tests.storms.posting import SEED
+from tests.storms.scheduler import Killed
+from tests.storms.secrets_manager import SecretsManager
+from tests.storms.table import Job, Outcome
 
 XERO = "http://localhost:8400"
 REDIRECT = "https://orders.example.com/xero/callback"
 SCOPES = "offline_access accounting.invoices"
 TICK = timedelta(minutes=5)
+VERSIONS_A_DAY = 60
+COMPANY = re.compile(r"412\d{3}")
 IDENTITY_FAULTS = (
     "reply_lost",
     "request_lost",
@@ -58,10 +65,6 @@ IDENTITY_FAULTS = (
     "maintenance",
     "rate_limit_minute",
 )
-
-
-class Killed(BaseException):
-    """The process dies here: nothing may catch it."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,13 @@ class Weather:
     away: float = 0.002
     visits: float = 0.02
     """How often, by tick, a person looks at lists from Xero and needs a token for it."""
+    repeated: float = 0.001
+    """A table did as asked, and the client library asked once more."""
+    lag: float = 10.0
+    """The index lags by up to so many seconds."""
 
 
-CALM = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0)
+CALM = Weather(**dict.fromkeys(vars(Weather()), 0.0))
 ENDS = replace(CALM, crash=0.02, away=0.02)
 LATE_ANSWERS = replace(CALM, late=0.12, visits=0.4)
 SECOND_STARTS = replace(CALM, second_start=0.1)
@@ -131,7 +138,10 @@ class Storm:
         self.chance = random.Random(f"{seed} {model}")
         self.xero = World(self.clock, seed=seed, demo=False)
         self.xero.choose_provider_model(model)
-        self.dynamodb = DynamoDB(self.before, self.after)
+        self.dynamodb = DynamoDB(
+            self.clock.now, table_properties(), lag=self._lag, before=self.before, after=self.after
+        )
+        self.dynamodb.repeats = self._repeats
         self.secrets = SecretsManager(self.clock.now, self.before, self.after)
         self.bus = Bus()
         self.in_flight: Counter[str] = Counter()
@@ -217,7 +227,8 @@ class Storm:
         self.perils.get("before", nobody)(call, key)
         if weather is CALM or self._deep:
             return
-        company = "".join(filter(str.isdigit, key))
+        found = COMPANY.search(key)
+        company = found.group() if found else ""
         if company and dice() < weather.second_start:
             self._meanwhile("second start", lambda: refreshing.renew(self.edges, company))
         if company and dice() < weather.reconnect:
@@ -245,6 +256,15 @@ class Storm:
         """The process may as well have ended while it waited for Xero."""
         if self.weather is not CALM and self.chance.random() < 0.3:
             self._kill()
+
+    def _lag(self) -> timedelta:
+        return timedelta(seconds=self.chance.uniform(0, self.weather.lag) if self.weather.lag else 0)
+
+    def _repeats(self) -> bool:
+        if self._deep or not self.weather.repeated or self.chance.random() >= self.weather.repeated:
+            return False
+        self.met["repeated call"] += 1
+        return True
 
     def _kill(self) -> None:
         self.met["crash"] += 1
@@ -281,12 +301,13 @@ class Storm:
             }
             self.xero.faults.add(fault | {"seed": self.chance.random()})
         self.weather = self.coming
+        self.dynamodb.chance = self.chance if self.coming.repeated else None
         end = self.clock.now() + timedelta(days=days)
         working = [company for number, company in enumerate(self.companies) if at_work(number)]
         tick_at = self.clock.now()
         while tick_at < end:
             tick_at += TICK
-            self._move_to(tick_at)
+            self.move_to(tick_at)
             self.survive(self._tick)
             self._post(working)
             self._open_settings()
@@ -294,10 +315,11 @@ class Storm:
                 self.met["schedule stopped"] += 1
                 tick_at += timedelta(minutes=self.chance.uniform(35, 90))
         self.weather = CALM
+        self.dynamodb.chance = None
         self.xero.faults.remove()
         for _ in range(24):
             tick_at += TICK
-            self._move_to(tick_at)
+            self.move_to(tick_at)
             self._tick()
 
     def _tick(self) -> None:
@@ -360,7 +382,7 @@ class Storm:
             self.weather = calm
         return bool(self.xero._due)
 
-    def _move_to(self, moment: datetime) -> None:
+    def move_to(self, moment: datetime) -> None:
         if moment > self.clock.now():
             self.clock.advance((moment - self.clock.now()).total_seconds())
 
@@ -372,6 +394,8 @@ class Report:
     companies: int
     dead: dict[str, str] = field(default_factory=dict)
     calls: int = 0
+    faults: int = 0
+    """Faults that were met, whoever brought them."""
     most_versions_a_day: int = 0
     most_in_flight: int = 0
     met: Counter[str] = field(default_factory=Counter)
@@ -392,6 +416,8 @@ def audit(storm: Storm) -> Report:
     """Alive is: connected, with the tokens of the newest consent, which Xero takes for new ones now and in a day."""
     report = Report(len(storm.companies), most_in_flight=storm.most_in_flight, met=storm.met)
     report.calls = sum(entry.path == "/connect/token" for entry in storm.xero.log.entries)
+    report.faults = sum(count for what, count in storm.met.items() if " ended by " not in what)
+    report.faults += sum(bool(entry.fault) for entry in storm.xero.log.entries)
     report.most_versions_a_day = max(map(most_in_a_day, storm.secrets.staged.values()), default=0)
     for _ in range(2):
         storm.clock.advance(timedelta(hours=24).total_seconds())
@@ -554,21 +580,69 @@ MUTANTS: dict[str, tuple[Mutant, Weather]] = {
 """Each with the weather that asks for what it lacks."""
 
 
-def main() -> None:
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    print(f"seed {seed}")
-    for model in PROVIDER_MODELS:
-        began = time.monotonic()
-        report = storm_over(300, 7, model, seed)
-        print(f"{model}: {report} ({time.monotonic() - began:.0f} s)")
-        for company, why in report.dead.items():
-            print(f"  {company}: {why}")
-    for name, (mutant, weather) in MUTANTS.items():
-        with mutant():
-            reports = {model: storm_over(60, 4, model, seed, weather) for model in PROVIDER_MODELS}
-        lost = ", ".join(f"{len(report.dead)} ({model})" for model, report in reports.items())
-        print(f"mutant {name}: lost {lost}")
+WEATHERS = {
+    "second starts": SECOND_STARTS,
+    "late answers": LATE_ANSWERS,
+    "ends": ENDS,
+    "reconnects": RECONNECTS,
+}
 
 
-if __name__ == "__main__":
-    main()
+# --- promise P5, in full
+
+
+def stormed(
+    companies: int, days: float, models: Sequence[ProviderModel], weather: Weather | None = None
+) -> Outcome:
+    """What became of the connections under each model of the provider."""
+    return sum((_survived(companies, days, model, weather) for model in models), Outcome(runs=0))
+
+
+def _survived(companies: int, days: float, model: ProviderModel, weather: Weather | None) -> Outcome:
+    report = storm_over(companies, days, model, SEED, weather)
+    where = f"seed {SEED}, {model}"
+    bad = [f"{where}: {company}: {why}" for company, why in report.dead.items()]
+    beyond = report.most_in_flight > 1 or report.most_versions_a_day > VERSIONS_A_DAY
+    if beyond:
+        bad.append(f"{where}: {report}")
+    outcome = Outcome(
+        faults=report.faults,
+        lost=len(report.dead),
+        unexpected=int(beyond),
+        bad=bad,
+        figures=Counter({"connections": companies, "token calls": report.calls}),
+    )
+    if weather is None:
+        outcome.said.append(
+            f"{model}: {report.alive} of {companies} alive after {days:g} days,"
+            f" at most {report.most_versions_a_day} versions a day (at most {VERSIONS_A_DAY})"
+        )
+    return outcome
+
+
+def mutant_tried(name: str, companies: int, days: float, seeds: int) -> Outcome:
+    """Whether the mutant loses a connection in one of the storms."""
+    mutant, weather = MUTANTS[name]
+    with mutant():
+        caught = any(
+            storm_over(companies, days, model, seed, weather).dead
+            for seed, model in product(range(seeds * SEED, seeds * (SEED + 1)), PROVIDER_MODELS)
+        )
+    bad = [] if caught else [f"mutant {name}: not caught by {seeds} seeds"]
+    return Outcome(mutants=1, caught=int(caught), bad=bad)
+
+
+def jobs(promise: str) -> list[Job]:
+    """A week under each model, the mutants, and the real code in the weather of each mutant."""
+    weeks = [
+        Job(promise, f"300 connections, 7 days, {model}", partial(stormed, 300, 7, [model]), 50)
+        for model in PROVIDER_MODELS
+    ]
+    controls = [
+        Job(promise, f"40 connections, 2 days, {name}", partial(stormed, 40, 2, PROVIDER_MODELS, weather), 10)
+        for name, weather in WEATHERS.items()
+    ]
+    mutants = [
+        Job(promise, f"mutant {name}", partial(mutant_tried, name, 30, 2, seeds=9), 5) for name in MUTANTS
+    ]
+    return [*weeks, *controls, *mutants]

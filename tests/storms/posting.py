@@ -6,12 +6,15 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from unittest.mock import patch
 
+from bookkeeping import preparing, telling
 from bookkeeping.pacing import Waits
-from tests.storms.auditor import Report, audit
+from tests.storms.auditor import Edit, History, Report, audit
 from tests.storms.environment import CALM, F1, F2, XERO_FAULTS, Environment, Weather, in_conflict
 from tests.storms.table import Job, Outcome
 from tests.storms.workload import Workload, large, small
@@ -77,9 +80,28 @@ def _work(environment: Environment, storm: Storm) -> Workload:
     return large(environment, storm.orders, storm.companies, storm.seconds, chance, plain=storm.plain)
 
 
-def audited(environment: Environment, work: Workload) -> Report:
-    tables = {name: list(table.items.values()) for name, table in environment.store.tables.items()}
-    return audit(work.sent.values(), environment.xero.log.entries, tables, environment.bus.events)
+def audited(
+    environment: Environment,
+    work: Workload,
+    history: History | None = None,
+    edits: Mapping[str, Edit] | None = None,
+) -> Report:
+    return audit(
+        work.sent.values(),
+        environment.xero.log.entries,
+        {name: list(table.items.values()) for name, table in environment.store.tables.items()},
+        environment.bus.events,
+        environment.xero.organisations,
+        history,
+        edits,
+    )
+
+
+@contextmanager
+def bytes_a_call(at_most: int) -> Iterator[None]:
+    """Few documents go into a call, so that a lane's limits are met within minutes."""
+    with patch.object(preparing, "BODY_AT_MOST", at_most), patch.object(telling, "BODY_AT_MOST", at_most):
+        yield
 
 
 # --- every single fault, one by one

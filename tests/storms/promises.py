@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.storms import mutants, posting, suites
+from bookkeeping.problems import CATALOGUE
+from tests.storms import access, contents, keeping_alive, lanes, mutants, posting, processes, rhythm, suites
 from tests.storms.posting import SEED
 from tests.storms.table import Promise
 
@@ -10,8 +11,24 @@ PROMISES = (
     Promise(
         "P1",
         "an order ends once in Xero, or says why",
-        lambda: [*posting.jobs("P1"), *mutants.jobs("P1", pacing=False)],
+        lambda: [
+            *posting.jobs("P1"),
+            *mutants.jobs("P1", pacing=False),
+            *processes.jobs("P1"),
+            *access.people("P1"),
+        ],
     ),
+    Promise("P2", "no lost or late message costs anything", lambda: contents.jobs("P2")),
+    Promise("P3", "the same order again never changes the first", lambda: contents.jobs("P3")),
+    Promise("P4", "what a person edited in Xero stays", lambda: contents.jobs("P4")),
+    Promise("P5", "a connection survives whatever goes wrong", lambda: keeping_alive.jobs("P5")),
+    Promise("P6", "one renewal at a time, and seldom enough", lambda: rhythm.jobs("P6")),
+    Promise(
+        "P7",
+        "throttling never fails an order",
+        lambda: [*lanes.bursts("P7"), *mutants.jobs("P7", pacing=True)],
+    ),
+    Promise("P8", "one company cannot delay another", lambda: lanes.beside_each_other("P8")),
     Promise(
         "P14",
         "any input ends in a clear answer",
@@ -35,4 +52,17 @@ PROMISES = (
             MONEY_SEED=f"{SEED}",
         ),
     ),
+    Promise(
+        "P16",
+        "every problem is visible, in words",
+        lambda: [
+            *suites.jobs(
+                "P16", "tests/integration/test_every_problem.py", 15, {"problems provoked": len(CATALOGUE)}
+            ),
+            *suites.jobs("P16", "tests/integration/test_dead_letter_reader.py", 10, {}),
+        ],
+    ),
+    Promise("P17", "settings hold from when an order is due", lambda: contents.jobs("P17")),
+    Promise("P18", "access taken away loses nothing", lambda: access.jobs("P18")),
+    Promise("P19", "a backlog drains as fast as Xero allows", lambda: lanes.outages("P19")),
 )

@@ -54,11 +54,13 @@ class Workload:
 
     # companies
 
-    def company(self, tracked: bool, *, with_: Company | None = None) -> Company:
+    def company(
+        self, tracked: bool, *, with_: Company | None = None, app_of: Company | None = None
+    ) -> Company:
         """A new company; `with_` another one in the same app and organisation, each with its own prefix."""
         ref = f"{412000 + len(self.companies)}"
         environment = self.environment
-        client_id = ""
+        client_id = f"APP{app_of.ref:0>29}" if app_of else ""
         if with_ is None:
             organisation = environment.organisation(f"Books of {ref}", "AU" if tracked else "UK")
         else:

@@ -458,12 +458,9 @@ def test_a_mapped_tax_type_must_be_usable_on_the_account() -> None:
         assert (stopped.code, stopped.details["tax_type"]) == ("tax_type_not_usable", tax_type)
 
 
-def test_a_missing_rate_is_told_by_the_two_prices() -> None:
-    assert invoice(order(line(tax_rate=None))).body["LineItems"][0]["TaxType"] == "OUTPUT2"
-    assert invoice(order(line(tax_rate=None, price=D("10.83")))).body["LineItems"][0]["TaxType"] == "OUTPUT2"
-    assert problem(order(line(tax_rate=None, price=None))).code == "missing_rate"
-    pennies = problem(order(line(tax_rate=None, price=D("0.01"), price_inc_tax=D("0.02"))))
-    assert pennies.code == "several_rates"
+def test_a_line_without_a_rate_stops_the_order() -> None:
+    stopped = problem(order(line(tax_rate=None)))
+    assert (stopped.code, stopped.details["line"]) == ("missing_rate", "line 1 (MUG-11OZ-WHT)")
 
 
 def test_an_organisation_without_tax_gets_no_tax_types() -> None:

@@ -481,8 +481,13 @@ def test_only_where_it_came_to_rest_is_the_bus_told() -> None:
 
 def test_an_event_told_again_has_the_same_id_and_each_state_of_an_order_its_own() -> None:
     entry = replace(posted(), version=3)
-    assert ledger.events(entry) == ledger.events(entry)
-    assert ledger.events(entry)[0].id == f"{UNTRACKED}#1#3"
+    assert ledger.events(entry) == ledger.events(replace(ledger.told(entry), version=4))
+    assert ledger.events(entry)[0].id == f"{UNTRACKED}#1#posted#{ledger.stamp(document().at)}"
+    stopped = [ledger.stop(entry, REFUSED, at) for at in (NOON, LATER)]
+    assert len({ledger.events(one)[0].id for one in (entry, *stopped)}) == 3
+    # a status that changes nothing is no other event, and neither is a change shown beside what was posted
+    for message_ in (message(2000, **DISPATCHED), amended(2000)):
+        assert ledger.events(after(entry, message_))[0] == ledger.events(entry)[0]
     changed = [replace(after(entry, amended(sent_at)), version=4) for sent_at in (2000, 2001)]
     ids = [
         event.id

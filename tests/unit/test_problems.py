@@ -138,7 +138,7 @@ NUMBER, CONTACT, FACTS, STOCK = "number", "contact", "facts", "stock"
             "The TaxType code 'OUTPUT2' cannot be used with account code '630'.",
             "tax_type_not_usable",
             FACTS,
-            {"tax_type": "OUTPUT2", "account": "630", "rate": "20"},
+            {"tax_type": "OUTPUT2", "account": "630", "rate": "20 %"},
         ),
         (
             "The TaxType code 'x' does not exist or cannot be used for this type of transaction.",

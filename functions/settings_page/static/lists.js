@@ -25,8 +25,8 @@ const READ = {
     const { contacts } = await api.get("xero/contacts", { search: text });
     return contacts.map(({ name }) => ({ value: name, label: "", detail: "" }));
   },
-  "tax-rates": async (api) => {
-    const { tax_rates: rates } = await api.get("xero/tax-rates");
+  "tax-rates": async (api, purpose) => {
+    const { tax_rates: rates } = await api.get("xero/tax-rates", { for: purpose });
     return rates.map(({ tax_type: type, name, rate }) => ({ value: type, label: name, detail: `${rate} %` }));
   },
   currencies: async (api) => {

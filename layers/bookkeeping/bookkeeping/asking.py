@@ -29,6 +29,8 @@ USES: Final[Mapping[str, Callable[[Account], bool]]] = {
     "inventory": lambda account: account.type == "INVENTORY",
     "all": lambda account: True,
 }
+TAXED: Final[Mapping[str, str]] = {"sales": "REVENUE", "purchases": "EXPENSE"}
+"""Purpose → the class of account that its tax rates fit."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,12 @@ class Asker:
         ]
         return {"accounts": sorted(listed, key=lambda one: one["code"]), "read_at": read_at.isoformat()}
 
-    def tax_rates(self) -> dict[str, Any]:
+    def tax_rates(self, use: str = "all") -> dict[str, Any]:
         organisation, read_at = self._organisation()
         listed = [
             {"tax_type": one.tax_type, "name": one.name, "rate": f"{one.effective_rate.normalize():f}"}
             for one in organisation.tax_rates
-            if one.status == "ACTIVE"
+            if one.status == "ACTIVE" and (use == "all" or one.fits(TAXED[use]))
         ]
         return {"tax_rates": listed, "read_at": read_at.isoformat()}
 

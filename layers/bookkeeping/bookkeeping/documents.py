@@ -373,24 +373,9 @@ class _Tax:
 _NO_TAX: Final = _Tax(None, Decimal(0))
 
 
-@dataclass(frozen=True)
-class _Prices:
-    """A unit's sale prices as the order carries them, and what problems call the thing."""
-
-    name: str
-    net: Decimal | None
-    gross: Decimal | None
-    rate: Decimal | None
-
-
-def _fit(net: Decimal, gross: Decimal, rate: Decimal) -> bool:
-    """Whether a unit's prices without and with tax allow the rate: each may have been rounded to the cent."""
-    with_tax = 1 + rate / HUNDRED
-    return abs(net * with_tax - gross) <= CENT * with_tax
-
-
 def _sale_tax(
-    prices: _Prices,
+    name: str,
+    carried: Decimal | None,
     account: Account,
     order: Order,
     settings: Settings,
@@ -398,27 +383,31 @@ def _sale_tax(
     *,
     free: bool,
 ) -> _Tax:
-    """The tax type for a sale, in this order: the settings' own, the account's own, the only one that fits."""
+    """The tax type for a sale, in this order: the settings' own, the account's own, the only one that fits.
+
+    `name` is what problems call the thing; `carried` is the order's rate in percent.
+    """
     if not organisation.pays_tax:
         return _NO_TAX
     own = organisation.tax_rate(account.tax_type)
     own = own if own is not None and own.fits(account.account_class) else None
-    if (
-        free
-        and own is not None
-        and (prices.rate is None or (prices.rate == 0 and "0" not in settings.tax_types))
-    ):
+    if free and own is not None and (carried is None or (carried == 0 and "0" not in settings.tax_types)):
         # Nothing is charged, so no tax is; a gift needs nobody to choose between zero-rated and exempt.
         return _Tax(own.tax_type, own.effective_rate)
     fitting = organisation.fitting_tax_rates(account.account_class)
-    known = {Decimal(key) for key in settings.tax_types} | {rate.effective_rate for rate in fitting}
-    rate = _rate(prices, known, order)
+    if carried is None:
+        raise _stopped("missing_rate", order, line=name)
+    rate = carried.quantize(PRICE_STEP)
     mapped = settings.tax_types.get(plain_number(rate))
     if mapped is not None:
         found = organisation.tax_rate(mapped)
         if found is None or not found.fits(account.account_class):
             raise _stopped(
-                "tax_type_not_usable", order, rate=plain_number(rate), tax_type=mapped, account=account.code
+                "tax_type_not_usable",
+                order,
+                rate=f"{plain_number(rate)} %",
+                tax_type=mapped,
+                account=account.code,
             )
         return _Tax(mapped, found.effective_rate)
     if own is not None and own.effective_rate == rate:
@@ -428,33 +417,11 @@ def _sale_tax(
         raise _stopped(
             "several_tax_types" if matching else "no_tax_type",
             order,
-            line=prices.name,
+            line=name,
             rate=plain_number(rate),
             choices=_choices(matching or fitting),
         )
     return _Tax(matching[0].tax_type, rate)
-
-
-def _rate(prices: _Prices, known: set[Decimal], order: Order) -> Decimal:
-    """The order's rate in percent; without one, the known rate that its two prices allow."""
-    if prices.rate is not None:
-        return prices.rate.quantize(PRICE_STEP)
-    if not prices.net or prices.gross is None:
-        raise _stopped("missing_rate", order, line=prices.name)
-    quotient = ((prices.gross / prices.net - 1) * HUNDRED).quantize(PRICE_STEP)
-    allowed = sorted(rate for rate in known if _fit(prices.net, prices.gross, rate))
-    if quotient in allowed or not allowed:
-        return quotient
-    if len(allowed) > 1:
-        raise _stopped(
-            "several_rates",
-            order,
-            line=prices.name,
-            price=str(prices.net),
-            price_inc_tax=str(prices.gross),
-            choices=", ".join(f"{plain_number(rate)} %" for rate in allowed),
-        )
-    return allowed[0]
 
 
 def _purchase_tax(account: Account, order: Order, settings: Settings, organisation: Organisation) -> _Tax:
@@ -513,7 +480,6 @@ def _sale_charges(order: Order, settings: Settings, organisation: Organisation) 
         if not trade and line.price is None and line.price_inc_tax is None:
             raise _stopped("missing_price", order, line=name, field="sale price")
         account = _sales_account(order, line.sku, settings, organisation)
-        prices = _Prices(name, line.price, line.price_inc_tax, line.tax_rate)
         charges.append(
             _Charge(
                 name=name,
@@ -525,7 +491,8 @@ def _sale_charges(order: Order, settings: Settings, organisation: Organisation) 
                 gross=None if trade else line.price_inc_tax,
                 account=account,
                 tax=_sale_tax(
-                    prices,
+                    name,
+                    line.tax_rate,
                     account,
                     order,
                     settings,
@@ -545,8 +512,7 @@ def _shipping_charge(order: Order, settings: Settings, organisation: Organisatio
         return []
     setting = "shipping_account_code" if settings.shipping_account_code else "sales_account_code"
     account = _account(order, settings, organisation, setting)
-    prices = _Prices("the shipping", shipping.price, shipping.price_inc_tax, shipping.tax_rate)
-    tax = _sale_tax(prices, account, order, settings, organisation, free=False)
+    tax = _sale_tax("the shipping", shipping.tax_rate, account, order, settings, organisation, free=False)
     net, gross = shipping.price, shipping.price_inc_tax
     if settings.invoice_price == "trade":
         net, gross = (_cents(_without_tax(gross, tax)) if net is None and gross is not None else net), None

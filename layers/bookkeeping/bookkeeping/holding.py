@@ -18,7 +18,7 @@ from bookkeeping.errors import AccessRefused, Offline, OutcomeUnknown, Throttled
 from bookkeeping.intake import books_of, ring
 from bookkeeping.ledger import Books, Event
 from bookkeeping.pacing import Budget, Limits, Waits, back_off
-from bookkeeping.queues import EventBus, PostingQueue, WakeUp
+from bookkeeping.queues import LONGEST_DELAY, EventBus, PostingQueue, WakeUp
 from bookkeeping.secrets import TokenSecret
 from bookkeeping.tables.connections import ConnectionsTable
 from bookkeeping.tables.lanes import Lane, Lanes
@@ -81,10 +81,13 @@ class CompanyHeld(Exception):
 
 
 class Hold:
-    def __init__(self, edges: Edges, lane: Lane, keys: Sequence[str], tally: Tally) -> None:
+    def __init__(self, edges: Edges, lane: Lane, wake_up: WakeUp, tally: Tally) -> None:
         self.edges = edges
         self.lane = lane
-        self.keys = list(keys)
+        self.long = wake_up.backlog
+        self.too_much = False
+        """There is more to do than a short turn is for."""
+        self.keys = list(wake_up.keys)
         """Orders to be read from the table in the next round, whatever an index says."""
         self.tally = tally
         self._budget = Budget.resumed(lane.calls)
@@ -92,11 +95,13 @@ class Hold:
         self._lease_ends = self._began + edges.waits.lease
         self.held: dict[str, datetime | None] = {}
         """Companies not to be served in this turn → when to try again; None: when a person has acted."""
-        self.found = not lane.last_look or bool(keys)
+        self.found = not lane.last_look or bool(wake_up.keys)
         """Whether there may have been something to do, so that another look is due when an index lags no more."""
         self.look_again = False
-        """Rung since what is due was read."""
+        """Rung since what is due was read, or not all of it was."""
         self.rung_elsewhere: dict[str, list[str]] = {}
+        self.read_anew: set[str] = set()
+        """Organisations of which this turn had the facts read anew, before it would stop an order for them."""
 
     # --- time and lease
 
@@ -108,16 +113,19 @@ class Hold:
         self.edges.sleep(time.total_seconds())
         self.tick()
 
-    def go_on(self) -> datetime:
-        """The time now. Raises TurnEnds where the turn's is over."""
+    def _is_over(self, time: timedelta) -> bool:
+        return self.now - self._began >= time
+
+    def go_on(self, at_most: timedelta) -> datetime:
+        """The time now. Raises TurnEnds where the turn has gone on that long."""
         now = self.tick()
-        if now - self._began >= self.edges.waits.turn:
+        if self._is_over(at_most):
             raise TurnEnds(now)
         return now
 
     def keep(self) -> bool:
         """Keep the lane for another round; whether it was rung. Clears `rung` before anything is read."""
-        now = self.go_on()
+        now = self.go_on(self.edges.waits.turn if self.long else self.edges.waits.short_turn)
         rung = self.edges.lanes.keep(self.lane, now, self.edges.waits.lease, self._budget.calls)
         self._lease_ends = now + self.edges.waits.lease
         self.look_again = False
@@ -144,16 +152,23 @@ class Hold:
             # an index may have hidden an order that was rung while we worked
             next_at = now + waits.last_look
         though_rung = resume_at is not None
+        # whoever has little to do must not wait behind lanes that take long
+        too_much = self.too_much or self._is_over(waits.short_turn)
+        backlog = next_at is not None and not last_look and too_much
+        woken = next_at is not None and not last_look and next_at - now <= LONGEST_DELAY
         if not edges.lanes.release(
             self.lane,
-            next_at=next_at,
+            next_at=next_at + waits.overdue if next_at and backlog and woken else next_at,
             calls=self._budget.calls,
             though_rung=though_rung,
             last_look=last_look,
+            backlog=backlog,
         ):
             return False
-        if next_at is not None and not last_look and next_at - now <= timedelta(minutes=15):
-            edges.wake_ups.send(WakeUp(self.lane.key), delay=next_at - now)
+        if next_at is not None and woken:
+            # keys that nobody has looked at yet: an index may not show them so soon
+            wake_up = WakeUp(self.lane.key, tuple(self.keys), backlog)
+            edges.wake_ups.send(wake_up, delay=next_at - now)
         return True
 
     def pause_ends(self) -> datetime | None:
@@ -198,6 +213,8 @@ class Hold:
 
     def await_budget(self) -> None:
         now = self.tick()
+        if not self.long and self._is_over(self.edges.waits.short_turn):
+            raise TurnEnds(now)
         free_at = self._budget.free_at(now)
         while free_at > now:
             if free_at - now > SHORT_WAIT or free_at - self._began > self.edges.waits.turn:

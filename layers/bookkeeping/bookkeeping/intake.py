@@ -11,7 +11,7 @@ from typing import Final
 from bookkeeping import ledger
 from bookkeeping.errors import AlreadyInBooks, Conflict
 from bookkeeping.ledger import Books, Entry, Event, Message, State
-from bookkeeping.orders import Order, Unreadable, narrow, read_message, read_order
+from bookkeeping.orders import Order, Unreadable, narrow, read_message, read_order, whose
 from bookkeeping.problems import Problem
 from bookkeeping.queues import PostingQueue, WakeUp
 from bookkeeping.tables.connections import ConnectionsTable
@@ -42,6 +42,8 @@ class Intake:
     accepted: int = 0
     nobodys: int = 0
     unreadable: int = 0
+    unclaimed: int = 0
+    """Messages kept under no company: nobody's Orders page shows them."""
     _books: dict[str, Books | None] = field(default_factory=dict)
 
     def accept(self, body: str, sent_at: int, message_id: str, company: str | None = None) -> None:
@@ -59,17 +61,21 @@ class Intake:
             return
         self._keep_order(order, sent_at)
 
-    def keep_our_fault(self, body: str, sent_at: int, message_id: str) -> None:
-        """A message this code fails on: a row says so, beside the message in the dead-letter queue."""
+    def keep_our_fault(self, body: str, sent_at: int, message_id: str, company: str | None = None) -> None:
+        """A message this code fails on: a row says so, beside the message in the dead-letter queue.
+
+        What failed is not tried again: the message is read only as far as it takes to tell whose it is.
+        """
         try:
-            message = read_message(body)
-            order = read_order(message)
-            unreadable = Unreadable(_our_fault(order.id, message_id), order.companies, order.id)
-        except Unreadable as read:
-            unreadable = Unreadable(
-                _our_fault(read.order_id or "?", message_id), read.companies, read.order_id
-            )
-        self._keep_unreadable(unreadable, Message.unreadable(unreadable.problem, sent_at), message_id)
+            companies, order_id = whose(body)
+        except Exception:  # noqa: BLE001 where even that fails, it is kept under its own id
+            companies, order_id = (), None
+        if company in companies:
+            companies = (company,)
+        problem = Problem("our_fault", {"order": order_id or "?", "reference": message_id})
+        self._keep_unreadable(
+            Unreadable(problem, companies, order_id), Message.unreadable(problem, sent_at), message_id
+        )
 
     def _keep_order(self, order: Order, sent_at: int) -> None:
         companies = [books for books in map(self._of, order.companies) if books is not None]
@@ -95,12 +101,17 @@ class Intake:
 
     def _keep_nobodys(self, message: Message, message_id: str) -> None:
         """Neither company nor order can be told: kept under the message's own id, for whoever runs this."""
+        self.unclaimed += 1
         now = self.edges.now()
         entry = Entry(NOBODY, message_id, State.NEEDS_ATTENTION, message, now, now, problem=message.problem)
+        kept: Entry | None
         try:
-            self._tell(self.edges.orders.save(entry))
+            kept = self.edges.orders.save(entry)
         except Conflict:
-            return  # the same message, delivered once more
+            # delivered again, perhaps because we ended between writing the row and telling of it
+            kept = self.edges.orders.get(NOBODY, message_id)
+        if kept is not None:
+            self._tell(kept)
 
     def _keep(self, books: Books, order_id: str, message: Message, sibling: str | None) -> None:
         while True:
@@ -151,7 +162,3 @@ def books_of(settings: SettingsTable, connections: ConnectionsTable, company: st
     if current is None:
         return None
     return Books(company, *current, connections.connection(company))
-
-
-def _our_fault(order: str, message_id: str) -> Problem:
-    return Problem("our_fault", {"order": order, "reference": message_id})

@@ -42,7 +42,11 @@ def posted(batch: Batch, desk: Desk, entry: Entry, answered: Answered, document:
         found = {"field": "total", "value": planned.foreseen, "xero_value": f"{compared:.2f}"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
     if document is None and answered.contact_id not in ("", planned.contact_id):
-        found = {"field": "contact", "value": planned.contact_id, "xero_value": answered.contact_id}
+        settings = desk.settings(entry)
+        wanted = settings.contact_name
+        if batch.kind == "purchase_order":
+            wanted = settings.purchase_order_contact_name or wanted
+        found = {"field": "contact", "value": wanted, "xero_value": answered.contact_name or "another"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
     return settled
 
@@ -59,11 +63,11 @@ def refused(desk: Desk, entry: Entry, kind: DocumentKind, messages: Sequence[str
         if kind == "purchase_order":
             name = settings.purchase_order_contact_name or name
         organisations.forget_contact(organisation_id, name)
-    elif entry.refusals == 0 and "facts" in calls_for:
-        organisations.forget(organisation_id)
     elif entry.refusals == 0 and problem.code == "item_not_found":
         codes = [code for line in entry.message.order.lines if (code := item_code(line.sku))]
         organisations.forget_items(organisation_id, codes)
+    elif entry.refusals == 0 and "facts" in calls_for:
+        organisations.forget(organisation_id)
     else:
         return ledger.settle_refused(entry, problem, desk.books, now)
     return ledger.settle_again(entry, desk.books, now)
@@ -73,8 +77,14 @@ def refused_alone(batch: Batch, desk: Desk, entry: Entry, error: CallRefused) ->
     """What becomes of an order whose call Xero refused without naming a document, though it held no other."""
     if error.status in (400, 413):
         return refused(desk, entry, batch.kind, error.messages)
-    desk.hold.tally.trouble.append(str(error))
-    problem = Problem("our_fault", {"order": entry.order_id, "reference": batch.id}, error.messages)
+    desk.hold.tally.trouble.append(f"{error} (batch {batch.id})")
+    details = {
+        "order": entry.order_id,
+        "document": DOCUMENT_WORDS[batch.kind],
+        "number": entry.number,
+        "reference": batch.id,
+    }
+    problem = Problem("sent_wrongly", details, error.messages)
     return ledger.settle_refused(entry, problem, desk.books, desk.hold.now)
 
 

@@ -199,9 +199,10 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
 def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
     """A frozen entry with a newer message kept beside its content."""
     if message.content_hash == entry.message.content_hash and message.problem is None:
-        # the platform is back at what was posted
+        # the platform is, or is back, at what was posted
         kept = replace(entry.message, sent_at=message.sent_at)
-        return replace(entry, message=kept, newer=None, changes=(), changed_at=now)
+        changed_at = now if entry.newer else entry.changed_at
+        return replace(entry, message=kept, newer=None, changes=(), changed_at=changed_at)
     changes = differences(entry.message, message) if entry.documents else ()
     if _bytes(entry.message) + _bytes(message) > ROOM:
         if not entry.documents:
@@ -502,8 +503,12 @@ def events(entry: Entry) -> list[Event]:
                 "sentence": entry.problem.sentence,
                 "fix": entry.problem.fix,
             }
-        id_ = f"{entry.company}#{entry.order_id}#{entry.version}"
-        found.append(Event(EVENT_OF[entry.state], id_, entry.changed_at, told | why))
+        # what is written into the row afterwards, and changes nothing of this, makes no other event of it
+        since = entry.changed_at
+        if entry.state is State.POSTED:
+            since = max((posted.at for posted in entry.documents.values()), default=since)
+        id_ = f"{entry.company}#{entry.order_id}#{entry.state}#{stamp(since)}"
+        found.append(Event(EVENT_OF[entry.state], id_, since, told | why))
     if entry.changes and entry.newer is not None:
         id_ = f"{entry.company}#{entry.order_id}#changed#{entry.newer.sent_at}"
         detail = told | {"changes": list(entry.changes)}

@@ -3,6 +3,7 @@
     read_message   the bytes of a message → the order's JSON, strictly and within bounds
     read_order     the order's JSON → Order, with every tolerance the platform's senders need
     narrow         an Order for only one of its two companies
+    whose          which order of which companies a message is about, and nothing else
     content        an Order as text and back, and the hash that tells whether its accounting changed
 
 Whatever can't be read raises Unreadable, which names the problem and, where they can be told, the companies
@@ -380,6 +381,14 @@ def narrow(order: Order, company: str) -> Order:
         details = {"company": _quoted(company), "companies": ", ".join(order.companies)}
         raise Unreadable(Problem("company_not_in_order", details), order.companies, order.id)
     return replace(order, companies=(company,))
+
+
+def whose(body: str) -> tuple[tuple[str, ...], str | None]:
+    """The companies and the order a message is about, as far as they can be told without reading the order."""
+    try:
+        return _identity(read_message(body))
+    except Unreadable as unreadable:
+        return unreadable.companies, unreadable.order_id
 
 
 def _lines(items: object, smallest_unit: Decimal) -> tuple[OrderLine, ...]:

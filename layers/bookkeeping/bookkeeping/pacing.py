@@ -44,6 +44,10 @@ class Waits:
     lease: timedelta = timedelta(seconds=90)
     """Outlasts a call by far: nobody else takes the lane while a call of its holder is under way."""
     turn: timedelta = timedelta(seconds=60)
+    short_turn: timedelta = timedelta(seconds=10)
+    """What is not done by then goes on in a turn of the other kind, and holds up nobody who has little to do."""
+    overdue: timedelta = timedelta(minutes=3)
+    """A long turn that has not begun this long after it should have: its wake-up was lost."""
     gather: timedelta = timedelta(seconds=1)
     """How long a lane must have been quiet before a batch leaves that is not full."""
     gather_at_most: timedelta = timedelta(seconds=3)

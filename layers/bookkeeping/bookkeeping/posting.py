@@ -10,6 +10,7 @@ out what became of those that were sent, `judging` says what that makes of an or
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -39,10 +40,13 @@ WORK_NOTED_EVERY: Final = timedelta(hours=1)
 def take_turn(edges: Edges, wake_up: WakeUp) -> Tally:
     """Hold the lane for a turn, if it is free, and do what can be done in it."""
     tally = Tally()
-    lane = edges.lanes.take(wake_up.lane, edges.now(), edges.waits.lease)
+    now, short = edges.now(), not wake_up.backlog
+    lane = edges.lanes.take(wake_up.lane, now, edges.waits.lease, short=short)
+    if lane is None and short and edges.lanes.long_turn_overdue(wake_up.lane, now):
+        edges.wake_ups.send(replace(wake_up, backlog=True))
     if lane is not None:
         try:
-            Turn(Hold(edges, lane, wake_up.keys, tally)).run()
+            Turn(Hold(edges, lane, wake_up, tally)).run()
         except Lost:
             # another holder settles what this one began
             tally.trouble.append(f"lane {wake_up.lane} was lost")
@@ -55,7 +59,7 @@ class Turn:
         self._teller = Teller(hold)
         self._settlement = Settlement(hold, self._teller)
         self._handled: set[str] = set()
-        """Orders that this turn has sent: an index that lags may go on showing them."""
+        """Orders sent, by this turn or before it: an index that lags may go on showing them."""
 
     def run(self) -> None:
         resume_at = self._hold.pause_ends()
@@ -127,6 +131,8 @@ class Turn:
         """The lane's due orders by company: each gets an equal share of the round, the longest due first."""
         hold, orders = self._hold, self._hold.edges.orders
         shown = orders.due(hold.lane.key, hold.now, LOOKED_AT)
+        if len(shown) == LOOKED_AT:
+            shown += self._behind(shown)
         # what was sent already must not take the others' places in the round
         keys = [*hold.keys, *sorted(shown, key=self._handled.__contains__)]
         hold.keys = []
@@ -136,9 +142,9 @@ class Turn:
             if company not in hold.held:
                 by_company.setdefault(company, []).append(key)
         share = max(BATCH_SIZE, ROUND // max(1, len(by_company)))
-        chosen = [key for mine in by_company.values() for key in mine[:share]]
+        chosen = [key for mine in by_company.values() for key in mine[:share]][: 2 * ROUND]
         due: dict[str, list[Entry]] = {}
-        for entry in orders.get_many(chosen[: 2 * ROUND]):
+        for entry in orders.get_many(chosen):
             if entry.lane != hold.lane.key or entry.due_at is None or entry.batch:
                 continue
             if entry.state is State.QUEUED:
@@ -146,9 +152,29 @@ class Turn:
             else:
                 self._teller.tell_at_last(entry)
         hold.found = hold.found or bool(due)
+        if not due:
+            # all of them sent in turns before this one: the others are behind them
+            self._handled.update(chosen)
+            left = (key for mine in by_company.values() for key in mine)
+            hold.look_again = hold.look_again or any(key not in self._handled for key in left)
+        hold.too_much = sum(map(len, due.values())) >= BATCH_SIZE
+        if hold.too_much and not hold.long:
+            hold.keys = [order_key(*entry.key) for entries in due.values() for entry in entries]
+            raise TurnEnds(hold.now)
         for entries in due.values():
             entries.sort(key=lambda entry: (entry.due_at or hold.now, entry.order_id))
         return due
+
+    def _behind(self, shown: Sequence[str]) -> list[str]:
+        """Orders of the lane's other companies, which so many of one company may keep from being shown."""
+        edges = self._hold.edges
+        ready = Counter(key.rpartition("#")[0] for key in shown if key not in self._handled)
+        return [
+            key
+            for company in edges.connections.companies_of(self._hold.lane)
+            if ready[company] < ROUND
+            for key in edges.orders.on_shelf(company, f"{State.QUEUED}##", LOOKED_AT)
+        ]
 
     def _desk(self, company: str, entries: Sequence[Entry]) -> Desk | None:
         """The company's desk; None where its orders were found to belong elsewhere."""

@@ -17,14 +17,24 @@ from bookkeeping.documents import Document, purchase_order, sales_invoice, to_js
 from bookkeeping.holding import BODY_AT_MOST, Hold
 from bookkeeping.ledger import Books, Entry
 from bookkeeping.organisation import Contact, Organisation, contact_matching, organisation_from_xero
-from bookkeeping.problems import DocumentKind, OrderStopped, Problem, from_xero, refusals
+from bookkeeping.problems import (
+    OF_THE_ORGANISATION,
+    DocumentKind,
+    OrderStopped,
+    Problem,
+    from_xero,
+    refusals,
+)
 from bookkeeping.settings import Settings
 from bookkeeping.tables.lanes import Planned
+from bookkeeping.tables.orders import order_key
 from bookkeeping.telling import Teller
 from bookkeeping.xero import Access, Observe
 
 ITEMS_A_CALL: Final = 100
 FACTS_KEPT: Final = timedelta(hours=12)
+FACTS_STOP_FOR: Final = timedelta(minutes=5)
+"""No order is stopped for what was read longer ago: a person may have put it right in Xero."""
 SINGLE_ITEM_READS: Final = 3
 
 
@@ -100,13 +110,28 @@ class Desk:
             try:
                 sheet = self.sheet(entry)
             except OrderStopped as stopped:
-                self.teller.save(ledger.stop(entry, stopped.problem, self.hold.now))
+                self._stop(entry, stopped.problem)
                 continue
             if sheet is None:
                 self.teller.save(ledger.nothing_left(entry, self.settings(entry), self.hold.now))
             else:
                 sheets.append(sheet)
         return sheets
+
+    def _stop(self, entry: Entry, problem: Problem) -> None:
+        """Stop the order; or leave it due, to be tried with what Xero says now of the organisation."""
+        hold, organisations, here = self.hold, self.hold.edges.organisations, self.access.organisation_id
+        if problem.code in OF_THE_ORGANISATION and here not in hold.read_anew:
+            known = organisations.get(here)
+            retried_at = max((act.at for act in entry.history), default=None)
+            if known is None or (
+                hold.now - known[1] >= FACTS_STOP_FOR or (retried_at is not None and retried_at > known[1])
+            ):
+                organisations.forget(here)
+                hold.keys.append(order_key(*entry.key))
+                hold.look_again = True
+                return
+        self.teller.save(ledger.stop(entry, problem, hold.now))
 
     def sheet(self, entry: Entry) -> Sheet | None:
         """The order's next document; None where none is left. Raises OrderStopped.
@@ -184,12 +209,22 @@ class Desk:
                     else ()
                 )
             except OrderStopped as stopped:
-                self.teller.save(ledger.stop(entry, stopped.problem, self.hold.now))
+                self._stop(entry, stopped.problem)
                 continue
             codes[entry.order_id] = {item["Code"] for item in items}
             wanted |= {item["Code"]: item for item in items}
             going.append(entry)
         self.items = self.hold.edges.organisations.items(self.access.organisation_id, wanted)
+        # a person may have made it a tracked item in Xero before pressing Retry
+        self._look_up_items(
+            sorted(
+                code
+                for entry in going
+                if entry.history and not entry.items_as_they_are
+                for code in codes[entry.order_id]
+                if not self.items.get(code, True)
+            )
+        )
         missing = [item for code, item in wanted.items() if code not in self.items]
         refused: dict[str, tuple[str, ...]] = {}
         for start in range(0, len(missing), ITEMS_A_CALL):
@@ -203,17 +238,23 @@ class Desk:
         answer = hold.call(company, lambda observe: edges.xero.create_items(items, self.access, key, observe))
         known = {code: tracked for code, (tracked, messages) in answer.items() if not messages}
         there = [code for code, (_, messages) in answer.items() if "item_exists" in refusals(messages)]
-        if len(there) > SINGLE_ITEM_READS:
-            listed = hold.call(company, lambda observe: edges.xero.items(self.access, observe))
-            known |= {code: listed[code] for code in there if code in listed}
-        else:
-            for code in there:
-                tracked = self._item(code)
-                if tracked is not None:
-                    known[code] = tracked
         edges.organisations.save_items(self.access.organisation_id, known)
         self.items |= known
+        known |= self._look_up_items(there)
         return {code: messages for code, (_, messages) in answer.items() if messages and code not in known}
+
+    def _look_up_items(self, codes: Sequence[str]) -> dict[str, bool]:
+        """Which of the items Xero has now, and whether each is tracked."""
+        hold, edges = self.hold, self.hold.edges
+        if len(codes) > SINGLE_ITEM_READS:
+            listed = hold.call(self.books.company, lambda observe: edges.xero.items(self.access, observe))
+            found = {code: listed[code] for code in codes if code in listed}
+        else:
+            asked = {code: self._item(code) for code in codes}
+            found = {code: tracked for code, tracked in asked.items() if tracked is not None}
+        edges.organisations.save_items(self.access.organisation_id, found)
+        self.items = {code: tracked for code, tracked in self.items.items() if code not in codes} | found
+        return found
 
     def _item(self, code: str) -> bool | None:
         xero, access = self.hold.edges.xero, self.access
@@ -223,6 +264,9 @@ class Desk:
         for code in sorted(codes):
             if code in refused:
                 problem = self.problem(refused[code], entry, "purchase_order")
+                if problem.code == "refused_by_xero":
+                    details = {"order": entry.order_id, "item": code}
+                    problem = Problem("item_refused", details, problem.xero_says)
             elif code in self.items and not self.items[code] and not entry.items_as_they_are:
                 problem = Problem("item_not_tracked", {"order": entry.order_id, "item": code})
             else:
@@ -246,6 +290,7 @@ def _organisation(company: str, access: Access, hold: Hold) -> Organisation:
     )
     organisation = organisation_from_xero(*answers)
     organisations.save(organisation, hold.now)
+    hold.read_anew.add(access.organisation_id)
     return organisation
 
 

@@ -16,6 +16,23 @@ Who = Literal["office", "accountant", "platform", "operator"]
 DocumentKind = Literal["invoice", "purchase_order"]
 Refusal = Literal["number", "contact", "facts", "stock", "item_exists"]
 
+OF_THE_ORGANISATION: Final = frozenset(
+    {
+        "account_not_found",
+        "account_archived",
+        "account_not_fitting",
+        "no_tax_type",
+        "several_tax_types",
+        "tax_type_not_usable",
+        "no_purchase_tax_type",
+        "purchase_tax_type_not_usable",
+        "currency_not_enabled",
+        "no_rounding_account",
+        "no_rounding_tax_type",
+        "date_locked",
+    }
+)
+"""Problems decided by what is known of the organisation, which a person may have put right in Xero meanwhile."""
 DOCUMENT_WORDS: Final[dict[DocumentKind, str]] = {
     "invoice": "sales invoice",
     "purchase_order": "purchase order",
@@ -220,18 +237,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
             _SEND_AGAIN,
         ),
         Kind(
-            "several_rates",
-            "Order {order}: the prices of {line}, {price} without and {price_inc_tax} with tax, fit more than"
-            " one tax rate: {choices}.",
-            "platform",
-            "Fill in the tax rate of {line} on the order and send it again.",
-            frozenset({"tax_types"}),
-        ),
-        Kind(
             "setting_missing",
             "Order {order}: “{label}” is not filled in in the settings.",
             "office",
-            "Open the settings, fill in “{label}” and save. Waiting orders are then posted by themselves.",
+            "Open the settings, fill in “{label}” and save. The orders it stopped are then posted by themselves.",
             _ACCOUNT_KEYS | _CONTACT_KEYS,
         ),
         Kind(
@@ -277,10 +286,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "tax_type_not_usable",
-            "Order {order}: the tax rate {tax_type} (for {rate} %) cannot be used with account {account} in"
+            "Order {order}: the tax rate {tax_type} (for {rate}) cannot be used with account {account} in"
             " Xero.",
             "accountant",
-            "Choose another tax rate for {rate} % under “Tax rates”, or another account, in the settings.",
+            "Choose another tax rate for {rate} under “Tax rates”, or another account, in the settings.",
             _TAX_KEYS | _ACCOUNT_KEYS,
         ),
         Kind(
@@ -293,8 +302,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "purchase_tax_type_not_usable",
-            "Order {order}: “Tax rate on purchases” is {tax_type}, which cannot be used with account"
-            " {account} in Xero.",
+            "Order {order}: the tax rate {tax_type} cannot be used for purchases with account {account} in"
+            " Xero.",
             "accountant",
             "Choose another “Tax rate on purchases” in the settings.",
             _ACCOUNT_KEYS | {"purchase_tax_type"},
@@ -328,8 +337,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_rounding_tax_type",
-            "Order {order}: it needs a rounding line of {difference}, but it is unclear which tax rate of"
-            " 0 % to use on account {account}: {choices}.",
+            "Order {order}: it needs a rounding line of {difference}, but no single tax rate of 0 % can be used"
+            " with account {account} in Xero. There are: {choices}.",
             "accountant",
             "Choose a tax rate for 0 % under “Tax rates” in the settings, or set “Rounding differences” to"
             " “show”.",
@@ -469,7 +478,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero reckons the amounts of the {document} {number} differently and did not take"
             " it.",
             "operator",
-            "Xero's reason is below. Tell whoever runs this integration, naming order {order}.",
+            "Xero's reason is below. Tell whoever runs this integration, naming order {order}; once it is"
+            " mended, press Retry.",
             _TOTAL_KEYS,
         ),
         Kind(
@@ -497,7 +507,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         Kind(
             "adopted_differs",
             "Order {order}: {number} was found in Xero from an earlier attempt, but its {field} is {xero_value}"
-            " there and {value} on the order.",
+            " there and should be {value}.",
             "accountant",
             "Open {number} in Xero, correct it there if need be, and press Retry: the order then counts as posted.",
         ),
@@ -511,10 +521,19 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- ours ---
         Kind(
             "our_fault",
-            "Order {order}: it could not be handled because of a mistake in this integration (reference"
-            " {reference}). The order is kept.",
+            "Order {order}: its message could not be handled because of a mistake in this integration, or an"
+            " outage (reference {reference}). The message is kept.",
             "operator",
-            "Whoever runs this integration has been told. Once it is mended, press Retry.",
+            "Whoever runs this integration has been told. Once it is mended, they have the kept messages handled"
+            " again; the order is then posted by itself.",
+        ),
+        Kind(
+            "sent_wrongly",
+            "Order {order}: Xero could make nothing of the way the {document} {number} was sent, which is a"
+            " mistake in this integration (reference {reference}). Nothing was posted.",
+            "operator",
+            "Tell whoever runs this integration, naming the reference; Xero's answer is below. Once it is mended,"
+            " press Retry.",
         ),
     )
 }
@@ -590,6 +609,8 @@ _SAYINGS: Final = (
         "account_archived",
         "facts",
     ),
+    # without its item, a line on an inventory account is refused for that, too
+    _saying(r"\bitem code '(?P<item>[^']*)'", "item_not_found"),
     _saying(r"\binventory account", "account_not_fitting", "facts"),
     _saying(r"\baccount code '(?P<account>[^']*)' is not a valid", "account_not_found", "facts"),
     _saying(r"\baccount code or id must be specified|\baccount must be valid", "account_not_found", "facts"),
@@ -599,7 +620,6 @@ _SAYINGS: Final = (
     _saying(r"\bbranding ?theme", "branding_unknown"),
     _saying(r"\breached the limit of invoices", "plan_limit"),
     _saying(r"\bitem with code '(?P<item>[^']*)' already exists", "item_refused", "item_exists"),
-    _saying(r"\bitem code '(?P<item>[^']*)'", "item_not_found"),
     _saying(r"\bnot of valid status for", "number_spent"),
     _saying(r"\bquantity value '(?P<value>[^']*)' is invalid", "bad_quantity"),
     _saying(
@@ -652,9 +672,10 @@ def from_xero(
         found = [match for message in quoted if (match := saying.words.search(message))]
         if found:
             said = {name: value for name, value in found[0].groupdict().items() if value}
-            return Problem(
-                saying.code, _completed(saying.code, {**details, **said}, document, settings), quoted
-            )
+            code = saying.code
+            if code == "tax_type_not_usable" and document == "purchase_order":
+                code = "purchase_tax_type_not_usable"
+            return Problem(code, _completed(code, {**details, **said}, document, settings), quoted)
     return Problem("refused_by_xero", details, quoted)
 
 
@@ -690,7 +711,7 @@ def _tax_details(details: Mapping[str, str], document: DocumentKind, settings: S
     tax_type = details.get("tax_type", "")
     rates = [rate for rate, mapped in settings.tax_types.items() if mapped == tax_type]
     return {
-        "rate": ", ".join(rates) or "its",
+        "rate": ", ".join(f"{rate} %" for rate in rates) or "the order's rate",
         "account": _account_details(details, document, settings)["account"],
     }
 
@@ -709,6 +730,7 @@ _COMPLETIONS: Final[dict[str, Callable[[Mapping[str, str], DocumentKind, Setting
     "account_archived": _account_details,
     "account_not_fitting": _account_details,
     "tax_type_not_usable": _tax_details,
+    "purchase_tax_type_not_usable": _tax_details,
     "contact_not_found": _contact_details,
     "contact_archived": _contact_details,
     "contact_not_unique": _contact_details,

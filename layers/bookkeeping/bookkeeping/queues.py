@@ -1,11 +1,11 @@
-"""EDGE: wake-ups on the PostingQueue, events on the bus, requests to the TokenRefreshFunction."""
+"""EDGE: wake-ups on the PostingQueue and the BacklogQueue, events on the bus, requests to the TokenRefreshFunction."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ BOUNDED: Final = Config(
 )
 KEYS_AT_MOST: Final = 100
 LONGEST_DELAY: Final = timedelta(minutes=15)
+LOOK: Final = timedelta(seconds=60)
+"""How long a dead letter stays out of sight of whoever else looks, or redrives, should a look end without an end."""
 
 
 def sqs() -> Any:
@@ -40,14 +42,17 @@ class WakeUp:
 
     lane: str
     keys: tuple[str, ...] = ()
+    backlog: bool = False
+    """For a long turn: the lane has more to do than fits into a short one."""
 
     def to_json(self) -> str:
-        return json.dumps({"lane": self.lane, "keys": list(self.keys[:KEYS_AT_MOST])})
+        message: dict[str, Any] = {"lane": self.lane, "keys": list(self.keys[:KEYS_AT_MOST])}
+        return json.dumps(message | ({"backlog": True} if self.backlog else {}))
 
     @classmethod
     def from_json(cls, body: str) -> WakeUp:
         message = json.loads(body)
-        return cls(message["lane"], tuple(message.get("keys", ())))
+        return cls(message["lane"], tuple(message.get("keys", ())), message.get("backlog", False))
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class ReleaseCall:
 
 
 def call_in(body: str) -> WakeUp | ReleaseCall:
-    """What a message of the PostingQueue asks for."""
+    """What a message of either queue asks for."""
     message = json.loads(body)
     return (
         ReleaseCall(message["company"], message["release"])
@@ -72,13 +77,72 @@ def call_in(body: str) -> WakeUp | ReleaseCall:
 
 
 class PostingQueue:
+    """Wake-ups and releases; those of a backlog go to a queue of their own, which only posting writes to."""
+
+    def __init__(self, client: Any, url: str, backlog_url: str = "") -> None:
+        self._client = client
+        self._url = url
+        self._backlog_url = backlog_url
+
+    def send(self, wake_up: WakeUp | ReleaseCall, delay: timedelta = timedelta()) -> None:
+        seconds = math.ceil(min(max(delay, timedelta()), LONGEST_DELAY).total_seconds())
+        long = isinstance(wake_up, WakeUp) and wake_up.backlog
+        url = self._backlog_url if long else self._url
+        self._client.send_message(QueueUrl=url, MessageBody=wake_up.to_json(), DelaySeconds=seconds)
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message of the platform that was given up."""
+
+    id: str
+    body: str = field(repr=False)
+    sent_at: int
+    """SQS SentTimestamp, milliseconds: that of the message as it was sent."""
+    company: str | None
+
+
+class DeadLetterQueue:
+    """Given-up messages, to be looked at. They stay where they are, so that somebody can redrive them."""
+
     def __init__(self, client: Any, url: str) -> None:
         self._client = client
         self._url = url
 
-    def send(self, wake_up: WakeUp | ReleaseCall, delay: timedelta = timedelta()) -> None:
-        seconds = math.ceil(min(max(delay, timedelta()), LONGEST_DELAY).total_seconds())
-        self._client.send_message(QueueUrl=self._url, MessageBody=wake_up.to_json(), DelaySeconds=seconds)
+    def look(self) -> Generator[DeadLetter, None, None]:
+        """Each message once. When the look is over, or closed, they can be seen and redriven as before."""
+        seen: list[str] = []
+        try:
+            while messages := self._receive():
+                seen += [message["ReceiptHandle"] for message in messages]
+                yield from map(_dead_letter, messages)
+        finally:
+            for receipt in seen:
+                self._client.change_message_visibility(
+                    QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=0
+                )
+
+    def _receive(self) -> list[dict[str, Any]]:
+        # a second's patience: else SQS asks some of its servers only, and may find nothing where there is something
+        answer = self._client.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=int(LOOK.total_seconds()),
+            WaitTimeSeconds=1,
+            MessageSystemAttributeNames=["SentTimestamp"],
+            MessageAttributeNames=["company"],
+        )
+        messages: list[dict[str, Any]] = answer.get("Messages", [])
+        return messages
+
+
+def _dead_letter(message: dict[str, Any]) -> DeadLetter:
+    return DeadLetter(
+        id=message["MessageId"],
+        body=message["Body"],
+        sent_at=int(message["Attributes"]["SentTimestamp"]),
+        company=message.get("MessageAttributes", {}).get("company", {}).get("StringValue"),
+    )
 
 
 class EventBus:

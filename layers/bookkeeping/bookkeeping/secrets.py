@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,10 +23,6 @@ from bookkeeping.errors import StoreUnavailable
 BOUNDED: Final = Config(
     connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
 )
-
-# at DEBUG these quote whole bodies and headers, secrets and all
-for library in ("boto3", "botocore", "urllib3"):
-    logging.getLogger(library).setLevel(logging.INFO)
 
 LAUNCH_KEY_KEPT: Final = timedelta(minutes=5)
 

@@ -44,7 +44,7 @@ class Settlement:
             if batch.settle_at is not None and batch.settle_at > self._hold.now:
                 self.next_at.append(batch.settle_at)
                 continue
-            self._hold.go_on()
+            self._hold.go_on(self._hold.edges.waits.turn)
             try:
                 self._settle(batch)
             except CompanyHeld:
@@ -66,6 +66,7 @@ class Settlement:
             self._teller.write_outcomes(batch, moved)
             self._finish(batch)
             return
+        batch = self._unanswered(batch)
         desk = Desk.of(books, self._hold, self._teller)
         sheets, unbuilt = self._rebuilt(desk, batch, entries)
         stack = Stack(desk, batch.kind, tuple(sheets), full=False)
@@ -81,6 +82,12 @@ class Settlement:
             self._resend(batch, stack)
             return
         self._settle_by_number(batch, stack, unbuilt)
+
+    def _unanswered(self, batch: Batch) -> Batch:
+        """The batch of a turn that ended before the answer: that a later call is refused does not undo the first."""
+        if batch.unknown_at is not None or batch.id in self._begun:
+            return batch
+        return replace(batch, unknown_at=batch.first_sent_at)
 
     def _frozen_by(self, batch: Batch) -> list[Entry]:
         keys = {

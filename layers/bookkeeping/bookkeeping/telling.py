@@ -14,6 +14,8 @@ from bookkeeping import ledger
 from bookkeeping.errors import AlreadyInBooks, Conflict
 from bookkeeping.holding import BODY_AT_MOST, Hold
 from bookkeeping.ledger import Entry, Event, State
+from bookkeeping.problems import CATALOGUE
+from bookkeeping.settings import freed_by
 from bookkeeping.tables.lanes import Batch
 from bookkeeping.tables.orders import order_key
 
@@ -46,9 +48,25 @@ class Teller:
 
     def tell_at_last(self, entry: Entry) -> None:
         """Tell of an order that is at rest, and take it from what is due."""
+        freed = self._freed_meanwhile(entry)
+        if freed is not None:
+            self.save(freed)
+            return
         self.tell([entry])
         with contextlib.suppress(Conflict):  # a message came in between, and decided anew
             self._hold.edges.orders.save(ledger.told(entry))
+
+    def _freed_meanwhile(self, entry: Entry) -> Entry | None:
+        """The order, due anew, where what stopped it was set right since it became due: no release finds it now."""
+        if entry.problem is None or entry.frozen or not entry.settings_version:
+            return None
+        books = self._hold.books(entry.company)
+        if books.settings_version <= entry.settings_version:
+            return None
+        then = self._hold.edges.settings.version(entry.company, entry.settings_version)
+        if not CATALOGUE[entry.problem.code].freed_by & freed_by(then, books.settings):
+            return None
+        return ledger.decide(entry, books, self._hold.now)
 
     def tell(self, entries: Iterable[Entry]) -> None:
         told: list[Event] = [event for entry in entries for event in ledger.events(entry)]

@@ -301,8 +301,8 @@ def link(kind: DocumentKind, id_: str, short_code: str) -> str | None:
 
 
 def can_retry(entry: Entry) -> bool:
-    """Whether a person can free it: what can't be read stays so until it is sent again."""
-    if entry.message.problem is not None and entry.message.problem.code != "our_fault":
+    """Whether a person can free it: what can't be read stays so until it is sent again, or redriven."""
+    if entry.message.problem is not None:
         return False
     return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING) and not entry.batch
 

@@ -66,6 +66,7 @@ class Answered:
     subtotal: Decimal | None
     currency: str
     contact_id: str
+    contact_name: str
     reference: str
     messages: tuple[str, ...]
     explained: bool
@@ -325,6 +326,7 @@ def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
         subtotal=_amount(element.get("SubTotal")),
         currency=str(element.get("CurrencyCode") or ""),
         contact_id=str(contact.get("ContactID") or "") if isinstance(contact, dict) else "",
+        contact_name=str(contact.get("Name") or "") if isinstance(contact, dict) else "",
         reference=str(element.get("Reference") or ""),
         messages=messages if refused else (),
         explained=explained,

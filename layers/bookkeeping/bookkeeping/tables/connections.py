@@ -24,6 +24,7 @@ from bookkeeping.tables.dynamodb import (
     transact,
     update_if,
 )
+from bookkeeping.tables.lanes import Lane
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class ConnectionsTable:
             answer = self._table.update_item(
                 Key=_renewal_key(company),
                 UpdateExpression=(
-                    "SET lease_until = :until, agenda = :renewal, next_at = :until,"
+                    "SET lease_until = :until, agenda = :unsettled, next_at = :until,"
                     " fencing = if_not_exists(fencing, :zero) + :one,"
                     " unsettled = if_not_exists(unsettled, :zero) + :one REMOVE rest_until"
                 ),
@@ -171,7 +172,7 @@ class ConnectionsTable:
                 & (Attr("rest_until").not_exists() | Attr("rest_until").lte(stamp(now))),
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
-                    ":renewal": "renewal",
+                    ":unsettled": "unsettled",
                     ":zero": 0,
                     ":one": 1,
                 },
@@ -188,8 +189,10 @@ class ConnectionsTable:
     def settle_renewal(self, renewal: Renewal, next_at: datetime | None) -> bool:
         """Let it go, all done, until `next_at`; None: until somebody plans it."""
         settled = "REMOVE lease_until, unsettled"
-        expression = f"{settled}, agenda, next_at" if next_at is None else f"SET next_at = :next {settled}"
-        values = {":next": stamp(next_at)} if next_at else {}
+        expression, values = f"{settled}, agenda, next_at", {}
+        if next_at is not None:
+            expression = f"SET agenda = :renewal, next_at = :next {settled}"
+            values = {":renewal": "renewal", ":next": stamp(next_at)}
         return update_if(
             self._table,
             _renewal_key(renewal.company),
@@ -213,10 +216,20 @@ class ConnectionsTable:
         return item is not None and "lease_until" in item and moment(item["lease_until"]) >= now
 
     def renewals_due(self, now: datetime) -> list[str]:
-        """Companies whose tokens are to be looked at, the longest due first. An index: it may lag."""
-        due = Key("agenda").eq("renewal") & Key("next_at").lte(stamp(now))
-        found = query(self._table, IndexName="agenda", KeyConditionExpression=due)
-        return [item["pk"].removeprefix("connection#") for item in found]
+        """Companies whose tokens are to be looked at, the longest due first. An index: it may lag.
+
+        Before all others: those with a renewal that has not come to its end. Xero's half hour may be running.
+        """
+        found = [
+            item["pk"].removeprefix("connection#")
+            for agenda in ("unsettled", "renewal")
+            for item in query(
+                self._table,
+                IndexName="agenda",
+                KeyConditionExpression=Key("agenda").eq(agenda) & Key("next_at").lte(stamp(now)),
+            )
+        ]
+        return list(dict.fromkeys(found))
 
     def lose_renewed(
         self, renewal: Renewal, connection: Connection, status: str, at: datetime
@@ -283,6 +296,12 @@ class ConnectionsTable:
             for item in found
             if item["company"] != connection.company
         }
+
+    def companies_of(self, lane: Lane) -> list[str]:
+        """The companies that take turns in the lane."""
+        condition = Key("pk").eq(f"app#{lane.client_id}") & Key("sk").begins_with("company#")
+        found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
+        return [item["company"] for item in found if item["organisation_id"] == lane.organisation_id]
 
     def prefix_owner(self, organisation_id: str, prefix: str) -> str | None:
         item = read(self._table, pk=f"organisation#{organisation_id}", sk=f"prefix#{prefix}")

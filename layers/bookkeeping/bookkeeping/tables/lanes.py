@@ -119,8 +119,12 @@ class Lanes:
             {":rung": "rung", ":now": stamp(now)},
         )
 
-    def take(self, lane: str, now: datetime, lease: timedelta) -> Lane | None:
-        """Hold the lane until the lease ends; None where somebody else does. Clears `rung`."""
+    def take(self, lane: str, now: datetime, lease: timedelta, *, short: bool = False) -> Lane | None:
+        """Hold the lane until the lease ends; None where somebody else does. Clears `rung`.
+
+        A `short` turn does not take a lane that waits for a long one.
+        """
+        free: ConditionBase = Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now))
         try:
             answer = once_free(
                 self._table.update_item,
@@ -129,7 +133,7 @@ class Lanes:
                     "SET lease_until = :until, agenda = :lane, next_at = :until,"
                     " fencing = if_not_exists(fencing, :zero) + :one REMOVE rung, rung_at, last_look"
                 ),
-                ConditionExpression=Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now)),
+                ConditionExpression=free & Attr("backlog").not_exists() if short else free,
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
                     ":lane": "lane",
@@ -152,6 +156,11 @@ class Lanes:
             moment(item["paused_until"]) if "paused_until" in item else LONG_AGO,
             last_look="last_look" in item and "rung" not in item,
         )
+
+    def long_turn_overdue(self, lane: str, now: datetime) -> bool:
+        """Whether the lane waits for a long turn that should have begun."""
+        item = read(self._table, **_lane_key(lane))
+        return item is not None and "backlog" in item and _to_wake(item, now)
 
     def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> bool:
         """Renew the lease and clear `rung`. True where the lane had been rung. Raises Lost."""
@@ -187,10 +196,11 @@ class Lanes:
         calls: Sequence[datetime],
         though_rung: bool,
         last_look: bool = False,
+        backlog: bool = False,
     ) -> bool:
         """Let the lane go, with its pause. False where it was rung meanwhile (unless `though_rung`): look again.
 
-        `last_look` says what `next_at` is for. Raises Lost.
+        `last_look` says what `next_at` is for; `backlog`, that a long turn is to come. Raises Lost.
         """
         condition: ConditionBase = Attr("fencing").eq(lane.fencing)
         if not though_rung:
@@ -210,7 +220,12 @@ class Lanes:
             if last_look:
                 expression += ", last_look = :true"
                 values[":true"] = True
+            if backlog:
+                expression += ", backlog = :true"
+                values[":true"] = True
             expression += " REMOVE lease_until"
+        if not backlog:
+            expression += ", backlog"
         if update_if(self._table, _lane_key(lane.key), expression, condition, values):
             return True
         item = read(self._table, **_lane_key(lane.key))
@@ -264,7 +279,9 @@ def _to_wake(item: Item, now: datetime) -> bool:
     held_until = moment(item["lease_until"]) if "lease_until" in item else LONG_AGO
     if held_until >= now:
         return False
-    return "rung" in item or ("next_at" in item and moment(item["next_at"]) <= now)
+    return ("rung" in item and "backlog" not in item) or (
+        "next_at" in item and moment(item["next_at"]) <= now
+    )
 
 
 def _batch_out(batch: Batch) -> Item:

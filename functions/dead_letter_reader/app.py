@@ -1,0 +1,53 @@
+"""Every minute: a row for each order whose message was given up. The messages stay, to be redriven."""
+
+import os
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bookkeeping.intake import Edges, Intake
+from bookkeeping.queues import DeadLetterQueue, EventBus, event_bridge, sqs
+from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.tables.dynamodb import dynamodb
+from bookkeeping.tables.orders import OrdersTable
+from bookkeeping.tables.settings import SettingsTable
+
+TO_SPARE: Final = 5000
+"""Milliseconds kept for the letter in hand, the bus, and letting the queue go."""
+TOLD_FOR: Final = timedelta(hours=1)
+"""The run that wrote a row may have ended before it told the bus, so later ones repeat it, but not for 14 days."""
+
+logger = Logger()
+metrics = Metrics()
+tables = dynamodb()
+dead_letters = DeadLetterQueue(sqs(), os.environ["ORDERS_DEAD_LETTER_QUEUE_URL"])
+bus = EventBus(event_bridge(), os.environ["EVENT_BUS"])
+edges = Edges(
+    orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
+    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
+    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
+    now=lambda: datetime.now(UTC),
+)
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    intake, seen = Intake(edges), 0
+    with closing(dead_letters.look()) as letters:
+        for letter in letters:
+            seen += 1
+            try:
+                intake.keep_our_fault(letter.body, letter.sent_at, letter.id, letter.company)
+            except Exception:
+                # looked at again in a minute; it must not hide the others until then
+                logger.exception("dead letter failed", message_id=letter.id)
+            if context.get_remaining_time_in_millis() < TO_SPARE:
+                logger.warning("more dead letters than one run can look at", seen=seen)
+                break
+        bus.put([told for told in intake.events if edges.now() - told.at < TOLD_FOR])
+    metrics.add_metric("DeadLetters", MetricUnit.Count, seen)

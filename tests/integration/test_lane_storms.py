@@ -1,0 +1,70 @@
+"""The storms over lanes and over access to Xero, quick forms. In full: `python -m tests.storms P7 P8 P18 P19`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tests.storms import access, lanes
+from tests.storms.environment import F1
+from tests.storms.table import Outcome
+
+
+def kept(outcome: Outcome) -> None:
+    assert outcome.kept, "\n".join(outcome.bad)
+
+
+def test_a_burst_uses_all_that_xero_allows_though_an_index_goes_on_showing_what_was_sent() -> None:
+    kept(lanes.burst(3000))
+
+
+def test_throttled_calls_fail_no_order_and_kill_no_message() -> None:
+    kept(lanes.burst(400, lanes.THROTTLED, name="throttled"))
+
+
+def test_an_apps_own_minute_fails_no_order_either() -> None:
+    kept(lanes.one_app_for_all(240))
+
+
+def test_posting_goes_on_within_two_minutes_of_the_days_reset() -> None:
+    kept(lanes.day_limit(700, 10))
+
+
+def test_a_company_with_one_order_does_not_wait_behind_companies_with_thousands() -> None:
+    kept(lanes.BESIDE())
+
+
+def test_without_xero_hardly_anything_is_asked_and_afterwards_all_is_posted_at_full_speed() -> None:
+    kept(lanes.OUTAGE())
+
+
+def test_access_taken_away_costs_a_few_calls_and_no_order() -> None:
+    kept(access.TAKEN_AWAY())
+
+
+def test_nor_does_it_in_a_storm() -> None:
+    kept(access.taken_in_a_storm(150))
+
+
+def test_what_a_person_sets_right_in_xero_and_retries_is_posted_once() -> None:
+    kept(access.set_right(120, F1))
+
+
+MUTANTS: tuple[tuple[Callable[[], AbstractContextManager[None]], Callable[[], Outcome]], ...] = (
+    (lanes.first_come_first_served, lanes.SHARED),
+    (lanes.turns_as_long_as_there_is_work, lanes.BESIDE),
+    (lanes.outage_retried_at_once, lanes.SHORT_OUTAGE),
+    (access.refusals_not_heeded, access.TAKEN_AWAY),
+    (access.connection_known_from_the_beginning, access.TAKEN_AWAY),
+    (access.refused_for_good, access.TAKEN_AWAY),
+)
+
+
+@pytest.mark.parametrize(("mutant", "scene"), MUTANTS, ids=lambda each: getattr(each, "__name__", ""))
+def test_a_storm_catches_the_mutant(
+    mutant: Callable[[], AbstractContextManager[None]], scene: Callable[[], Outcome]
+) -> None:
+    with mutant():
+        assert not scene().kept

@@ -1,0 +1,140 @@
+"""A lane's turns: short ones, and long ones that a lane with a backlog waits for, at the wire and on virtual time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from bookkeeping import posting
+from bookkeeping.ledger import BATCH_SIZE, State
+from bookkeeping.queues import PostingQueue, WakeUp
+from local.samples import UNTRACKED, Maker
+from tests.integration.one_process import OneProcess
+from tests.storms.dynamodb import DynamoDB
+from tests.storms.environment import table_properties
+
+SLOW = {"kind": "slow_answer", "path_prefix": "/api.xro/", "probability": 1.0, "seconds": 20}
+
+
+@pytest.fixture
+def books() -> Iterator[OneProcess]:
+    with mock_aws():
+        world = OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        world.company(UNTRACKED)
+        yield world
+
+
+def orders(count: int) -> list[dict[str, Any]]:
+    make = Maker()
+    return [make.order(UNTRACKED, place) for place in range(count)]
+
+
+def waiting(books: OneProcess) -> list[dict[str, Any]]:
+    """The wake-ups on their way, taken off it."""
+    found = [json.loads(body) for _, _, body in sorted(books.queue.waiting)]
+    books.queue.waiting.clear()
+    return found
+
+
+@pytest.fixture
+def handed_over(books: OneProcess) -> str:
+    """A lane whose short turn was over before it had posted anything."""
+    books.xero.faults.add(SLOW)
+    [order] = orders(1)
+    books.send(order)
+    [wake_up] = waiting(books)
+    books.turn(json.dumps(wake_up))
+    lane: str = wake_up["lane"]
+    assert books.entry(order).state is State.QUEUED
+    assert len(books.calls()) == 4, "the organisation's facts, asked for together"
+    return lane
+
+
+def test_a_short_turn_that_is_over_goes_on_as_a_long_one(books: OneProcess, handed_over: str) -> None:
+    assert waiting(books) == [{"lane": handed_over, "keys": [], "backlog": True}]
+    books.turn(WakeUp(handed_over, backlog=True).to_json())
+    assert len(books.committed("invoice")) == 1
+
+
+def test_a_lane_with_more_than_a_call_holds_goes_on_as_a_long_one_before_it_calls_anybody(
+    books: OneProcess,
+) -> None:
+    few, many = orders(BATCH_SIZE - 1), orders(2 * BATCH_SIZE)[BATCH_SIZE:]
+    books.send(*many)
+    [wake_up] = waiting(books)
+    books.turn(json.dumps(wake_up))
+    assert books.calls() == []
+    assert waiting(books) == [wake_up | {"backlog": True}]
+    books.turn(json.dumps(wake_up | {"backlog": True}))
+    books.send(*few)
+    for short in waiting(books):
+        books.turn(json.dumps(short))
+    assert len(books.committed("invoice")) == len(few) + len(many)
+
+
+def test_a_lane_that_waits_for_a_long_turn_takes_no_short_one(books: OneProcess, handed_over: str) -> None:
+    waiting(books)
+    before = len(books.calls())
+    books.turn(WakeUp(handed_over).to_json())
+    books.send(*orders(2)[1:])
+    for wake_up in waiting(books):
+        books.turn(json.dumps(wake_up))
+    books.sweep()
+    assert waiting(books) == []
+    assert len(books.calls()) == before
+
+
+def test_a_long_turn_whose_wake_up_was_lost_is_asked_for_again(books: OneProcess, handed_over: str) -> None:
+    waiting(books)
+    books.clock.advance(timedelta(minutes=4).total_seconds())
+    books.sweep()
+    [woken] = waiting(books)
+    assert woken == {"lane": handed_over, "keys": []}
+    books.turn(json.dumps(woken))
+    assert waiting(books) == [{"lane": handed_over, "keys": [], "backlog": True}]
+
+
+def test_a_lane_that_is_done_takes_short_turns_again(books: OneProcess, handed_over: str) -> None:
+    books.run()
+    books.xero.faults.remove(None)
+    before = len(books.committed("invoice"))
+    books.send(*orders(2)[1:])
+    [wake_up] = waiting(books)
+    assert "backlog" not in wake_up
+    books.turn(json.dumps(wake_up))
+    assert len(books.committed("invoice")) == before + 1
+
+
+def test_a_wake_up_for_a_long_turn_travels_in_the_backlogs_own_queue() -> None:
+    sent: list[tuple[str, str]] = []
+
+    class Sqs:
+        def send_message(self, QueueUrl: str, MessageBody: str, DelaySeconds: int) -> None:  # noqa: N803
+            sent.append((QueueUrl, MessageBody))
+
+    queue = PostingQueue(Sqs(), "posting", "backlog")
+    for wake_up in (WakeUp("lane", ("1#2",)), WakeUp("lane", backlog=True)):
+        queue.send(wake_up)
+        assert WakeUp.from_json(sent[-1][1]) == wake_up
+    assert [url for url, _ in sent] == ["posting", "backlog"]
+
+
+def test_a_turn_is_not_misled_by_an_index_that_still_shows_what_the_turn_before_has_sent(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = orders(6 * posting.ROUND // 4)
+    books.send(*sent[: posting.ROUND])
+    books.run()
+    books.send(*sent[posting.ROUND :])
+    due = books.orders.due
+    stale = [f"{UNTRACKED}#{order['id']}" for order in sent[: posting.ROUND]]
+    monkeypatch.setattr(books.orders, "due", lambda *about: [*stale, *due(*about)])
+    [wake_up] = waiting(books)
+    # no keys: a lane that was busy is not rung anew for each order
+    books.turn(WakeUp(wake_up["lane"], backlog=True).to_json())
+    assert len(books.committed("invoice")) == len(sent)

@@ -1,0 +1,222 @@
+"""How often tokens are renewed: by one caller of many, seldom enough, and in time.
+
+At most 60 secret versions a day stay clear of the hundred that a secret holds, none of which goes in its first day.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from bookkeeping import refreshing
+from bookkeeping.refreshing import Times
+from bookkeeping.secrets import Tokens
+from local.xero.identity import PROVIDER_MODELS, ProviderModel
+from tests.storms.keeping_alive import CALM, TICK, VERSIONS_A_DAY, Storm, most_in_a_day, no_lease
+from tests.storms.posting import SEED
+from tests.storms.table import Job, Outcome
+
+IDLE_VERSIONS_A_DAY = 2
+
+
+# --- many callers at once
+
+
+@dataclass
+class Asked:
+    """What came of many asking for the same tokens at the same moment."""
+
+    callers: int
+    calls: int
+    """To Xero."""
+    good: int
+    """Callers that got tokens which Xero takes."""
+    renewed: int
+    """Callers that say they renewed them."""
+
+    @property
+    def well(self) -> bool:
+        return (self.calls, self.good, self.renewed) == (1, self.callers, 1)
+
+
+def asked_at_expiry(callers: int, model: ProviderModel, seed: int) -> Asked:
+    """Threads that ask at once when the tokens have all but run out, Xero taking a while to answer."""
+    storm = Storm(1, model, seed)
+    [company] = storm.companies
+    storm.clock.advance(timedelta(minutes=29).total_seconds())
+    storm.perils["before"] = lambda call, _: time.sleep(0.3) if call == "refresh" else None
+    start, began = storm.clock.now(), time.monotonic()
+    edges = replace(
+        storm.edges,
+        now=lambda: start + timedelta(seconds=time.monotonic() - began),
+        sleep=time.sleep,
+        times=Times(look_again=timedelta(milliseconds=50)),
+    )
+    gate = threading.Barrier(callers)
+
+    def ask(_: int) -> refreshing.Outcome | None:
+        gate.wait()
+        try:
+            return refreshing.renew(edges, company)
+        except Exception:  # noqa: BLE001 who got no answer got no tokens
+            return None
+
+    with ThreadPoolExecutor(callers) as threads:
+        outcomes = list(filter(None, threads.map(ask, range(callers))))
+    return Asked(
+        callers,
+        calls=sum(entry.grant_type == "refresh_token" for entry in storm.xero.log.entries),
+        good=sum(_good(storm, outcome.tokens) for outcome in outcomes),
+        renewed=sum(outcome.what == "renewed" for outcome in outcomes),
+    )
+
+
+def _good(storm: Storm, tokens: Tokens | None) -> bool:
+    bearer = storm.xero.identity.bearer(f"Bearer {tokens.access_token}" if tokens else None)
+    return bearer is not None and not bearer.revoked and bearer.expires_at > storm.clock.now()
+
+
+# --- a quiet week
+
+
+@dataclass
+class Quiet:
+    """What came of days on which nothing went wrong."""
+
+    at_work: int
+    """The most versions a day of a connection at work."""
+    idle: int
+    """And of one that is not."""
+    stale: int
+    """How often a tick found tokens of a connection at work out of date."""
+    calls: int
+
+    @property
+    def well(self) -> bool:
+        return self.at_work <= VERSIONS_A_DAY and self.idle <= IDLE_VERSIONS_A_DAY and not self.stale
+
+
+def quiet_days(companies: int, days: int, model: ProviderModel, seed: int) -> Quiet:
+    """Half of the connections are at work all the time; the schedule is up to a minute late."""
+    storm = Storm(companies, model, seed, CALM)
+    working, idle = storm.companies[: companies // 2], storm.companies[companies // 2 :]
+    stale, tick_at = 0, storm.clock.now()
+    for _ in range(days * 288):
+        tick_at += TICK
+        storm.move_to(tick_at + timedelta(seconds=storm.chance.uniform(0, 59)))
+        for company in working:
+            storm.edges.connections.note_work(company, storm.clock.now())
+            tokens = storm.edges.tokens.read(company)
+            stale += tokens is None or tokens.expires_at <= storm.clock.now()
+        refreshing.renew_due(storm.edges)
+    most = {
+        company: most_in_a_day(storm.secrets.staged.get(f"kornit-xero/{company}/tokens", []))
+        for company in storm.companies
+    }
+    return Quiet(
+        at_work=max(most[company] for company in working),
+        idle=max(most[company] for company in idle),
+        stale=stale,
+        calls=sum(entry.grant_type == "refresh_token" for entry in storm.xero.log.entries),
+    )
+
+
+# --- mutants
+
+
+@contextmanager
+def _ahead(minutes: float) -> Iterator[None]:
+    with patch.object(refreshing, "AHEAD", timedelta(minutes=minutes)):
+        yield
+
+
+def renewed_too_early() -> AbstractContextManager[None]:
+    return _ahead(12)
+
+
+def renewed_at_the_last_moment() -> AbstractContextManager[None]:
+    return _ahead(1)
+
+
+def idle_ones_like_those_at_work() -> AbstractContextManager[Any]:
+    return patch.object(refreshing, "at_work", lambda *_: True)
+
+
+def _among_many() -> bool:
+    return asked_at_expiry(50, "newest_and_parent", SEED).well
+
+
+def _on_quiet_days() -> bool:
+    return quiet_days(10, 3, "newest_and_parent", SEED).well
+
+
+MUTANTS: dict[str, tuple[Callable[[], AbstractContextManager[Any]], Callable[[], bool]]] = {
+    mutant.__name__: (mutant, ends_well)
+    for mutant, ends_well in (
+        (no_lease, _among_many),
+        (renewed_too_early, _on_quiet_days),
+        (renewed_at_the_last_moment, _on_quiet_days),
+        (idle_ones_like_those_at_work, _on_quiet_days),
+    )
+}
+"""Each with what shows that it is one."""
+
+
+# --- promise P6, in full
+
+
+def many_asked(callers: int, times: int, model: ProviderModel) -> Outcome:
+    outcome = Outcome(runs=times)
+    for seed in range(times * SEED, times * (SEED + 1)):
+        asked = asked_at_expiry(callers, model, seed)
+        outcome.figures["callers at expiry"] += callers
+        outcome.figures["token calls for them"] += asked.calls
+        outcome.lost += callers - asked.good
+        outcome.duplicated += abs(asked.calls - 1)
+        if not asked.well:
+            outcome.bad.append(f"seed {seed}, {model}: {asked}")
+    return outcome
+
+
+def quiet(companies: int, days: int, model: ProviderModel) -> Outcome:
+    week = quiet_days(companies, days, model, SEED)
+    said = (
+        f"{model}: at most {week.at_work} versions a day at work (at most {VERSIONS_A_DAY}),"
+        f" {week.idle} idle (at most {IDLE_VERSIONS_A_DAY}), tokens found out of date {week.stale} times"
+    )
+    return Outcome(
+        unexpected=int(not week.well),
+        bad=[] if week.well else [f"seed {SEED}, {said}"],
+        figures=Counter({"token calls on quiet days": week.calls}),
+        said=[said],
+    )
+
+
+def mutant_tried(name: str) -> Outcome:
+    mutant, ends_well = MUTANTS[name]
+    with mutant():
+        caught = not ends_well()
+    return Outcome(mutants=1, caught=int(caught), bad=[] if caught else [f"mutant {name}: not caught"])
+
+
+def jobs(promise: str) -> list[Job]:
+    return [
+        *(
+            Job(promise, f"50 callers at expiry, {model}", partial(many_asked, 50, 10, model), 6)
+            for model in PROVIDER_MODELS
+        ),
+        *(
+            Job(promise, f"40 connections, 7 quiet days, {model}", partial(quiet, 40, 7, model), 9)
+            for model in PROVIDER_MODELS
+        ),
+        *(Job(promise, f"mutant {name}", partial(mutant_tried, name), 2) for name in MUTANTS),
+    ]
