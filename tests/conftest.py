@@ -45,6 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(canaries)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # the file that takes longest first, so that workers side by side end together
+    items.sort(key=lambda item: item.path.name != "test_whole_system.py")
+
+
 @pytest.fixture(autouse=True)
 def _no_sdk_configuration_of_another_test() -> None:
     # xero-python hands every later client a copy of the first configuration made in the process

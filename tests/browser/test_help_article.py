@@ -119,8 +119,8 @@ def office(browser: Browser, local_system: LocalAddresses) -> Callable[[str, str
     context = browser.new_context(
         viewport={"width": 1000, "height": 900}, locale="en-GB", timezone_id="Europe/London"
     )
-    context.set_default_timeout(20 * SECONDS)
-    expect.set_options(timeout=20 * SECONDS)
+    context.set_default_timeout(60 * SECONDS)
+    expect.set_options(timeout=60 * SECONDS)
 
     def at_work(company: str, organisation: str) -> Office:
         popup = context.new_page()

@@ -74,12 +74,3 @@ ALL = [trial for trials in TRIALS.values() for trial in trials]
 def test_a_storm_catches_the_mutant(trial: Trial) -> None:
     seed, _ = caught(trial, seeds=6)
     assert seed, f"no storm caught {trial.name}"
-
-
-ONCE = {trial.storm: trial for trial in ALL}.values()
-
-
-@pytest.mark.parametrize("trial", ONCE, ids=lambda trial: trial.name)
-def test_and_only_the_mutant(trial: Trial) -> None:
-    report = trial.run("1", weakened=False)
-    assert trial.ended_well(report), f"{report}"

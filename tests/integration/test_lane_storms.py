@@ -52,12 +52,9 @@ def test_what_a_person_sets_right_in_xero_and_retries_is_posted_once() -> None:
     kept(access.set_right(120, F1))
 
 
+# those that take a few seconds only
 MUTANTS: tuple[tuple[Callable[[], AbstractContextManager[None]], Callable[[], Outcome]], ...] = (
-    (lanes.first_come_first_served, lanes.SHARED),
-    (lanes.turns_as_long_as_there_is_work, lanes.BESIDE),
     (lanes.outage_retried_at_once, lanes.SHORT_OUTAGE),
-    (access.refusals_not_heeded, access.TAKEN_AWAY),
-    (access.connection_known_from_the_beginning, access.TAKEN_AWAY),
     (access.refused_for_good, access.TAKEN_AWAY),
 )
 

@@ -24,7 +24,7 @@ Perils = Mapping[int, str]
 LAGGING = Weather(lag=10)
 SEED = int(os.environ.get("STORM_SEED", "1"))
 F2_SEEDS = 50
-SEVERAL = 1000
+SEVERAL = 600
 """Runs with two to four faults at once."""
 
 

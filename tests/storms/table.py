@@ -78,14 +78,14 @@ def keep(promises: Iterable[Promise], tell: Callable[[str], None]) -> bool:
     promises = list(promises)
     _jobs[:] = sorted((job for promise in promises for job in promise.jobs()), key=lambda job: -job.weight)
     outcomes = {promise.key: Outcome(runs=0) for promise in promises}
-    left = Counter(job.promise for job in _jobs)
     began = time.monotonic()
-    # a process for each job: what one leaves behind in memory is not the next one's
-    with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
+    # one more than there are cores: the storm over real processes waits more than it works. A process for each job:
+    # what one leaves behind in memory is not the next one's
+    at_once = 1 + (os.cpu_count() or 1)
+    with multiprocessing.get_context("fork").Pool(at_once, maxtasksperchild=1) as pool:
         for place, outcome in pool.imap_unordered(_nth, range(len(_jobs))):
             job = _jobs[place]
             outcomes[job.promise] += outcome
-            left[job.promise] -= 1
             sign = "" if outcome.kept else "  NOT KEPT"
             tell(f"{time.monotonic() - began:5.0f} s  {job.promise:4} {job.name}: {_figures(outcome)}{sign}")
             for bad in outcome.bad:
