@@ -388,7 +388,7 @@ def tried(trial: Trial) -> Outcome:
     bad = [] if seed else [f"mutant {trial.name}: not caught by 20 seeds"]
     if not trial.ended_well(control):
         bad.append(f"mutant {trial.name}: the real code ends badly as well: {control}")
-    return Outcome(mutants=1, caught=bool(seed), bad=bad)
+    return Outcome(mutants=1, caught=int(bool(seed)), bad=bad)
 
 
 def jobs(promise: str, *, pacing: bool) -> list[Job]:

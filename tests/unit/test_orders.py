@@ -429,6 +429,8 @@ def test_a_missing_rate_is_told_by_the_two_prices_or_stays_missing(stated: objec
         ("100.00", "108.88", 0.2, "8.88"),
         ("100.00", "119.994", 0.2, "20"),
         ("-10.00", "-12.00", 0, "20"),
+        ("12.50", "13.12", -1, "5"),
+        ("4.00", "4.29", -1, "7.25"),
         ("18.0101", "18.01", -1, "0"),
         ("18.0101", "18.01", 20, "0"),
     ],
@@ -448,7 +450,9 @@ def test_a_currency_without_cents_has_a_larger_smallest_unit() -> None:
     assert derived.tax_rate == 10
 
 
-@pytest.mark.parametrize(("price", "inc_tax"), [(0, 13), (13, 0), (13, 10), (10, 21), (-10, 12), (100, 99.5)])
+@pytest.mark.parametrize(
+    ("price", "inc_tax"), [(0, 13), (13, 0), (13, 10), (10, 21), (-10, 12), (100, 99.5), (7, 6.96)]
+)
 def test_two_prices_no_rate_could_relate_are_both_named(price: int, inc_tax: int) -> None:
     assert line_problem(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax) == (
         "conflicting_prices",

@@ -741,10 +741,11 @@ def _rate_between(
     for candidate in used:
         if _bears_out(candidate, price, price_inc_tax, smallest_unit):
             return candidate
-    if nearest != rate:
+    # where a tenth of a percent is a whole unit, a rounder rate that fits is the one meant: 5 behind 12.50 and 13.12
+    if nearest != rate or price.number >= 1000 * smallest_unit:
         for step in (Decimal(1), Decimal("0.1")):
             rounder = _plain(rate.quantize(step, ROUND_HALF_UP))
-            if _bears_out(rounder, price, price_inc_tax, smallest_unit / 2):
+            if rounder >= 0 and _bears_out(rounder, price, price_inc_tax, smallest_unit / 2):
                 return rounder
     if nearest < 0:
         raise _conflict(price, price_inc_tax)
