@@ -103,10 +103,11 @@ def free_hand(edges: Edges, release: Release) -> tuple[int, Release | None]:
         keys, after = edges.orders.shelf_page(
             release.company, shelf, shelf + stamp(release.asked_at), HAND, release.after
         )
-        place = release.shelf if after else release.shelf + 1
-        taken = replace(
-            release, hand=tuple(keys), after=after, shelf=place, next_at=now + LEASE, step=release.step + 1
-        )
+        onward = replace(release, after=after, shelf=release.shelf if after else release.shelf + 1)
+        if not keys:
+            # nothing that somebody else could take: not worth a write
+            return 0, onward
+        taken = replace(onward, hand=tuple(keys), next_at=now + LEASE, step=release.step + 1)
     if not edges.releases.advance(release, taken):
         return 0, None
     freed = _free(edges, taken)
