@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -54,6 +55,14 @@ generated = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def alone_in_memory() -> Iterator[None]:
+    """A collection that falls into a reading looks through what that reading made, not the whole suite."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def outcome(body: str | bytes) -> Order | Unreadable:
@@ -349,9 +358,9 @@ def bombs() -> Iterator[tuple[str, str, str]]:
 )
 def test_a_bomb_is_defused(body: str, code: str) -> None:
     for each in (body, body.encode("utf-8", "surrogatepass")):
-        started = time.process_time()
+        started = time.thread_time()
         stopped = outcome(each)
-        assert time.process_time() - started < CPU_SECONDS
+        assert time.thread_time() - started < CPU_SECONDS
         assert isinstance(stopped, Unreadable)
         assert stopped.problem.code == code
     tracemalloc.start()
@@ -369,8 +378,8 @@ def test_the_largest_order_is_read_in_time() -> None:
         {**ORDER, "items": [line] * 500, "pdfs": pdfs}, separators=(",", ":"), ensure_ascii=False
     )
     assert len(body.encode()) > 900_000
-    started = time.process_time()
+    started = time.thread_time()
     order = outcome(body)
-    assert time.process_time() - started < CPU_SECONDS
+    assert time.thread_time() - started < CPU_SECONDS
     assert isinstance(order, Order)
     assert len(order.lines) == 500
