@@ -46,8 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # the file that takes longest first, so that workers side by side end together
-    items.sort(key=lambda item: item.path.name != "test_whole_system.py")
+    # the longest file of all first and the longest of the last ones next, so that workers side by side end together
+    first = ("test_whole_system.py", "test_orders_hostile.py")
+    items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
 
 
 @pytest.fixture(autouse=True)

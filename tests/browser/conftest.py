@@ -124,7 +124,7 @@ class LocalAddresses:
         return requests.get(f"{self.xero_url}/_simulator/{path}", timeout=10).json()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local_system(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAddresses]:
     with LocalSystem(state=tmp_path_factory.mktemp("system")) as system:
         yield LocalAddresses(system)

@@ -411,5 +411,5 @@ def outages(promise: str) -> list[Job]:
 # quick forms, which catch the mutants too
 SHARED = partial(shared_lane, 3400)
 BESIDE = partial(beside, 2, 300, 20, 10)
-OUTAGE = partial(outage, 2, 220, 0.3)
+OUTAGE = partial(outage, 1, 220, 0.3)
 SHORT_OUTAGE = partial(outage, 1, 60, 0.2)
