@@ -73,7 +73,8 @@ SEEN_AGAIN_AFTER: Final = 5
 SLOW: Final = 10.0
 """Seconds after which a kill is content with any work done."""
 AT_REST: Final = 90.0
-"""Seconds without any work, longer than a lease that a killed process left behind: nothing is left to kill."""
+"""Seconds without any function's work, longer than a lease that a killed process left behind: nothing is left to
+kill. One function alone may rest for longer: nothing is posted as long as every renewal is killed."""
 TWICE: Final = 0.1
 """Orders whose message is sent a second time."""
 
@@ -145,10 +146,13 @@ class Storm:
     _puts_seen: int = 0
     _over: threading.Event = field(default_factory=threading.Event)
     _gives_up_at: float = 0.0
+    _worked_at: float = 0.0
+    """When a function that is to be killed was last seen to have done something."""
 
     def run(self) -> Outcome:
         site, began = self.site, time.monotonic()
         self._gives_up_at = began + self.course.patience
+        self._worked_at = began
         self._killing |= self.course.kills.keys()
         samples = self._samples()
         before = {function: self._broken(function) for function in (INTAKE, POSTING)}
@@ -267,16 +271,19 @@ class Storm:
             INTAKE: self._batches,
             REFRESH: lambda: len(self._renewals() - cut),
         }
-        done = counted[function]
+        done, seen = counted[function], 0
         before = 0 if function == REFRESH else done()
         began = time.monotonic()
         while (did := done() - before) < work:
-            waited = time.monotonic() - began
-            if did and waited > SLOW:
+            now = time.monotonic()
+            if did > seen:
+                seen, self._worked_at = did, now
+            if did and now - began > SLOW:
                 break
-            if waited > AT_REST or time.monotonic() > self._gives_up_at:
+            if now - self._worked_at > AT_REST or now > self._gives_up_at:
                 return False
             time.sleep(0.1)
+        self._worked_at = time.monotonic()
         return True
 
     def _puts(self) -> int:
