@@ -10,7 +10,6 @@ of seeds: the seeds of `n` and `n + 1` have none in common.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +40,4 @@ def main(arguments: Sequence[str]) -> bool:
 
 
 if __name__ == "__main__":
-    # so that whoever ends the storms ends with them the system that the real processes run in
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(not main(sys.argv[1:]))
