@@ -171,6 +171,17 @@ def test_of_two_messages_of_one_millisecond_the_same_one_holds_whichever_comes_f
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_messages_of_one_millisecond_the_dispatch_is_not_lost(turned: bool) -> None:
+    pair = (message(1000), message(1000, **DISPATCHED))
+    on_dispatch = books(post_when="dispatch")
+    first, second = pair[::-1] if turned else pair
+    entry = accepted(first, on_dispatch)
+    entry = ledger.accept(entry, second, on_dispatch, "1", LATER) or entry
+    assert ends(entry) == "queued"
+    assert not pair[1].repeats(pair[0])
+
+
 STATUSES = {1: {}, 8: DISPATCHED, 128: CANCELLED, 256: ON_HOLD}
 
 
@@ -341,6 +352,24 @@ def test_an_outcome_of_an_entry_that_is_frozen_still_waits_with_the_newer_messag
     stands = after(before, amended(2000))
     merged = ledger.merge(before, stands, books(), LATER)
     assert (merged.batch, merged.newer, merged.message) == ("batch-1", amended(2000), message())
+
+
+def test_a_dispatch_that_comes_while_it_is_being_sent_counts_where_nothing_was_created() -> None:
+    dispatched = message(2000, **DISPATCHED)
+    freed = ledger.settle_unsent(after(sent(), dispatched), books(), LATER)
+    assert freed.message.order.completed_on == date(2026, 11, 21)
+    there = posted(after(sent(), dispatched))
+    assert (there.newer, there.changes, there.message.order.completed_on) == (None, (), None)
+
+
+def test_what_is_half_posted_keeps_its_day_however_often_the_same_is_said_again() -> None:
+    day = 24 * 3600 * 1000
+    half = ledger.settle_posted(
+        sent(accepted(message(day))), "purchase_order", document(), books(process_method="tracked").settings, NOON
+    )
+    again = after(after(half, message(4 * day)), message(5 * day))
+    assert ledger.sent_on(again.message) == ledger.sent_on(half.message) == date(1970, 1, 2)
+    assert after(again, amended(5 * day - 1)) == again
 
 
 # --- freed by a person

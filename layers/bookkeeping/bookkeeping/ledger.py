@@ -75,10 +75,12 @@ class Message:
     """What a message of the platform said: an order's content, or why it can't be read."""
 
     sent_at: int
-    """SQS SentTimestamp, milliseconds."""
+    """SQS SentTimestamp, milliseconds, of the last message that said this."""
     content: str = ""
     content_hash: str = ""
     problem: Problem | None = None
+    first_sent_at: int = 0
+    """When it was said first, where that was another message: this dates documents."""
 
     @classmethod
     def of(cls, order: Order, sent_at: int) -> Message:
@@ -93,11 +95,19 @@ class Message:
         return order_from_content(self.content)
 
     def newer_than(self, other: Message) -> bool:
-        """Sent later; of two sent in the same millisecond one is newer, whichever arrives first."""
-        return (self.sent_at, self.content_hash) > (other.sent_at, other.content_hash)
+        """Sent later; of two sent in the same millisecond one is newer, whichever arrives first.
+
+        Of two that differ in nothing but the dispatch the later text is the dispatched one.
+        """
+        if self.repeats(other):
+            return False
+        mine = (self.sent_at, self.content_hash, self.content)
+        return mine > (other.sent_at, other.content_hash, other.content)
 
     def repeats(self, other: Message) -> bool:
-        return (self.sent_at, self.content_hash) == (other.sent_at, other.content_hash)
+        same = (self.sent_at, self.content_hash) == (other.sent_at, other.content_hash)
+        # one that was too long to be kept beside another has lost its text
+        return same and other.content in ("", self.content)
 
 
 @dataclass(frozen=True)
@@ -198,9 +208,16 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
 
 def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
     """A frozen entry with a newer message kept beside its content."""
-    if message.content_hash == entry.message.content_hash and message.problem is None:
+    known = entry.message
+    # until a document stands, the dispatch and its day count as well
+    same = (
+        message.content_hash == known.content_hash if entry.documents else message.content == known.content
+    )
+    if same and message.problem is None:
         # the platform is, or is back, at what was posted
-        kept = replace(entry.message, sent_at=message.sent_at)
+        kept = replace(
+            known, sent_at=message.sent_at, first_sent_at=known.first_sent_at or known.sent_at
+        )
         changed_at = now if entry.newer else entry.changed_at
         return replace(entry, message=kept, newer=None, changes=(), changed_at=changed_at)
     changes = differences(entry.message, message) if entry.documents else ()
@@ -313,8 +330,8 @@ def sibling(entry: Entry) -> str | None:
 
 
 def sent_on(message: Message) -> date:
-    """The day the message was sent, in UTC."""
-    return datetime.fromtimestamp(message.sent_at / 1000, UTC).date()
+    """The day the message was first sent, in UTC."""
+    return datetime.fromtimestamp((message.first_sent_at or message.sent_at) / 1000, UTC).date()
 
 
 def begin(entry: Entry, batch: str, now: datetime) -> Entry:
@@ -339,7 +356,7 @@ def settle_posted(
         as_draft=False,
     )
     if settled.newer is not None:
-        settled = replace(settled, changes=differences(settled.message, settled.newer))
+        settled = _beside(replace(settled, newer=None), settled.newer, now)
     if remaining(settled, settings):
         return replace(_at(settled, State.QUEUED, now), due_at=now)
     return _at(settled, State.POSTED, now)
@@ -390,7 +407,7 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
     if merged.newer is None:
         return merged
     if merged.documents:
-        return replace(merged, changes=differences(merged.message, merged.newer))
+        return _beside(replace(merged, newer=None), merged.newer, merged.changed_at)
     return _renewed(merged, books, now) or merged
 
 

@@ -259,12 +259,22 @@ def _message_out(message: Message) -> Item:
         "content": message.content,
         "content_hash": message.content_hash,
     }
-    return item | ({"problem": _problem_out(message.problem)} if message.problem else {})
+    optional: Item = {
+        "problem": message.problem and _problem_out(message.problem),
+        "first_sent_at": message.first_sent_at,
+    }
+    return item | {name: value for name, value in optional.items() if value}
 
 
 def _message_in(item: Mapping[str, Any]) -> Message:
     problem = _problem_in(item["problem"]) if "problem" in item else None
-    return Message(int(item["sent_at"]), item["content"], item["content_hash"], problem)
+    return Message(
+        sent_at=int(item["sent_at"]),
+        content=item["content"],
+        content_hash=item["content_hash"],
+        problem=problem,
+        first_sent_at=int(item.get("first_sent_at", 0)),
+    )
 
 
 def _posted_out(posted: Posted) -> Item:
