@@ -667,8 +667,11 @@ def _(site: Site) -> Scene:
 @provokes("number_spent", "sales invoice", "KX-")
 def _(site: Site) -> Scene:
     scene = Scene(site)
-    scene.xero_says("Invoice not of valid status for creation")
+    scene.fault("error_after_commit")
     scene.send(scene.good)
+    while not scene.organisation.documents:
+        scene.go_on(1)
+    document_of(scene).status = "DELETED"
     return scene
 
 

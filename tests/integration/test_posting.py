@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from bookkeeping import ledger
 from bookkeeping.ledger import Entry, State
 from bookkeeping.tables.lanes import Lanes
 from local.samples import TRACKED, UNTRACKED, Maker, cost, gross
-from tests.integration.one_process import Killed, OneProcess
+from tests.integration.one_process import XERO, Killed, OneProcess
 from tests.storms.dynamodb import DynamoDB, refused
 from tests.storms.environment import table_properties
 
@@ -422,6 +423,68 @@ def test_a_person_says_whose_document_it_is_by_writing_the_orders_reference_on_i
     (entry,) = all_posted(untracked, [order])
     assert entry.documents["invoice"].adopted
     assert len(untracked.committed("invoice")) == 1
+
+
+@pytest.mark.parametrize("kind", ["invoice", "purchase_order"])
+def test_a_document_deleted_before_we_learnt_of_it_is_not_taken_for_posted(
+    tracked: OneProcess, kind: str
+) -> None:
+    (order,) = orders(1, TRACKED)
+    put = PUT_INVOICES if kind == "invoice" else PUT_PURCHASE_ORDERS
+    tracked.xero.faults.add({"kind": "error_after_commit", **put})
+    tracked.send(order)
+    while not tracked.committed(kind):
+        tracked.run(timedelta(seconds=1), until_quiet=False)
+    organisation = tracked.organisation("Demo Company (AU)")
+    [document] = [
+        one for one in organisation.documents.values() if one.id == tracked.committed(kind)[0]["id"]
+    ]
+    document.status = "DELETED"
+    tracked.run()
+    stopped = tracked.entry(order, TRACKED)
+    assert stopped.problem is not None
+    assert stopped.problem.code == "number_spent"
+    assert kind not in stopped.documents
+    assert len(tracked.committed(kind)) == 1
+
+
+def test_a_dead_document_is_not_adopted_though_a_person_wrote_the_orders_reference_on_it(
+    untracked: OneProcess,
+) -> None:
+    (order,) = orders(1)
+    organisation = untracked.organisation("Demo Company (UK)")
+    untracked.company("500500", organisation, number_prefix="KX-")
+    untracked.send({**order, "company_ref_id": 500500, "ref": "FFFF000011112222"})
+    untracked.run()
+    document = next(iter(organisation.documents.values()))
+    document.reference, document.status = f"{document.reference} {order['ref']}", "DELETED"
+    untracked.send(order)
+    untracked.run()
+    problem = untracked.entry(order).problem
+    assert problem is not None
+    assert problem.code == "number_spent"
+
+
+def test_a_number_that_a_call_refused_as_a_whole_calls_taken_is_looked_up(untracked: OneProcess) -> None:
+    sent = orders(3)
+    adapter = untracked.posting.xero.session.get_adapter(XERO)
+    through, answers = adapter.send, [True]
+
+    def send(request: Any, *about: Any, **more: Any) -> Any:
+        answer = through(request, *about, **more)
+        if request.method == "PUT" and answers and answers.pop():
+            taken = {"ValidationErrors": [{"Message": "Invoice # must be unique."}]}
+            elements = [one | taken for one in json.loads(request.body)["Invoices"][:2]]
+            answer.raw = io.BytesIO(json.dumps({"ErrorNumber": 10, "Elements": elements}).encode())
+            answer.raw.read1 = lambda size, decode_content: answer.raw.read(size)
+            answer.status_code = 400
+        return answer
+
+    adapter.send = send
+    untracked.send(*sent)
+    untracked.run()
+    all_posted(untracked, sent)
+    invoices_are(untracked, sent)
 
 
 # --- what storms have found

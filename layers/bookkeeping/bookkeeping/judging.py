@@ -88,12 +88,22 @@ def refused_alone(batch: Batch, desk: Desk, entry: Entry, error: CallRefused) ->
     return ledger.settle_refused(entry, problem, desk.books, desk.hold.now)
 
 
+def found(batch: Batch, desk: Desk, entry: Entry, there: Answered, *, ours: bool) -> Entry:
+    """What becomes of an order whose number is in the books already."""
+    if there.dead:
+        return _without_its_number(batch, desk, entry, "number_spent")
+    return posted(batch, desk, entry, there, None) if ours else number_taken(batch, desk, entry)
+
+
 def number_taken(batch: Batch, desk: Desk, entry: Entry) -> Entry:
+    return _without_its_number(batch, desk, entry, "number_taken")
+
+
+def _without_its_number(batch: Batch, desk: Desk, entry: Entry, code: str) -> Entry:
     details = {
         "order": entry.order_id,
         "number": entry.number,
         "document": DOCUMENT_WORDS[batch.kind],
         "ref": entry.message.order.ref or entry.order_id,
     }
-    problem = Problem("number_taken", details)
-    return ledger.settle_refused(entry, problem, desk.books, desk.hold.now)
+    return ledger.settle_refused(entry, Problem(code, details), desk.books, desk.hold.now)

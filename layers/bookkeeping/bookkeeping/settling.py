@@ -222,17 +222,20 @@ class Settlement:
             else:
                 outcomes.append(judging.refused(stack.desk, sheet.entry, batch.kind, answered.messages))
         self._teller.write_outcomes(batch, outcomes)
-        absent = self._by_number(batch, stack.desk, taken)
-        if absent and not self._may_yet_arrive(batch):
-            # refused as taken and yet nowhere to be found: the number belongs to something we may not see
-            self._teller.write_outcomes(
-                batch, [judging.number_taken(batch, stack.desk, entry) for entry in absent]
-            )
-            absent = []
-        if len(outcomes) + len(taken) - len(absent) == len(stack.sheets):
+        settled = len(outcomes) + self._settle_taken(batch, stack.desk, taken)
+        if settled == len(stack.sheets):
             self._finish(batch)
         else:
             self._settle_rest(batch, patiently=held_back)
+
+    def _settle_taken(self, batch: Batch, desk: Desk, taken: Sequence[Entry]) -> int:
+        """Settle orders whose number Xero says is taken; how many have their outcome."""
+        absent = self._by_number(batch, desk, taken)
+        if self._may_yet_arrive(batch):
+            return len(taken) - len(absent)
+        # refused as taken and yet nowhere to be found: the number belongs to something we may not see
+        self._teller.write_outcomes(batch, [judging.number_taken(batch, desk, entry) for entry in absent])
+        return len(taken)
 
     def _settle_rest(self, batch: Batch, *, patiently: bool) -> None:
         """Orders of the batch have no outcome: look their numbers up, soon or when nothing can arrive any more."""
@@ -297,23 +300,27 @@ class Settlement:
             return
         at_fault = [answered(batch.kind, element) for element in error.elements]
         refused = {element.number: element.messages for element in at_fault if element.explained}
-        outcomes = [
-            judging.refused(stack.desk, sheet.entry, batch.kind, refused[sheet.document.number])
-            for sheet in stack.sheets
-            if sheet.document.number in refused
-        ]
-        if outcomes and len(outcomes) < len(stack.sheets):
-            # the good ones of such a call may have been created all the same
-            self._teller.write_outcomes(batch, outcomes)
-            self._settle_rest(batch, patiently=False)
-            return
-        if not outcomes and len(stack.sheets) > 1:
+        named = [sheet for sheet in stack.sheets if sheet.document.number in refused]
+        if not named and len(stack.sheets) > 1:
             self._free(batch, stack, at_most=max(1, len(stack.sheets) // 2))
             return
-        if not outcomes:
-            outcomes = [judging.refused_alone(batch, stack.desk, stack.sheets[0].entry, error)]
+        if not named:
+            alone = judging.refused_alone(batch, stack.desk, stack.sheets[0].entry, error)
+            self._teller.write_outcomes(batch, [alone])
+            self._finish(batch)
+            return
+        taken = [sheet.entry for sheet in named if "number" in refusals(refused[sheet.document.number])]
+        outcomes = [
+            judging.refused(stack.desk, sheet.entry, batch.kind, refused[sheet.document.number])
+            for sheet in named
+            if sheet.entry not in taken
+        ]
         self._teller.write_outcomes(batch, outcomes)
-        self._finish(batch)
+        if len(outcomes) + self._settle_taken(batch, stack.desk, taken) == len(stack.sheets):
+            self._finish(batch)
+        else:
+            # the good ones of such a call may have been created all the same
+            self._settle_rest(batch, patiently=False)
 
     # --- by number
 
@@ -328,7 +335,8 @@ class Settlement:
         listed = self._hold.call(
             batch.company, lambda observe: xero.invoices_by_number(numbers, access, observe)
         )
-        found = {invoice.number: invoice for invoice in listed}
+        # a live one before a dead one under the same number
+        found = {invoice.number: invoice for invoice in sorted(listed, key=lambda one: not one.dead)}
         there = [entry for entry in entries if entry.number in found]
         ours = {
             entry.number for entry in there if carries_ref(found[entry.number].reference, entry.message.order)
@@ -341,9 +349,7 @@ class Settlement:
             )
             ours |= {invoice.number for invoice in mine}
         outcomes = [
-            judging.posted(batch, desk, entry, found[entry.number], None)
-            if entry.number in ours
-            else judging.number_taken(batch, desk, entry)
+            judging.found(batch, desk, entry, found[entry.number], ours=entry.number in ours)
             for entry in there
         ]
         self._teller.write_outcomes(batch, outcomes)
@@ -358,12 +364,7 @@ class Settlement:
         if found is None:
             return False
         ours = carries_ref(found.reference, entry.message.order)
-        outcome = (
-            judging.posted(batch, desk, entry, found, None)
-            if ours
-            else judging.number_taken(batch, desk, entry)
-        )
-        self._teller.write_outcomes(batch, [outcome])
+        self._teller.write_outcomes(batch, [judging.found(batch, desk, entry, found, ours=ours)])
         return True
 
     def _finish(self, batch: Batch) -> None:

@@ -77,6 +77,11 @@ class Answered:
     def ok(self) -> bool:
         return not self.messages
 
+    @property
+    def dead(self) -> bool:
+        """Deleted or voided: it is in no books any more, and its number stays spent."""
+        return self.status in ("DELETED", "VOIDED")
+
 
 class Xero:
     """Calls to Xero. Safe to use from several threads; `observe` is told what each answer's headers say is left."""
