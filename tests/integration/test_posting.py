@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
+from urllib3 import HTTPResponse
 
 from bookkeeping import ledger
 from bookkeeping.ledger import Entry, State
@@ -467,18 +468,17 @@ def test_a_dead_document_is_not_adopted_though_a_person_wrote_the_orders_referen
 
 def test_a_number_that_a_call_refused_as_a_whole_calls_taken_is_looked_up(untracked: OneProcess) -> None:
     sent = orders(3)
-    adapter = untracked.posting.xero.session.get_adapter(XERO)
-    through, answers = adapter.send, [True]
+    adapter: Any = untracked.posting.xero.session.get_adapter(XERO)
+    through, first = adapter.send, [True]
 
     def send(request: Any, *about: Any, **more: Any) -> Any:
         answer = through(request, *about, **more)
-        if request.method == "PUT" and answers and answers.pop():
-            taken = {"ValidationErrors": [{"Message": "Invoice # must be unique."}]}
-            elements = [one | taken for one in json.loads(request.body)["Invoices"][:2]]
-            answer.raw = io.BytesIO(json.dumps({"ErrorNumber": 10, "Elements": elements}).encode())
-            answer.raw.read1 = lambda size, decode_content: answer.raw.read(size)
-            answer.status_code = 400
-        return answer
+        if request.method != "PUT" or not (first and first.pop()):
+            return answer
+        taken = {"ValidationErrors": [{"Message": "Invoice # must be unique."}]}
+        elements = [one | taken for one in json.loads(request.body)["Invoices"][:2]]
+        body = io.BytesIO(json.dumps({"ErrorNumber": 10, "Elements": elements}).encode())
+        return adapter.build_response(request, HTTPResponse(body=body, status=400, preload_content=False))
 
     adapter.send = send
     untracked.send(*sent)
