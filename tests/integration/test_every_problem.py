@@ -593,6 +593,18 @@ def _(site: Site) -> Scene:
     return scene
 
 
+@provokes("contact_not_searchable", "Kornit X Sales", cure=saved(contact_name="Other"))
+def _(site: Site) -> Scene:
+    scene = Scene(site, contact_name="Kornit X Sales ((")
+    another_contact(scene, "Other")
+    syntax = {"ErrorNumber": 16, "Type": "QueryParseException", "Message": "Unterminated string literal"}
+    scene.at_the_wire(
+        lambda request: (400, syntax) if "Kornit" in (request.url or "") else None, "GET", "Contacts"
+    )
+    scene.send(scene.good)
+    return scene
+
+
 # --- items and stock
 
 

@@ -283,7 +283,7 @@ def test_a_day_limit_of_hours_is_waited_for_and_says_so(untracked: OneProcess) -
     untracked.run(timedelta(hours=9), until_quiet=False)
     entry = untracked.entry(sent[0])
     assert entry.state is State.QUEUED
-    pause = untracked.lanes.paused(entry.lane)
+    pause = untracked.lanes.paused(entry.lane, UNTRACKED)
     assert pause is not None
     assert pause[0] == "day_limit"
     calls = len(untracked.calls())

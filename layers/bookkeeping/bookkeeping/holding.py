@@ -14,14 +14,23 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from bookkeeping import ledger
-from bookkeeping.errors import AccessRefused, Offline, OutcomeUnknown, Throttled, TokenExpired, XeroError
+from bookkeeping.errors import (
+    AccessRefused,
+    CallRefused,
+    Offline,
+    OutcomeUnknown,
+    StoreUnavailable,
+    Throttled,
+    TokenExpired,
+    XeroError,
+)
 from bookkeeping.intake import books_of, ring
 from bookkeeping.ledger import Books, Event
 from bookkeeping.pacing import Budget, Limits, Waits, back_off
 from bookkeeping.queues import LONGEST_DELAY, EventBus, PostingQueue, WakeUp
 from bookkeeping.secrets import TokenSecret
 from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.lanes import Lane, Lanes
+from bookkeeping.tables.lanes import Failing, Lane, Lanes
 from bookkeeping.tables.orders import OrdersTable
 from bookkeeping.tables.organisations import Organisations
 from bookkeeping.tables.settings import SettingsTable
@@ -33,6 +42,8 @@ BODY_AT_MOST: Final = 3_000_000
 """Bytes a call; Xero advises to stay under 3.5 MB."""
 TOKEN_TO_SPARE: Final = timedelta(seconds=60)
 SHORT_WAIT: Final = timedelta(seconds=2)
+IN_TROUBLE: Final = 10
+"""So many tries in vain, and whoever runs this is told."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,9 @@ class Hold:
         self._budget = Budget.resumed(lane.calls)
         self._began = self.now = edges.now()
         self._lease_ends = self._began + edges.waits.lease
-        self.held: dict[str, datetime | None] = {}
+        self.held: dict[str, datetime | None] = {
+            company: failing.until for company, failing in lane.failing.items() if failing.until > self.now
+        }
         """Companies not to be served in this turn → when to try again; None: when a person has acted."""
         self.found = not lane.last_look or bool(wake_up.keys)
         """Whether there may have been something to do, so that another look is due when an index lags no more."""
@@ -116,6 +129,10 @@ class Hold:
     def _is_over(self, time: timedelta) -> bool:
         return self.now - self._began >= time
 
+    @property
+    def _may_take(self) -> timedelta:
+        return self.edges.waits.turn if self.long else self.edges.waits.short_turn
+
     def go_on(self, at_most: timedelta) -> datetime:
         """The time now. Raises TurnEnds where the turn has gone on that long."""
         now = self.tick()
@@ -125,7 +142,7 @@ class Hold:
 
     def keep(self) -> bool:
         """Keep the lane for another round; whether it was rung. Clears `rung` before anything is read."""
-        now = self.go_on(self.edges.waits.turn if self.long else self.edges.waits.short_turn)
+        now = self.go_on(self._may_take)
         rung = self.edges.lanes.keep(self.lane, now, self.edges.waits.lease, self._budget.calls)
         self._lease_ends = now + self.edges.waits.lease
         self.look_again = False
@@ -182,6 +199,12 @@ class Hold:
         self.lane = replace(self.lane, pause=reason, paused_until=until)
         return TurnEnds(until)
 
+    def ring_elsewhere(self, lane: str, key: str) -> None:
+        """An order is about to be due in another lane, which looks once more after a while if this ends in between."""
+        if lane not in self.rung_elsewhere:
+            ring(self.edges.lanes, self.edges.wake_ups, {lane: ()}, self.now)
+        self.rung_elsewhere.setdefault(lane, []).append(key)
+
     # --- the companies in it
 
     def books(self, company: str) -> Books:
@@ -194,7 +217,12 @@ class Hold:
         return books.open and books.connection is not None and books.connection.lane == self.lane.key
 
     def access(self, company: str) -> Access:
-        tokens = self.edges.tokens.read(company)
+        try:
+            tokens = self.edges.tokens.read(company)
+        except StoreUnavailable as error:
+            self.tally.trouble.append(f"the tokens of company {company}: {error}")
+            self._fail(company, self.edges.waits.settle_again)
+            raise CompanyHeld from error
         if tokens is None or tokens.expires_at - self.now < TOKEN_TO_SPARE:
             self._await_token(company)
             raise CompanyHeld
@@ -212,9 +240,7 @@ class Hold:
         return self._budget.allowed(self.now)
 
     def await_budget(self) -> None:
-        now = self.tick()
-        if not self.long and self._is_over(self.edges.waits.short_turn):
-            raise TurnEnds(now)
+        now = self.go_on(self._may_take)
         free_at = self._budget.free_at(now)
         while free_at > now:
             if free_at - now > SHORT_WAIT or free_at - self._began > self.edges.waits.turn:
@@ -229,13 +255,24 @@ class Hold:
 
     def calls(self, company: str, calls: Sequence[Callable[[Observe], T]]) -> list[T]:
         """As many calls at the same time as may go out, until all have answered."""
-        answers: list[T] = []
+        answers = self.calls_or_refusals(company, calls)
+        for answer in answers:
+            if isinstance(answer, CallRefused):
+                self.stumble(company, answer)
+                raise CompanyHeld from answer
+        return [answer for answer in answers if not isinstance(answer, CallRefused)]
+
+    def calls_or_refusals(
+        self, company: str, calls: Sequence[Callable[[Observe], T]]
+    ) -> list[T | CallRefused]:
+        """The same, where Xero may refuse what a call holds: that is its answer, too."""
+        answers: list[T | CallRefused] = []
         while len(answers) < len(calls):
             self.await_budget()
             self._secure_lease()
             now_possible = calls[len(answers) :][: self.allowed()]
             for answer in self._answers(now_possible):
-                if isinstance(answer, XeroError):
+                if isinstance(answer, XeroError) and not isinstance(answer, CallRefused):
                     self.stumble(company, answer)
                     raise CompanyHeld from answer
                 answers.append(answer)
@@ -273,9 +310,21 @@ class Hold:
 
     # --- answers that are none
 
-    def recover(self) -> None:
-        """Xero has answered: it is not down."""
-        self.lane = replace(self.lane, stumbles=0)
+    def recover(self, company: str) -> None:
+        """Xero has answered what it was sent of the company: it is not down."""
+        failing = {name: one for name, one in self.lane.failing.items() if name != company}
+        self.lane = replace(self.lane, stumbles=0, failing=failing)
+
+    def _fail(self, company: str, first_wait: timedelta) -> None:
+        """One more try for the company was in vain: the next one is later than the one before was."""
+        waits, known = self.edges.waits, self.lane.failing.get(company)
+        in_a_row = known is not None and self.now - known.until < waits.failing_at_most
+        times = known.times + 1 if known and in_a_row else 1
+        until = self.now + back_off(times, first_wait, waits.failing_at_most, self.edges.chance)
+        self.lane = replace(self.lane, failing={**self.lane.failing, company: Failing(times, until)})
+        self.held[company] = until
+        if times == IN_TROUBLE:
+            self.tally.trouble.append(f"{times} tries in a row for company {company} were in vain")
 
     def stumble(self, company: str, error: XeroError) -> None:
         """What an answer that is no answer means for the company, or for the lane (TurnEnds)."""
@@ -295,15 +344,16 @@ class Hold:
                 raise self._pause("organisation_offline", now + waits.organisation_offline)
             raise self._pause("xero_offline", now + wait)
         if isinstance(error, TokenExpired):
-            self._await_token(company)
+            edges.renew_token(company)
+            self._fail(company, waits.token)
         elif isinstance(error, AccessRefused):
             self._lose(company, error)
         elif isinstance(error, OutcomeUnknown):
             self.tally.unknown += 1
-            self.held[company] = now + back_off(1, waits.settle_again, waits.settle_again, edges.chance)
+            self._fail(company, waits.settle_again)
         else:
             self.tally.trouble.append(str(error))
-            self.held[company] = now + waits.organisation_offline
+            self._fail(company, waits.settle_again)
 
     def _lose(self, company: str, error: AccessRefused) -> None:
         """The company can't post until a person acts: its orders wait, and the bus is told once."""

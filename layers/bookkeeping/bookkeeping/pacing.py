@@ -58,6 +58,8 @@ class Waits:
     late_commit: timedelta = timedelta(seconds=150)
     """A call that timed out may still be carried out this much later."""
     settle_again: timedelta = timedelta(seconds=10)
+    failing_at_most: timedelta = timedelta(minutes=15)
+    """Between tries where Xero goes on giving no usable answer: 4 calls each, a day's allowance is 1,000."""
     token: timedelta = timedelta(seconds=15)
     offline: timedelta = timedelta(seconds=30)
     offline_at_most: timedelta = timedelta(minutes=2)

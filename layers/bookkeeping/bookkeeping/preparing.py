@@ -7,16 +7,18 @@ items that are missing, and makes the next document of each order. An order that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Self
 
 from bookkeeping import ledger
 from bookkeeping.documents import Document, purchase_order, sales_invoice, to_json, tracked_items
+from bookkeeping.errors import CallRefused
 from bookkeeping.holding import BODY_AT_MOST, Hold
 from bookkeeping.ledger import Books, Entry
 from bookkeeping.organisation import Contact, Organisation, contact_matching, organisation_from_xero
+from bookkeeping.pacing import CALLS_AT_ONCE
 from bookkeeping.problems import (
     OF_THE_ORGANISATION,
     DocumentKind,
@@ -36,6 +38,8 @@ FACTS_KEPT: Final = timedelta(hours=12)
 FACTS_STOP_FOR: Final = timedelta(minutes=5)
 """No order is stopped for what was read longer ago: a person may have put it right in Xero."""
 SINGLE_ITEM_READS: Final = 3
+Created = Mapping[str, tuple[bool, tuple[str, ...]]]
+"""Item code → whether it is tracked, and why it was refused."""
 
 
 @dataclass(frozen=True)
@@ -181,17 +185,21 @@ class Desk:
                 return contact
             # a double quote can't be escaped in `where`; the search finds such names too
             by_name = {"searchTerm": name} if '"' in name else {"where": f'Name=="{name}"'}
-            answer = self._read("Contacts", includeArchived="true", **by_name)
-            self.contacts[name] = answer.get("Contacts", [])
+            self.contacts[name] = self._contacts(name, by_name, entry, setting)
             contact = contact_matching(name, self.contacts[name], order=entry.order_id, setting=setting)
             organisations.save_contact(organisation_id, name, contact)
         return contact_matching(name, self.contacts[name], order=entry.order_id, setting=setting)
 
-    def _read(self, resource: str, **params: str) -> Any:
+    def _contacts(self, name: str, by_name: Mapping[str, str], entry: Entry, setting: str) -> list[Any]:
         xero, access = self.hold.edges.xero, self.access
-        return self.hold.call(
-            self.books.company, lambda observe: xero.read(resource, access, observe, **params)
+        [answer] = self.hold.calls_or_refusals(
+            self.books.company,
+            [lambda observe: xero.read("Contacts", access, observe, includeArchived="true", **by_name)],
         )
+        if isinstance(answer, CallRefused):
+            details = {"order": entry.order_id, "contact": name, "label": Settings.label(setting)}
+            raise OrderStopped(Problem("contact_not_searchable", details, answer.messages))
+        return list(answer.get("Contacts", []))
 
     # --- items
 
@@ -225,20 +233,36 @@ class Desk:
                 if not self.items.get(code, True)
             )
         )
-        missing = [item for code, item in wanted.items() if code not in self.items]
-        refused: dict[str, tuple[str, ...]] = {}
-        for start in range(0, len(missing), ITEMS_A_CALL):
-            refused |= self._create_items(missing[start : start + ITEMS_A_CALL])
+        refused = self._create_items([item for code, item in wanted.items() if code not in self.items])
         return [entry for entry in going if self._items_fit(entry, codes[entry.order_id], refused)]
 
     def _create_items(self, items: Sequence[Any]) -> dict[str, tuple[str, ...]]:
-        """Create the items. Code → Xero's words, for those it refused."""
-        hold, edges, company = self.hold, self.hold.edges, self.books.company
-        key = f"{self.access.organisation_id}:{edges.new_id()}"
-        answer = hold.call(company, lambda observe: edges.xero.create_items(items, self.access, key, observe))
+        """Create the items. Code → Xero's words, for those it refused. What is created is known at once."""
+        refused: dict[str, tuple[str, ...]] = {}
+        left = [items[start : start + ITEMS_A_CALL] for start in range(0, len(items), ITEMS_A_CALL)]
+        while left:
+            together, left = left[:CALLS_AT_ONCE], left[CALLS_AT_ONCE:]
+            calls = [self._creation(some) for some in together]
+            answers = self.hold.calls_or_refusals(self.books.company, calls)
+            for some, answer in zip(together, answers, strict=True):
+                if not isinstance(answer, CallRefused):
+                    refused |= self._refused(answer)
+                elif len(some) == 1:
+                    refused[some[0]["Code"]] = answer.messages
+                else:
+                    # one of them is at fault: the others go without it
+                    left += [some[: len(some) // 2], some[len(some) // 2 :]]
+        return refused
+
+    def _creation(self, items: Sequence[Any]) -> Callable[[Observe], Created]:
+        xero, key = self.hold.edges.xero, f"{self.access.organisation_id}:{self.hold.edges.new_id()}"
+        return lambda observe: xero.create_items(items, self.access, key, observe)
+
+    def _refused(self, answer: Created) -> dict[str, tuple[str, ...]]:
+        """Keep the items that are there now; Xero's words on the others."""
         known = {code: tracked for code, (tracked, messages) in answer.items() if not messages}
         there = [code for code, (_, messages) in answer.items() if "item_exists" in refusals(messages)]
-        edges.organisations.save_items(self.access.organisation_id, known)
+        self.hold.edges.organisations.save_items(self.access.organisation_id, known)
         self.items |= known
         known |= self._look_up_items(there)
         return {code: messages for code, (_, messages) in answer.items() if messages and code not in known}
@@ -271,7 +295,7 @@ class Desk:
                 problem = Problem("item_not_tracked", {"order": entry.order_id, "item": code})
             else:
                 continue
-            self.teller.save(ledger.stop(entry, problem, self.hold.now))
+            self._stop(entry, problem)
             return False
         return True
 

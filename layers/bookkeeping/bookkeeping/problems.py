@@ -396,6 +396,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Open the contact in Xero, correct what Xero names below, save it and press Retry.",
             _CONTACT_KEYS,
         ),
+        Kind(
+            "contact_not_searchable",
+            "Order {order}: Xero would not look for a contact named “{contact}”.",
+            "office",
+            "Give the contact a plainer name in Xero and enter that under “{label}” in the settings. Xero's reason is"
+            " below.",
+            _CONTACT_KEYS,
+        ),
         # --- items and stock ---
         Kind(
             "item_not_tracked",
@@ -553,7 +561,6 @@ WAITS: Final[dict[str, str]] = {
     "not_connected": "Waiting until the company is connected to Xero (“Get Access Token” in the settings).",
     "reconnect": "Waiting until a person connects to Xero again: Xero no longer accepts the connection.",
     "wrong_credentials": "Waiting until a person corrects the client id and secret in the settings: Xero refuses them.",
-    "renewing": "Waiting for the connection to Xero to be renewed, until about {until}.",
     "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings.",
     "organisation_unconfirmed": "Waiting until a person confirms that orders should go to {organisation}.",
     "dispatch": "Waiting for the order to be dispatched.",
@@ -562,7 +569,7 @@ WAITS: Final[dict[str, str]] = {
     "xero_offline": "Waiting because Xero does not answer; tried again at {until}.",
     "organisation_offline": "Waiting because Xero has taken {organisation} offline; tried again at {until}.",
     "outcome_unknown": "Waiting to learn from Xero whether {number} arrived; looked up at {until}.",
-    "turn": "Waiting for other orders of the same organisation, until about {until}.",
+    "xero_failing": "Waiting because Xero does not answer as it should; tried again at {until}.",
 }
 
 

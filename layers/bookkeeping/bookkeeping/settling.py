@@ -200,7 +200,7 @@ class Settlement:
         if isinstance(answer, XeroError):
             self._settle_error(batch, stack, answer)
             return
-        self._hold.recover()
+        self._hold.recover(batch.company)
         by_number = {answered.number: answered for answered in answer}
         if len(answer) == len(stack.sheets) and not all(answered.number for answered in answer):
             # refused elements may come without their number; the order of the elements is all there is then
@@ -256,7 +256,7 @@ class Settlement:
         if isinstance(error, OutcomeUnknown):
             self._hold.tally.unknown += 1
             tries = batch.tries + 1
-            wait = back_off(tries, waits.settle_again, waits.minute, self._hold.edges.chance)
+            wait = back_off(tries, waits.settle_again, waits.organisation_offline, self._hold.edges.chance)
             self._later(
                 batch,
                 at=self._hold.now + wait,

@@ -31,6 +31,7 @@ class Teller:
         if to_tell:
             # it stays among what is due until the bus was told, so that a crash in between does not keep it silent
             entry = replace(entry, lane=hold.lane.key, due_at=hold.now)
+        self._ring_elsewhere(entry)
         try:
             saved = orders.save(entry, sibling and order_key(sibling, entry.order_id))
         except Conflict:
@@ -43,8 +44,10 @@ class Teller:
             self.tell_at_last(saved)
             return
         self.tell([saved])
-        if saved.state is State.QUEUED and saved.lane != hold.lane.key:
-            hold.rung_elsewhere.setdefault(saved.lane, []).append(order_key(*saved.key))
+
+    def _ring_elsewhere(self, entry: Entry) -> None:
+        if entry.state is State.QUEUED and entry.lane != self._hold.lane.key:
+            self._hold.ring_elsewhere(entry.lane, order_key(*entry.key))
 
     def tell_at_last(self, entry: Entry) -> None:
         """Tell of an order that is at rest, and take it from what is due."""
@@ -78,6 +81,8 @@ class Teller:
         """Write the outcomes into the ledger and tell of them."""
         hold = self._hold
         for together in _within_a_transaction(outcomes):
+            for outcome in together:
+                self._ring_elsewhere(outcome)
             try:
                 saved = hold.edges.orders.save_together(together, hold.lane)
             except Conflict:
@@ -98,6 +103,7 @@ class Teller:
                 if now is None or now.batch != batch.id:
                     return None
                 outcome = ledger.merge(outcome, now, hold.books(batch.company), hold.now)
+                self._ring_elsewhere(outcome)
 
 
 def _within_a_transaction(entries: Sequence[Entry]) -> list[list[Entry]]:

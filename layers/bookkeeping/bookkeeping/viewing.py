@@ -22,7 +22,7 @@ from bookkeeping.problems import CATALOGUE, SKIPPED, WAITS, worded
 from bookkeeping.queues import ReleaseCall
 from bookkeeping.tables.connections import ConnectionsTable
 from bookkeeping.tables.dynamodb import LONG_AGO
-from bookkeeping.tables.lanes import Lanes
+from bookkeeping.tables.lanes import Batch, Lanes
 from bookkeeping.tables.orders import OrdersTable, order_key
 from bookkeeping.tables.organisations import Organisations
 from bookkeeping.tables.releases import Release, Releases
@@ -192,8 +192,10 @@ class View:
 
     def __init__(self, edges: Edges, company: str) -> None:
         self._edges = edges
+        self._company = company
         self._connection = edges.connections.connection(company)
         self._paused: dict[str, tuple[str, datetime] | None] = {}
+        self._batches: dict[str, Batch | None] = {}
         self._short_codes: dict[str, str] = {}
 
     def order(self, entry: Entry) -> dict[str, Any]:
@@ -256,7 +258,7 @@ class View:
             case State.SKIPPED:
                 return worded(SKIPPED.get(reason, "Not posted."), {"company": entry.through}), None
             case State.QUEUED | State.POSTING:
-                paused = self._pause(entry.lane)
+                paused = self._unsettled(entry) or self._pause(entry.lane)
                 if paused is None or paused[1] <= self._edges.now():
                     return "On its way to Xero.", None
                 reason, until = paused
@@ -269,8 +271,15 @@ class View:
 
     def _pause(self, lane: str) -> tuple[str, datetime] | None:
         if lane not in self._paused:
-            self._paused[lane] = self._edges.lanes.paused(lane) if lane else None
+            self._paused[lane] = self._edges.lanes.paused(lane, self._company) if lane else None
         return self._paused[lane]
+
+    def _unsettled(self, entry: Entry) -> tuple[str, datetime] | None:
+        """When it is looked up what became of a call for the order that was never answered."""
+        if entry.batch and entry.batch not in self._batches:
+            self._batches[entry.batch] = self._edges.lanes.batch(entry.lane, entry.batch)
+        batch = self._batches.get(entry.batch)
+        return ("outcome_unknown", batch.settle_at) if batch is not None and batch.settle_at else None
 
     def _document(self, entry: Entry, kind: DocumentKind, posted: Posted) -> dict[str, Any]:
         return {

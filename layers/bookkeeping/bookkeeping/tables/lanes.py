@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from botocore.exceptions import ClientError
@@ -27,6 +27,17 @@ from bookkeeping.tables.dynamodb import (
     update_if,
 )
 
+FAILS: Final = 3
+"""So many tries in vain are no accident: orders say that they wait for it."""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Tries in a row, for one company, that Xero gave no usable answer to, and when the next one is."""
+
+    times: int
+    until: datetime
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -41,6 +52,8 @@ class Lane:
     pause: str = ""
     """Why Xero is not to be called before `paused_until`: a code of `problems`."""
     paused_until: datetime = LONG_AGO
+    failing: Mapping[str, Failing] = field(default_factory=dict)
+    """By company."""
     last_look: bool = False
     """Nobody has asked for this turn: it only looks whether an index hid something from the one before."""
 
@@ -154,6 +167,7 @@ class Lanes:
             int(item.get("stumbles", 0)),
             item.get("pause", ""),
             moment(item["paused_until"]) if "paused_until" in item else LONG_AGO,
+            {company: _failing_in(failing) for company, failing in item.get("failing", {}).items()},
             last_look="last_look" in item and "rung" not in item,
         )
 
@@ -205,12 +219,19 @@ class Lanes:
         condition: ConditionBase = Attr("fencing").eq(lane.fencing)
         if not though_rung:
             condition = condition & Attr("rung").not_exists()
-        expression = "SET calls = :calls, stumbles = :stumbles, pause = :pause, paused_until = :paused_until"
+        expression = (
+            "SET calls = :calls, stumbles = :stumbles, pause = :pause, paused_until = :paused_until,"
+            " failing = :failing"
+        )
         values: Item = {
             ":calls": [stamp(at) for at in calls],
             ":stumbles": lane.stumbles,
             ":pause": lane.pause,
             ":paused_until": stamp(lane.paused_until),
+            ":failing": {
+                company: {"times": failing.times, "until": stamp(failing.until)}
+                for company, failing in lane.failing.items()
+            },
         }
         if next_at is None:
             expression += " REMOVE lease_until, agenda, next_at"
@@ -233,10 +254,14 @@ class Lanes:
             raise Lost
         return False
 
-    def paused(self, lane: str) -> tuple[str, datetime] | None:
-        """Why the lane's orders wait, and until when; None where nothing ever held them up."""
-        item = read(self._table, **_lane_key(lane))
-        return (item["pause"], moment(item["paused_until"])) if item and item.get("pause") else None
+    def paused(self, lane: str, company: str) -> tuple[str, datetime] | None:
+        """Why the company's orders in the lane wait, and until when; None where nothing ever held them up."""
+        item = read(self._table, **_lane_key(lane)) or {}
+        pauses = [(item["pause"], moment(item["paused_until"]))] if item.get("pause") else []
+        if company in item.get("failing", {}):
+            failing = _failing_in(item["failing"][company])
+            pauses += [("xero_failing", failing.until)] if failing.times >= FAILS else []
+        return max(pauses, key=lambda pause: pause[1], default=None)
 
     def to_wake(self, now: datetime) -> list[str]:
         """Lanes whose time has come, or that were rung and have no live holder. Indexes: they may lag."""
@@ -254,6 +279,10 @@ class Lanes:
         condition = Key("pk").eq(f"lane#{lane}") & Key("sk").begins_with("batch#")
         items = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
         return sorted((_batch_in(item) for item in items), key=lambda batch: (batch.first_sent_at, batch.id))
+
+    def batch(self, lane: str, id_: str) -> Batch | None:
+        item = read(self._table, pk=f"lane#{lane}", sk=f"batch#{id_}")
+        return _batch_in(item) if item else None
 
     def put_batch(self, batch: Batch) -> Item:
         """The transaction item that writes the batch record down."""
@@ -273,6 +302,10 @@ class Lanes:
 
 def _lane_key(lane: str) -> Item:
     return {"pk": f"lane#{lane}", "sk": "lane"}
+
+
+def _failing_in(item: Item) -> Failing:
+    return Failing(int(item["times"]), moment(item["until"]))
 
 
 def _to_wake(item: Item, now: datetime) -> bool:
