@@ -471,13 +471,16 @@ class _Case:
             edit = self._edit(company, kind, number)
             if edit is None:
                 continue
+            gone = "needs_attention number_spent" if edit.left.status == "DELETED" else ""
             if kind not in shown:
-                return "needs_attention number_taken"
+                return gone or "needs_attention number_taken"
             known_at = datetime.fromisoformat(shown[kind]["at"])
             read_at = max((at for at in self.facts.reads[number] if at <= known_at), default=known_at)
             if not shown[kind]["adopted"] or read_at < edit.at:
                 # what was read or answered was the document as it had been sent
                 continue
+            if gone:
+                return gone
             if order["ref"] not in edit.left.reference and (edit.by_hand or kind == "purchase_order"):
                 return "needs_attention number_taken"
             if shown[kind]["status"] != edit.left.status:

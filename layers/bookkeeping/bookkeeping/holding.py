@@ -30,7 +30,7 @@ from bookkeeping.pacing import Budget, Limits, Waits, back_off
 from bookkeeping.queues import LONGEST_DELAY, EventBus, PostingQueue, WakeUp
 from bookkeeping.secrets import TokenSecret
 from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.lanes import Failing, Lane, Lanes
+from bookkeeping.tables.lanes import FAILS, Failing, Lane, Lanes
 from bookkeeping.tables.orders import OrdersTable
 from bookkeeping.tables.organisations import Organisations
 from bookkeeping.tables.settings import SettingsTable
@@ -316,11 +316,13 @@ class Hold:
         self.lane = replace(self.lane, stumbles=0, failing=failing)
 
     def _fail(self, company: str, first_wait: timedelta) -> None:
-        """One more try for the company was in vain: the next one is later than the one before was."""
+        """One more try for the company was in vain: after a few, the next one is later than the one before was."""
         waits, known = self.edges.waits, self.lane.failing.get(company)
         in_a_row = known is not None and self.now - known.until < waits.failing_at_most
         times = known.times + 1 if known and in_a_row else 1
-        until = self.now + back_off(times, first_wait, waits.failing_at_most, self.edges.chance)
+        until = self.now + back_off(
+            max(1, times - FAILS), first_wait, waits.failing_at_most, self.edges.chance
+        )
         self.lane = replace(self.lane, failing={**self.lane.failing, company: Failing(times, until)})
         self.held[company] = until
         if times == IN_TROUBLE:
