@@ -214,6 +214,29 @@ def test_a_queue_trigger_reports_single_failures_and_is_limited_at_the_trigger(
         assert "ReservedConcurrentExecutions" not in function, name
 
 
+def test_what_wakes_itself_is_not_stopped_as_a_runaway(template: dict[str, Any]) -> None:
+    functions = of_type(template, "AWS::Lambda::Function")
+    may_send = {
+        (name, attribute_of(queue))
+        for name, statement in statements(template)
+        if "sqs:SendMessage" in listed(statement["Action"])
+        for queue in listed(statement["Resource"])
+    }
+    wakes_itself = {
+        mapping["FunctionName"]["Ref"]
+        for mapping in of_type(template, "AWS::Lambda::EventSourceMapping").values()
+        if (
+            attribute_of(functions[mapping["FunctionName"]["Ref"]]["Role"]),
+            attribute_of(mapping["EventSourceArn"]),
+        )
+        in may_send
+    }
+    assert wakes_itself
+    assert wakes_itself == {
+        name for name, function in functions.items() if function.get("RecursiveLoop") == "Allow"
+    }
+
+
 def test_intake_knows_which_receive_is_the_last(template: dict[str, Any]) -> None:
     intake = of_type(template, "AWS::Lambda::Function")["OrderIntakeFunction"]
     orders = of_type(template, "AWS::SQS::Queue")["OrdersQueue"]
