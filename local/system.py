@@ -31,7 +31,7 @@ COMPANIES = ["412077", "413995", "420001"]
 """Companies of the platform's page; the last is set up by nobody but the person at the browser."""
 EVENTS_QUEUE = "what-the-bus-carried"
 LOG_LEVEL = "FUNCTIONS_LOG_LEVEL"
-"""The environment variable with the template's LogLevel; the tests set it."""
+"""The environment variable with a log level in place of the template's; the tests set it to DEBUG."""
 XERO_URLS = {
     "XeroLoginUrl": "XERO_LOGIN_URL",
     "XeroIdentityUrl": "XERO_IDENTITY_URL",
@@ -141,10 +141,11 @@ class LocalSystem:
         self._log_to(state / "logs" / "local.log")
         self._ministack = Ministack(state)
         self._stack.callback(self._end_aws)
-        parameters = {"WaitsScale": str(self.scale), "LogLevel": os.environ.get(LOG_LEVEL, "INFO")}
-        parameters |= self._xero_parameters()
+        parameters = {"WaitsScale": str(self.scale), **self._xero_parameters()}
         self._ministack.wait_started()
-        planned = plan(self.root, self.scale, parameters, self._ministack.url)
+        planned = plan(
+            self.root, self.scale, parameters, self._ministack.url, log_level=os.environ.get(LOG_LEVEL)
+        )
         known = {name: value for name, value in parameters.items() if name in planned.template["Parameters"]}
         self._deployed = deploy(self._ministack, planned, self._places, known)
         self.outputs = self._collect_outputs(parameters["XeroApiUrl"])

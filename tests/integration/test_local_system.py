@@ -37,11 +37,18 @@ def test_two_systems_run_side_by_side_and_end_without_a_trace(tmp_path: Path) ->
         assert len(urls) == 4
         assert all(map(answers, urls))
         assert all(system.function_pids("PostingSweepFunction") for system in (one, two))
+        assert log_levels(one) == {"DEBUG"}
         assert carried(one, "1") == [("OrderPosted", {"id": "1"})]
         assert two.events() == []
     assert not (tmp_path / "one" / "outputs.json").exists()
     assert not any(map(answers, urls))
     assert [system.function_pids("PostingSweepFunction") for system in (one, two)] == [[], []]
+
+
+def log_levels(system: LocalSystem) -> set[str]:
+    """At what level the functions log: what is secret is looked for in all that they have to say."""
+    functions = system.client("lambda").list_functions()["Functions"]
+    return {function["Environment"]["Variables"]["AWS_LAMBDA_LOG_LEVEL"] for function in functions}
 
 
 def carried(system: LocalSystem, id_: str) -> list[tuple[str, dict[str, str]]]:
