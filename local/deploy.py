@@ -135,7 +135,7 @@ def plan(
 
 
 def _queue_trigger(mapping: dict[str, Any], values: Mapping[str, Any], scale: float) -> QueueTrigger:
-    at_once = mapping.get("ScalingConfig", {}).get("MaximumConcurrency", 1000)
+    at_once = mapping["ScalingConfig"]["MaximumConcurrency"]
     return QueueTrigger(
         function=mapping["FunctionName"]["Ref"],
         queue=mapping["EventSourceArn"]["Fn::GetAtt"][0],

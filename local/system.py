@@ -26,7 +26,6 @@ from local.functions import invoke, kill, pids
 from local.gateway import make_server
 from local.triggers import QueuePoller, Ticker
 
-INSTANCES_AT_ONCE = 4
 COMPANIES = ["412077", "413995", "420001"]
 """Companies of the platform's page; the last is set up by nobody but the person at the browser."""
 EVENTS_QUEUE = "what-the-bus-carried"
@@ -255,7 +254,7 @@ class LocalSystem:
             arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
                 "QueueArn"
             ]
-            for _ in range(min(trigger.at_once, INSTANCES_AT_ONCE)):
+            for _ in range(trigger.at_once):
                 poller = QueuePoller(
                     sqs=self._ministack.client_as(self._deployed.roles[trigger.function], "sqs"),
                     queue_url=url,

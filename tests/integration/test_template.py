@@ -12,6 +12,8 @@ import pytest
 from local.expand import complaints, expanded, source
 
 ROOT = Path(__file__).parents[2]
+NEW_ACCOUNT = 10
+"""Functions that may run at the same time in an AWS account before its quota is raised."""
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +246,17 @@ def test_what_wakes_itself_is_not_stopped_as_a_runaway(template: dict[str, Any])
     assert wakes_itself == {
         name for name, function in functions.items() if function.get("RecursiveLoop") == "Allow"
     }
+
+
+def test_the_triggers_of_a_new_account_leave_functions_to_the_popup_and_the_schedules(
+    template: dict[str, Any],
+) -> None:
+    concurrency = [
+        mapping["ScalingConfig"]["MaximumConcurrency"]
+        for mapping in of_type(template, "AWS::Lambda::EventSourceMapping").values()
+    ]
+    posting = template["Parameters"]["PostingConcurrency"]["Default"]
+    assert sum(posting if isinstance(one, dict) else one for one in concurrency) <= NEW_ACCOUNT - 3
 
 
 def test_intake_knows_which_receive_is_the_last(template: dict[str, Any]) -> None:
