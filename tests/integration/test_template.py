@@ -190,6 +190,21 @@ def test_an_alarm_on_a_metric_of_ours_looks_at_one_that_its_function_writes(temp
         assert f'add_metric("{alarm["MetricName"]}"' in source
 
 
+def test_every_alarm_says_what_to_do_itself_and_in_the_readme(template: dict[str, Any]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
+        [dimension] = metrics_of(alarm)[0]["Dimensions"]
+        about = alarm["MetricName"] if dimension["Name"] == "service" else attribute_of(dimension["Value"])
+        assert alarm["AlarmDescription"], name
+        assert f"| alarm on `{about}` |" in readme, name
+
+
+def test_answers_that_only_a_fault_of_ours_explains_raise_an_alarm(template: dict[str, Any]) -> None:
+    alarm = of_type(template, "AWS::CloudWatch::Alarm")["UnexpectedAnswersAlarm"]
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": "order_posting"}]
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
+
+
 def test_a_message_that_kills_its_intake_every_time_is_on_the_orders_page_within_five_minutes(
     template: dict[str, Any],
 ) -> None:
