@@ -35,6 +35,7 @@ XERO_URLS = {
     "XeroLoginUrl": "XERO_LOGIN_URL",
     "XeroIdentityUrl": "XERO_IDENTITY_URL",
     "XeroApiUrl": "XERO_API_URL",
+    "XeroWebUrl": "XERO_WEB_URL",
 }
 
 logger = logging.getLogger("local")
@@ -182,9 +183,12 @@ class LocalSystem:
         outside = {
             name: os.environ[variable] for name, variable in XERO_URLS.items() if variable in os.environ
         }
-        if len(outside) == len(XERO_URLS):
+        # only people follow XeroWebUrl: where all others are set, it may stay Xero's own
+        if outside.keys() | {"XeroWebUrl"} == XERO_URLS.keys():
             return outside
-        return dict.fromkeys(XERO_URLS, self._start_xero()) | outside
+        simulated = self._start_xero()
+        portal = {"XeroPortalUrl": f"{simulated}/developer/apps"}
+        return dict.fromkeys(XERO_URLS, simulated) | portal | outside
 
     def _start_xero(self) -> str:
         port = free_port()

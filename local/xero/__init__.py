@@ -2,9 +2,9 @@
 
     python -m local.xero --port 8400 [--seed-file world.json] [--seed 7]      # http://localhost:8400
 
-Point XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL at it; paths are those of the real hosts. Demo
-users are ada@example.com (five organisations) and ben@example.com (Marlow Print Works Ltd), both with the
-password "demo".
+Point XERO_LOGIN_URL, XERO_IDENTITY_URL, XERO_API_URL and XERO_WEB_URL at it; paths are those of the real
+hosts. Demo users are ada@example.com (five organisations) and ben@example.com (Marlow Print Works Ltd), both
+with the password "demo".
 
 Consent without a browser, with one cookie-keeping session and redirects followed by hand:
   1. GET  /identity/connect/authorize?response_type=code&client_id=…&redirect_uri=…&scope=…&state=…
