@@ -14,8 +14,8 @@ Consent without a browser, with one cookie-keeping session and redirects followe
   4. POST /identity/connect/consent  form consent, organisation (once for each), choice=allow|cancel
           → 302 to the redirect URI with code, scope, session_state and state, or error=access_denied
 
-Developer portal: GET /developer/apps; POST it with form name, company_url, redirect_uri → 303 to the app's
-page; POST /developer/apps/{client_id}/secret shows `#client_id` and `#client_secret`.
+Developer portal: GET /developer/apps; POST it with form name, kind, company_url, redirect_uri → 303 to the
+app's page; POST /developer/apps/{client_id}/secret shows `#client_id` and `#client_secret`.
 
 Controls, all JSON, under /_simulator/ (an unknown key or value is answered 400 {"error"}):
   GET    log?since=SEQ            {entries, next, tenant_mismatches}; an entry is truth_log.Entry
@@ -33,8 +33,8 @@ Controls, all JSON, under /_simulator/ (an unknown key or value is answered 400 
                                   stock: {code: quantity}, tax_rate_status: {tax type: status}}
   PATCH  organisations/{id}/documents/{id or number}[?kind=ACCREC|ACCPAY|PURCHASEORDER]
                                   a person's edit in Xero's field names ({"Status": "VOIDED"}), or {"Pay": 1}
-  GET    apps · POST apps         {name, redirect_uris, company_url?, created_at?, client_id?, client_secret?,
-                                  certified?} → {client_id, client_secret, …}
+  GET    apps · POST apps         {name, redirect_uris, kind?, company_url?, created_at?, client_id?,
+                                  client_secret?, certified?} → {client_id, client_secret, …}
   PATCH  apps/{client_id}         {redirect_uris?, certified?} · POST apps/{client_id}/secret
   GET    users · POST users       {email, password?="demo", first_name?, last_name?, organisations: [id]}
   GET    connections · DELETE connections  {tenant_id?, client_id?, user?}: a person disconnects inside Xero
