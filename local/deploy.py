@@ -87,7 +87,10 @@ class Deployed:
     """A function's role, by the function's logical id."""
 
 
-def plan(root: Path, scale: float, parameters: Mapping[str, Any], endpoint: str) -> Plan:
+def plan(
+    root: Path, scale: float, parameters: Mapping[str, Any], endpoint: str, log_level: str | None = None
+) -> Plan:
+    """`log_level` takes the place of what the template says."""
     written = source(root)
     template = expanded(written)
     defaults = {name: declared.get("Default") for name, declared in template["Parameters"].items()}
@@ -109,7 +112,7 @@ def plan(root: Path, scale: float, parameters: Mapping[str, Any], endpoint: str)
         for target in rule["Targets"]
     )
     for name, function in functions.items():
-        _run_here(name, function, scale, endpoint)
+        _run_here(name, function, scale, endpoint, log_level)
     visible_for = {trigger.queue: functions[trigger.function]["Timeout"] for trigger in triggers}
     for name, queue in by_type("AWS::SQS::Queue").items():
         if "VisibilityTimeout" in queue:
@@ -132,7 +135,7 @@ def plan(root: Path, scale: float, parameters: Mapping[str, Any], endpoint: str)
 
 
 def _queue_trigger(mapping: dict[str, Any], values: Mapping[str, Any], scale: float) -> QueueTrigger:
-    at_once = mapping.get("ScalingConfig", {}).get("MaximumConcurrency", 1000)
+    at_once = mapping["ScalingConfig"]["MaximumConcurrency"]
     return QueueTrigger(
         function=mapping["FunctionName"]["Ref"],
         queue=mapping["EventSourceArn"]["Fn::GetAtt"][0],
@@ -149,8 +152,10 @@ def _every(expression: str) -> timedelta:
     return timedelta(**{unit if unit.endswith("s") else f"{unit}s": int(number)})
 
 
-def _run_here(name: str, function: dict[str, Any], scale: float, endpoint: str) -> None:
-    logging = function.pop("LoggingConfig", {})
+def _run_here(
+    name: str, function: dict[str, Any], scale: float, endpoint: str, log_level: str | None
+) -> None:
+    logging = function.pop("LoggingConfig")
     for elsewhere in ("Layers", "Architectures"):
         function.pop(elsewhere, None)
     function["Runtime"] = "provided.al2023"
@@ -161,9 +166,8 @@ def _run_here(name: str, function: dict[str, Any], scale: float, endpoint: str) 
     )
     variables = function["Environment"]["Variables"]
     variables["AWS_ENDPOINT_URL"] = endpoint
-    if "ApplicationLogLevel" in logging:
-        # as Lambda tells its runtime, which sets the root logger by it
-        variables["AWS_LAMBDA_LOG_LEVEL"] = logging["ApplicationLogLevel"]
+    # as Lambda tells its runtime, which sets the root logger by it
+    variables["AWS_LAMBDA_LOG_LEVEL"] = log_level or logging["ApplicationLogLevel"]
 
 
 def _let_triggers_assume(role: dict[str, Any]) -> None:

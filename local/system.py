@@ -26,16 +26,16 @@ from local.functions import invoke, kill, pids
 from local.gateway import make_server
 from local.triggers import QueuePoller, Ticker
 
-INSTANCES_AT_ONCE = 4
 COMPANIES = ["412077", "413995", "420001"]
 """Companies of the platform's page; the last is set up by nobody but the person at the browser."""
 EVENTS_QUEUE = "what-the-bus-carried"
 LOG_LEVEL = "FUNCTIONS_LOG_LEVEL"
-"""The environment variable with the template's LogLevel; the tests set it."""
+"""The environment variable with a log level in place of the template's; the tests set it to DEBUG."""
 XERO_URLS = {
     "XeroLoginUrl": "XERO_LOGIN_URL",
     "XeroIdentityUrl": "XERO_IDENTITY_URL",
     "XeroApiUrl": "XERO_API_URL",
+    "XeroWebUrl": "XERO_WEB_URL",
 }
 
 logger = logging.getLogger("local")
@@ -141,10 +141,11 @@ class LocalSystem:
         self._log_to(state / "logs" / "local.log")
         self._ministack = Ministack(state)
         self._stack.callback(self._end_aws)
-        parameters = {"WaitsScale": str(self.scale), "LogLevel": os.environ.get(LOG_LEVEL, "INFO")}
-        parameters |= self._xero_parameters()
+        parameters = {"WaitsScale": str(self.scale), **self._xero_parameters()}
         self._ministack.wait_started()
-        planned = plan(self.root, self.scale, parameters, self._ministack.url)
+        planned = plan(
+            self.root, self.scale, parameters, self._ministack.url, log_level=os.environ.get(LOG_LEVEL)
+        )
         known = {name: value for name, value in parameters.items() if name in planned.template["Parameters"]}
         self._deployed = deploy(self._ministack, planned, self._places, known)
         self.outputs = self._collect_outputs(parameters["XeroApiUrl"])
@@ -182,9 +183,12 @@ class LocalSystem:
         outside = {
             name: os.environ[variable] for name, variable in XERO_URLS.items() if variable in os.environ
         }
-        if len(outside) == len(XERO_URLS):
+        # only people follow XeroWebUrl: where all others are set, it may stay Xero's own
+        if outside.keys() | {"XeroWebUrl"} == XERO_URLS.keys():
             return outside
-        return dict.fromkeys(XERO_URLS, self._start_xero()) | outside
+        simulated = self._start_xero()
+        portal = {"XeroPortalUrl": f"{simulated}/developer/apps"}
+        return dict.fromkeys(XERO_URLS, simulated) | portal | outside
 
     def _start_xero(self) -> str:
         port = free_port()
@@ -254,7 +258,7 @@ class LocalSystem:
             arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
                 "QueueArn"
             ]
-            for _ in range(min(trigger.at_once, INSTANCES_AT_ONCE)):
+            for _ in range(trigger.at_once):
                 poller = QueuePoller(
                     sqs=self._ministack.client_as(self._deployed.roles[trigger.function], "sqs"),
                     queue_url=url,

@@ -125,6 +125,7 @@ viewing_edges = viewing.Edges(
         events=EventBus(event_bridge(), os.environ["EVENT_BUS"]),
         now=now,
     ),
+    web_url=os.environ["XERO_WEB_URL"],
     now=now,
     new_id=new_id,
 )

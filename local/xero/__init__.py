@@ -2,9 +2,9 @@
 
     python -m local.xero --port 8400 [--seed-file world.json] [--seed 7]      # http://localhost:8400
 
-Point XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL at it; paths are those of the real hosts. Demo
-users are ada@example.com (five organisations) and ben@example.com (Marlow Print Works Ltd), both with the
-password "demo".
+Point XERO_LOGIN_URL, XERO_IDENTITY_URL, XERO_API_URL and XERO_WEB_URL at it; paths are those of the real
+hosts. Demo users are ada@example.com (five organisations) and ben@example.com (Marlow Print Works Ltd), both
+with the password "demo".
 
 Consent without a browser, with one cookie-keeping session and redirects followed by hand:
   1. GET  /identity/connect/authorize?response_type=code&client_id=…&redirect_uri=…&scope=…&state=…
@@ -14,8 +14,8 @@ Consent without a browser, with one cookie-keeping session and redirects followe
   4. POST /identity/connect/consent  form consent, organisation (once for each), choice=allow|cancel
           → 302 to the redirect URI with code, scope, session_state and state, or error=access_denied
 
-Developer portal: GET /developer/apps; POST it with form name, company_url, redirect_uri → 303 to the app's
-page; POST /developer/apps/{client_id}/secret shows `#client_id` and `#client_secret`.
+Developer portal: GET /developer/apps; POST it with form name, kind, company_url, redirect_uri → 303 to the
+app's page; POST /developer/apps/{client_id}/secret shows `#client_id` and `#client_secret`.
 
 Controls, all JSON, under /_simulator/ (an unknown key or value is answered 400 {"error"}):
   GET    log?since=SEQ            {entries, next, tenant_mismatches}; an entry is truth_log.Entry
@@ -33,8 +33,8 @@ Controls, all JSON, under /_simulator/ (an unknown key or value is answered 400 
                                   stock: {code: quantity}, tax_rate_status: {tax type: status}}
   PATCH  organisations/{id}/documents/{id or number}[?kind=ACCREC|ACCPAY|PURCHASEORDER]
                                   a person's edit in Xero's field names ({"Status": "VOIDED"}), or {"Pay": 1}
-  GET    apps · POST apps         {name, redirect_uris, company_url?, created_at?, client_id?, client_secret?,
-                                  certified?} → {client_id, client_secret, …}
+  GET    apps · POST apps         {name, redirect_uris, kind?, company_url?, created_at?, client_id?,
+                                  client_secret?, certified?} → {client_id, client_secret, …}
   PATCH  apps/{client_id}         {redirect_uris?, certified?} · POST apps/{client_id}/secret
   GET    users · POST users       {email, password?="demo", first_name?, last_name?, organisations: [id]}
   GET    connections · DELETE connections  {tenant_id?, client_id?, user?}: a person disconnects inside Xero

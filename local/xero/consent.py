@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request
 
 from local.xero.identity import AuthorizeError, AuthorizeRequest, ConsentRefusedError
-from local.xero.portal import IDENTITY_SCOPES
+from local.xero.portal import IDENTITY_SCOPES, KINDS, WEB_APP
 from local.xero.users import User
 from local.xero.world import World
 
@@ -155,13 +156,23 @@ def blueprint(world: World) -> Blueprint:  # noqa: PLR0915
 
     @site.get("/developer/apps")
     def portal() -> str:
-        return render_template("portal.html", apps=list(world.portal.apps.values()), form={}, complaint="")
+        return portal_page({})
+
+    def portal_page(form: Mapping[str, str], complaint: str = "") -> str:
+        return render_template(
+            "portal.html",
+            apps=list(world.portal.apps.values()),
+            kinds=KINDS,
+            form={"kind": WEB_APP, **form},
+            complaint=complaint,
+        )
 
     @site.post("/developer/apps")
     def register() -> Response:
         form = request.form
         given = {
             "name": form.get("name", ""),
+            "kind": form.get("kind", WEB_APP),
             "company_url": form.get("company_url", ""),
             "redirect_uris": [uri.strip() for uri in form.get("redirect_uri", "").split() if uri.strip()],
         }
@@ -169,10 +180,7 @@ def blueprint(world: World) -> Blueprint:  # noqa: PLR0915
             with world.lock:
                 app = world.portal.register(given, world.now())
         except ValueError as error:
-            apps = list(world.portal.apps.values())
-            return make_response(
-                render_template("portal.html", apps=apps, form=form, complaint=str(error)), 400
-            )
+            return make_response(portal_page(form, str(error)), 400)
         return make_response(redirect(f"/developer/apps/{app.client_id}", 303))
 
     @site.get("/developer/apps/<client_id>")
@@ -182,6 +190,8 @@ def blueprint(world: World) -> Blueprint:  # noqa: PLR0915
     @site.post("/developer/apps/<client_id>/secret")
     def generate_secret(client_id: str) -> str:
         app = world.portal.apps.get(client_id) or abort(404)
+        if app.kind != WEB_APP:
+            abort(404)
         with world.lock:
             return app_page(client_id, shown_secret=world.portal.generate_secret(app))
 

@@ -14,6 +14,9 @@ from local.xero.wire import Json
 MARK: Final = "simulated_secret_"
 """What is secret starts so, wherever it is issued here: it can be told from anything else where it should not be."""
 
+WEB_APP: Final = "Web app"
+KINDS: Final = (WEB_APP, "Mobile or desktop app", "Custom connection")
+
 GRANULAR_FROM = date(2026, 3, 2)
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 BROAD_SCOPES = frozenset(
@@ -48,11 +51,14 @@ class App:
     company_url: str
     redirect_uris: list[str]
     created_at: datetime
+    kind: str = WEB_APP
     certified: bool = False
     secret: str | None = field(default=None, repr=False)
 
     def allows(self, scope: str) -> bool:
-        """Apps made since 2 March 2026 know the granular scopes only."""
+        """Only a Web app asks people for access; those made since 2 March 2026 know the granular scopes only."""
+        if self.kind != WEB_APP:
+            return False
         if scope in BROAD_SCOPES:
             return self.created_at.date() < GRANULAR_FROM
         return scope in KNOWN_SCOPES
@@ -64,6 +70,7 @@ class App:
         return {
             "client_id": self.client_id,
             "name": self.name,
+            "kind": self.kind,
             "company_url": self.company_url,
             "redirect_uris": self.redirect_uris,
             "created_at": self.created_at.isoformat(),
@@ -80,12 +87,15 @@ class Portal:
         self._dice = dice
 
     def register(self, given: Json, now: datetime) -> App:
-        """A new app from `name`, `company_url`, `redirect_uris`. ValueError: the portal's objection."""
+        """A new app from `name`, `kind`, `company_url`, `redirect_uris`. ValueError: the portal's objection."""
         name = str(given.get("name", "")).strip()
         if not name:
             raise ValueError("Enter a name for your app.")
         if "xero" in name.lower():
             raise ValueError("The name of an app can't contain 'Xero'.")
+        kind = given.get("kind", WEB_APP)
+        if kind not in KINDS:
+            raise ValueError("Choose what kind of app it is.")
         created = given.get("created_at")
         created_at = datetime.fromisoformat(created).astimezone(UTC) if isinstance(created, str) else now
         app = App(
@@ -94,6 +104,7 @@ class Portal:
             company_url=str(given.get("company_url", "")),
             redirect_uris=[accepted_redirect(uri) for uri in given.get("redirect_uris", [])],
             created_at=created_at,
+            kind=kind,
             certified=bool(given.get("certified", False)),
             secret=given.get("client_secret"),
         )

@@ -8,7 +8,11 @@
   if (wide.scrollWidth > wide.clientWidth) found.push(`the page is ${wide.scrollWidth} wide in ${wide.clientWidth}`);
   for (const one of document.querySelectorAll("body *")) {
     const box = one.getBoundingClientRect();
-    if (shown(one) && box.width && box.right > wide.clientWidth + 1 && !one.closest(".scroll, .hidden-words")) found.push(`sticks out: ${describe(one)}`);
+    if (shown(one) && box.width && box.right > wide.clientWidth + 1 && !one.closest(".hidden-words")) found.push(`sticks out: ${describe(one)}`);
+  }
+
+  for (const one of document.querySelectorAll(".scroll")) {
+    if (one.scrollWidth > one.clientWidth) found.push(`scrolls sideways: ${describe(one)}`);
   }
 
   const ids = [...document.querySelectorAll("[id]")].map((one) => one.id);

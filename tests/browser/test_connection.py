@@ -53,6 +53,29 @@ def test_an_outcome_is_told_once(site: Site, page: Page) -> None:
     expect(page.locator("#outcome")).to_be_empty()
 
 
+def test_being_connected_is_told_until_what_it_asks_for_is_done(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page, "?connect=connected")
+    page.get_by_label("Shipping account").fill("260")
+    site.refuse("PUT settings", 503, "busy", "Please try again in a minute.")
+    press(page, "Save")
+    expect(page.locator("#save-error")).to_have_text("Please try again in a minute.")
+    expect(page.locator("#outcome")).to_contain_text("press Save")
+    site.refusals.clear()
+    press(page, "Save")
+    expect(page.locator("#save-status")).to_contain_text("Saved")
+    expect(page.locator("#outcome")).to_be_empty()
+
+
+def test_saving_takes_no_other_outcome_away(site: Site, page: Page) -> None:
+    site.set_up()
+    site.connection = connection("choose_organisation", choices=[ORGANISATION, OTHER_ORGANISATION])
+    open_page(site, page, "?connect=choose_organisation")
+    press(page, "Save")
+    expect(page.locator("#save-status")).to_have_text("Everything is saved.")
+    expect(page.locator("#outcome")).to_contain_text("choose your organisation")
+
+
 def test_an_outcome_leads_to_what_has_to_be_done(site: Site, page: Page) -> None:
     site.set_up()
     site.connection = connection()

@@ -59,8 +59,10 @@ class Office:
         """An app in Xero's developer portal, with the redirect URI the popup shows."""
         redirect_uri = self.popup.get_by_label("Redirect URI").input_value()
         portal = self.browser.new_page()
-        portal.goto(f"{self.system.xero_url}/developer/apps")
+        guide = self.popup.get_by_role("link", name="Xero’s developer portal")
+        portal.goto(guide.get_attribute("href") or "")
         portal.get_by_label("App name").fill(f"Orders of {self.company}")
+        portal.get_by_label("Web app").check()
         portal.get_by_label("Company or application URL").fill("https://shop.example.com")
         portal.get_by_label("Redirect URI").fill(redirect_uri)
         portal.get_by_role("button", name="Create app").click()
@@ -215,9 +217,9 @@ def test_the_help_article_step_by_step(
     order_id = local_system.send_order(ada.company)
     ada.order(order_id, "Posted")
     expect(popup.locator(".documents")).to_contain_text(f"Sales invoice KX-{order_id}")
-    expect(popup.get_by_role("link", name="Open in Xero")).to_have_attribute(
-        "href", re.compile(r"^https://go\.xero\.com/")
-    )
+    with popup.context.expect_page() as opened:
+        popup.get_by_role("link", name="Open in Xero").click()
+    expect(opened.value.get_by_role("heading", name=f"Invoice KX-{order_id}")).to_be_visible()
     assert local_system.documents(f"KX-{order_id}") == ["ACCREC"]
 
 
@@ -229,8 +231,12 @@ def test_tracked_creates_a_purchase_order_and_an_invoice(
     ben.set_up("Tracked")
     order_id = local_system.send_order(ben.company)
     ben.order(order_id, "Posted")
-    expect(ben.popup.locator(".documents")).to_contain_text("Purchase order")
     expect(ben.popup.locator(".documents")).to_contain_text("Sales invoice")
+    purchase_order = ben.popup.locator(".documents > li", has_text="Purchase order")
+    with ben.browser.expect_page() as opened:
+        purchase_order.get_by_role("link", name="Open in Xero").click()
+    heading = f"Purchase order C{ben.company}-{order_id}"
+    expect(opened.value.get_by_role("heading", name=heading)).to_be_visible()
 
 
 def test_cancelling_in_xero_comes_back_in_words_and_can_be_repeated(

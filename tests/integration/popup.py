@@ -54,6 +54,7 @@ ENVIRONMENT = {
     "XERO_IDENTITY_URL": XERO,
     "XERO_API_URL": XERO,
     "XERO_PORTAL_URL": "",
+    "XERO_WEB_URL": XERO,
     "PUBLIC_URL": "",
     "XERO_DESK_FUNCTION": "xero_desk",
     "TOKEN_REFRESH_FUNCTION": "token_refresh",

@@ -34,6 +34,7 @@ Resources:
       Handler: app.handler
       CodeUri: functions/probe/
       Timeout: 3
+      LoggingConfig: {LogFormat: JSON, ApplicationLogLevel: INFO}
       Role: !GetAtt ProbeRole.Arn
       Environment: {Variables: {GREETING: !Ref Greeting, OPEN: !Ref OpenQueue, CLOSED: !Ref ClosedQueue}}
   OpenQueue: {Type: AWS::SQS::Queue}
@@ -52,11 +53,12 @@ Resources:
 """
 
 APP = """
-import os, time
+import logging, os, time
 import boto3
 
 def handler(event, context):
     time.sleep(event.get("sleep", 0))
+    logging.debug(event.get("think", ""))
     if "import" in event:
         __import__(event["import"])
     if "send_to" in event:
@@ -87,7 +89,7 @@ def probe(ministack: Ministack, tmp_path_factory: pytest.TempPathFactory) -> Ite
     build(root)
     places = Places(root, root)
     (root / "logs").mkdir()
-    planned = plan(root, 1.0, {"Greeting": "good morning"}, ministack.url)
+    planned = plan(root, 1.0, {"Greeting": "good morning"}, ministack.url, log_level="DEBUG")
     deployed = deploy(ministack, planned, places, {"Greeting": "good morning"})
     yield Probe(ministack, places, deployed)
     kill(places, NAME)
@@ -157,3 +159,8 @@ def test_a_library_that_no_layer_brings_is_not_there(probe: Probe, library: str)
 def test_what_a_function_says_is_in_its_log(probe: Probe) -> None:
     probe(**{"import": "nothing_of_this_name"})
     until(lambda: "nothing_of_this_name" in probe.places.log(NAME).read_text())
+
+
+def test_what_it_says_at_debug_is_there_where_somebody_asks_for_it(probe: Probe) -> None:
+    probe(think="only at DEBUG")
+    until(lambda: "only at DEBUG" in probe.places.log(NAME).read_text())

@@ -12,7 +12,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from local.system import LocalSystem
+import pytest
+
+from local.system import XERO_URLS, LocalSystem
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,11 +39,38 @@ def test_two_systems_run_side_by_side_and_end_without_a_trace(tmp_path: Path) ->
         assert len(urls) == 4
         assert all(map(answers, urls))
         assert all(system.function_pids("PostingSweepFunction") for system in (one, two))
+        assert log_levels(one) == {"DEBUG"}
         assert carried(one, "1") == [("OrderPosted", {"id": "1"})]
         assert two.events() == []
     assert not (tmp_path / "one" / "outputs.json").exists()
     assert not any(map(answers, urls))
     assert [system.function_pids("PostingSweepFunction") for system in (one, two)] == [[], []]
+
+
+def test_xero_s_addresses_set_from_outside_take_the_place_of_the_simulated_xero(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system = LocalSystem()
+    simulated = "http://localhost:8400"
+    monkeypatch.setattr(system, "_start_xero", lambda: simulated)
+    addresses = system._xero_parameters()
+    assert addresses.pop("XeroPortalUrl") == f"{simulated}/developer/apps"
+    assert addresses == dict.fromkeys(XERO_URLS, simulated)
+    monkeypatch.setenv("XERO_WEB_URL", "https://xero.example")
+    assert system._xero_parameters()["XeroWebUrl"] == "https://xero.example"
+    assert system._xero_parameters()["XeroApiUrl"] == simulated
+    monkeypatch.delattr(system, "_start_xero")
+    monkeypatch.delenv("XERO_WEB_URL")
+    called = {name: f"https://{name}.example" for name in XERO_URLS if name != "XeroWebUrl"}
+    for name, address in called.items():
+        monkeypatch.setenv(XERO_URLS[name], address)
+    assert system._xero_parameters() == called
+
+
+def log_levels(system: LocalSystem) -> set[str]:
+    """At what level the functions log: what is secret is looked for in all that they have to say."""
+    functions = system.client("lambda").list_functions()["Functions"]
+    return {function["Environment"]["Variables"]["AWS_LAMBDA_LOG_LEVEL"] for function in functions}
 
 
 def carried(system: LocalSystem, id_: str) -> list[tuple[str, dict[str, str]]]:

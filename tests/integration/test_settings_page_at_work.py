@@ -13,7 +13,7 @@ from moto import mock_aws
 from bookkeeping.ledger import State
 from local.samples import Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import PREFIX, OneProcess
+from tests.integration.one_process import PREFIX, XERO, OneProcess
 from tests.integration.popup import (
     ORIGIN,
     Browser,
@@ -283,7 +283,7 @@ def test_orders_are_shown_with_what_became_of_them(popup: Popup, office: Browser
     assert page["counts"]["posted"] == 3
     assert {order["id"] for order in page["orders"]} == {str(order["id"]) for order in orders}
     (document,) = page["orders"][0]["documents"]
-    assert document["link"].startswith("https://go.xero.com/app/!")
+    assert document["link"].startswith(f"{XERO}/app/!")
     one = office.get(f"orders/{orders[0]['id']}").json
     assert one["lines"]
     assert all(isinstance(line["quantity"], str) for line in one["lines"])

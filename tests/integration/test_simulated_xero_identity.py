@@ -89,6 +89,23 @@ class TestPortal:
         assert xero.world.portal.apps[client_id[1]].secret == secret[1]
         assert secret[1] not in xero.site("GET", f"/developer/apps/{client_id[1]}").text
 
+    @pytest.mark.parametrize("kind", ["Mobile or desktop app", "Custom connection"])
+    def test_an_app_of_another_kind_gets_no_secret_and_asks_nobody_for_access(
+        self, xero: Visitor, kind: str
+    ) -> None:
+        form = {
+            "name": "Mugs",
+            "kind": kind,
+            "company_url": "https://a.example",
+            "redirect_uri": REDIRECT_URI,
+        }
+        page = xero.site("POST", "/developer/apps", data=form)
+        client_id = page.url.rpartition("/")[2]
+        assert kind in page.text
+        assert "Generate a secret" not in page.text
+        assert xero.site("POST", f"/developer/apps/{client_id}/secret").status_code == 404
+        assert error_shown(xero, client_id=client_id) == "unauthorized_client : Invalid scope for client"
+
     @pytest.mark.parametrize(
         "given",
         [
@@ -97,6 +114,7 @@ class TestPortal:
             {"name": "A", "redirect_uris": ["http://127.0.0.1:8000/cb"]},
             {"name": "A", "redirect_uris": ["http://app.example/cb"]},
             {"name": "A", "redirect_uris": ["https://127.0.0.1/cb"]},
+            {"name": "A", "kind": "Telegram", "redirect_uris": []},
         ],
     )
     def test_the_portal_refuses_bad_names_and_addresses(self, xero: Visitor, given: dict[str, Any]) -> None:

@@ -416,6 +416,7 @@ class Environment:
             organisations=self.organisations,
             releases=self.releases,
             releasing=self.releasing,
+            web_url="",
             now=self.now,
             new_id=self.posting.new_id,
         )

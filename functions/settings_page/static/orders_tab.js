@@ -421,7 +421,7 @@ function linesOf({ lines = [], currency }) {
       "tr",
       { class: line.cancelled ? "cancelled" : null },
       element("th", { scope: "row" }, line.description || line.sku || "–", element("span", { class: "help" }, line.sku || ""), line.cancelled ? element("span", { class: "badge plain" }, "Cancelled") : ""),
-      numbers.map(([, value]) => element("td", { class: "amount" }, value(line))),
+      numbers.map(([name, value]) => element("td", { class: "amount", "data-label": name }, value(line))),
     );
   return [
     element("h3", { id: "lines-heading" }, "Lines"),
@@ -430,7 +430,7 @@ function linesOf({ lines = [], currency }) {
       { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "lines-heading" },
       element(
         "table",
-        {},
+        { class: "lines" },
         element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Item"), numbers.map(([name]) => element("th", { scope: "col", class: "amount" }, name)))),
         element("tbody", {}, lines.map(row)),
       ),

@@ -3,7 +3,12 @@
 const again = "Press Get Access Token again.";
 
 export const OUTCOMES = {
-  connected: { good: true, title: "Connected to Xero", words: "Look through the accounts and the contact name below, and press Save." },
+  connected: {
+    good: true,
+    title: "Connected to Xero",
+    words: "Look through the accounts and the contact name below, and press Save.",
+    doneBySaving: true,
+  },
   choose_organisation: {
     good: true,
     title: "One more step: choose your organisation",

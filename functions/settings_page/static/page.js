@@ -69,7 +69,7 @@ function showOutcome() {
   if (!code) return;
   address.searchParams.delete("connect");
   history.replaceState(null, "", address);
-  const { good, title, words, fix, goTo } = outcome(code);
+  const { good, title, words, fix, goTo, doneBySaving } = outcome(code);
   const heading = element("h2", { tabindex: "-1" }, title);
   replace(
     byId("outcome"),
@@ -83,6 +83,7 @@ function showOutcome() {
     ),
   );
   heading.focus();
+  if (doneBySaving) settings.onSaved = () => replace(byId("outcome"));
 }
 
 route();

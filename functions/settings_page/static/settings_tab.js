@@ -105,6 +105,7 @@ export class SettingsTab {
     showErrors(this.form, []);
     this.forgetDraft();
     this.status(wasChanged ? `Saved ${momentWords(new Date())}.` : "Everything is saved.", this.missing(), ...this.notes);
+    this.onSaved?.();
     return true;
   }
 

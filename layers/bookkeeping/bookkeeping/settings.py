@@ -261,7 +261,7 @@ class Settings(BaseModel):
     ] = Field(
         default="",
         title="E-mail errors to",
-        description="The address that is told when orders need attention.",
+        description="Who is to be told when orders need attention. It is kept for later: nothing is mailed yet.",
     )
 
     @model_validator(mode="before")

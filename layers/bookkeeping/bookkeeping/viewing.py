@@ -54,6 +54,8 @@ class Edges:
     organisations: Organisations
     releases: Releases
     releasing: releasing.Edges
+    web_url: str
+    """Where a person opens a document in Xero."""
     now: Callable[[], datetime]
     new_id: Callable[[], str]
 
@@ -288,7 +290,7 @@ class View:
             "status": posted.status,
             "total": posted.total,
             "currency": posted.currency,
-            "link": link(kind, posted.id, self._short_code(entry.organisation_id)),
+            "link": link(self._edges.web_url, kind, posted.id, self._short_code(entry.organisation_id)),
             "notes": list(posted.notes),
         }
 
@@ -299,14 +301,14 @@ class View:
         return self._short_codes[organisation_id]
 
 
-def link(kind: DocumentKind, id_: str, short_code: str) -> str | None:
+def link(web_url: str, kind: DocumentKind, id_: str, short_code: str) -> str | None:
     """Where the document is in Xero; the short code makes Xero open the right organisation."""
     if not short_code:
         return None
     if kind == "invoice":
-        return f"https://go.xero.com/app/{short_code}/invoicing/view/{id_}"
+        return f"{web_url}/app/{short_code}/invoicing/view/{id_}"
     path = f"/Accounts/Payable/PurchaseOrders/View/{id_}/"
-    return f"https://go.xero.com/organisationlogin/default.aspx?shortcode={short_code}&redirecturl={path}"
+    return f"{web_url}/organisationlogin/default.aspx?shortcode={short_code}&redirecturl={path}"
 
 
 def can_retry(entry: Entry) -> bool:
