@@ -216,6 +216,7 @@ class LocalSystem:
             "region": REGION,
             "orders_queue_url": given["OrdersQueueUrl"],
             "orders_dead_letter_queue_url": given["OrdersDeadLetterQueueUrl"],
+            "dead_letter_reader_function": given["DeadLetterReaderFunction"],
             "posting_queue_url": given["PostingQueueUrl"],
             "posting_dead_letter_queue_url": given["PostingDeadLetterQueueUrl"],
             "events_queue_url": self._listen(given["EventBus"]),

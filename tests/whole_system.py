@@ -143,16 +143,22 @@ class Site:
         row = self.system.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
         return {name: value["S"] for name, value in row.items() if "S" in value}
 
-    def redrive(self, queue: str) -> list[str]:
-        """Send what is in the queue's dead-letter queue again, as an operator would; the messages."""
+    def redrive_orders(self) -> int:
+        """Have the orders that were given up sent again, as an operator would; how many were."""
+        name = self.system.outputs["dead_letter_reader_function"]
+        answer = self.system.client("lambda").invoke(FunctionName=name, Payload=b'{"redrive": true}')
+        return int(json.loads(answer["Payload"].read())["redriven"])
+
+    def redrive_wake_ups(self) -> int:
+        """Send wake-ups that were given up again; how many were."""
         sqs, outputs = self.system.client("sqs"), self.system.outputs
-        dead, sent = outputs[f"{queue}_dead_letter_queue_url"], list[str]()
+        dead, redriven = outputs["posting_dead_letter_queue_url"], 0
         while messages := sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
-                sqs.send_message(QueueUrl=outputs[f"{queue}_queue_url"], MessageBody=message["Body"])
+                sqs.send_message(QueueUrl=outputs["posting_queue_url"], MessageBody=message["Body"])
                 sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
-                sent.append(message["Body"])
-        return sent
+                redriven += 1
+        return redriven
 
     def in_queue(self, queue: str) -> int:
         return demo.messages(self.system, self.system.outputs[f"{queue}_url"])

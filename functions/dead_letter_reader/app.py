@@ -1,6 +1,7 @@
-"""Every minute: a row for each order whose message was given up. The messages stay, to be redriven."""
+"""Every minute: a row for each order whose message was given up. The messages stay, until this is told to redrive."""
 
 import os
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -24,7 +25,9 @@ TOLD_FOR: Final = timedelta(hours=1)
 logger = Logger()
 metrics = Metrics()
 tables = dynamodb()
-dead_letters = DeadLetterQueue(sqs(), os.environ["ORDERS_DEAD_LETTER_QUEUE_URL"])
+dead_letters = DeadLetterQueue(
+    sqs(), os.environ["ORDERS_DEAD_LETTER_QUEUE_URL"], os.environ["ORDERS_QUEUE_URL"]
+)
 bus = EventBus(event_bridge(), os.environ["EVENT_BUS"])
 edges = Edges(
     orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
@@ -36,7 +39,23 @@ edges = Edges(
 
 @metrics.log_metrics
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> None:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """`{"redrive": true}` sends the messages to their queue again; anything else looks at them."""
+
+    def in_time() -> bool:
+        return context.get_remaining_time_in_millis() >= TO_SPARE
+
+    if event.get("redrive") is True:
+        redriven = dead_letters.redrive(in_time)
+        metrics.add_metric("DeadLettersRedriven", MetricUnit.Count, redriven)
+        return {"redriven": redriven}
+    seen = look(in_time)
+    metrics.add_metric("DeadLetters", MetricUnit.Count, seen)
+    return {"seen": seen}
+
+
+def look(in_time: Callable[[], bool]) -> int:
+    """A row for each order; how many letters were seen."""
     intake, seen = Intake(edges), 0
     with closing(dead_letters.look()) as letters:
         for letter in letters:
@@ -46,8 +65,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
             except Exception:
                 # looked at again in a minute; it must not hide the others until then
                 logger.exception("dead letter failed", message_id=letter.id)
-            if context.get_remaining_time_in_millis() < TO_SPARE:
+            if not in_time():
                 logger.warning("more dead letters than one run can look at", seen=seen)
                 break
         bus.put([told for told in intake.events if edges.now() - told.at < TOLD_FOR])
-    metrics.add_metric("DeadLetters", MetricUnit.Count, seen)
+    return seen

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.intake import Edges, Intake, ring
-from bookkeeping.queues import EventBus, PostingQueue, event_bridge, sqs
+from bookkeeping.queues import EventBus, PostingQueue, event_bridge, sent_first_at, sqs
 from bookkeeping.tables.connections import ConnectionsTable
 from bookkeeping.tables.dynamodb import dynamodb
 from bookkeeping.tables.lanes import Lanes
@@ -57,8 +57,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     intake = Intake(edges)
 
     def accept(record: SQSRecord) -> None:
-        sent_at = int(record.attributes.sent_timestamp or 0)
-        company = record.raw_event.get("messageAttributes", {}).get("company", {}).get("stringValue")
+        told = {
+            name: it.get("stringValue") for name, it in record.raw_event.get("messageAttributes", {}).items()
+        }
+        sent_at = sent_first_at(int(record.attributes.sent_timestamp or 0), told.get("sent_at"))
+        company = told.get("company")
         try:
             check_time(context)
             intake.accept(record.body, sent_at, record.message_id, company)

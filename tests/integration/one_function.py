@@ -99,6 +99,7 @@ class Function:
     """What its logger writes."""
     dead_letters: str
     """The queue of messages that intake gave up."""
+    orders_queue: str
     milliseconds_left: Callable[[], int] = lambda: 10000
 
     def handle(self, event: Mapping[str, Any]) -> Any:
@@ -214,20 +215,24 @@ def running(function: str) -> Iterator[Function]:
     with mock_aws(), patch.object(boto3, "DEFAULT_SESSION", None):
         session = default_session()
         world, wire = OneProcess(), Wire()
-        queue, dead_letters = (
-            boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
-            for name in ("PostingQueue", "OrdersDeadLetterQueue")
-        )
+        sqs = boto3.client("sqs")
+        queue = sqs.create_queue(QueueName="PostingQueue")["QueueUrl"]
+        dead_letters = sqs.create_queue(QueueName="OrdersDeadLetterQueue")["QueueUrl"]
+        asked = sqs.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])
+        given_up = {"deadLetterTargetArn": asked["Attributes"]["QueueArn"], "maxReceiveCount": 3}
+        orders_queue = sqs.create_queue(
+            QueueName="OrdersQueue", Attributes={"RedrivePolicy": json.dumps(given_up)}
+        )["QueueUrl"]
         boto3.client("events").create_event_bus(Name=ENVIRONMENT["EVENT_BUS"])
         # the world's own clients are made already: only the function's are listened to
         with listened_to(session, wire):
             queues = {"POSTING_QUEUE_URL": queue, "BACKLOG_QUEUE_URL": queue}
-            queues |= {"ORDERS_DEAD_LETTER_QUEUE_URL": dead_letters}
+            queues |= {"ORDERS_DEAD_LETTER_QUEUE_URL": dead_letters, "ORDERS_QUEUE_URL": orders_queue}
             app = cold_start(function, ENVIRONMENT | queues)
         log = io.StringIO()
         # the logger's handler outlives the module, and the standard output it was made with
         app.logger.registered_handler.setStream(log)
-        yield Function(app, world, wire, queue, log, dead_letters)
+        yield Function(app, world, wire, queue, log, dead_letters, orders_queue)
 
 
 def metrics_in(printed: str) -> list[dict[str, Any]]:

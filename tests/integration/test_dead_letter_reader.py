@@ -12,6 +12,7 @@ import pytest
 
 from bookkeeping import intake
 from bookkeeping.ledger import Entry
+from bookkeeping.queues import sent_first_at
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_function import (
     ENVIRONMENT,
@@ -44,6 +45,7 @@ class _Impatient:
     def __init__(self, client: Any) -> None:
         self._client = client
         self.change_message_visibility = client.change_message_visibility
+        self.send_message, self.delete_message = client.send_message, client.delete_message
 
     def receive_message(self, **asked: Any) -> Any:
         return self._client.receive_message(**asked | {"WaitTimeSeconds": 0})
@@ -70,6 +72,13 @@ def left(reader: Function) -> list[dict[str, Any]]:
     return found
 
 
+def first_sent_at(reader: Function) -> int:
+    [message] = _sqs().receive_message(
+        QueueUrl=reader.dead_letters, VisibilityTimeout=0, MessageSystemAttributeNames=["SentTimestamp"]
+    )["Messages"]
+    return int(message["Attributes"]["SentTimestamp"])
+
+
 def _sqs() -> Any:
     return boto3.client("sqs")
 
@@ -92,11 +101,7 @@ def read(reader: Function) -> None:
 def test_a_message_that_kills_its_intake_on_every_receive_gets_a_row_and_stays_to_be_redriven(
     reader: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sqs, sent = _sqs(), order()
-    names = {"QueueUrl": reader.dead_letters, "AttributeNames": ["QueueArn"]}
-    arn = sqs.get_queue_attributes(**names)["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
-    queue = sqs.create_queue(QueueName="OrdersQueue", Attributes={"RedrivePolicy": redrive})["QueueUrl"]
+    sqs, sent, queue = _sqs(), order(), reader.orders_queue
     app = cold_start("order_intake", ENVIRONMENT | {"POSTING_QUEUE_URL": reader.posting_queue})
 
     def receive() -> list[dict[str, Any]]:
@@ -124,23 +129,77 @@ def test_a_message_that_kills_its_intake_on_every_receive_gets_a_row_and_stays_t
     assert (told["type"], told["problem"], told["company"]) == ("OrderNeedsAttention", "our_fault", UNTRACKED)
     [kept] = left(reader)
     assert (kept["MessageId"], json.loads(kept["Body"])) == (sent_id, sent)
-    # mended, and redriven: a message of its own, sent now
+    # mended, and redriven
     monkeypatch.undo()
-    sqs.send_message(QueueUrl=queue, MessageBody=kept["Body"])
+    sqs.change_message_visibility(
+        QueueUrl=reader.dead_letters, ReceiptHandle=kept["ReceiptHandle"], VisibilityTimeout=0
+    )
+    assert reader.handle({"redrive": True}) == {"redriven": 1}
+    assert left(reader) == []
     [message] = receive()
     assert app.handler(batch(_record(message)), reader._context()) == {"batchItemFailures": []}
     assert state(reader, sent) == "queued"
 
 
 def _record(message: Mapping[str, Any]) -> dict[str, Any]:
+    told = message.get("MessageAttributes", {})
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
         "body": message["Body"],
         "attributes": message["Attributes"],
-        "messageAttributes": {},
+        "messageAttributes": {
+            name: {"dataType": "String", "stringValue": it["StringValue"]} for name, it in told.items()
+        },
         "eventSource": "aws:sqs",
     }
+
+
+def redrive(reader: Function) -> list[dict[str, Any]]:
+    """The messages that a redrive puts on the queue, as Lambda hands them on."""
+    reader.handle({"redrive": True})
+    asked = {"MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]}
+    found = _sqs().receive_message(QueueUrl=reader.orders_queue, MaxNumberOfMessages=10, **asked)
+    return [_record(message) for message in found.get("Messages", [])]
+
+
+def test_redriven_a_message_counts_as_sent_when_it_was_sent_first(reader: Function) -> None:
+    old, new = order(), order()
+    new["items"][0]["quantity"] = 7
+    app = cold_start("order_intake", ENVIRONMENT | {"POSTING_QUEUE_URL": reader.posting_queue})
+    give_up(reader, old, UNTRACKED)
+    given_up_at = first_sent_at(reader)
+    reader.world.send(new, sent_at=given_up_at + 1)
+    for _ in range(2):
+        [message] = redrive(reader)
+        assert message["messageAttributes"]["company"]["stringValue"] == UNTRACKED
+        # SQS takes it for one that was sent just now, and it may be given up once more
+        message["attributes"]["SentTimestamp"] = str(given_up_at + 5000)
+        app.handler(batch(message), reader._context())
+        entry = row(reader, old)
+        assert entry is not None
+        assert entry.message.order.lines[0].quantity == 7
+        attributes = {
+            name: {"DataType": "String", "StringValue": it["stringValue"]}
+            for name, it in message["messageAttributes"].items()
+        }
+        _sqs().send_message(
+            QueueUrl=reader.dead_letters, MessageBody=message["body"], MessageAttributes=attributes
+        )
+
+
+def test_a_redrive_that_runs_out_of_time_leaves_the_rest_where_it_is(reader: Function) -> None:
+    for place in range(15):
+        give_up(reader, order(id=place + 1))
+    left_over = iter([9000, 2000])
+    reader.milliseconds_left = lambda: next(left_over)
+    assert reader.handle({"redrive": True}) == {"redriven": 10}
+    assert len(left(reader)) == 5
+
+
+@pytest.mark.parametrize("nonsense", ["", "soon", "-5", "9" * 16, "4000000000000"])
+def test_a_time_that_can_not_be_the_first_one_is_not_believed(nonsense: str) -> None:
+    assert sent_first_at(1795425600000, nonsense) == 1795425600000
 
 
 def test_however_often_it_looks_there_is_one_row_and_the_bus_is_told_again_for_an_hour_only(
@@ -195,10 +254,7 @@ def test_an_order_sent_again_meanwhile_is_left_alone(reader: Function) -> None:
 def test_an_order_that_was_taken_in_before_its_intake_ended_is_left_alone(reader: Function) -> None:
     sent = order()
     give_up(reader, sent)
-    [message] = _sqs().receive_message(
-        QueueUrl=reader.dead_letters, VisibilityTimeout=0, MessageSystemAttributeNames=["SentTimestamp"]
-    )["Messages"]
-    reader.world.send(sent, sent_at=int(message["Attributes"]["SentTimestamp"]))
+    reader.world.send(sent, sent_at=first_sent_at(reader))
     read(reader)
     assert state(reader, sent) == "queued"
 
@@ -303,7 +359,7 @@ def test_nothing_of_the_consumer_is_kept_or_said(
 
 @pytest.mark.parametrize("name", wanted_of_environment("dead_letter_reader"))
 def test_a_missing_variable_fails_the_start_and_not_a_look(name: str) -> None:
-    environment = ENVIRONMENT | {"ORDERS_DEAD_LETTER_QUEUE_URL": "dead letters"}
+    environment = ENVIRONMENT | {"ORDERS_DEAD_LETTER_QUEUE_URL": "dead letters", "ORDERS_QUEUE_URL": "orders"}
     without = {key: value for key, value in environment.items() if key != name}
     with pytest.raises(KeyError, match=name):
         cold_start("dead_letter_reader", without)

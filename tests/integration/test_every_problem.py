@@ -97,7 +97,10 @@ def site() -> Iterator[Site]:
 
     with mock_aws(), patch.object(boto3, "DEFAULT_SESSION", None):
         world = OneProcess(tables=tables)
-        environment = ENVIRONMENT | {"ORDERS_DEAD_LETTER_QUEUE_URL": "dead letters"}
+        environment = ENVIRONMENT | {
+            "ORDERS_DEAD_LETTER_QUEUE_URL": "dead letters",
+            "ORDERS_QUEUE_URL": "orders",
+        }
         with (
             patch("bookkeeping.tables.dynamodb.dynamodb", lambda: stores[0]),
             patch.object(popups, "load", popups.load.__wrapped__),

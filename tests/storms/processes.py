@@ -322,7 +322,7 @@ class Storm:
         """Until all is at rest and no call can be carried out any more; dead letters are sent again meanwhile."""
         left, began = keys_of(samples), time.monotonic()
         while time.monotonic() < self._gives_up_at:
-            again = {queue: len(self.site.redrive(queue)) for queue in ("orders", "posting")}
+            again = {"orders": self.site.redrive_orders(), "posting": self.site.redrive_wake_ups()}
             self.redriven.update(again)
             if again["orders"]:
                 # what came to rest as our fault is on its way again

@@ -365,7 +365,11 @@ def test_a_dispatch_that_comes_while_it_is_being_sent_counts_where_nothing_was_c
 def test_what_is_half_posted_keeps_its_day_however_often_the_same_is_said_again() -> None:
     day = 24 * 3600 * 1000
     half = ledger.settle_posted(
-        sent(accepted(message(day))), "purchase_order", document(), books(process_method="tracked").settings, NOON
+        sent(accepted(message(day))),
+        "purchase_order",
+        document(),
+        books(process_method="tracked").settings,
+        NOON,
     )
     again = after(after(half, message(4 * day)), message(5 * day))
     assert ledger.sent_on(again.message) == ledger.sent_on(half.message) == date(1970, 1, 2)

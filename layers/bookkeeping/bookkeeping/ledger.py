@@ -210,14 +210,10 @@ def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
     """A frozen entry with a newer message kept beside its content."""
     known = entry.message
     # until a document stands, the dispatch and its day count as well
-    same = (
-        message.content_hash == known.content_hash if entry.documents else message.content == known.content
-    )
+    same = message.content_hash == known.content_hash if entry.documents else message.content == known.content
     if same and message.problem is None:
         # the platform is, or is back, at what was posted
-        kept = replace(
-            known, sent_at=message.sent_at, first_sent_at=known.first_sent_at or known.sent_at
-        )
+        kept = replace(known, sent_at=message.sent_at, first_sent_at=known.first_sent_at or known.sent_at)
         changed_at = now if entry.newer else entry.changed_at
         return replace(entry, message=kept, newer=None, changes=(), changed_at=changed_at)
     changes = differences(entry.message, message) if entry.documents else ()

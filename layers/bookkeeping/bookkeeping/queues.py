@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Sequence
+import re
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -98,16 +99,23 @@ class DeadLetter:
     id: str
     body: str = field(repr=False)
     sent_at: int
-    """SQS SentTimestamp, milliseconds: that of the message as it was sent."""
+    """When the message was sent, in milliseconds, however often it was redriven since."""
     company: str | None
 
 
-class DeadLetterQueue:
-    """Given-up messages, to be looked at. They stay where they are, so that somebody can redrive them."""
+def sent_first_at(sent_at: int, redriven: str | None) -> int:
+    """When an order message was sent, in milliseconds: of one that was redriven, SQS tells the time of its redrive."""
+    return min(sent_at, int(redriven)) if redriven and re.fullmatch("[0-9]{1,15}", redriven) else sent_at
 
-    def __init__(self, client: Any, url: str) -> None:
+
+class DeadLetterQueue:
+    """Given-up messages, to be looked at. They stay where they are until somebody has them redriven."""
+
+    def __init__(self, client: Any, url: str, origin: str) -> None:
+        """`origin`: the queue they were given up in."""
         self._client = client
         self._url = url
+        self._origin = origin
 
     def look(self) -> Generator[DeadLetter, None, None]:
         """Each message once. When the look is over, or closed, they can be seen and redriven as before."""
@@ -122,6 +130,29 @@ class DeadLetterQueue:
                     QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=0
                 )
 
+    def redrive(self, in_time: Callable[[], bool]) -> int:
+        """Send the messages to their own queue again, with the time at which they were sent; how many were.
+
+        One that is sent and not deleted, because this ended in between, comes twice.
+        """
+        redriven = 0
+        while in_time() and (messages := self._receive()):
+            for message in messages:
+                letter = _dead_letter(message)
+                told = {"company": letter.company, "sent_at": str(letter.sent_at)}
+                self._client.send_message(
+                    QueueUrl=self._origin,
+                    MessageBody=letter.body,
+                    MessageAttributes={
+                        name: {"DataType": "String", "StringValue": value}
+                        for name, value in told.items()
+                        if value is not None
+                    },
+                )
+                self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+                redriven += 1
+        return redriven
+
     def _receive(self) -> list[dict[str, Any]]:
         # a second's patience: else SQS asks some of its servers only, and may find nothing where there is something
         answer = self._client.receive_message(
@@ -130,18 +161,19 @@ class DeadLetterQueue:
             VisibilityTimeout=int(LOOK.total_seconds()),
             WaitTimeSeconds=1,
             MessageSystemAttributeNames=["SentTimestamp"],
-            MessageAttributeNames=["company"],
+            MessageAttributeNames=["company", "sent_at"],
         )
         messages: list[dict[str, Any]] = answer.get("Messages", [])
         return messages
 
 
 def _dead_letter(message: dict[str, Any]) -> DeadLetter:
+    told = {name: it.get("StringValue") for name, it in message.get("MessageAttributes", {}).items()}
     return DeadLetter(
         id=message["MessageId"],
         body=message["Body"],
-        sent_at=int(message["Attributes"]["SentTimestamp"]),
-        company=message.get("MessageAttributes", {}).get("company", {}).get("StringValue"),
+        sent_at=sent_first_at(int(message["Attributes"]["SentTimestamp"]), told.get("sent_at")),
+        company=told.get("company"),
     )
 
 
