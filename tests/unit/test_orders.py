@@ -6,7 +6,7 @@ import json
 import traceback
 from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -470,6 +470,98 @@ def test_a_shipping_rate_reckoned_from_rounded_prices_is_the_rate_meant() -> Non
     assert read(shipping).shipping.tax_rate == 20
     tiny = message(shipping_price=0.29, shipping_price_inc_tax=0.35, shipping_tax_rate=0.35 / 0.29 - 1)
     assert read(tiny).shipping.tax_rate == 20, "the rate of the order's own lines, not 21"
+
+
+RATE_KEPT_AS: dict[str, Callable[[float], object]] = {
+    "a float": lambda rate: rate,
+    "DECIMAL(10,4)": lambda rate: f"{rate:.4f}",
+    "DECIMAL(10,6)": lambda rate: f"{rate:.6f}",
+    "percent": lambda rate: f"{rate * 100:.2f}",
+}
+
+
+@pytest.mark.parametrize("percent", [20, 19])
+@pytest.mark.parametrize("kept", RATE_KEPT_AS)
+def test_no_shipping_rate_reckoned_from_rounded_prices_is_read_wrong(kept: str, percent: int) -> None:
+    wrong = []
+    line = item(unit_sale_price=100, unit_sale_price_inc_tax=100 + percent, sale_vat_rate=percent / 100)
+    for cents in range(100, 1501):
+        price = Decimal(cents) / 100
+        inc_tax = (price * (100 + percent) / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        stated = RATE_KEPT_AS[kept](float(inc_tax) / float(price) - 1)
+        shipping = {"shipping_price": str(price), "shipping_price_inc_tax": str(inc_tax)}
+        rate = read(message(**shipping, shipping_tax_rate=stated, items=[line])).shipping.tax_rate
+        if rate != percent:
+            wrong.append((price, inc_tax, stated, rate))
+    assert not wrong
+
+
+def shipping_rate(price: str, inc_tax: str, stated: object, line_rate: str) -> str:
+    line = item(unit_sale_price=100, unit_sale_price_inc_tax=..., sale_vat_rate=line_rate)
+    shipping = {"shipping_price": price, "shipping_price_inc_tax": inc_tax, "shipping_tax_rate": stated}
+    return str(read(message(**shipping, items=[line])).shipping.tax_rate)
+
+
+@pytest.mark.parametrize(
+    ("price", "inc_tax", "stated", "line_rate", "percent"),
+    [
+        ("3.29", "3.95", "0.2006", "20", "20"),
+        ("0.64", "0.77", "0.203125", "20", "20"),
+        ("2.50", "2.98", "0.192", "19", "19"),
+        ("12.50", "14.88", "0.1904", "19", "19"),
+        ("3.29", "3.47", "0.0547", "5.5", "5.5"),
+        ("4.00", "4.35", "0.0875", "8.75", "8.75"),
+    ],
+)
+def test_a_shipping_rate_reckoned_from_its_prices_is_that_of_the_lines_if_it_bears_them_out(
+    price: str, inc_tax: str, stated: str, line_rate: str, percent: str
+) -> None:
+    assert shipping_rate(price, inc_tax, stated, line_rate) == percent
+
+
+@pytest.mark.parametrize(
+    ("price", "inc_tax", "stated", "line_rate"),
+    [
+        ("0.50", "0.60", "19", "20"),
+        ("0.53", "0.63", "19", "20"),
+        ("4.00", "4.35", "8.75", "20"),
+        ("1.60", "1.74", "8.75", "0"),
+        ("3.70", "4.00", "8.1", "0"),
+        ("5.80", "6.40", "10.35", "0"),
+        ("2.00", "2.11", "5.5", "20"),
+        ("8.00", "8.71", "8.875", "0"),
+        ("3.94", "4.53", "14.975", "0"),
+    ],
+)
+def test_a_rate_somebody_set_stays_whatever_else_would_bear_out_its_prices(
+    price: str, inc_tax: str, stated: str, line_rate: str
+) -> None:
+    assert shipping_rate(price, inc_tax, stated, line_rate) == stated
+    line = read_line(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax, sale_vat_rate=stated)
+    assert str(line.tax_rate) == stated
+
+
+@pytest.mark.parametrize(
+    ("price", "inc_tax", "stated", "percent"),
+    [
+        ("3.29", "3.95", "0.2006", "20"),
+        ("3.29", "3.95", "20.06", "20"),
+        ("0.64", "0.77", "0.203125", "20"),
+        ("12.50", "14.88", "0.1904", "19"),
+    ],
+)
+def test_a_rate_reckoned_from_its_prices_is_a_whole_one_where_that_bears_them_out(
+    price: str, inc_tax: str, stated: str, percent: str
+) -> None:
+    assert shipping_rate(price, inc_tax, stated, "0") == percent
+    line = read_line(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax, sale_vat_rate=stated)
+    assert str(line.tax_rate) == percent
+
+
+def test_of_two_rates_of_the_lines_the_nearer_is_the_shipping_s() -> None:
+    lines = [item(unit_sale_price_inc_tax=..., sale_vat_rate=rate) for rate in ("6", "5.5")]
+    shipping = {"shipping_price": "0.90", "shipping_price_inc_tax": "0.95", "shipping_tax_rate": 0.95 / 0.9 - 1}
+    assert read(message(**shipping, items=lines)).shipping.tax_rate == Decimal("5.5")
 
 
 @pytest.mark.parametrize("stated", [-1, "NaN", 1, None, 0])

@@ -698,10 +698,8 @@ def _tax_rate(
     stated = _stated_rate(members, names, where)
     prices = [given.number for given in (price, price_inc_tax) if given]
     if price and price_inc_tax and any(prices):
-        # A rate of many decimals was itself reckoned from rounded prices: 3.95 / 3.29 - 1 = 0.2006079.
-        plain = stated is not None and _decimals(stated) <= 4
-        if stated is not None and plain and _bears_out(stated, price, price_inc_tax, smallest_unit):
-            return stated
+        if stated is not None and _bears_out(stated, price, price_inc_tax, smallest_unit):
+            return _rate_meant(stated, price, price_inc_tax, smallest_unit, used)
         return _rate_between(price, price_inc_tax, smallest_unit, used)
     unusable = next((name for name in names if not _is_empty(members.get(name))), None)
     # Senders divide by the price to get the rate, so what is free comes with -1 and the like.
@@ -729,23 +727,65 @@ def _bears_out(rate: Decimal, price: _Given, price_inc_tax: _Given, smallest_uni
     return abs(price.number * (100 + rate) / 100 - price_inc_tax.number) <= smallest_unit
 
 
+def _gives(rate: Decimal, price: _Given, price_inc_tax: _Given, smallest_unit: Decimal) -> bool:
+    """Whether one price is the other's at this rate, rounded; which one of them is, nobody says."""
+    return _bears_out(rate, price, price_inc_tax, smallest_unit / 2 * (100 + rate) / 100)
+
+
+def _told(price: _Given, price_inc_tax: _Given) -> Decimal:
+    return (price_inc_tax.number / price.number - 1) * 100 if price.number else Decimal(-100)
+
+
+def _own_rate(
+    price: _Given, price_inc_tax: _Given, smallest_unit: Decimal, used: tuple[Decimal, ...]
+) -> Decimal | None:
+    """The order's own rate that two prices bear out; of several the one nearest to what they tell."""
+    told = _told(price, price_inc_tax)
+    fitting = [rate for rate in used if _bears_out(rate, price, price_inc_tax, smallest_unit)]
+    return min(fitting, key=lambda rate: abs(rate - told), default=None)
+
+
+def _rate_meant(
+    stated: Decimal,
+    price: _Given,
+    price_inc_tax: _Given,
+    smallest_unit: Decimal,
+    used: tuple[Decimal, ...],
+) -> Decimal:
+    """The stated rate; or the one behind it, if it was reckoned from rounded prices: 3.95 / 3.29 - 1 = 0.2006."""
+    decimals = _decimals(stated)
+    if decimals > 4:
+        return _rate_between(price, price_inc_tax, smallest_unit, used)
+    off = abs(stated - _told(price, price_inc_tax))
+    if not decimals or off > Decimal("0.5").scaleb(-decimals):
+        return stated
+    own = _own_rate(price, price_inc_tax, smallest_unit, used)
+    if own is not None:
+        return own
+    # 8.1, 8.75 and 14.975 are rates that there are, however well a whole one would do
+    if stated % Decimal("0.025") == 0:
+        return stated
+    whole = _plain(stated.quantize(Decimal(1), ROUND_HALF_UP))
+    return whole if _gives(whole, price, price_inc_tax, smallest_unit) else stated
+
+
 def _rate_between(
     price: _Given, price_inc_tax: _Given, smallest_unit: Decimal, used: tuple[Decimal, ...]
 ) -> Decimal:
     """The rate two prices tell: the order's own if they bear it out, else the roundest that does."""
-    rate = (price_inc_tax.number / price.number - 1) * 100 if price.number else Decimal(-100)
+    rate = _told(price, price_inc_tax)
     # A hair below zero is a zero rate behind a rounded price: 18.0101 and 18.01.
     if not -1 < rate <= 100:
         raise _conflict(price, price_inc_tax)
+    own = _own_rate(price, price_inc_tax, smallest_unit, used)
+    if own is not None:
+        return own
     nearest = _plain(rate.quantize(Decimal("0.01"), ROUND_HALF_UP))
-    for candidate in used:
-        if _bears_out(candidate, price, price_inc_tax, smallest_unit):
-            return candidate
     # where a tenth of a percent is a whole unit, a rounder rate that fits is the one meant: 5 behind 12.50 and 13.12
     if nearest != rate or price.number >= 1000 * smallest_unit:
         for step in (Decimal(1), Decimal("0.1")):
             rounder = _plain(rate.quantize(step, ROUND_HALF_UP))
-            if rounder >= 0 and _bears_out(rounder, price, price_inc_tax, smallest_unit / 2):
+            if rounder >= 0 and _gives(rounder, price, price_inc_tax, smallest_unit):
                 return rounder
     if nearest < 0:
         raise _conflict(price, price_inc_tax)
