@@ -369,6 +369,14 @@ def test_shipping_falls_back_to_the_sales_account() -> None:
     assert (shipped["Description"], shipped["AccountCode"]) == ("Shipping", "200")
 
 
+def test_shipping_is_a_sale_and_goes_to_a_revenue_account() -> None:
+    stopped = problem(ORDER, settings(shipping_account_code="310"))
+    assert stopped.code == "account_not_fitting"
+    assert "“Shipping account” is set to account 310 (Account 310), but has to be a revenue account." in (
+        stopped.sentence
+    )
+
+
 def test_the_longest_sku_prefix_chooses_the_sales_account() -> None:
     how = settings(sales_accounts_by_sku_prefix={"TEE-": "201", "TEE-ORG": "202"})
     assert [one["AccountCode"] for one in invoice(order(), how).body["LineItems"]] == ["200", "202", "200"]

@@ -321,11 +321,7 @@ def _tracking(settings: Settings) -> dict[str, Any]:
 _WANTED: Final[dict[str, tuple[str, Callable[[Account], bool]]]] = {
     "sales_account_code": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "sales_accounts_by_sku_prefix": ("a revenue account", lambda account: account.account_class == "REVENUE"),
-    # Carriage charged on is often booked against the carriage paid.
-    "shipping_account_code": (
-        "a revenue or expense account",
-        lambda account: account.account_class in ("REVENUE", "EXPENSE"),
-    ),
+    "shipping_account_code": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "cogs_account_code": ("an expense account", lambda account: account.account_class == "EXPENSE"),
     "inventory_asset_account_code": ("an inventory account", lambda account: account.type == "INVENTORY"),
 }
