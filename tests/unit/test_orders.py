@@ -560,7 +560,11 @@ def test_a_rate_reckoned_from_its_prices_is_a_whole_one_where_that_bears_them_ou
 
 def test_of_two_rates_of_the_lines_the_nearer_is_the_shipping_s() -> None:
     lines = [item(unit_sale_price_inc_tax=..., sale_vat_rate=rate) for rate in ("6", "5.5")]
-    shipping = {"shipping_price": "0.90", "shipping_price_inc_tax": "0.95", "shipping_tax_rate": 0.95 / 0.9 - 1}
+    shipping = {
+        "shipping_price": "0.90",
+        "shipping_price_inc_tax": "0.95",
+        "shipping_tax_rate": 0.95 / 0.9 - 1,
+    }
     assert read(message(**shipping, items=lines)).shipping.tax_rate == Decimal("5.5")
 
 
@@ -746,6 +750,73 @@ def test_an_order_without_lines_is_named() -> None:
     for items in (..., None, "none", {"0": item()}):
         assert problem(message(items=items)) == ("missing_field", {"field": "items"})
     assert problem(message(items=[item(), "MUG"])) == ("missing_field", {"field": "items[1]"})
+
+
+UNUSABLE_LINES: list[Json] = [
+    {"quantity": -1},
+    {"quantity": ...},
+    {"quantity": "two"},
+    {"unit_sale_price": ..., "unit_sale_price_inc_tax": None},
+    {"unit_sale_price": "12,50"},
+    {"unit_sale_price": 13, "unit_price": 15},
+    {"unit_sale_price": 20, "unit_sale_price_inc_tax": 10},
+    {"unit_sale_price_inc_tax": ..., "sale_vat_rate": "a fifth"},
+    {"unit_cost_price": True},
+    {"colour": {"en": "red"}},
+]
+
+
+@pytest.mark.parametrize("changes", UNUSABLE_LINES)
+def test_a_cancelled_line_stops_no_order_whatever_its_numbers(changes: Json) -> None:
+    order = read(message(items=[item(), item(sku="GONE", status=7, **changes)]))
+    assert order.lines[0] == read(message()).lines[0]
+    gone = order.lines[1]
+    assert (gone.sku, gone.description, gone.cancelled) == ("GONE", "Linen cushion", True)
+    assert order_from_content(content(order)) == order
+    assert content_hash(order) == content_hash(read(message()))
+
+
+def test_a_line_of_none_is_a_cancelled_one() -> None:
+    assert read_line(quantity=0, unit_sale_price="12,50").cancelled
+
+
+def test_of_a_cancelled_line_s_numbers_those_that_can_be_read_are_kept() -> None:
+    gone = read_line(status=7, quantity=-1, unit_sale_price="12,50", unit_cost_price="4.15")
+    assert (gone.quantity, gone.price, gone.price_inc_tax) == (0, None, 25)
+    assert (gone.cost, gone.tax_rate) == (Decimal("4.15"), 20)
+
+
+NOT_LIVE: list[Json] = [{"status": 128}, {"status": 256}, {"has_error": True}]
+
+
+@pytest.mark.parametrize("state", NOT_LIVE)
+def test_an_order_that_is_not_to_be_posted_is_kept_whatever_its_lines(state: Json) -> None:
+    disposition = read(message(**state)).disposition
+    for items in ([], ..., None, "none", [item(**changes) for changes in UNUSABLE_LINES], [["MUG"]]):
+        order = read(message(**state, items=items))
+        assert order.disposition == disposition
+        assert order_from_content(content(order)) == order
+        assert content_hash(order_from_content(content(order))) == content_hash(order)
+
+
+@pytest.mark.parametrize("state", NOT_LIVE)
+def test_an_order_that_is_not_to_be_posted_keeps_what_can_be_read_of_it(state: Json) -> None:
+    lines = [item(), "MUG", item(sku="MUG", quantity=-1, colour=["red"])]
+    order = read(message(**state, items=lines, shipping_price="free", shipping_tax_rate="a fifth"))
+    assert order.lines[0] == read(message()).lines[0]
+    assert [(line.sku, line.quantity, line.price) for line in order.lines] == [
+        ("CUSH-LIN-45", 2, Decimal("20.8333")),
+        ("MUG", 0, Decimal("20.8333")),
+    ]
+    assert (order.shipping.price, order.shipping.price_inc_tax) == (None, Decimal("3.49"))
+
+
+def test_an_order_that_is_released_has_to_be_right() -> None:
+    for changes in UNUSABLE_LINES:
+        assert read(message(status=256, items=[item(**changes)])).disposition == "on_hold"
+        if changes != UNUSABLE_LINES[3]:  # whether a price is needed is for the settings to say
+            refused(message(status=1, items=[item(**changes)]))
+    assert problem(message(status=1, items=[])) == ("no_lines", {})
 
 
 # --- messages --------------------------------------------------------------------------------------
@@ -966,7 +1037,7 @@ def test_nothing_of_the_consumer_is_in_an_order_or_in_a_problem(name: str) -> No
         lambda: body.replace('"canary-customer_name"', '"canary"-customer_name"'),
         lambda: body.replace('"canary-customer_name"', '"canary\\ud83d"'),
         lambda: body.replace("canary-customer_name", "canary-\x07"),
-        lambda: body.replace('"items"', '"lines"'),
+        lambda: body.replace('company_ref_id"', 'company"'),
         lambda: body.replace('"sale_datetime": "2026', '"sale_datetime": "20260'),
     ]
     for breaks in broken:

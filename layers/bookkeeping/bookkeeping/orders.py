@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Any, Final, Literal, NamedTuple, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 from bookkeeping.problems import OrderStopped, Problem
 
@@ -357,21 +357,23 @@ def _order(message: Mapping[str, object]) -> Order:
     currency = _currency(message.get("currency_code"))
     smallest_unit = Decimal(1) if currency in _WITHOUT_CENTS else Decimal("0.01")
     status, status_name = message.get("status"), _name(message.get("status_name"))
-    lines = _lines(message.get("items"), smallest_unit)
+    disposition = _disposition(_flag(message, "has_error"), status, status_name)
+    live = disposition == "live"
+    lines = _read(live, _lines, message.get("items"), smallest_unit, live=live) or ()
     completed = _flag(message, "has_been_completed")
     return Order(
         id=order_id,
         companies=companies,
         ref=_text(message, "ref"),
         external_ref=_text(message, "external_ref"),
-        disposition=_disposition(_flag(message, "has_error"), status, status_name),
+        disposition=disposition,
         dispatched=completed or _is(status, *_DISPATCHED) or status_name.startswith(_DISPATCHED_NAMES),
         free_of_charge=_flag(message, "is_free_of_charge"),
         currency=currency,
         sold_on=_sold_on(message),
         completed_on=_date(message, "completion_datetime"),
         lines=lines,
-        shipping=_shipping(message, smallest_unit, lines),
+        shipping=_shipping(message, smallest_unit, lines, live=live),
     )
 
 
@@ -391,45 +393,76 @@ def whose(body: str) -> tuple[tuple[str, ...], str | None]:
         return unreadable.companies, unreadable.order_id
 
 
-def _lines(items: object, smallest_unit: Decimal) -> tuple[OrderLine, ...]:
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _read(strictly: bool, read: Callable[_P, _T], *args: _P.args, **named: _P.kwargs) -> _T | None:
+    """What is read; None where it can't be and need not, because it is in no document."""
+    try:
+        return read(*args, **named)
+    except OrderStopped:
+        if strictly:
+            raise
+        return None
+
+
+def _lines(items: object, smallest_unit: Decimal, *, live: bool) -> tuple[OrderLine, ...]:
     if not isinstance(items, list):
         raise _stopped("missing_field", field="items")
     if not items:
         raise _stopped("no_lines")
-    return tuple(_line(item, f"items[{index}]", smallest_unit) for index, item in enumerate(items))
+    lines = [
+        _read(live, _line, item, f"items[{index}]", smallest_unit, live=live)
+        for index, item in enumerate(items)
+    ]
+    return tuple(line for line in lines if line is not None)
 
 
-def _line(item: object, where: str, smallest_unit: Decimal) -> OrderLine:
+def _line(item: object, where: str, smallest_unit: Decimal, *, live: bool) -> OrderLine:
     if not isinstance(item, Mapping):
         raise _stopped("missing_field", field=where)
-    price = _aliased(item, _PRICE, where)
-    price_inc_tax = _aliased(item, _PRICE_INC_TAX, where)
-    cost = _aliased(item, _COST, where)
-    quantity = _quantity(item.get("quantity"), f"{where}.quantity")
+    cancelled = _is(item.get("status"), _CANCELLED_ITEM)
+    counts = live and not cancelled
+    quantity = _read(counts, _quantity, item.get("quantity"), f"{where}.quantity") or Decimal(0)
+    cancelled = cancelled or not quantity
+    counts = live and not cancelled
+    price = _read(counts, _aliased, item, _PRICE, where)
+    price_inc_tax = _read(counts, _aliased, item, _PRICE_INC_TAX, where)
+    cost = _read(counts, _aliased, item, _COST, where)
+    rate = _read(counts, _tax_rate, item, _RATE, where, price, price_inc_tax, smallest_unit=smallest_unit)
+
+    def text(name: str, longest: int = _LONGEST_TEXT) -> str:
+        return _read(counts, _text, item, name, longest, where=where) or ""
+
     return OrderLine(
-        id=_text(item, "id", where=where),
-        sku=_text(item, "sku", where=where),
-        description=_text(item, "description", _LONGEST_DESCRIPTION, where=where),
-        colour=_text(item, "colour", where=where),
-        size=_text(item, "size", where=where),
+        id=text("id"),
+        sku=text("sku"),
+        description=text("description", _LONGEST_DESCRIPTION),
+        colour=text("colour"),
+        size=text("size"),
         quantity=quantity,
         price=price and price.number,
         price_inc_tax=price_inc_tax and price_inc_tax.number,
         cost=cost and cost.number,
-        tax_rate=_tax_rate(item, _RATE, where, price, price_inc_tax, smallest_unit=smallest_unit),
-        cancelled=not quantity or _is(item.get("status"), _CANCELLED_ITEM),
+        tax_rate=rate,
+        cancelled=cancelled,
     )
 
 
-def _shipping(message: Mapping[str, object], smallest_unit: Decimal, lines: Iterable[OrderLine]) -> Shipping:
-    price = _aliased(message, ("shipping_price",))
-    price_inc_tax = _aliased(message, ("shipping_price_inc_tax",))
+def _shipping(
+    message: Mapping[str, object], smallest_unit: Decimal, lines: Iterable[OrderLine], *, live: bool
+) -> Shipping:
+    price = _read(live, _aliased, message, ("shipping_price",))
+    price_inc_tax = _read(live, _aliased, message, ("shipping_price_inc_tax",))
     names = ("shipping_tax_rate",)
     if (price and price.number) or (price_inc_tax and price_inc_tax.number):
         used = tuple(dict.fromkeys(line.tax_rate for line in lines if line.tax_rate is not None))
-        rate = _tax_rate(message, names, "", price, price_inc_tax, smallest_unit=smallest_unit, used=used)
+        rate = _read(
+            live, _tax_rate, message, names, "", price, price_inc_tax, smallest_unit=smallest_unit, used=used
+        )
     else:
-        rate = _stated_rate(message, names, "")
+        rate = _read(live, _stated_rate, message, names, "")
     return Shipping(price and price.number, price_inc_tax and price_inc_tax.number, rate)
 
 
