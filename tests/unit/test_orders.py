@@ -24,6 +24,7 @@ from bookkeeping.orders import (
     order_from_content,
     read_message,
     read_order,
+    whose,
 )
 from bookkeeping.problems import OrderStopped
 
@@ -603,9 +604,19 @@ def test_an_id_that_is_none_is_named(value: object) -> None:
     code, details = problem(message(id=value))
     assert (code, details["field"]) == ("bad_id", "id")
     if value != 0:
-        stopped = refused(message(company_ref_id=value))
+        stopped = refused(message(company_ref_id=value, secondary_company_ref_id=None))
         assert (stopped.problem.code, stopped.problem.details["field"]) == ("bad_id", "company_ref_id")
-        assert (stopped.companies, stopped.order_id) == (("421406",), "62904417")
+        assert (stopped.companies, stopped.order_id) == ((), "62904417")
+
+
+@pytest.mark.parametrize("value", ["x17", "0a6b1c2d-0000-4000-8000-000000000001", "00123", -1, [1]])
+def test_a_reference_that_names_no_company_stops_no_order_of_another(value: object) -> None:
+    order = read(message(company_ref_id=value))
+    assert order.companies == whose(json.dumps(message(company_ref_id=value)))[0] == ("421406",)
+    assert narrow(order, "421406") == order
+    assert read(message(secondary_company_ref_id=value)).companies == ("420913",)
+    code, details = problem(message(secondary_company_ref_id=value, company_ref_id=value))
+    assert (code, details["field"]) == ("bad_id", "secondary_company_ref_id")
 
 
 @pytest.mark.parametrize("value", [..., None, ""])

@@ -499,11 +499,13 @@ def _companies(message: Mapping[str, object]) -> tuple[str, ...]:
     named = [name for name in _COMPANY_FIELDS if not (_is_empty(message.get(name)) or _is(message[name], 0))]
     if not named:
         raise _stopped("missing_field", field=_COMPANY_FIELDS[0])
-    return tuple(dict.fromkeys(_required_id(message, name) for name in named))
+    # a reference that can't be one, such as the GUIDs of old, is passed over as long as there is another
+    companies, _ = _identity(message)
+    return companies or (_required_id(message, named[0]),)
 
 
 def _identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None]:
-    """The companies and the id of an order about which something else is wrong."""
+    """The companies and the id of an order, as far as they can be told."""
     companies = (_id(message.get(name)) for name in _COMPANY_FIELDS)
     return tuple(dict.fromkeys(company for company in companies if company)), _id(message.get("id"))
 
