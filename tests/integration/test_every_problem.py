@@ -514,6 +514,13 @@ def _(site: Site) -> Scene:
     return scene
 
 
+@provokes("purchase_total_differs", "617.25", "0.25", cure=saved(process_method="untracked"))
+def _(site: Site) -> Scene:
+    scene = Scene(site, tracked=True)
+    scene.send(with_line(unit_cost_price="0.12345", quantity=5000)(scene.good))
+    return scene
+
+
 @provokes("no_rounding_account", "0.01", "Books of", cure=saved(rounding="show"))
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True, line_amounts="exclusive")

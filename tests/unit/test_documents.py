@@ -634,6 +634,19 @@ def test_more_than_five_cents_are_a_problem_before_anything_is_sent() -> None:
     )
 
 
+def test_costs_that_xero_cannot_hold_stop_a_purchase_order_in_words_that_help_it() -> None:
+    with pytest.raises(OrderStopped) as caught:
+        bought(order(line(quantity=D(5000), cost=D("0.12345"))))
+    stopped = caught.value.problem
+    assert stopped.code == "purchase_total_differs"
+    assert "617.25" in stopped.sentence
+    assert "purchase order" in stopped.sentence
+    assert "Prices with or without tax" not in stopped.fix
+    assert stopped.kind.freed_by == {"process_method"}
+    whole_cents = bought(order(line(quantity=D(5000), cost=D("0.12"))))
+    assert whole_cents.order_total == whole_cents.foreseen == D("600.00")
+
+
 def test_five_cents_still_get_a_line() -> None:
     many = order(*(line(id=str(n), quantity=D(1), price=None, price_inc_tax=D("0.3333")) for n in range(15)))
     assert invoice(many).body["LineItems"][-1]["UnitAmount"] == D("0.05")

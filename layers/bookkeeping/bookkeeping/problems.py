@@ -323,8 +323,18 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " ({difference} apart). More than 0.05 is never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
-            " order again, or change “Prices with or without tax” in the settings.",
+            " order again, or change “Prices with or without tax” or “Price on the invoice” in the settings.",
             _TOTAL_KEYS,
+        ),
+        Kind(
+            "purchase_total_differs",
+            "Order {order}: its unit costs come to {theirs}, but the purchase order would come to {ours} in Xero"
+            " ({difference} apart), which rounds them to 4 decimals and each line to cents. More than 0.05 is"
+            " never posted.",
+            "accountant",
+            "Round the unit costs on the platform to whole cents and send the order again, or choose “Untracked”"
+            " in the settings.",
+            frozenset({"process_method"}),
         ),
         Kind(
             "no_rounding_account",
