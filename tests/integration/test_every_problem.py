@@ -301,9 +301,17 @@ bad_message("too_large", "262144", change=lambda order: order | {"additional_inf
 bad_message("too_deep", "20", change=lambda order: order | {"attributes": nested(30)})
 bad_message("too_many_lines", "501", "500", change=lambda order: order | {"items": order["items"] * 501})
 bad_message("duplicate_key", "“ref”", change=lambda order: json.dumps(order)[:-1] + ', "ref": "2"}')
-bad_message("bad_text", "“items[0].description”", change=with_line(description={"en": "Mug"}))
+bad_message(
+    "bad_text",
+    "“items[0].description”",
+    change=lambda order: json.dumps(with_line(description="Mug ~")(order)).replace("~", "\\ud83d"),
+)
+bad_message("not_text", "“items[0].description”", change=with_line(description={"en": "Mug"}))
 bad_message("missing_field", "“sale_datetime”", change=lambda order: order | {"sale_datetime": ""})
 bad_message("bad_number", "“items[0].unit_sale_price”", "“12,50”", change=with_line(unit_sale_price="12,50"))
+bad_message(
+    "bad_flag", "“is_free_of_charge”", "“maybe”", change=lambda order: order | {"is_free_of_charge": "maybe"}
+)
 bad_message("bad_quantity", "“items[0].quantity”", "“-1”", change=with_line(quantity=-1))
 bad_message(
     "bad_date", "“sale_datetime”", "31", change=lambda order: order | {"sale_datetime": "2026-06-31 10:00"}
@@ -832,6 +840,30 @@ def test_a_problem_is_seen_in_time_in_words_with_who_can_fix_it_and_how(code: st
     finally:
         for undo in reversed(scene.undo):
             undo()
+
+
+@pytest.mark.parametrize(
+    ("broken", "by"),
+    [
+        (', "sku"', ' "sku"'),
+        ('"sku":', '"sku"'),
+        ('"sku"', "sku"),
+        ('"sku": ', '"sku": <'),
+        ("}", "}}"),
+        ("MUG", "M\nUG"),
+        ("MUG", "M\\UG"),
+        ("MUG", "M\\u00zzUG"),
+        ('"MUG-11OZ-WHT"', "NaN"),
+        ('"MUG-11OZ-WHT"', "None"),
+    ],
+)
+def test_however_a_message_is_broken_it_is_said_in_words(broken: str, by: str, site: Site) -> None:
+    scene = Scene(site)
+    scene.send(json.dumps(scene.good).replace(broken, by, 1))
+    scene.world.run(IN_TIME)
+    problem = _now(scene)["problem"]
+    assert problem["code"] == "unreadable_json"
+    _read_by_a_person(problem["sentence"], problem["fix"], ())
 
 
 def _now(scene: Scene) -> Any:

@@ -221,8 +221,21 @@ def test_words_may_be_numbers_and_are_cut_to_a_length() -> None:
     line = read_line(sku=12345, size=11.5, description="d" * 5000, colour="c" * 300)
     assert (line.sku, line.size) == ("12345", "11.5")
     assert (len(line.description), len(line.colour)) == (4000, 255)
-    assert line_problem(sku=["A"]) == ("bad_text", {"field": "items[2].sku"})
-    assert problem(message(ref={"a": 1})) == ("bad_text", {"field": "ref"})
+
+
+@pytest.mark.parametrize("empty", [False, [], {}])
+def test_what_php_makes_of_an_empty_text_is_an_empty_text(empty: object) -> None:
+    assert read_line(colour=empty).colour == ""
+    assert read(message(external_ref=empty)).external_ref == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(True, "true"), (["A"], "a list"), ({"a": 1}, "an object")],
+)
+def test_what_is_no_text_is_named(value: object, shown: str) -> None:
+    assert line_problem(sku=value) == ("not_text", {"field": "items[2].sku", "value": shown})
+    assert problem(message(ref=value)) == ("not_text", {"field": "ref", "value": shown})
 
 
 # --- prices ----------------------------------------------------------------------------------------
@@ -748,10 +761,15 @@ def test_an_order_is_dispatched_by_number_by_name_or_by_completion(changes: Json
     assert read(message(**changes)).dispatched is dispatched
 
 
+@pytest.mark.parametrize(("value", "flag"), [("yes", True), ("Yes ", True), ("no", False), ("NO", False)])
+def test_a_flag_may_be_said_in_words(value: str, flag: bool) -> None:
+    assert read(message(is_free_of_charge=value)).free_of_charge is flag
+
+
 @pytest.mark.parametrize(("value", "shown"), [("maybe", "maybe"), (2, "2"), ([], "a list"), (-1, "-1")])
 def test_a_flag_that_is_neither_yes_nor_no_is_named(value: object, shown: str) -> None:
     assert problem(message(is_free_of_charge=value)) == (
-        "bad_number",
+        "bad_flag",
         {"field": "is_free_of_charge", "value": shown},
     )
 
@@ -793,8 +811,8 @@ def test_a_line_of_none_is_a_cancelled_one() -> None:
 
 def test_of_a_cancelled_line_s_numbers_those_that_can_be_read_are_kept() -> None:
     gone = read_line(status=7, quantity=-1, unit_sale_price="12,50", unit_cost_price="4.15")
-    assert (gone.quantity, gone.price, gone.price_inc_tax) == (0, None, 25)
-    assert (gone.cost, gone.tax_rate) == (Decimal("4.15"), 20)
+    assert (gone.quantity, gone.price, gone.price_inc_tax) == (Decimal(0), None, Decimal(25))
+    assert (gone.cost, gone.tax_rate) == (Decimal("4.15"), Decimal(20))
 
 
 NOT_LIVE: list[Json] = [{"status": 128}, {"status": 256}, {"has_error": True}]
@@ -816,8 +834,8 @@ def test_an_order_that_is_not_to_be_posted_keeps_what_can_be_read_of_it(state: J
     order = read(message(**state, items=lines, shipping_price="free", shipping_tax_rate="a fifth"))
     assert order.lines[0] == read(message()).lines[0]
     assert [(line.sku, line.quantity, line.price) for line in order.lines] == [
-        ("CUSH-LIN-45", 2, Decimal("20.8333")),
-        ("MUG", 0, Decimal("20.8333")),
+        ("CUSH-LIN-45", Decimal(2), Decimal("20.8333")),
+        ("MUG", Decimal(0), Decimal("20.8333")),
     ]
     assert (order.shipping.price, order.shipping.price_inc_tax) == (None, Decimal("3.49"))
 
@@ -847,6 +865,41 @@ TOLD = ("62904417", ("421406", "420913"))
 def test_bytes_and_text_read_the_same() -> None:
     assert read(TEXT) == read(TEXT.encode()) == read(json.dumps({"order": message()}))
     assert read(json.dumps({"event": "order.updated", "id": "e-1", "order": message()})) == read(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("broken", "by", "why"),
+    [
+        (', "items"', ' "items"', "a comma or a closing bracket is missing"),
+        ('"items":', '"items"', "a colon is missing"),
+        ('"items"', "items", "the name of a field is missing or has no quotes"),
+        ('"items": [', '"items": <[', "a value is missing"),
+        ("}]}", "}]}}", "something follows behind its end"),
+        ("Linen", "Li\nnen", "a line break or another invisible character is inside a text"),
+        ("Linen", "Li\\nen \\cushion", "a backslash stands where it means nothing"),
+        ("Linen", "Li\\u00zznen", "a backslash stands where it means nothing"),
+    ],
+)
+def test_a_broken_message_says_in_plain_words_what_is_wrong_and_where(broken: str, by: str, why: str) -> None:
+    told, _, character = damaged(TEXT.replace(broken, by))[0].partition(" at character ")
+    assert told == why
+    assert abs(int(character) - TEXT.index(broken)) < 20
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (TEXT.replace("20.8333", "NaN"), "it has “NaN” in the place of a number"),
+        (
+            TEXT.encode().replace(b"Linen", b"L\xfcnen"),
+            f"the character at byte {TEXT.index('Linen') + 1} can't be read",
+        ),
+        ("[]", "it is not an order"),
+        (" ", "it is empty"),
+    ],
+)
+def test_what_is_no_message_says_why_in_plain_words(body: str | bytes, why: str) -> None:
+    assert damaged(body)[0] == why
 
 
 def test_a_broken_message_still_tells_which_order_it_was() -> None:

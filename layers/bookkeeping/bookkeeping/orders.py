@@ -120,7 +120,9 @@ def _parse(skimmed: _Skimmed) -> dict[str, Any]:
     try:
         text = skimmed.rest.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
-        raise skimmed.unreadable("unreadable_json", why=f"byte {error.start} is not UTF-8") from None
+        raise skimmed.unreadable(
+            "unreadable_json", why=f"the character at byte {error.start} can't be read"
+        ) from None
     if text.startswith("\ufeff"):
         raise skimmed.unreadable("unreadable_json", why="it starts with a byte order mark")
     try:
@@ -137,12 +139,26 @@ def _parse(skimmed: _Skimmed) -> dict[str, Any]:
     except _RepeatedKey as error:
         raise skimmed.unreadable("duplicate_key", key=_quoted(error.args[0])) from None
     except _NoSuchNumber as error:
-        raise skimmed.unreadable("unreadable_json", why=f"{error.args[0]} is not a number in JSON") from None
+        raise skimmed.unreadable(
+            "unreadable_json", why=f"it has “{error.args[0]}” in the place of a number"
+        ) from None
     if not isinstance(message, dict):
-        raise skimmed.unreadable("unreadable_json", why="it is not an object")
+        raise skimmed.unreadable("unreadable_json", why="it is not an order")
     if _MAY_HOLD_SURROGATE.search(text) and (where := _lone_surrogate(message, "")) is not None:
         raise skimmed.unreadable("bad_text", field=_quoted(where))
     return message
+
+
+_BROKEN: Final = {
+    "Expecting ',' delimiter": "a comma or a closing bracket is missing",
+    "Expecting ':' delimiter": "a colon is missing",
+    "Expecting property name": "the name of a field is missing or has no quotes",
+    "Expecting value": "a value is missing",
+    "Extra data": "something follows behind its end",
+    "Invalid control character": "a line break or another invisible character is inside a text",
+    "Invalid \\": "a backslash stands where it means nothing",
+}
+"""How the decoder's complaints begin, and what people call it."""
 
 
 def _why(error: json.JSONDecodeError, text: str) -> str:
@@ -150,7 +166,8 @@ def _why(error: json.JSONDecodeError, text: str) -> str:
         return "it is empty"
     if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
         return "it breaks off before its end"
-    return f"{error.msg} at character {error.pos}"
+    wrong = (plain for said, plain in _BROKEN.items() if error.msg.startswith(said))
+    return f"{next(wrong, 'something is out of place')} at character {error.pos}"
 
 
 class _RepeatedKey(Exception):
@@ -529,7 +546,7 @@ def _is(value: object, *codes: int) -> bool:
     return (number := _number(value)) is not None and number in codes
 
 
-_FLAGS: Final = {"1": True, "true": True, "0": False, "false": False, "": False}
+_FLAGS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 
 
 def _flag(message: Mapping[str, object], name: str) -> bool:
@@ -538,14 +555,16 @@ def _flag(message: Mapping[str, object], name: str) -> bool:
         return bool(value)
     text = value.strip().lower() if isinstance(value, str) else str(value) if _is(value, 0, 1) else "?"
     if text not in _FLAGS:
-        raise _stopped("bad_number", field=name, value=_quoted(value))
+        raise _stopped("bad_flag", field=name, value=_quoted(value))
     return _FLAGS[text]
 
 
 def _text(members: Mapping[str, object], name: str, longest: int = _LONGEST_TEXT, *, where: str = "") -> str:
-    match value := members.get(name):
-        case None:
-            return ""
+    value = members.get(name)
+    # PHP's ways of saying none
+    if value is None or value is False or value in ([], {}):
+        return ""
+    match value:
         case str():
             return value[:longest]
         case bool():
@@ -554,7 +573,7 @@ def _text(members: Mapping[str, object], name: str, longest: int = _LONGEST_TEXT
             return str(value)
         case Decimal():
             return f"{value:f}"[:longest]
-    raise _stopped("bad_text", field=_path(where, name))
+    raise _stopped("not_text", field=_path(where, name), value=_quoted(value))
 
 
 # --- dates and the currency ---------------------------------------------------------------------------------

@@ -153,6 +153,18 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Correct “{field}” on the order and send it again; it is then posted by itself.",
         ),
         Kind(
+            "not_text",
+            "Order {order}: “{field}” should be text but is “{value}”.",
+            "platform",
+            _SEND_AGAIN,
+        ),
+        Kind(
+            "bad_flag",
+            "Order {order}: “{field}” should be yes or no but is “{value}”.",
+            "platform",
+            _SEND_AGAIN,
+        ),
+        Kind(
             "missing_field",
             "Order {order}: “{field}” is missing.",
             "platform",
