@@ -24,7 +24,7 @@ from requests import PreparedRequest, Response
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from bookkeeping.ledger import State
-from bookkeeping.problems import CATALOGUE
+from bookkeeping.problems import CATALOGUE, refusals
 from bookkeeping.settings import Settings
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Contact, Item, Organisation
@@ -714,17 +714,19 @@ def _(site: Site) -> Scene:
 
 
 def refused(code: str, words: str, *names: str, cure: Cure | None = retried) -> None:
-    """Xero says so twice, and then no more: whatever it was has been put right."""
+    """Xero says so until a person must act, and then no more: whatever it was has been put right."""
 
     @provokes(code, *names, cure=cure)
     def _(site: Site) -> Scene:
         scene = Scene(site)
-        scene.xero_says(words, times=2 if code == "contact_invalid" else 1)
+        scene.xero_says(words, times=len(refusals([words])) + 1)
         scene.send(scene.good)
         return scene
 
 
 refused("contact_invalid", "Email address must be valid", "“")
+refused("account_refused", "Account code or ID must be specified", "sales invoice", "KX-")
+refused("tax_rate_refused", "Tax rate must be valid.", "sales invoice", "KX-")
 refused("amounts_refused", "The tax amount must not be greater than the line total.", "sales invoice", "KX-")
 refused("document_not_allowed", "You are not permitted to create invoices.", "sales invoice", "KX-")
 refused("refused_by_xero", "The sky is falling.", "sales invoice", "KX-")

@@ -474,6 +474,21 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         # --- what Xero refuses ---
         Kind(
+            "account_refused",
+            "Order {order}: a line of the {document} {number} has no account that Xero takes.",
+            "accountant",
+            "Compare the accounts in the settings with those in Xero, then press Retry. If Xero still does not take"
+            " it, tell whoever runs this integration, naming order {order}.",
+            _ACCOUNT_KEYS,
+        ),
+        Kind(
+            "tax_rate_refused",
+            "Order {order}: a line of the {document} {number} has no tax rate that Xero takes.",
+            "accountant",
+            "Look whether “{label}” and the accounts in the settings still fit those in Xero, then press Retry.",
+            _TAX_KEYS | _ACCOUNT_KEYS,
+        ),
+        Kind(
             "tracking_unknown",
             "Order {order}: Xero does not know the tracking categories in the settings: {tracking}.",
             "accountant",
@@ -524,14 +539,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {number} was posted, but comes to {xero_total} in Xero and {order_total} on the"
             " order.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: the order then counts as posted.",
+            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
+            " invoice is then sent if it is still to come.",
         ),
         Kind(
             "adopted_differs",
             "Order {order}: {number} was found in Xero from an earlier attempt, but its {field} is {xero_value}"
             " there and should be {value}.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: the order then counts as posted.",
+            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
+            " invoice is then sent if it is still to come.",
         ),
         Kind(
             "may_already_be_in",
@@ -635,8 +652,9 @@ _SAYINGS: Final = (
     _saying(r"\bitem code '(?P<item>[^']*)'", "item_not_found"),
     _saying(r"\binventory account", "account_not_fitting", "facts"),
     _saying(r"\baccount code '(?P<account>[^']*)' is not a valid", "account_not_found", "facts"),
-    _saying(r"\baccount code or id must be specified|\baccount must be valid", "account_not_found", "facts"),
-    _saying(r"\btax rate must be valid", "tax_type_not_usable", "facts"),
+    _saying(r"\baccount code or id must be specified", "account_refused", "facts"),
+    _saying(r"\baccount must be valid", "account_not_found", "facts"),
+    _saying(r"\btax rate must be valid", "tax_rate_refused", "facts"),
     _saying(r"\bnot subscribed to currency '?(?P<currency>[a-z]{3})\b", "currency_not_enabled", "facts"),
     _saying(r"\btracking (details|category|option)", "tracking_unknown"),
     _saying(r"\bbranding ?theme", "branding_unknown"),
@@ -753,6 +771,9 @@ _COMPLETIONS: Final[dict[str, Callable[[Mapping[str, str], DocumentKind, Setting
     "account_not_fitting": _account_details,
     "tax_type_not_usable": _tax_details,
     "purchase_tax_type_not_usable": _tax_details,
+    "tax_rate_refused": lambda details, document, settings: {
+        "label": settings.label("tax_types" if document == "invoice" else "purchase_tax_type")
+    },
     "contact_not_found": _contact_details,
     "contact_archived": _contact_details,
     "contact_not_unique": _contact_details,
@@ -764,4 +785,5 @@ _COMPLETIONS: Final[dict[str, Callable[[Mapping[str, str], DocumentKind, Setting
     "bad_quantity": lambda details, document, settings: {"field": "quantity"},
     "currency_not_enabled": lambda details, document, settings: {"organisation": "the organisation"},
     "stock_refused": lambda details, document, settings: {"item": "an item"},
+    "number_taken": lambda details, document, settings: {"ref": "the order's reference"},
 }
