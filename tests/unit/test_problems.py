@@ -288,6 +288,41 @@ def test_a_purchase_order_s_contact_and_account_are_those_of_purchases() -> None
     assert account.details["setting"] == "inventory_asset_account_code"
 
 
+@pytest.mark.parametrize(
+    ("account", "label"),
+    [
+        ("200", "Sales account"),
+        ("201", "Sales accounts by sku"),
+        ("310", "Cost of goods sold account"),
+        ("630", "Inventory asset account"),
+    ],
+)
+def test_an_item_s_account_is_named_by_the_setting_it_comes_from(account: str, label: str) -> None:
+    for words, code in (
+        (f"Account code '{account}' is not a valid code for this item.", "account_not_found"),
+        (f"Account code '{account}' has been archived, or has been deleted.", "account_archived"),
+    ):
+        problem = from_xero([words], order="7", document="item", settings=SETTINGS)
+        assert (problem.code, problem.details["label"]) == (code, label)
+        assert f"“{label}” is set to account {account}" in problem.sentence
+        assert "purchase order" not in problem.sentence
+        assert "(not known)" not in problem.sentence + problem.fix
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Account must be valid.",
+        "Account code or ID must be specified",
+        "Tax rate must be valid.",
+        "COGSAccountCode must be an expense account for a tracked item.",
+        "Price List Item with Code 'MUG' already exists",
+    ],
+)
+def test_of_an_item_nothing_is_said_that_xero_does_not_say(words: str) -> None:
+    assert from_xero([words], order="7", document="item", settings=SETTINGS).code == "refused_by_xero"
+
+
 def test_a_purchase_order_s_tax_rate_is_that_of_purchases() -> None:
     problem = from_xero(["Tax rate must be valid."], order="7", document="purchase_order", settings=SETTINGS)
     assert problem.code == "tax_rate_refused"

@@ -14,6 +14,8 @@ from bookkeeping.settings import Settings
 
 Who = Literal["office", "accountant", "platform", "operator"]
 DocumentKind = Literal["invoice", "purchase_order"]
+Created = DocumentKind | Literal["item"]
+"""What Xero is asked to create, and may refuse."""
 Refusal = Literal["number", "contact", "facts", "stock", "item_exists"]
 
 OF_THE_ORGANISATION: Final = frozenset(
@@ -33,9 +35,10 @@ OF_THE_ORGANISATION: Final = frozenset(
     }
 )
 """Problems decided by what is known of the organisation, which a person may have put right in Xero meanwhile."""
-DOCUMENT_WORDS: Final[dict[DocumentKind, str]] = {
+DOCUMENT_WORDS: Final[dict[Created, str]] = {
     "invoice": "sales invoice",
     "purchase_order": "purchase order",
+    "item": "tracked item",
 }
 LONGEST_QUOTE: Final = 500
 """Characters of one of Xero's messages that are kept and read."""
@@ -689,7 +692,7 @@ def from_xero(
     messages: Sequence[str],
     *,
     order: str,
-    document: DocumentKind,
+    document: Created,
     settings: Settings,
     number: str = "",
     organisation: str = "",
@@ -698,7 +701,7 @@ def from_xero(
     """The problem that Xero's validation messages amount to; of several the most actionable.
 
     `sent` holds details that Xero does not repeat, where the caller knows them: `date`, `currency`, `item`, `contact`,
-    `account`, `rate`.
+    `account`, `rate`. Of an item, only an account that Xero names is told of: the rest are words about documents.
     """
     quoted = tuple(message[:LONGEST_QUOTE] for message in messages)
     details: dict[str, str] = {
@@ -712,6 +715,8 @@ def from_xero(
         found = [match for message in quoted if (match := saying.words.search(message))]
         if found:
             said = {name: value for name, value in found[0].groupdict().items() if value}
+            if document == "item" and "account" not in said:
+                continue
             code = saying.code
             if code == "tax_type_not_usable" and document == "purchase_order":
                 code = "purchase_tax_type_not_usable"
@@ -719,25 +724,33 @@ def from_xero(
     return Problem("refused_by_xero", details, quoted)
 
 
-def _completed(
-    code: str, details: dict[str, str], document: DocumentKind, settings: Settings
-) -> dict[str, str]:
+def _completed(code: str, details: dict[str, str], document: Created, settings: Settings) -> dict[str, str]:
     """`details` with what the settings know of the thing Xero complains about."""
     complete = _COMPLETIONS.get(code)
     return {**(complete(details, document, settings) if complete else {}), **details}
 
 
-def _account_details(
-    details: Mapping[str, str], document: DocumentKind, settings: Settings
-) -> dict[str, str]:
+_ACCOUNTS_OF: Final[dict[Created, tuple[str, ...]]] = {
+    "invoice": ("sales_account_code", "sales_accounts_by_sku_prefix", "shipping_account_code"),
+    "purchase_order": ("inventory_asset_account_code", "cogs_account_code"),
+    "item": (
+        "sales_account_code",
+        "sales_accounts_by_sku_prefix",
+        "cogs_account_code",
+        "inventory_asset_account_code",
+    ),
+}
+
+
+def _account_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
     account = details.get("account", "")
-    by_document = {
-        "invoice": ("sales_account_code", "shipping_account_code"),
-        "purchase_order": ("inventory_asset_account_code", "cogs_account_code"),
-    }[document]
-    setting = next((key for key in by_document if getattr(settings, key) == account), by_document[0])
-    if account in settings.sales_accounts_by_sku_prefix.values() and document == "invoice":
-        setting = "sales_accounts_by_sku_prefix"
+
+    def names_it(setting: str) -> bool:
+        value = getattr(settings, setting)
+        return account in value.values() if isinstance(value, Mapping) else account == value
+
+    settings_of = _ACCOUNTS_OF[document]
+    setting = next(filter(names_it, settings_of), settings_of[0])
     return {
         "setting": setting,
         "label": settings.label(setting),
@@ -747,7 +760,7 @@ def _account_details(
     }
 
 
-def _tax_details(details: Mapping[str, str], document: DocumentKind, settings: Settings) -> dict[str, str]:
+def _tax_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
     tax_type = details.get("tax_type", "")
     rates = [rate for rate, mapped in settings.tax_types.items() if mapped == tax_type]
     return {
@@ -756,16 +769,14 @@ def _tax_details(details: Mapping[str, str], document: DocumentKind, settings: S
     }
 
 
-def _contact_details(
-    details: Mapping[str, str], document: DocumentKind, settings: Settings
-) -> dict[str, str]:
+def _contact_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
     key = "contact_name"
     if document == "purchase_order" and settings.purchase_order_contact_name:
         key = "purchase_order_contact_name"
     return {"setting": key, "label": settings.label(key), "contact": str(getattr(settings, key))}
 
 
-_COMPLETIONS: Final[dict[str, Callable[[Mapping[str, str], DocumentKind, Settings], dict[str, str]]]] = {
+_COMPLETIONS: Final[dict[str, Callable[[Mapping[str, str], Created, Settings], dict[str, str]]]] = {
     "account_not_found": _account_details,
     "account_archived": _account_details,
     "account_not_fitting": _account_details,
