@@ -282,6 +282,52 @@ def test_a_price_is_read_under_each_of_its_names(attribute: str, names: list[str
     )
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "price"),
+    [
+        ("20.8333", "20.83", "20.8333"),
+        ("20.83", 20.833333, "20.833333"),
+        (20.8333, "20.833333333333333", "20.833333333333"),
+        ("20.835", "20.84", "20.835"),
+        (13, "13.0042", "13.0042"),
+        ("-0.3333", "-0.33", "-0.3333"),
+    ],
+)
+def test_of_two_prices_that_differ_by_rounding_the_finer_holds(
+    one: object, other: object, price: str
+) -> None:
+    for first, second in ((one, other), (other, one)):
+        assert str(read_line(unit_sale_price=first, unit_price=second, **NO_PAIR).price) == price
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("20.8333", "20.82"), ("20.8351", "20.83"), (13, "13.0051"), ("20.8331", "20.8333"), ("20.8", "20.83")],
+)
+def test_two_prices_that_differ_by_more_than_rounding_contradict_each_other(
+    one: object, other: object
+) -> None:
+    for first, second in ((one, other), (other, one)):
+        assert line_problem(unit_sale_price=first, unit_price=second)[0] == "conflicting_prices"
+
+
+def test_of_three_prices_each_has_to_agree_with_the_finest() -> None:
+    finer = {"unit_sale_price": "20.83", "unit_price": "20.8333"}
+    assert read_line(**finer, sale_price="20.833").price == Decimal("20.8333")
+    assert line_problem(**finer, sale_price="20.8267")[0] == "conflicting_prices"
+
+
+def test_rates_have_to_agree_as_they_are() -> None:
+    assert line_problem(sale_vat_rate="20", tax_rate="20.004", **NO_PAIR)[0] == "conflicting_prices"
+
+
+@pytest.mark.parametrize("said", ["n/a", " N/A "])
+def test_a_price_that_is_said_not_to_be_there_is_not_there(said: str) -> None:
+    line = read_line(unit_cost_price=said, unit_sale_price=said)
+    assert (line.cost, line.price, line.price_inc_tax) == (None, None, Decimal(25))
+    assert line_problem(quantity=said) == ("missing_field", {"field": "items[2].quantity"})
+
+
 def test_a_missing_price_stays_missing() -> None:
     line = read_line(unit_sale_price=..., unit_cost_price=None)
     assert (line.price, line.price_inc_tax, line.cost) == (None, Decimal(25), None)

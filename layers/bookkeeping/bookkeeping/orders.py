@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -683,14 +684,20 @@ def _plain(number: Decimal) -> Decimal:
 
 
 def _aliased(members: Mapping[str, object], names: Iterable[str], where: str = "") -> _Given | None:
-    """The first of these names that carries something; all that carry something must agree."""
+    """The finest of the prices under these names; all that are there must be the same but for rounding."""
 
     def amount(value: object, path: str) -> Decimal | None:
         if (number := _amount(value)) is None:
             raise _stopped("bad_number", field=path, value=_quoted(value))
         return number
 
-    return _agreeing(members, names, where, amount)
+    return _agreeing(members, names, where, amount, _same_but_for_rounding)
+
+
+def _same_but_for_rounding(one: Decimal, other: Decimal) -> bool:
+    """20.8333 and 20.83; but 20.8 is not 20.83, as prices are in cents at least."""
+    decimals = max(2, min(_decimals(one), _decimals(other)))
+    return one == other or abs(one - other) <= Decimal("0.5").scaleb(-decimals)
 
 
 def _agreeing(
@@ -698,17 +705,19 @@ def _agreeing(
     names: Iterable[str],
     where: str,
     meaning: Callable[[object, str], Decimal | None],
+    agree: Callable[[Decimal, Decimal], bool] = operator.eq,
 ) -> _Given | None:
-    first: _Given | None = None
+    found: _Given | None = None
     for name in names:
         value, path = members.get(name), _path(where, name)
         if _is_empty(value) or (number := meaning(value, path)) is None:
             continue
         given = _Given(path, value, number)
-        first = first or given
-        if number != first.number:
-            raise _conflict(first, given)
-    return first
+        if found is not None and not agree(found.number, number):
+            raise _conflict(found, given)
+        if found is None or _decimals(number) > _decimals(found.number):
+            found = given
+    return found
 
 
 def _conflict(one: _Given, other: _Given) -> OrderStopped:
@@ -854,7 +863,7 @@ def _stopped(code: str, **details: str) -> OrderStopped:
 
 
 def _is_empty(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and value.strip().lower() in ("", "n/a"))
 
 
 def _path(where: str, name: str) -> str:
