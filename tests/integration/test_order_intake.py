@@ -117,6 +117,21 @@ def test_what_names_neither_company_nor_order_is_kept_once_under_its_message(int
     assert [told["problem"] for told in intake.told()] == ["unreadable_json"]
 
 
+def test_an_order_on_hold_may_be_unfinished_and_is_released_only_when_it_is_whole(intake: Function) -> None:
+    whole = order()
+    held = whole | {"status": 256, "status_name": "On Hold"}
+    for place, (sent, outcome) in enumerate(
+        [
+            (held | {"items": []}, "skipped on_hold"),
+            (held | {"items": [whole["items"][0] | {"quantity": -1}]}, "skipped on_hold"),
+            (whole | {"items": []}, "needs_attention no_lines"),
+            (whole, "queued"),
+        ]
+    ):
+        assert failed(intake.handle(batch(record(sent, sent_at=1_795_000_000_000 + place)))) == []
+        assert state(intake, whole) == outcome
+
+
 # --- the order of things
 
 

@@ -369,6 +369,14 @@ def test_shipping_falls_back_to_the_sales_account() -> None:
     assert (shipped["Description"], shipped["AccountCode"]) == ("Shipping", "200")
 
 
+def test_shipping_is_a_sale_and_goes_to_a_revenue_account() -> None:
+    stopped = problem(ORDER, settings(shipping_account_code="310"))
+    assert stopped.code == "account_not_fitting"
+    assert "“Shipping account” is set to account 310 (Account 310), but has to be a revenue account." in (
+        stopped.sentence
+    )
+
+
 def test_the_longest_sku_prefix_chooses_the_sales_account() -> None:
     how = settings(sales_accounts_by_sku_prefix={"TEE-": "201", "TEE-ORG": "202"})
     assert [one["AccountCode"] for one in invoice(order(), how).body["LineItems"]] == ["200", "202", "200"]
@@ -624,6 +632,19 @@ def test_more_than_five_cents_are_a_problem_before_anything_is_sent() -> None:
         "10.00",
         "0.10",
     )
+
+
+def test_costs_that_xero_cannot_hold_stop_a_purchase_order_in_words_that_help_it() -> None:
+    with pytest.raises(OrderStopped) as caught:
+        bought(order(line(quantity=D(5000), cost=D("0.12345"))))
+    stopped = caught.value.problem
+    assert stopped.code == "purchase_total_differs"
+    assert "617.25" in stopped.sentence
+    assert "purchase order" in stopped.sentence
+    assert "Prices with or without tax" not in stopped.fix
+    assert stopped.kind.freed_by == {"process_method"}
+    whole_cents = bought(order(line(quantity=D(5000), cost=D("0.12"))))
+    assert whole_cents.order_total == whole_cents.foreseen == D("600.00")
 
 
 def test_five_cents_still_get_a_line() -> None:

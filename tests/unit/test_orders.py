@@ -6,7 +6,7 @@ import json
 import traceback
 from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from bookkeeping.orders import (
     order_from_content,
     read_message,
     read_order,
+    whose,
 )
 from bookkeeping.problems import OrderStopped
 
@@ -220,8 +221,21 @@ def test_words_may_be_numbers_and_are_cut_to_a_length() -> None:
     line = read_line(sku=12345, size=11.5, description="d" * 5000, colour="c" * 300)
     assert (line.sku, line.size) == ("12345", "11.5")
     assert (len(line.description), len(line.colour)) == (4000, 255)
-    assert line_problem(sku=["A"]) == ("bad_text", {"field": "items[2].sku"})
-    assert problem(message(ref={"a": 1})) == ("bad_text", {"field": "ref"})
+
+
+@pytest.mark.parametrize("empty", [False, [], {}])
+def test_what_php_makes_of_an_empty_text_is_an_empty_text(empty: object) -> None:
+    assert read_line(colour=empty).colour == ""
+    assert read(message(external_ref=empty)).external_ref == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(True, "true"), (["A"], "a list"), ({"a": 1}, "an object")],
+)
+def test_what_is_no_text_is_named(value: object, shown: str) -> None:
+    assert line_problem(sku=value) == ("not_text", {"field": "items[2].sku", "value": shown})
+    assert problem(message(ref=value)) == ("not_text", {"field": "ref", "value": shown})
 
 
 # --- prices ----------------------------------------------------------------------------------------
@@ -266,6 +280,52 @@ def test_a_price_is_read_under_each_of_its_names(attribute: str, names: list[str
             "other_value": "13.01",
         },
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "price"),
+    [
+        ("20.8333", "20.83", "20.8333"),
+        ("20.83", 20.833333, "20.833333"),
+        (20.8333, "20.833333333333333", "20.833333333333"),
+        ("20.835", "20.84", "20.835"),
+        (13, "13.0042", "13.0042"),
+        ("-0.3333", "-0.33", "-0.3333"),
+    ],
+)
+def test_of_two_prices_that_differ_by_rounding_the_finer_holds(
+    one: object, other: object, price: str
+) -> None:
+    for first, second in ((one, other), (other, one)):
+        assert str(read_line(unit_sale_price=first, unit_price=second, **NO_PAIR).price) == price
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("20.8333", "20.82"), ("20.8351", "20.83"), (13, "13.0051"), ("20.8331", "20.8333"), ("20.8", "20.83")],
+)
+def test_two_prices_that_differ_by_more_than_rounding_contradict_each_other(
+    one: object, other: object
+) -> None:
+    for first, second in ((one, other), (other, one)):
+        assert line_problem(unit_sale_price=first, unit_price=second)[0] == "conflicting_prices"
+
+
+def test_of_three_prices_each_has_to_agree_with_the_finest() -> None:
+    finer = {"unit_sale_price": "20.83", "unit_price": "20.8333"}
+    assert read_line(**finer, sale_price="20.833").price == Decimal("20.8333")
+    assert line_problem(**finer, sale_price="20.8267")[0] == "conflicting_prices"
+
+
+def test_rates_have_to_agree_as_they_are() -> None:
+    assert line_problem(sale_vat_rate="20", tax_rate="20.004", **NO_PAIR)[0] == "conflicting_prices"
+
+
+@pytest.mark.parametrize("said", ["n/a", " N/A "])
+def test_a_price_that_is_said_not_to_be_there_is_not_there(said: str) -> None:
+    line = read_line(unit_cost_price=said, unit_sale_price=said)
+    assert (line.cost, line.price, line.price_inc_tax) == (None, None, Decimal(25))
+    assert line_problem(quantity=said) == ("missing_field", {"field": "items[2].quantity"})
 
 
 def test_a_missing_price_stays_missing() -> None:
@@ -472,6 +532,102 @@ def test_a_shipping_rate_reckoned_from_rounded_prices_is_the_rate_meant() -> Non
     assert read(tiny).shipping.tax_rate == 20, "the rate of the order's own lines, not 21"
 
 
+RATE_KEPT_AS: dict[str, Callable[[float], object]] = {
+    "a float": lambda rate: rate,
+    "DECIMAL(10,4)": lambda rate: f"{rate:.4f}",
+    "DECIMAL(10,6)": lambda rate: f"{rate:.6f}",
+    "percent": lambda rate: f"{rate * 100:.2f}",
+}
+
+
+@pytest.mark.parametrize("percent", [20, 19])
+@pytest.mark.parametrize("kept", RATE_KEPT_AS)
+def test_no_shipping_rate_reckoned_from_rounded_prices_is_read_wrong(kept: str, percent: int) -> None:
+    wrong = []
+    line = item(unit_sale_price=100, unit_sale_price_inc_tax=100 + percent, sale_vat_rate=percent / 100)
+    for cents in range(100, 1501):
+        price = Decimal(cents) / 100
+        inc_tax = (price * (100 + percent) / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        stated = RATE_KEPT_AS[kept](float(inc_tax) / float(price) - 1)
+        shipping = {"shipping_price": str(price), "shipping_price_inc_tax": str(inc_tax)}
+        rate = read(message(**shipping, shipping_tax_rate=stated, items=[line])).shipping.tax_rate
+        if rate != percent:
+            wrong.append((price, inc_tax, stated, rate))
+    assert not wrong
+
+
+def shipping_rate(price: str, inc_tax: str, stated: object, line_rate: str) -> str:
+    line = item(unit_sale_price=100, unit_sale_price_inc_tax=..., sale_vat_rate=line_rate)
+    shipping = {"shipping_price": price, "shipping_price_inc_tax": inc_tax, "shipping_tax_rate": stated}
+    return str(read(message(**shipping, items=[line])).shipping.tax_rate)
+
+
+@pytest.mark.parametrize(
+    ("price", "inc_tax", "stated", "line_rate", "percent"),
+    [
+        ("3.29", "3.95", "0.2006", "20", "20"),
+        ("0.64", "0.77", "0.203125", "20", "20"),
+        ("2.50", "2.98", "0.192", "19", "19"),
+        ("12.50", "14.88", "0.1904", "19", "19"),
+        ("3.29", "3.47", "0.0547", "5.5", "5.5"),
+        ("4.00", "4.35", "0.0875", "8.75", "8.75"),
+    ],
+)
+def test_a_shipping_rate_reckoned_from_its_prices_is_that_of_the_lines_if_it_bears_them_out(
+    price: str, inc_tax: str, stated: str, line_rate: str, percent: str
+) -> None:
+    assert shipping_rate(price, inc_tax, stated, line_rate) == percent
+
+
+@pytest.mark.parametrize(
+    ("price", "inc_tax", "stated", "line_rate"),
+    [
+        ("0.50", "0.60", "19", "20"),
+        ("0.53", "0.63", "19", "20"),
+        ("4.00", "4.35", "8.75", "20"),
+        ("1.60", "1.74", "8.75", "0"),
+        ("3.70", "4.00", "8.1", "0"),
+        ("5.80", "6.40", "10.35", "0"),
+        ("2.00", "2.11", "5.5", "20"),
+        ("8.00", "8.71", "8.875", "0"),
+        ("3.94", "4.53", "14.975", "0"),
+    ],
+)
+def test_a_rate_somebody_set_stays_whatever_else_would_bear_out_its_prices(
+    price: str, inc_tax: str, stated: str, line_rate: str
+) -> None:
+    assert shipping_rate(price, inc_tax, stated, line_rate) == stated
+    line = read_line(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax, sale_vat_rate=stated)
+    assert str(line.tax_rate) == stated
+
+
+@pytest.mark.parametrize(
+    ("price", "inc_tax", "stated", "percent"),
+    [
+        ("3.29", "3.95", "0.2006", "20"),
+        ("3.29", "3.95", "20.06", "20"),
+        ("0.64", "0.77", "0.203125", "20"),
+        ("12.50", "14.88", "0.1904", "19"),
+    ],
+)
+def test_a_rate_reckoned_from_its_prices_is_a_whole_one_where_that_bears_them_out(
+    price: str, inc_tax: str, stated: str, percent: str
+) -> None:
+    assert shipping_rate(price, inc_tax, stated, "0") == percent
+    line = read_line(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax, sale_vat_rate=stated)
+    assert str(line.tax_rate) == percent
+
+
+def test_of_two_rates_of_the_lines_the_nearer_is_the_shipping_s() -> None:
+    lines = [item(unit_sale_price_inc_tax=..., sale_vat_rate=rate) for rate in ("6", "5.5")]
+    shipping = {
+        "shipping_price": "0.90",
+        "shipping_price_inc_tax": "0.95",
+        "shipping_tax_rate": 0.95 / 0.9 - 1,
+    }
+    assert read(message(**shipping, items=lines)).shipping.tax_rate == Decimal("5.5")
+
+
 @pytest.mark.parametrize("stated", [-1, "NaN", 1, None, 0])
 def test_free_shipping_may_state_any_rate(stated: object) -> None:
     free = {"shipping_price": 0, "shipping_price_inc_tax": "0.00", "shipping_tax_rate": stated}
@@ -507,9 +663,19 @@ def test_an_id_that_is_none_is_named(value: object) -> None:
     code, details = problem(message(id=value))
     assert (code, details["field"]) == ("bad_id", "id")
     if value != 0:
-        stopped = refused(message(company_ref_id=value))
+        stopped = refused(message(company_ref_id=value, secondary_company_ref_id=None))
         assert (stopped.problem.code, stopped.problem.details["field"]) == ("bad_id", "company_ref_id")
-        assert (stopped.companies, stopped.order_id) == (("421406",), "62904417")
+        assert (stopped.companies, stopped.order_id) == ((), "62904417")
+
+
+@pytest.mark.parametrize("value", ["x17", "0a6b1c2d-0000-4000-8000-000000000001", "00123", -1, [1]])
+def test_a_reference_that_names_no_company_stops_no_order_of_another(value: object) -> None:
+    order = read(message(company_ref_id=value))
+    assert order.companies == whose(json.dumps(message(company_ref_id=value)))[0] == ("421406",)
+    assert narrow(order, "421406") == order
+    assert read(message(secondary_company_ref_id=value)).companies == ("420913",)
+    code, details = problem(message(secondary_company_ref_id=value, company_ref_id=value))
+    assert (code, details["field"]) == ("bad_id", "secondary_company_ref_id")
 
 
 @pytest.mark.parametrize("value", [..., None, ""])
@@ -641,10 +807,15 @@ def test_an_order_is_dispatched_by_number_by_name_or_by_completion(changes: Json
     assert read(message(**changes)).dispatched is dispatched
 
 
+@pytest.mark.parametrize(("value", "flag"), [("yes", True), ("Yes ", True), ("no", False), ("NO", False)])
+def test_a_flag_may_be_said_in_words(value: str, flag: bool) -> None:
+    assert read(message(is_free_of_charge=value)).free_of_charge is flag
+
+
 @pytest.mark.parametrize(("value", "shown"), [("maybe", "maybe"), (2, "2"), ([], "a list"), (-1, "-1")])
 def test_a_flag_that_is_neither_yes_nor_no_is_named(value: object, shown: str) -> None:
     assert problem(message(is_free_of_charge=value)) == (
-        "bad_number",
+        "bad_flag",
         {"field": "is_free_of_charge", "value": shown},
     )
 
@@ -654,6 +825,73 @@ def test_an_order_without_lines_is_named() -> None:
     for items in (..., None, "none", {"0": item()}):
         assert problem(message(items=items)) == ("missing_field", {"field": "items"})
     assert problem(message(items=[item(), "MUG"])) == ("missing_field", {"field": "items[1]"})
+
+
+UNUSABLE_LINES: list[Json] = [
+    {"quantity": -1},
+    {"quantity": ...},
+    {"quantity": "two"},
+    {"unit_sale_price": ..., "unit_sale_price_inc_tax": None},
+    {"unit_sale_price": "12,50"},
+    {"unit_sale_price": 13, "unit_price": 15},
+    {"unit_sale_price": 20, "unit_sale_price_inc_tax": 10},
+    {"unit_sale_price_inc_tax": ..., "sale_vat_rate": "a fifth"},
+    {"unit_cost_price": True},
+    {"colour": {"en": "red"}},
+]
+
+
+@pytest.mark.parametrize("changes", UNUSABLE_LINES)
+def test_a_cancelled_line_stops_no_order_whatever_its_numbers(changes: Json) -> None:
+    order = read(message(items=[item(), item(sku="GONE", status=7, **changes)]))
+    assert order.lines[0] == read(message()).lines[0]
+    gone = order.lines[1]
+    assert (gone.sku, gone.description, gone.cancelled) == ("GONE", "Linen cushion", True)
+    assert order_from_content(content(order)) == order
+    assert content_hash(order) == content_hash(read(message()))
+
+
+def test_a_line_of_none_is_a_cancelled_one() -> None:
+    assert read_line(quantity=0, unit_sale_price="12,50").cancelled
+
+
+def test_of_a_cancelled_line_s_numbers_those_that_can_be_read_are_kept() -> None:
+    gone = read_line(status=7, quantity=-1, unit_sale_price="12,50", unit_cost_price="4.15")
+    assert (gone.quantity, gone.price, gone.price_inc_tax) == (Decimal(0), None, Decimal(25))
+    assert (gone.cost, gone.tax_rate) == (Decimal("4.15"), Decimal(20))
+
+
+NOT_LIVE: list[Json] = [{"status": 128}, {"status": 256}, {"has_error": True}]
+
+
+@pytest.mark.parametrize("state", NOT_LIVE)
+def test_an_order_that_is_not_to_be_posted_is_kept_whatever_its_lines(state: Json) -> None:
+    disposition = read(message(**state)).disposition
+    for items in ([], ..., None, "none", [item(**changes) for changes in UNUSABLE_LINES], [["MUG"]]):
+        order = read(message(**state, items=items))
+        assert order.disposition == disposition
+        assert order_from_content(content(order)) == order
+        assert content_hash(order_from_content(content(order))) == content_hash(order)
+
+
+@pytest.mark.parametrize("state", NOT_LIVE)
+def test_an_order_that_is_not_to_be_posted_keeps_what_can_be_read_of_it(state: Json) -> None:
+    lines = [item(), "MUG", item(sku="MUG", quantity=-1, colour=["red"])]
+    order = read(message(**state, items=lines, shipping_price="free", shipping_tax_rate="a fifth"))
+    assert order.lines[0] == read(message()).lines[0]
+    assert [(line.sku, line.quantity, line.price) for line in order.lines] == [
+        ("CUSH-LIN-45", Decimal(2), Decimal("20.8333")),
+        ("MUG", Decimal(0), Decimal("20.8333")),
+    ]
+    assert (order.shipping.price, order.shipping.price_inc_tax) == (None, Decimal("3.49"))
+
+
+def test_an_order_that_is_released_has_to_be_right() -> None:
+    for changes in UNUSABLE_LINES:
+        assert read(message(status=256, items=[item(**changes)])).disposition == "on_hold"
+        if changes != UNUSABLE_LINES[3]:  # whether a price is needed is for the settings to say
+            refused(message(status=1, items=[item(**changes)]))
+    assert problem(message(status=1, items=[])) == ("no_lines", {})
 
 
 # --- messages --------------------------------------------------------------------------------------
@@ -673,6 +911,41 @@ TOLD = ("62904417", ("421406", "420913"))
 def test_bytes_and_text_read_the_same() -> None:
     assert read(TEXT) == read(TEXT.encode()) == read(json.dumps({"order": message()}))
     assert read(json.dumps({"event": "order.updated", "id": "e-1", "order": message()})) == read(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("broken", "by", "why"),
+    [
+        (', "items"', ' "items"', "a comma or a closing bracket is missing"),
+        ('"items":', '"items"', "a colon is missing"),
+        ('"items"', "items", "the name of a field is missing or has no quotes"),
+        ('"items": [', '"items": <[', "a value is missing"),
+        ("}]}", "}]}}", "something follows behind its end"),
+        ("Linen", "Li\nnen", "a line break or another invisible character is inside a text"),
+        ("Linen", "Li\\nen \\cushion", "a backslash stands where it means nothing"),
+        ("Linen", "Li\\u00zznen", "a backslash stands where it means nothing"),
+    ],
+)
+def test_a_broken_message_says_in_plain_words_what_is_wrong_and_where(broken: str, by: str, why: str) -> None:
+    told, _, character = damaged(TEXT.replace(broken, by))[0].partition(" at character ")
+    assert told == why
+    assert abs(int(character) - TEXT.index(broken)) < 20
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (TEXT.replace("20.8333", "NaN"), "it has “NaN” in the place of a number"),
+        (
+            TEXT.encode().replace(b"Linen", b"L\xfcnen"),
+            f"the character at byte {TEXT.index('Linen') + 1} can't be read",
+        ),
+        ("[]", "it is not an order"),
+        (" ", "it is empty"),
+    ],
+)
+def test_what_is_no_message_says_why_in_plain_words(body: str | bytes, why: str) -> None:
+    assert damaged(body)[0] == why
 
 
 def test_a_broken_message_still_tells_which_order_it_was() -> None:
@@ -874,7 +1147,7 @@ def test_nothing_of_the_consumer_is_in_an_order_or_in_a_problem(name: str) -> No
         lambda: body.replace('"canary-customer_name"', '"canary"-customer_name"'),
         lambda: body.replace('"canary-customer_name"', '"canary\\ud83d"'),
         lambda: body.replace("canary-customer_name", "canary-\x07"),
-        lambda: body.replace('"items"', '"lines"'),
+        lambda: body.replace('company_ref_id"', 'company"'),
         lambda: body.replace('"sale_datetime": "2026', '"sale_datetime": "20260'),
     ]
     for breaks in broken:

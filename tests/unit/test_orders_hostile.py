@@ -40,7 +40,7 @@ MEMORY_BYTES = 64 * 1024 * 1024
 CODES = {
     *("unreadable_json", "too_large", "too_deep", "too_many_lines", "duplicate_key", "bad_text"),
     *("missing_field", "bad_number", "bad_quantity", "bad_date", "bad_rate", "bad_currency", "bad_id"),
-    *("conflicting_prices", "no_lines"),
+    *("conflicting_prices", "no_lines", "bad_flag", "not_text"),
 }
 ORDER = json.loads(
     (Path(__file__).parents[2] / "events" / "order_dispatched.json").read_text(encoding="utf-8")

@@ -131,9 +131,9 @@ NUMBER, CONTACT, FACTS, STOCK = "number", "contact", "facts", "stock"
             FACTS,
             {"account": "260"},
         ),
-        ("Account code or ID must be specified", "account_not_found", FACTS, {"account": "200"}),
+        ("Account code or ID must be specified", "account_refused", FACTS, {"number": "KX-7"}),
         ("Account must be valid.", "account_not_found", FACTS, {}),
-        ("Tax rate must be valid.", "tax_type_not_usable", FACTS, {}),
+        ("Tax rate must be valid.", "tax_rate_refused", FACTS, {"label": "Tax rates"}),
         (
             "The TaxType code 'OUTPUT2' cannot be used with account code '630'.",
             "tax_type_not_usable",
@@ -261,12 +261,14 @@ NUMBER, CONTACT, FACTS, STOCK = "number", "contact", "facts", "stock"
 def test_xero_s_refusals_become_problems(
     message: str, code: str, refusal: str | None, details: dict[str, str]
 ) -> None:
-    problem = from_xero([message], order="7", document="invoice", settings=SETTINGS)
+    known = {"currency": "GBP", "date": "2026-01-05"}
+    problem = from_xero([message], order="7", document="invoice", settings=SETTINGS, sent=known)
     assert problem.code == code
     assert problem.xero_says == (message,)
     assert details.items() <= problem.details.items()
     assert refusals([message.upper()]) == (frozenset({refusal}) if refusal else frozenset())
     assert problem.sentence.startswith("Order 7: ")
+    assert "(not known)" not in problem.sentence + problem.fix
 
 
 def test_of_several_refusals_the_most_actionable_is_told_and_all_are_kept() -> None:
@@ -284,6 +286,53 @@ def test_a_purchase_order_s_contact_and_account_are_those_of_purchases() -> None
     assert contact.details["contact"] == "Blanks Ltd"
     account = from_xero(["Account must be valid."], order="7", document="purchase_order", settings=SETTINGS)
     assert account.details["setting"] == "inventory_asset_account_code"
+
+
+@pytest.mark.parametrize(
+    ("account", "label"),
+    [
+        ("200", "Sales account"),
+        ("201", "Sales accounts by sku"),
+        ("310", "Cost of goods sold account"),
+        ("630", "Inventory asset account"),
+    ],
+)
+def test_an_item_s_account_is_named_by_the_setting_it_comes_from(account: str, label: str) -> None:
+    for words, code in (
+        (f"Account code '{account}' is not a valid code for this item.", "account_not_found"),
+        (f"Account code '{account}' has been archived, or has been deleted.", "account_archived"),
+    ):
+        problem = from_xero([words], order="7", document="item", settings=SETTINGS)
+        assert (problem.code, problem.details["label"]) == (code, label)
+        assert f"“{label}” is set to account {account}" in problem.sentence
+        assert "purchase order" not in problem.sentence
+        assert "(not known)" not in problem.sentence + problem.fix
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Account must be valid.",
+        "Account code or ID must be specified",
+        "Tax rate must be valid.",
+        "COGSAccountCode must be an expense account for a tracked item.",
+        "Price List Item with Code 'MUG' already exists",
+    ],
+)
+def test_of_an_item_nothing_is_said_that_xero_does_not_say(words: str) -> None:
+    assert from_xero([words], order="7", document="item", settings=SETTINGS).code == "refused_by_xero"
+
+
+def test_a_purchase_order_s_tax_rate_is_that_of_purchases() -> None:
+    problem = from_xero(["Tax rate must be valid."], order="7", document="purchase_order", settings=SETTINGS)
+    assert problem.code == "tax_rate_refused"
+    assert "“Tax rate on purchases”" in problem.fix
+    assert "(not known)" not in problem.sentence + problem.fix
+
+
+@pytest.mark.parametrize("code", ["posted_total_differs", "adopted_differs"])
+def test_pressing_retry_does_not_end_an_order_whose_invoice_is_still_to_come(code: str) -> None:
+    assert "the sales invoice is then sent if it is still to come" in CATALOGUE[code].fix
 
 
 def test_what_the_caller_knows_fills_what_xero_leaves_out() -> None:

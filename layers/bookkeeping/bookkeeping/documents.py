@@ -321,11 +321,7 @@ def _tracking(settings: Settings) -> dict[str, Any]:
 _WANTED: Final[dict[str, tuple[str, Callable[[Account], bool]]]] = {
     "sales_account_code": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "sales_accounts_by_sku_prefix": ("a revenue account", lambda account: account.account_class == "REVENUE"),
-    # Carriage charged on is often booked against the carriage paid.
-    "shipping_account_code": (
-        "a revenue or expense account",
-        lambda account: account.account_class in ("REVENUE", "EXPENSE"),
-    ),
+    "shipping_account_code": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "cogs_account_code": ("an expense account", lambda account: account.account_class == "EXPENSE"),
     "inventory_asset_account_code": ("an inventory account", lambda account: account.type == "INVENTORY"),
 }
@@ -618,7 +614,8 @@ def _sent(charge: _Charge, unit: Decimal, mode: LineAmountTypes, *, derived: boo
     """The quantity and unit amount whose line in Xero is the charge's value in cents, whichever way ties go.
 
     A price that Xero cannot hold becomes quantity 1 at the line's value. The line of an item keeps its quantity,
-    because Xero counts stock by it; there the unit amount gives way by the least that serves.
+    because Xero counts stock by it, a purchase order's once it is copied to a bill; there the unit amount gives way by
+    the least that serves.
     """
     value = _cents(charge.quantity * unit)
     price = unit.quantize(PRICE_STEP, ROUND_HALF_UP)
@@ -716,7 +713,7 @@ def _reckoned(
     difference = order_total - foreseen
     if abs(difference) > LARGEST_ROUNDING:
         raise _stopped(
-            "total_differs",
+            "total_differs" if kind == "invoice" else "purchase_total_differs",
             order,
             ours=str(foreseen),
             theirs=str(order_total),

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Any, Final, Literal, NamedTuple, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 from bookkeeping.problems import OrderStopped, Problem
 
@@ -120,7 +121,9 @@ def _parse(skimmed: _Skimmed) -> dict[str, Any]:
     try:
         text = skimmed.rest.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
-        raise skimmed.unreadable("unreadable_json", why=f"byte {error.start} is not UTF-8") from None
+        raise skimmed.unreadable(
+            "unreadable_json", why=f"the character at byte {error.start} can't be read"
+        ) from None
     if text.startswith("\ufeff"):
         raise skimmed.unreadable("unreadable_json", why="it starts with a byte order mark")
     try:
@@ -137,12 +140,26 @@ def _parse(skimmed: _Skimmed) -> dict[str, Any]:
     except _RepeatedKey as error:
         raise skimmed.unreadable("duplicate_key", key=_quoted(error.args[0])) from None
     except _NoSuchNumber as error:
-        raise skimmed.unreadable("unreadable_json", why=f"{error.args[0]} is not a number in JSON") from None
+        raise skimmed.unreadable(
+            "unreadable_json", why=f"it has “{error.args[0]}” in the place of a number"
+        ) from None
     if not isinstance(message, dict):
-        raise skimmed.unreadable("unreadable_json", why="it is not an object")
+        raise skimmed.unreadable("unreadable_json", why="it is not an order")
     if _MAY_HOLD_SURROGATE.search(text) and (where := _lone_surrogate(message, "")) is not None:
         raise skimmed.unreadable("bad_text", field=_quoted(where))
     return message
+
+
+_BROKEN: Final = {
+    "Expecting ',' delimiter": "a comma or a closing bracket is missing",
+    "Expecting ':' delimiter": "a colon is missing",
+    "Expecting property name": "the name of a field is missing or has no quotes",
+    "Expecting value": "a value is missing",
+    "Extra data": "something follows behind its end",
+    "Invalid control character": "a line break or another invisible character is inside a text",
+    "Invalid \\": "a backslash stands where it means nothing",
+}
+"""How the decoder's complaints begin, and what people call it."""
 
 
 def _why(error: json.JSONDecodeError, text: str) -> str:
@@ -150,7 +167,8 @@ def _why(error: json.JSONDecodeError, text: str) -> str:
         return "it is empty"
     if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
         return "it breaks off before its end"
-    return f"{error.msg} at character {error.pos}"
+    wrong = (plain for said, plain in _BROKEN.items() if error.msg.startswith(said))
+    return f"{next(wrong, 'something is out of place')} at character {error.pos}"
 
 
 class _RepeatedKey(Exception):
@@ -357,21 +375,23 @@ def _order(message: Mapping[str, object]) -> Order:
     currency = _currency(message.get("currency_code"))
     smallest_unit = Decimal(1) if currency in _WITHOUT_CENTS else Decimal("0.01")
     status, status_name = message.get("status"), _name(message.get("status_name"))
-    lines = _lines(message.get("items"), smallest_unit)
+    disposition = _disposition(_flag(message, "has_error"), status, status_name)
+    live = disposition == "live"
+    lines = _read(live, _lines, message.get("items"), smallest_unit, live=live) or ()
     completed = _flag(message, "has_been_completed")
     return Order(
         id=order_id,
         companies=companies,
         ref=_text(message, "ref"),
         external_ref=_text(message, "external_ref"),
-        disposition=_disposition(_flag(message, "has_error"), status, status_name),
+        disposition=disposition,
         dispatched=completed or _is(status, *_DISPATCHED) or status_name.startswith(_DISPATCHED_NAMES),
         free_of_charge=_flag(message, "is_free_of_charge"),
         currency=currency,
         sold_on=_sold_on(message),
         completed_on=_date(message, "completion_datetime"),
         lines=lines,
-        shipping=_shipping(message, smallest_unit, lines),
+        shipping=_shipping(message, smallest_unit, lines, live=live),
     )
 
 
@@ -391,45 +411,76 @@ def whose(body: str) -> tuple[tuple[str, ...], str | None]:
         return unreadable.companies, unreadable.order_id
 
 
-def _lines(items: object, smallest_unit: Decimal) -> tuple[OrderLine, ...]:
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _read(strictly: bool, read: Callable[_P, _T], *args: _P.args, **named: _P.kwargs) -> _T | None:
+    """What is read; None where it can't be and need not, because it is in no document."""
+    try:
+        return read(*args, **named)
+    except OrderStopped:
+        if strictly:
+            raise
+        return None
+
+
+def _lines(items: object, smallest_unit: Decimal, *, live: bool) -> tuple[OrderLine, ...]:
     if not isinstance(items, list):
         raise _stopped("missing_field", field="items")
     if not items:
         raise _stopped("no_lines")
-    return tuple(_line(item, f"items[{index}]", smallest_unit) for index, item in enumerate(items))
+    lines = [
+        _read(live, _line, item, f"items[{index}]", smallest_unit, live=live)
+        for index, item in enumerate(items)
+    ]
+    return tuple(line for line in lines if line is not None)
 
 
-def _line(item: object, where: str, smallest_unit: Decimal) -> OrderLine:
+def _line(item: object, where: str, smallest_unit: Decimal, *, live: bool) -> OrderLine:
     if not isinstance(item, Mapping):
         raise _stopped("missing_field", field=where)
-    price = _aliased(item, _PRICE, where)
-    price_inc_tax = _aliased(item, _PRICE_INC_TAX, where)
-    cost = _aliased(item, _COST, where)
-    quantity = _quantity(item.get("quantity"), f"{where}.quantity")
+    cancelled = _is(item.get("status"), _CANCELLED_ITEM)
+    counts = live and not cancelled
+    quantity = _read(counts, _quantity, item.get("quantity"), f"{where}.quantity") or Decimal(0)
+    cancelled = cancelled or not quantity
+    counts = live and not cancelled
+    price = _read(counts, _aliased, item, _PRICE, where)
+    price_inc_tax = _read(counts, _aliased, item, _PRICE_INC_TAX, where)
+    cost = _read(counts, _aliased, item, _COST, where)
+    rate = _read(counts, _tax_rate, item, _RATE, where, price, price_inc_tax, smallest_unit=smallest_unit)
+
+    def text(name: str, longest: int = _LONGEST_TEXT) -> str:
+        return _read(counts, _text, item, name, longest, where=where) or ""
+
     return OrderLine(
-        id=_text(item, "id", where=where),
-        sku=_text(item, "sku", where=where),
-        description=_text(item, "description", _LONGEST_DESCRIPTION, where=where),
-        colour=_text(item, "colour", where=where),
-        size=_text(item, "size", where=where),
+        id=text("id"),
+        sku=text("sku"),
+        description=text("description", _LONGEST_DESCRIPTION),
+        colour=text("colour"),
+        size=text("size"),
         quantity=quantity,
         price=price and price.number,
         price_inc_tax=price_inc_tax and price_inc_tax.number,
         cost=cost and cost.number,
-        tax_rate=_tax_rate(item, _RATE, where, price, price_inc_tax, smallest_unit=smallest_unit),
-        cancelled=not quantity or _is(item.get("status"), _CANCELLED_ITEM),
+        tax_rate=rate,
+        cancelled=cancelled,
     )
 
 
-def _shipping(message: Mapping[str, object], smallest_unit: Decimal, lines: Iterable[OrderLine]) -> Shipping:
-    price = _aliased(message, ("shipping_price",))
-    price_inc_tax = _aliased(message, ("shipping_price_inc_tax",))
+def _shipping(
+    message: Mapping[str, object], smallest_unit: Decimal, lines: Iterable[OrderLine], *, live: bool
+) -> Shipping:
+    price = _read(live, _aliased, message, ("shipping_price",))
+    price_inc_tax = _read(live, _aliased, message, ("shipping_price_inc_tax",))
     names = ("shipping_tax_rate",)
     if (price and price.number) or (price_inc_tax and price_inc_tax.number):
         used = tuple(dict.fromkeys(line.tax_rate for line in lines if line.tax_rate is not None))
-        rate = _tax_rate(message, names, "", price, price_inc_tax, smallest_unit=smallest_unit, used=used)
+        rate = _read(
+            live, _tax_rate, message, names, "", price, price_inc_tax, smallest_unit=smallest_unit, used=used
+        )
     else:
-        rate = _stated_rate(message, names, "")
+        rate = _read(live, _stated_rate, message, names, "")
     return Shipping(price and price.number, price_inc_tax and price_inc_tax.number, rate)
 
 
@@ -466,11 +517,13 @@ def _companies(message: Mapping[str, object]) -> tuple[str, ...]:
     named = [name for name in _COMPANY_FIELDS if not (_is_empty(message.get(name)) or _is(message[name], 0))]
     if not named:
         raise _stopped("missing_field", field=_COMPANY_FIELDS[0])
-    return tuple(dict.fromkeys(_required_id(message, name) for name in named))
+    # a reference that can't be one, such as the GUIDs of old, is passed over as long as there is another
+    companies, _ = _identity(message)
+    return companies or (_required_id(message, named[0]),)
 
 
 def _identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None]:
-    """The companies and the id of an order about which something else is wrong."""
+    """The companies and the id of an order, as far as they can be told."""
     companies = (_id(message.get(name)) for name in _COMPANY_FIELDS)
     return tuple(dict.fromkeys(company for company in companies if company)), _id(message.get("id"))
 
@@ -494,7 +547,7 @@ def _is(value: object, *codes: int) -> bool:
     return (number := _number(value)) is not None and number in codes
 
 
-_FLAGS: Final = {"1": True, "true": True, "0": False, "false": False, "": False}
+_FLAGS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 
 
 def _flag(message: Mapping[str, object], name: str) -> bool:
@@ -503,14 +556,16 @@ def _flag(message: Mapping[str, object], name: str) -> bool:
         return bool(value)
     text = value.strip().lower() if isinstance(value, str) else str(value) if _is(value, 0, 1) else "?"
     if text not in _FLAGS:
-        raise _stopped("bad_number", field=name, value=_quoted(value))
+        raise _stopped("bad_flag", field=name, value=_quoted(value))
     return _FLAGS[text]
 
 
 def _text(members: Mapping[str, object], name: str, longest: int = _LONGEST_TEXT, *, where: str = "") -> str:
-    match value := members.get(name):
-        case None:
-            return ""
+    value = members.get(name)
+    # PHP's ways of saying none
+    if value is None or value is False or value in ([], {}):
+        return ""
+    match value:
         case str():
             return value[:longest]
         case bool():
@@ -519,7 +574,7 @@ def _text(members: Mapping[str, object], name: str, longest: int = _LONGEST_TEXT
             return str(value)
         case Decimal():
             return f"{value:f}"[:longest]
-    raise _stopped("bad_text", field=_path(where, name))
+    raise _stopped("not_text", field=_path(where, name), value=_quoted(value))
 
 
 # --- dates and the currency ---------------------------------------------------------------------------------
@@ -629,14 +684,20 @@ def _plain(number: Decimal) -> Decimal:
 
 
 def _aliased(members: Mapping[str, object], names: Iterable[str], where: str = "") -> _Given | None:
-    """The first of these names that carries something; all that carry something must agree."""
+    """The finest of the prices under these names; all that are there must be the same but for rounding."""
 
     def amount(value: object, path: str) -> Decimal | None:
         if (number := _amount(value)) is None:
             raise _stopped("bad_number", field=path, value=_quoted(value))
         return number
 
-    return _agreeing(members, names, where, amount)
+    return _agreeing(members, names, where, amount, _same_but_for_rounding)
+
+
+def _same_but_for_rounding(one: Decimal, other: Decimal) -> bool:
+    """20.8333 and 20.83; but 20.8 is not 20.83, as prices are in cents at least."""
+    decimals = max(2, min(_decimals(one), _decimals(other)))
+    return one == other or abs(one - other) <= Decimal("0.5").scaleb(-decimals)
 
 
 def _agreeing(
@@ -644,17 +705,19 @@ def _agreeing(
     names: Iterable[str],
     where: str,
     meaning: Callable[[object, str], Decimal | None],
+    agree: Callable[[Decimal, Decimal], bool] = operator.eq,
 ) -> _Given | None:
-    first: _Given | None = None
+    found: _Given | None = None
     for name in names:
         value, path = members.get(name), _path(where, name)
         if _is_empty(value) or (number := meaning(value, path)) is None:
             continue
         given = _Given(path, value, number)
-        first = first or given
-        if number != first.number:
-            raise _conflict(first, given)
-    return first
+        if found is not None and not agree(found.number, number):
+            raise _conflict(found, given)
+        if found is None or _decimals(number) > _decimals(found.number):
+            found = given
+    return found
 
 
 def _conflict(one: _Given, other: _Given) -> OrderStopped:
@@ -698,10 +761,8 @@ def _tax_rate(
     stated = _stated_rate(members, names, where)
     prices = [given.number for given in (price, price_inc_tax) if given]
     if price and price_inc_tax and any(prices):
-        # A rate of many decimals was itself reckoned from rounded prices: 3.95 / 3.29 - 1 = 0.2006079.
-        plain = stated is not None and _decimals(stated) <= 4
-        if stated is not None and plain and _bears_out(stated, price, price_inc_tax, smallest_unit):
-            return stated
+        if stated is not None and _bears_out(stated, price, price_inc_tax, smallest_unit):
+            return _rate_meant(stated, price, price_inc_tax, smallest_unit, used)
         return _rate_between(price, price_inc_tax, smallest_unit, used)
     unusable = next((name for name in names if not _is_empty(members.get(name))), None)
     # Senders divide by the price to get the rate, so what is free comes with -1 and the like.
@@ -729,23 +790,65 @@ def _bears_out(rate: Decimal, price: _Given, price_inc_tax: _Given, smallest_uni
     return abs(price.number * (100 + rate) / 100 - price_inc_tax.number) <= smallest_unit
 
 
+def _gives(rate: Decimal, price: _Given, price_inc_tax: _Given, smallest_unit: Decimal) -> bool:
+    """Whether one price is the other's at this rate, rounded; which one of them is, nobody says."""
+    return _bears_out(rate, price, price_inc_tax, smallest_unit / 2 * (100 + rate) / 100)
+
+
+def _told(price: _Given, price_inc_tax: _Given) -> Decimal:
+    return (price_inc_tax.number / price.number - 1) * 100 if price.number else Decimal(-100)
+
+
+def _own_rate(
+    price: _Given, price_inc_tax: _Given, smallest_unit: Decimal, used: tuple[Decimal, ...]
+) -> Decimal | None:
+    """The order's own rate that two prices bear out; of several the one nearest to what they tell."""
+    told = _told(price, price_inc_tax)
+    fitting = [rate for rate in used if _bears_out(rate, price, price_inc_tax, smallest_unit)]
+    return min(fitting, key=lambda rate: abs(rate - told), default=None)
+
+
+def _rate_meant(
+    stated: Decimal,
+    price: _Given,
+    price_inc_tax: _Given,
+    smallest_unit: Decimal,
+    used: tuple[Decimal, ...],
+) -> Decimal:
+    """The stated rate; or the one behind it, if it was reckoned from rounded prices: 3.95 / 3.29 - 1 = 0.2006."""
+    decimals = _decimals(stated)
+    if decimals > 4:
+        return _rate_between(price, price_inc_tax, smallest_unit, used)
+    off = abs(stated - _told(price, price_inc_tax))
+    if not decimals or off > Decimal("0.5").scaleb(-decimals):
+        return stated
+    own = _own_rate(price, price_inc_tax, smallest_unit, used)
+    if own is not None:
+        return own
+    # 8.1, 8.75 and 14.975 are rates that there are, however well a whole one would do
+    if stated % Decimal("0.025") == 0:
+        return stated
+    whole = _plain(stated.quantize(Decimal(1), ROUND_HALF_UP))
+    return whole if _gives(whole, price, price_inc_tax, smallest_unit) else stated
+
+
 def _rate_between(
     price: _Given, price_inc_tax: _Given, smallest_unit: Decimal, used: tuple[Decimal, ...]
 ) -> Decimal:
     """The rate two prices tell: the order's own if they bear it out, else the roundest that does."""
-    rate = (price_inc_tax.number / price.number - 1) * 100 if price.number else Decimal(-100)
+    rate = _told(price, price_inc_tax)
     # A hair below zero is a zero rate behind a rounded price: 18.0101 and 18.01.
     if not -1 < rate <= 100:
         raise _conflict(price, price_inc_tax)
+    own = _own_rate(price, price_inc_tax, smallest_unit, used)
+    if own is not None:
+        return own
     nearest = _plain(rate.quantize(Decimal("0.01"), ROUND_HALF_UP))
-    for candidate in used:
-        if _bears_out(candidate, price, price_inc_tax, smallest_unit):
-            return candidate
     # where a tenth of a percent is a whole unit, a rounder rate that fits is the one meant: 5 behind 12.50 and 13.12
     if nearest != rate or price.number >= 1000 * smallest_unit:
         for step in (Decimal(1), Decimal("0.1")):
             rounder = _plain(rate.quantize(step, ROUND_HALF_UP))
-            if rounder >= 0 and _bears_out(rounder, price, price_inc_tax, smallest_unit / 2):
+            if rounder >= 0 and _gives(rounder, price, price_inc_tax, smallest_unit):
                 return rounder
     if nearest < 0:
         raise _conflict(price, price_inc_tax)
@@ -760,7 +863,7 @@ def _stopped(code: str, **details: str) -> OrderStopped:
 
 
 def _is_empty(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and value.strip().lower() in ("", "n/a"))
 
 
 def _path(where: str, name: str) -> str:

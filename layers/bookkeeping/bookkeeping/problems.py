@@ -14,6 +14,8 @@ from bookkeeping.settings import Settings
 
 Who = Literal["office", "accountant", "platform", "operator"]
 DocumentKind = Literal["invoice", "purchase_order"]
+Created = DocumentKind | Literal["item"]
+"""What Xero is asked to create, and may refuse."""
 Refusal = Literal["number", "contact", "facts", "stock", "item_exists"]
 
 OF_THE_ORGANISATION: Final = frozenset(
@@ -33,9 +35,10 @@ OF_THE_ORGANISATION: Final = frozenset(
     }
 )
 """Problems decided by what is known of the organisation, which a person may have put right in Xero meanwhile."""
-DOCUMENT_WORDS: Final[dict[DocumentKind, str]] = {
+DOCUMENT_WORDS: Final[dict[Created, str]] = {
     "invoice": "sales invoice",
     "purchase_order": "purchase order",
+    "item": "tracked item",
 }
 LONGEST_QUOTE: Final = 500
 """Characters of one of Xero's messages that are kept and read."""
@@ -151,6 +154,18 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: the text in “{field}” contains characters that are not text.",
             "platform",
             "Correct “{field}” on the order and send it again; it is then posted by itself.",
+        ),
+        Kind(
+            "not_text",
+            "Order {order}: “{field}” should be text but is “{value}”.",
+            "platform",
+            _SEND_AGAIN,
+        ),
+        Kind(
+            "bad_flag",
+            "Order {order}: “{field}” should be yes or no but is “{value}”.",
+            "platform",
+            _SEND_AGAIN,
         ),
         Kind(
             "missing_field",
@@ -323,8 +338,18 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " ({difference} apart). More than 0.05 is never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
-            " order again, or change “Prices with or without tax” in the settings.",
+            " order again, or change “Prices with or without tax” or “Price on the invoice” in the settings.",
             _TOTAL_KEYS,
+        ),
+        Kind(
+            "purchase_total_differs",
+            "Order {order}: its unit costs come to {theirs}, but the purchase order would come to {ours} in Xero"
+            " ({difference} apart), which rounds them to 4 decimals and each line to cents. More than 0.05 is"
+            " never posted.",
+            "accountant",
+            "Round the unit costs on the platform to whole cents and send the order again, or choose “Untracked”"
+            " in the settings.",
+            frozenset({"process_method"}),
         ),
         Kind(
             "no_rounding_account",
@@ -460,6 +485,21 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         # --- what Xero refuses ---
         Kind(
+            "account_refused",
+            "Order {order}: a line of the {document} {number} has no account that Xero takes.",
+            "accountant",
+            "Compare the accounts in the settings with those in Xero, then press Retry. If Xero still does not take"
+            " it, tell whoever runs this integration, naming order {order}.",
+            _ACCOUNT_KEYS,
+        ),
+        Kind(
+            "tax_rate_refused",
+            "Order {order}: a line of the {document} {number} has no tax rate that Xero takes.",
+            "accountant",
+            "Look whether “{label}” and the accounts in the settings still fit those in Xero, then press Retry.",
+            _TAX_KEYS | _ACCOUNT_KEYS,
+        ),
+        Kind(
             "tracking_unknown",
             "Order {order}: Xero does not know the tracking categories in the settings: {tracking}.",
             "accountant",
@@ -510,14 +550,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {number} was posted, but comes to {xero_total} in Xero and {order_total} on the"
             " order.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: the order then counts as posted.",
+            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
+            " invoice is then sent if it is still to come.",
         ),
         Kind(
             "adopted_differs",
             "Order {order}: {number} was found in Xero from an earlier attempt, but its {field} is {xero_value}"
             " there and should be {value}.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: the order then counts as posted.",
+            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
+            " invoice is then sent if it is still to come.",
         ),
         Kind(
             "may_already_be_in",
@@ -620,8 +662,9 @@ _SAYINGS: Final = (
     _saying(r"\bitem code '(?P<item>[^']*)'", "item_not_found"),
     _saying(r"\binventory account", "account_not_fitting", "facts"),
     _saying(r"\baccount code '(?P<account>[^']*)' is not a valid", "account_not_found", "facts"),
-    _saying(r"\baccount code or id must be specified|\baccount must be valid", "account_not_found", "facts"),
-    _saying(r"\btax rate must be valid", "tax_type_not_usable", "facts"),
+    _saying(r"\baccount code or id must be specified", "account_refused", "facts"),
+    _saying(r"\baccount must be valid", "account_not_found", "facts"),
+    _saying(r"\btax rate must be valid", "tax_rate_refused", "facts"),
     _saying(r"\bnot subscribed to currency '?(?P<currency>[a-z]{3})\b", "currency_not_enabled", "facts"),
     _saying(r"\btracking (details|category|option)", "tracking_unknown"),
     _saying(r"\bbranding ?theme", "branding_unknown"),
@@ -656,7 +699,7 @@ def from_xero(
     messages: Sequence[str],
     *,
     order: str,
-    document: DocumentKind,
+    document: Created,
     settings: Settings,
     number: str = "",
     organisation: str = "",
@@ -665,7 +708,7 @@ def from_xero(
     """The problem that Xero's validation messages amount to; of several the most actionable.
 
     `sent` holds details that Xero does not repeat, where the caller knows them: `date`, `currency`, `item`, `contact`,
-    `account`, `rate`.
+    `account`, `rate`. Of an item, only an account that Xero names is told of: the rest are words about documents.
     """
     quoted = tuple(message[:LONGEST_QUOTE] for message in messages)
     details: dict[str, str] = {
@@ -679,6 +722,8 @@ def from_xero(
         found = [match for message in quoted if (match := saying.words.search(message))]
         if found:
             said = {name: value for name, value in found[0].groupdict().items() if value}
+            if document == "item" and "account" not in said:
+                continue
             code = saying.code
             if code == "tax_type_not_usable" and document == "purchase_order":
                 code = "purchase_tax_type_not_usable"
@@ -686,25 +731,33 @@ def from_xero(
     return Problem("refused_by_xero", details, quoted)
 
 
-def _completed(
-    code: str, details: dict[str, str], document: DocumentKind, settings: Settings
-) -> dict[str, str]:
+def _completed(code: str, details: dict[str, str], document: Created, settings: Settings) -> dict[str, str]:
     """`details` with what the settings know of the thing Xero complains about."""
     complete = _COMPLETIONS.get(code)
     return {**(complete(details, document, settings) if complete else {}), **details}
 
 
-def _account_details(
-    details: Mapping[str, str], document: DocumentKind, settings: Settings
-) -> dict[str, str]:
+_ACCOUNTS_OF: Final[dict[Created, tuple[str, ...]]] = {
+    "invoice": ("sales_account_code", "sales_accounts_by_sku_prefix", "shipping_account_code"),
+    "purchase_order": ("inventory_asset_account_code", "cogs_account_code"),
+    "item": (
+        "sales_account_code",
+        "sales_accounts_by_sku_prefix",
+        "cogs_account_code",
+        "inventory_asset_account_code",
+    ),
+}
+
+
+def _account_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
     account = details.get("account", "")
-    by_document = {
-        "invoice": ("sales_account_code", "shipping_account_code"),
-        "purchase_order": ("inventory_asset_account_code", "cogs_account_code"),
-    }[document]
-    setting = next((key for key in by_document if getattr(settings, key) == account), by_document[0])
-    if account in settings.sales_accounts_by_sku_prefix.values() and document == "invoice":
-        setting = "sales_accounts_by_sku_prefix"
+
+    def names_it(setting: str) -> bool:
+        value = getattr(settings, setting)
+        return account in value.values() if isinstance(value, Mapping) else account == value
+
+    settings_of = _ACCOUNTS_OF[document]
+    setting = next(filter(names_it, settings_of), settings_of[0])
     return {
         "setting": setting,
         "label": settings.label(setting),
@@ -714,7 +767,7 @@ def _account_details(
     }
 
 
-def _tax_details(details: Mapping[str, str], document: DocumentKind, settings: Settings) -> dict[str, str]:
+def _tax_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
     tax_type = details.get("tax_type", "")
     rates = [rate for rate, mapped in settings.tax_types.items() if mapped == tax_type]
     return {
@@ -723,21 +776,22 @@ def _tax_details(details: Mapping[str, str], document: DocumentKind, settings: S
     }
 
 
-def _contact_details(
-    details: Mapping[str, str], document: DocumentKind, settings: Settings
-) -> dict[str, str]:
+def _contact_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
     key = "contact_name"
     if document == "purchase_order" and settings.purchase_order_contact_name:
         key = "purchase_order_contact_name"
     return {"setting": key, "label": settings.label(key), "contact": str(getattr(settings, key))}
 
 
-_COMPLETIONS: Final[dict[str, Callable[[Mapping[str, str], DocumentKind, Settings], dict[str, str]]]] = {
+_COMPLETIONS: Final[dict[str, Callable[[Mapping[str, str], Created, Settings], dict[str, str]]]] = {
     "account_not_found": _account_details,
     "account_archived": _account_details,
     "account_not_fitting": _account_details,
     "tax_type_not_usable": _tax_details,
     "purchase_tax_type_not_usable": _tax_details,
+    "tax_rate_refused": lambda details, document, settings: {
+        "label": settings.label("tax_types" if document == "invoice" else "purchase_tax_type")
+    },
     "contact_not_found": _contact_details,
     "contact_archived": _contact_details,
     "contact_not_unique": _contact_details,
@@ -749,4 +803,5 @@ _COMPLETIONS: Final[dict[str, Callable[[Mapping[str, str], DocumentKind, Setting
     "bad_quantity": lambda details, document, settings: {"field": "quantity"},
     "currency_not_enabled": lambda details, document, settings: {"organisation": "the organisation"},
     "stock_refused": lambda details, document, settings: {"item": "an item"},
+    "number_taken": lambda details, document, settings: {"ref": "the order's reference"},
 }

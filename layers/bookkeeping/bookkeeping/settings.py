@@ -142,7 +142,8 @@ class Settings(BaseModel):
     shipping_account_code: AccountCode = Field(
         default="",
         title="Shipping account",
-        description="The code of the account for shipping charged to the customer; empty means the sales account.",
+        description="The code of the revenue account for shipping charged to the customer; empty means the sales"
+        " account.",
     )
     sales_accounts_by_sku_prefix: Annotated[
         dict[str, Annotated[AccountCode, Field(min_length=1)]],
