@@ -97,7 +97,14 @@ def post(record: SQSRecord) -> None:
     tally = take_turn(edges, wake_up)
     for trouble in tally.trouble:
         logger.error("posting met what it does not expect", lane=wake_up.lane, trouble=trouble)
-    logger.info("turn", lane=wake_up.lane, calls=tally.calls, posted=tally.posted, stopped=tally.stopped)
+    logger.info(
+        "turn",
+        lane=wake_up.lane,
+        companies=sorted(tally.companies),
+        calls=tally.calls,
+        posted=tally.posted,
+        stopped=tally.stopped,
+    )
     metrics.add_metric("CallsToXero", MetricUnit.Count, tally.calls)
     metrics.add_metric("CallsThrottled", MetricUnit.Count, tally.throttled)
     metrics.add_metric("DocumentsPosted", MetricUnit.Count, tally.posted)

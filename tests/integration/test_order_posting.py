@@ -285,7 +285,7 @@ def test_metrics_count_calls_and_documents_and_know_no_company(
     assert metrics["CallsToXero"] == [len(sent_to_xero(posting))]
     assert dimensions([metrics]) == {"service"}
     [turn] = [line for line in posting.logged() if line["message"] == "turn"]
-    assert turn["lane"] == posting.world.entry(sent[0]).lane
+    assert (turn["lane"], turn["companies"]) == (posting.world.entry(sent[0]).lane, [UNTRACKED])
     assert not [line for line in posting.logged() if line["level"] == "ERROR"]
 
 

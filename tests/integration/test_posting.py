@@ -400,6 +400,29 @@ def test_what_stops_the_invoice_stops_the_order_before_its_purchase_order_is_sen
     assert not tracked.committed("purchase_order")
 
 
+@pytest.mark.parametrize("later", [0, 301])
+def test_an_item_refused_for_its_account_names_the_setting_at_fault(
+    tracked: OneProcess, later: float
+) -> None:
+    make = Maker()
+    first, second = make.order(TRACKED, 1), make.order(TRACKED, 2)
+    second["items"][0]["sku"] = "NEW-SKU"
+    tracked.send(first)
+    tracked.run()
+    tracked.save_settings(TRACKED, sales_account_code="260")
+    organisation = tracked.organisation("Demo Company (AU)")
+    account = next(one for one in organisation.accounts if one.code == "260")
+    tracked.send(make.order(TRACKED, 3, sku="OTHER"))
+    tracked.run()
+    account.status = "ARCHIVED"
+    tracked.clock.advance(later)
+    tracked.send(second)
+    tracked.run()
+    problem = tracked.entry(second, TRACKED).problem
+    assert problem is not None
+    assert "“Sales account” is set to account 260" in problem.sentence
+
+
 def test_a_person_says_whose_document_it_is_by_writing_the_orders_reference_on_it(
     untracked: OneProcess,
 ) -> None:

@@ -414,6 +414,25 @@ def test_a_preview_shows_the_documents_and_writes_nothing(popup: Popup, office: 
     assert popup.world.committed("invoice") == []
 
 
+def test_a_preview_knows_what_was_put_right_in_xero_a_while_ago(popup: Popup, office: Browser) -> None:
+    order = Maker().order(COMPANY, 1) | {"currency_code": "CHF"}
+    assert office.post("preview", order).json["problem"]["code"] == "currency_not_enabled"
+    organisation = popup.world.organisation("Demo Company (UK)")
+    popup.world.xero.change_organisation(organisation, {"subscribe_currency": "CHF"})
+    popup.world.clock.advance(301)
+    assert office.post("preview", order).json["documents"]
+
+
+def test_a_preview_says_what_the_documents_would_wait_for(office: Browser) -> None:
+    order = Maker().order(COMPANY, 1) | {"status": 1, "has_been_completed": False}
+    office.save(post_when="dispatch")
+    assert office.post("preview", order).json["waits"] == "Waiting for the order to be dispatched."
+    office.save(enabled=False)
+    shown = office.post("preview", order).json
+    assert len(shown["documents"]) == 1
+    assert "switched off" in shown["waits"]
+
+
 def test_a_preview_says_why_an_order_would_stop(office: Browser) -> None:
     assert office.post("preview", {"id": 7}).json["problem"]["code"] == "missing_field"
     assert (

@@ -28,6 +28,7 @@ __all__ = [
     "DocumentKind",
     "carries_ref",
     "clean",
+    "document_date",
     "document_number",
     "item_code",
     "purchase_order",
@@ -277,7 +278,7 @@ class _Dated:
 
 def _dated(order: Order, settings: Settings, organisation: Organisation, sent_on: date) -> _Dated:
     """The documents' date. A purchase order follows lock dates too, so that no order ends up half posted."""
-    on = order.sold_on if settings.post_when == "arrival" else order.completed_on or sent_on
+    on = document_date(order, settings, sent_on)
     open_day = organisation.next_open_day(on)
     if open_day == on:
         return _Dated(on)
@@ -288,6 +289,11 @@ def _dated(order: Order, settings: Settings, organisation: Organisation, sent_on
         on,
         (f"Dated {open_day}, the first open day; the order's own date {on} is in a locked period in Xero.",),
     )
+
+
+def document_date(order: Order, settings: Settings, sent_on: date) -> date:
+    """The day an order's documents have, lock dates apart."""
+    return order.sold_on if settings.post_when == "arrival" else order.completed_on or sent_on
 
 
 def _due_on(order: Order, settings: Settings, on: date) -> date:

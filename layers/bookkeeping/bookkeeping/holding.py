@@ -79,6 +79,8 @@ class Tally:
     posted: int = 0
     stopped: int = 0
     unknown: int = 0
+    companies: set[str] = field(default_factory=set)
+    """Whose orders were looked at."""
     trouble: list[str] = field(default_factory=list)
     """Answers that only a fault of ours explains."""
 
@@ -211,6 +213,7 @@ class Hold:
         books = books_of(self.edges.settings, self.edges.connections, company)
         if books is None:
             raise LookupError(f"company {company} has orders but no settings")
+        self.tally.companies.add(company)
         return books
 
     def is_here(self, books: Books) -> bool:

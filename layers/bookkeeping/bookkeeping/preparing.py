@@ -13,7 +13,14 @@ from datetime import timedelta
 from typing import Any, Final, Self
 
 from bookkeeping import ledger
-from bookkeeping.documents import Document, purchase_order, sales_invoice, to_json, tracked_items
+from bookkeeping.documents import (
+    Document,
+    document_date,
+    purchase_order,
+    sales_invoice,
+    to_json,
+    tracked_items,
+)
 from bookkeeping.errors import CallRefused
 from bookkeeping.holding import BODY_AT_MOST, Hold
 from bookkeeping.ledger import Books, Entry
@@ -21,6 +28,7 @@ from bookkeeping.organisation import Contact, Organisation, contact_matching, or
 from bookkeeping.pacing import CALLS_AT_ONCE
 from bookkeeping.problems import (
     OF_THE_ORGANISATION,
+    Created,
     DocumentKind,
     OrderStopped,
     Problem,
@@ -38,7 +46,7 @@ FACTS_KEPT: Final = timedelta(hours=12)
 FACTS_STOP_FOR: Final = timedelta(minutes=5)
 """No order is stopped for what was read longer ago: a person may have put it right in Xero."""
 SINGLE_ITEM_READS: Final = 3
-Created = Mapping[str, tuple[bool, tuple[str, ...]]]
+ItemAnswers = Mapping[str, tuple[bool, tuple[str, ...]]]
 """Item code → whether it is tracked, and why it was refused."""
 
 
@@ -88,18 +96,18 @@ class Desk:
             self.versions[entry.settings_version] = version
         return self.versions[entry.settings_version]
 
-    def problem(self, messages: Sequence[str], entry: Entry, kind: DocumentKind) -> Problem:
-        order = entry.message.order
+    def problem(self, messages: Sequence[str], entry: Entry, created: Created) -> Problem:
+        order, settings = entry.message.order, self.settings(entry)
         return from_xero(
             messages,
             order=entry.order_id,
-            document=kind,
-            settings=self.settings(entry),
+            document=created,
+            settings=settings,
             number=entry.number,
             organisation=self.organisation.name,
             sent={
                 "currency": order.currency or self.organisation.base_currency,
-                "date": order.sold_on.isoformat(),
+                "date": document_date(order, settings, ledger.sent_on(entry.message)).isoformat(),
             },
         )
 
@@ -254,11 +262,11 @@ class Desk:
                     left += [some[: len(some) // 2], some[len(some) // 2 :]]
         return refused
 
-    def _creation(self, items: Sequence[Any]) -> Callable[[Observe], Created]:
+    def _creation(self, items: Sequence[Any]) -> Callable[[Observe], ItemAnswers]:
         xero, key = self.hold.edges.xero, f"{self.access.organisation_id}:{self.hold.edges.new_id()}"
         return lambda observe: xero.create_items(items, self.access, key, observe)
 
-    def _refused(self, answer: Created) -> dict[str, tuple[str, ...]]:
+    def _refused(self, answer: ItemAnswers) -> dict[str, tuple[str, ...]]:
         """Keep the items that are there now; Xero's words on the others."""
         known = {code: tracked for code, (tracked, messages) in answer.items() if not messages}
         there = [code for code, (_, messages) in answer.items() if "item_exists" in refusals(messages)]
@@ -287,7 +295,7 @@ class Desk:
     def _items_fit(self, entry: Entry, codes: set[str], refused: dict[str, tuple[str, ...]]) -> bool:
         for code in sorted(codes):
             if code in refused:
-                problem = self.problem(refused[code], entry, "purchase_order")
+                problem = self.problem(refused[code], entry, "item")
                 if problem.code == "refused_by_xero":
                     details = {"order": entry.order_id, "item": code}
                     problem = Problem("item_refused", details, problem.xero_says)

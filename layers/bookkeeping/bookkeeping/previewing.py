@@ -8,11 +8,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from bookkeeping.asking import FACTS_KEPT
 from bookkeeping.connecting import Connection
-from bookkeeping.documents import document_number, purchase_order, sales_invoice, skip_reason, wants
+from bookkeeping.documents import (
+    document_number,
+    purchase_order,
+    sales_invoice,
+    skip_reason,
+    waits_for_dispatch,
+    wants,
+)
 from bookkeeping.orders import Order, read_message, read_order
 from bookkeeping.organisation import Contact, Organisation
-from bookkeeping.problems import SKIPPED, OrderStopped, Problem, worded
+from bookkeeping.problems import SKIPPED, WAITS, OrderStopped, Problem, worded
 from bookkeeping.settings import Settings
 from bookkeeping.tables.connections import ConnectionsTable
 from bookkeeping.tables.organisations import Organisations
@@ -42,12 +50,20 @@ def preview(edges: Edges, company: str, body: str) -> dict[str, Any]:
     settings = saved.settings if saved else Settings.from_json({})
     try:
         order = read_order(read_message(body))
-        reason = skip_reason(order, settings)
+        # what would come of it once it is switched on is what a person wants to see before
+        reason = skip_reason(order, settings.model_copy(update={"enabled": True}))
         if reason is not None:
             return {"documents": [], "skipped": worded(SKIPPED.get(reason, reason), {})}
-        return {"documents": _documents(edges, connection, order, settings)}
+        return {"documents": _documents(edges, connection, order, settings), "waits": _waits(order, settings)}
     except OrderStopped as stopped:
         return {"problem": _shown(stopped.problem)}
+
+
+def _waits(order: Order, settings: Settings) -> str | None:
+    """Why the documents would not be sent at once."""
+    if not settings.enabled:
+        return "The Xero integration is switched off, so nothing is sent."
+    return WAITS["dispatch"] if waits_for_dispatch(order, settings) else None
 
 
 def _documents(
@@ -70,7 +86,7 @@ def _documents(
 
 def _organisation(edges: Edges, connection: Connection) -> Organisation:
     known = edges.organisations.get(connection.organisation_id)
-    if known is None:
+    if known is None or edges.now() - known[1] >= FACTS_KEPT:
         edges.ask(connection.company, "organisation")
         known = edges.organisations.get(connection.organisation_id)
     if known is None:
