@@ -444,6 +444,10 @@ def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> 
 
 @app.post("/api/<company>/connect")
 def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
+    known = connections_table.connection(company)
+    if known is not None and known.ending:
+        # told later, Xero would end the new consent with the old one
+        desk.ask(company, "disconnect")
     url = authorising.begin(
         authorising_edges,
         authorizations_table,
@@ -462,7 +466,7 @@ def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
 
 @app.get("/api/<company>/connection")
 def get_connection(company: Company) -> Json:
-    return viewing.connection(connections_table.connection(company))
+    return viewing.connection(viewing_edges, company)
 
 
 @app.post("/api/<company>/connection/organisation")
@@ -471,13 +475,12 @@ def choose_organisation(company: Company, chosen: Annotated[Chosen, Body()]) -> 
         return _answer(
             409, _error("no_such_choice", "This organisation can't be chosen now. Load the page anew.")
         )
-    return _answer(200, viewing.connection(connections_table.connection(company)))
+    return _answer(200, viewing.connection(viewing_edges, company))
 
 
 @app.delete("/api/<company>/connection")
 def disconnect(company: Company) -> Response[Any]:
-    ended = authorising.disconnect(authorising_edges, _session().person)
-    if ended is None:
+    if not authorising.disconnect(authorising_edges, _session().person):
         return _answer(200, {"words": "There is no connection to end."})
     said = desk.ask(company, "disconnect")
     words = {
@@ -486,12 +489,16 @@ def disconnect(company: Company) -> Response[Any]:
             "Disconnected here. Another company of yours uses the same Xero app and organisation, so only this"
             " company's access was forgotten, and Xero still lists the app."
         ),
+        "left": (
+            "Disconnected here; nothing more is posted. Xero takes this app's access no more, so it could not be told"
+            " and may still list the app under Settings, Connected apps. Remove it there."
+        ),
     }
-    unsure = (
-        "Disconnected here; nothing more is posted. Xero did not answer, so it may still list the app under Settings,"
-        " Connected apps. Remove it there."
+    not_yet = (
+        "Disconnected here; nothing more is posted. Xero has not confirmed it yet; it is asked again by itself until it"
+        " does."
     )
-    return _answer(200, {"words": words.get(said.get("ended", ""), unsure)})
+    return _answer(200, {"words": words.get(said.get("ended", ""), not_yet)})
 
 
 # --- Xero's lists ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from moto import mock_aws
 from bookkeeping.ledger import State
 from local.samples import Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import PREFIX, OneProcess
+from tests.integration.one_process import OneProcess
 from tests.integration.popup import (
     ORIGIN,
     Browser,
@@ -195,8 +195,8 @@ def test_the_client_secret_goes_in_and_never_comes_out(browser: Browser) -> None
     # kept when it is left out; asked for when the app is another one
     assert browser.put("credentials", {"client_id": "APP1"}).status == 200
     assert browser.put("credentials", {"client_id": "APP2"}).status == 422
-    kept = boto3.client("secretsmanager").get_secret_value(SecretId=f"{PREFIX}/{COMPANY}/app")["SecretString"]
-    assert json.loads(kept) == {"client_id": "APP1", "client_secret": secret}
+    kept = browser.popup.refresh.edges.apps.read(COMPANY)
+    assert (kept.client_id, kept.client_secret) == ("APP1", secret)
 
 
 # --- the connection ----------------------------------------------------------------------------------------------
@@ -243,8 +243,9 @@ def test_disconnecting_while_xero_is_down_is_said(popup: Popup, browser: Browser
     browser.app()
     browser.connect(uk)
     popup.world.xero.faults.add({"kind": "error_before_commit", "path_prefix": "/connect", "times": 9})
-    assert "did not answer" in browser.delete("connection").json["words"]
-    assert browser.get("connection").json["status"] == "disconnected"
+    assert "not confirmed it yet" in browser.delete("connection").json["words"]
+    shown = browser.get("connection").json
+    assert (shown["status"], "Connected apps" in shown["words"]) == ("disconnected", True)
 
 
 def test_connections_lost_and_restored_are_told_once_each(

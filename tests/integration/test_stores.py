@@ -27,11 +27,13 @@ WRONG = {
     "moto": {
         "test_a_version_that_was_written_under_an_id_is_never_another": "the id takes the new content",
         "test_a_write_that_is_repeated_after_the_promotion_leaves_it_current": "the version loses AWSCURRENT",
+        "test_tokens_are_saved_where_others_were_forgotten": "AWSCURRENT is on both versions, and the first is found",
     },
     "local AWS": {
         "test_a_version_that_was_written_under_an_id_is_never_another": "the id takes the new content",
         "test_a_write_that_is_repeated_after_the_promotion_leaves_it_current": "the version loses AWSCURRENT",
         "test_what_was_staged_last_is_what_is_staged": "AWSPENDING is on both versions, and the first is found",
+        "test_tokens_that_are_forgotten_are_at_no_stage_and_new_ones_take_their_place": "AWSPENDING, the same",
     },
 }
 """What each gets wrong. Those tests have to fail there: a store that is mended says so."""
@@ -209,6 +211,35 @@ def test_tokens_are_not_promoted_over_others_that_came_meanwhile(secrets: Any) -
     two = store.stage("412077", tokens("two", 2), one.id)
     store.save("412077", tokens("of a person"))
     assert not store.promote("412077", two, one.id)
+    assert store.read("412077") == tokens("of a person")
+
+
+def test_tokens_that_are_forgotten_are_at_no_stage_and_new_ones_take_their_place(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("one"))
+    one = store.current("412077")
+    assert one is not None
+    two = store.stage("412077", tokens("two", 2), one.id)
+    assert store.promote("412077", two, one.id)
+    assert store.forget("412077", store.current("412077"))
+    assert [stage("412077") for stage in (store.current, store.pending, store.previous)] == [None] * 3
+    assert store.forget("412077", None)
+
+
+def test_tokens_that_came_meanwhile_are_not_forgotten_with_the_old_ones(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("one"))
+    one = store.current("412077")
+    store.save("412077", tokens("of a person"))
+    assert not store.forget("412077", one)
+    assert store.read("412077") == tokens("of a person")
+
+
+def test_tokens_are_saved_where_others_were_forgotten(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("one"))
+    assert store.forget("412077", store.current("412077"))
+    store.save("412077", tokens("of a person"))
     assert store.read("412077") == tokens("of a person")
 
 

@@ -128,6 +128,11 @@ def test_the_settings_page_reads_no_secret_but_the_launch_key(template: dict[str
     assert "${AWS::StackName}/launch-" in read[0]
 
 
+def test_no_secret_is_deleted_for_its_name_could_not_be_used_again_at_once(template: dict[str, Any]) -> None:
+    for name, statement in statements(template):
+        assert "secretsmanager:DeleteSecret" not in listed(statement["Action"]), name
+
+
 def test_every_queue_has_a_dead_letter_queue_that_keeps_14_days_and_an_alarm(
     template: dict[str, Any],
 ) -> None:

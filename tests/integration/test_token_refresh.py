@@ -293,7 +293,7 @@ def test_one_company_in_trouble_does_not_hold_up_the_others() -> None:
     to_expiry(storm)
     outcomes = {outcome.company: outcome for outcome in refreshing.renew_due(storm.edges)}
     assert {company: outcome.what for company, outcome in outcomes.items()} == {
-        "412000": "no_tokens",
+        "412000": "lost",
         "412001": "failed",
         "412002": "renewed",
     }

@@ -185,10 +185,12 @@ class RefreshRequests:
         payload = json.dumps({"company": company})
         self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
 
-    def wait_for(self, company: str) -> None:
-        """The same, and wait until it is done or has failed."""
+    def wait_for(self, company: str) -> str:
+        """The same, and wait for what became of it; empty where that failed."""
         payload = json.dumps({"company": company})
-        self._client.invoke(FunctionName=self._function, Payload=payload)["Payload"].read()
+        answer = self._client.invoke(FunctionName=self._function, Payload=payload)
+        said = json.loads(answer["Payload"].read())
+        return str(said["what"]) if "FunctionError" not in answer else ""
 
 
 class XeroDesk:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from bookkeeping import connecting, releasing
-from bookkeeping.connecting import REFRESH_TOKEN_LIVES, Connection
+from bookkeeping.connecting import REFRESH_TOKEN_LIVES
 from bookkeeping.documents import DocumentKind
 from bookkeeping.intake import books_of
 from bookkeeping.launching import Person
@@ -360,11 +360,12 @@ def retry_all(edges: Edges, person: Person, why: str) -> dict[str, Any]:
 # --- the connection ----------------------------------------------------------------------------------------------
 
 
-def connection(known: Connection | None) -> dict[str, Any]:
+def connection(edges: Edges, company: str) -> dict[str, Any]:
     """The connection as JSON. Tokens are never shown: only that there are some, and how long they live."""
+    known = edges.connections.connection(company)
     words, fix = connecting.words(known)
     live = known is not None and known.status != "disconnected"
-    expires_at = known.expires_at if known and live else None
+    expires_at = edges.connections.tokens_expire_at(company) if live else None
     refresh_until = expires_at - timedelta(minutes=30) + REFRESH_TOKEN_LIVES if expires_at else None
     unsettled = known is not None and known.status in ("choose_organisation", "confirm_organisation")
     return {
