@@ -186,6 +186,25 @@ def test_a_consent_in_another_tab_is_not_undone_by_an_end_that_is_slow(
     assert lists(one) == 200
 
 
+def test_a_consent_that_comes_before_xero_is_told_is_not_ended_with_the_old_one(
+    popup: Popup, one: Browser, uk: Organisation
+) -> None:
+    one.connect(uk)
+    connections = popup.refresh.edges.connections
+    real = connections.others_of_app
+
+    def slow(*about: Any) -> Any:
+        found = real(*about)
+        assert popup.browser().connect(uk) == "connected"
+        return found
+
+    with patch.object(connections, "others_of_app", slow):
+        one.delete("connection")
+    popup.tick()
+    assert one.get("connection").json["status"] == "connected"
+    assert lists(one) == 200
+
+
 def test_who_connects_again_has_an_end_that_is_not_confirmed_brought_to_its_end_first(
     popup: Popup, one: Browser, uk: Organisation
 ) -> None:
@@ -248,7 +267,8 @@ def test_a_disconnect_that_ends_before_any_write_is_brought_to_its_end_by_itself
             two = beside(popup, one)
             assert one.connect(uk) == "connected"
             assert not company_beside_it or two.connect(au) == "connected"
-            world.clock.advance(3000)
+            popup.tick()
+            world.clock.advance(2700)
             with killed_before(popup, write) as killer, suppress(Killed):
                 one.delete("connection")
             if write == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -18,6 +19,7 @@ from tests.integration.popup import (
     ORIGIN,
     Browser,
     Popup,
+    context,
 )
 
 COMPANY, OTHER = "412077", "413995"
@@ -246,6 +248,25 @@ def test_disconnecting_while_xero_is_down_is_said(popup: Popup, browser: Browser
     assert "not confirmed it yet" in browser.delete("connection").json["words"]
     shown = browser.get("connection").json
     assert (shown["status"], "Connected apps" in shown["words"]) == ("disconnected", True)
+
+
+def test_the_tokens_that_are_shown_to_end_are_those_renewed_last(
+    popup: Popup, browser: Browser, uk: Organisation
+) -> None:
+    browser.app()
+    browser.connect(uk)
+    clock, days = popup.world.clock, 61
+
+    def shown() -> list[datetime]:
+        connection = popup.browser().get("connection").json
+        kinds = ("access_token", "refresh_token")
+        return [datetime.fromisoformat(connection[kind]["expires_at"]) for kind in kinds]
+
+    assert shown() == [clock.now() + timedelta(minutes=30), clock.now() + timedelta(days=60)]
+    for _ in range(days):
+        clock.advance(timedelta(days=1).total_seconds())
+        popup.refresh.handler({"company": COMPANY}, context())
+    assert shown() == [clock.now() + timedelta(minutes=30), clock.now() + timedelta(days=60)]
 
 
 def test_connections_lost_and_restored_are_told_once_each(

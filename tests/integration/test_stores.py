@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bookkeeping.connecting import Connection
-from bookkeeping.errors import Lost, StoreUnavailable
+from bookkeeping.errors import Conflict, Lost, StoreUnavailable
 from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret
 from bookkeeping.tables.connections import ConnectionsTable
 from tests.integration.three_stores import held_against, opened
@@ -135,6 +136,22 @@ def test_a_connection_saved_anew_is_not_lost_by_who_judged_the_old_one(table: Co
     found = table.connection("412077")
     assert found is not None
     assert found.status == "connected"
+
+
+def test_a_late_refusal_says_nothing_of_a_connection_made_since(table: ConnectionsTable) -> None:
+    before = replace(CONNECTION, connected_at=NOON)
+    table.save_connection(before)
+    renewal = table.take_renewal("412077", NOON, LEASE)
+    assert renewal is not None
+    table.change_connection(before, replace(before, connected_at=NOON + LEASE))
+    assert not table.lose_connection(before, "needs_reconnect", NOON)
+    assert table.lose_renewed(renewal, before, "needs_reconnect", NOON) is None
+    with pytest.raises(Conflict):
+        table.change_connection(before, replace(before, status="disconnected"))
+    found = table.connection("412077")
+    assert found is not None
+    assert found.status == "connected"
+    assert table.lose_connection(found, "needs_reconnect", NOON)
 
 
 def test_a_connection_is_lost_once_and_says_since_when(table: ConnectionsTable) -> None:
