@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
@@ -340,6 +341,42 @@ def test_orders_come_in_pages(popup: Popup, office: Browser) -> None:
         if not cursor:
             break
     assert sorted(seen) == sorted(str(order["id"]) for order in orders)
+
+
+@pytest.fixture
+def shop(popup: Popup, office: Browser) -> Iterator[Browser]:
+    """An office with an order that is posted."""
+    popup.world.send(Maker().order(COMPANY, 1))
+    popup.world.run()
+    orders = popup.page.viewing_edges.orders
+    page = orders.shelf_page
+
+    def strict(company: str, first: str, last: str, *about: Any, **more: Any) -> Any:
+        assert first <= last, "moto answers, DynamoDB refuses"
+        return page(company, first, last, *about, **more)
+
+    with patch.object(orders, "shelf_page", strict):
+        yield office
+
+
+@pytest.mark.parametrize("status", ["", "posted"])
+@pytest.mark.parametrize(
+    ("first", "last", "shown"),
+    [
+        ("", "9999-12-31", 1),
+        ("0001-01-01", "", 1),
+        ("2026-01-01", "2027-01-01", 1),
+        ("2027-01-01", "2026-01-01", 0),
+        ("9999-12-31", "0001-01-01", 0),
+    ],
+)
+def test_orders_are_filtered_by_any_days_there_are(
+    shop: Browser, status: str, first: str, last: str, shown: int
+) -> None:
+    asked = {"status": status, "from": first, "to": last}
+    page = shop.get("orders", **{name: value for name, value in asked.items() if value})
+    assert page.status == 200, page
+    assert len(page.json["orders"]) == shown
 
 
 def test_a_setting_that_was_missing_frees_the_orders_that_stopped_for_it(

@@ -17,7 +17,7 @@ from bookkeeping.connecting import REFRESH_TOKEN_LIVES
 from bookkeeping.documents import DocumentKind
 from bookkeeping.intake import books_of
 from bookkeeping.launching import Person
-from bookkeeping.ledger import Act, Entry, Posted, State, stamp
+from bookkeeping.ledger import Act, Entry, Posted, State
 from bookkeeping.problems import CATALOGUE, SKIPPED, WAITS, worded
 from bookkeeping.queues import ReleaseCall
 from bookkeeping.tables.connections import ConnectionsTable
@@ -126,9 +126,11 @@ def _found(edges: Edges, company: str, asked: Asked) -> tuple[list[Entry], str]:
 
 def _shelves(asked: Asked) -> list[tuple[str, str]]:
     """The shelves to walk, each from its first to its last place."""
-    first_at = stamp(_midnight(asked.first_day)) if asked.first_day else ""
-    last_at = stamp(_midnight(asked.last_day) + timedelta(days=1)) if asked.last_day else _LAST
-    ranges = []
+    first_at = str(asked.first_day or "")
+    last_at = f"{asked.last_day or ''}{_LAST}"
+    ranges: list[tuple[str, str]] = []
+    if first_at > last_at:
+        return ranges
     for state in ORDER_OF_STATES if asked.state is None else (asked.state,):
         if asked.why and state not in _WHYLESS:
             ranges.append((f"{state}#{asked.why}#{first_at}", f"{state}#{asked.why}#{last_at}"))
@@ -137,10 +139,6 @@ def _shelves(asked: Asked) -> list[tuple[str, str]]:
         elif not asked.why:
             ranges.append((f"{state}#", f"{state}#{_LAST}"))
     return ranges
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=LONG_AGO.tzinfo)
 
 
 def _fits(entry: Entry, asked: Asked) -> bool:
