@@ -7,7 +7,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -43,6 +43,8 @@ from bookkeeping.tables.settings import SettingsTable
 
 HERE = Path(__file__).parent
 LARGEST_LAUNCH = 16 * 1024
+CONTACTS_BEGIN = timedelta(seconds=3)
+"""No contact is looked for later than this into a save, so that the person has an answer in time."""
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 STATIC = {
     file.name: (KINDS[file.suffix], file.read_text(encoding="utf-8"))
@@ -413,18 +415,32 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
 
 def _contact_notes(old: Settings | None, new: Settings) -> list[Json]:
     """Have Xero asked for contacts whose names are new, so that a wrong one shows here and not on an order."""
-    company = _session().person.company
-    connection = connections_table.connection(company)
+    began = now()
+    connection = connections_table.connection(_session().person.company)
     notes: list[Json] = []
     if connection is None or connection.status != "connected":
         return notes
     for key in ("contact_name", "purchase_order_contact_name"):
         name = getattr(new, key)
         if name and (old is None or getattr(old, key) != name):
-            said = desk.ask(company, "contact", name=name)
-            if "note" in said:
+            late = now() - began > CONTACTS_BEGIN
+            said = {"error": "late"} if late else _ask_desk("contact", name=name)
+            if "error" in said:
+                notes.append(
+                    {"name": key, "message": f"Xero did not answer; “{name}” was not looked for there."}
+                )
+            elif "note" in said:
                 notes.append({"name": key, "message": said["note"]})
     return notes
+
+
+def _ask_desk(task: str, **about: Any) -> Json:
+    """What the desk says, for the company of the session."""
+    company = _session().person.company
+    said = desk.ask(company, task, **about)
+    if said.get("error") == "desk_failed":
+        logger.warning("the desk did not answer", company=company, task=task)
+    return said
 
 
 @app.put("/api/<company>/credentials")
@@ -447,7 +463,7 @@ def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
     known = connections_table.connection(company)
     if known is not None and known.ending:
         # told later, Xero would end the new consent with the old one
-        desk.ask(company, "disconnect")
+        _ask_desk("disconnect")
     url = authorising.begin(
         authorising_edges,
         authorizations_table,
@@ -482,7 +498,7 @@ def choose_organisation(company: Company, chosen: Annotated[Chosen, Body()]) -> 
 def disconnect(company: Company) -> Response[Any]:
     if not authorising.disconnect(authorising_edges, _session().person):
         return _answer(200, {"words": "There is no connection to end."})
-    said = desk.ask(company, "disconnect")
+    said = _ask_desk("disconnect")
     words = {
         "ended": "Disconnected. Xero was told; nothing more is posted.",
         "shared": (
@@ -505,14 +521,17 @@ def disconnect(company: Company) -> Response[Any]:
 
 
 def _listed(task: str, **about: Any) -> Response[Any]:
-    said = desk.ask(_session().person.company, task, **about)
+    said = _ask_desk(task, **about)
     if "error" not in said:
         return _answer(200, said)
     if said["error"] == "not_connected":
         return _answer(409, _error("not_connected", "Connect to Xero first."))
+    return _no_answer(said.get("message"))
+
+
+def _no_answer(message: str | None = None) -> Response[Any]:
     return _answer(
-        503,
-        _error("xero_unavailable", said.get("message", "Xero does not answer right now. Try again soon.")),
+        503, _error("xero_unavailable", message or "Xero does not answer right now. Try again soon.")
     )
 
 
@@ -600,3 +619,5 @@ def preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Respo
         )
     except previewing.NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))
+    except previewing.NoAnswer:
+        return _no_answer()
