@@ -230,7 +230,9 @@ def _check_json(event: Json) -> None:
     """Raises Refused for what no parser further on should meet."""
     try:
         body = event["body"].encode()
-        json.loads((base64.b64decode(body) if event.get("isBase64Encoded") else body).decode())
+        read = json.loads((base64.b64decode(body) if event.get("isBase64Encoded") else body).decode())
+        # what can't be written again can't be in an answer: halves of a character, numbers that are none
+        json.dumps(read, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise Refused(launching.NOT_READABLE) from None
 
