@@ -214,14 +214,27 @@ def _at(connection: Connection, choice: Choice) -> Connection:
     return replace(at, status="confirm_organisation")
 
 
-def words(connection: Connection | None) -> tuple[str, str | None]:
-    """How the connection stands, and what a person should do about it."""
+def of_another_app(connection: Connection | None, client_id: str) -> bool:
+    """Whether the app that was entered is another one than that of the connection, whose tokens only that renews."""
+    if connection is None or connection.status not in ("connected", "wrong_credentials"):
+        return False
+    return client_id not in ("", connection.client_id)
+
+
+def words(connection: Connection | None, client_id: str = "") -> tuple[str, str | None]:
+    """How the connection stands, and what a person should do about it. `client_id` is of the app that was entered."""
     if connection is None:
         return (
             "Not connected to Xero yet.",
             "Enter client id and secret of your Xero app, save, and press Get Access Token.",
         )
     here, before = connection.organisation_name, connection.previous_organisation_name
+    if of_another_app(connection, client_id):
+        goes_on = "ends soon" if connection.status == "connected" else "has ended; orders wait here"
+        return (
+            f"The connection to {here} was made with another Xero app than the one entered above, and {goes_on}.",
+            "Press Get Access Token to connect with the app entered above.",
+        )
     match connection.status:
         case "connected" if connection.prefix_taken_by:
             return (

@@ -361,7 +361,9 @@ def retry_all(edges: Edges, person: Person, why: str) -> dict[str, Any]:
 def connection(edges: Edges, company: str) -> dict[str, Any]:
     """The connection as JSON. Tokens are never shown: only that there are some, and how long they live."""
     known = edges.connections.connection(company)
-    words, fix = connecting.words(known)
+    app = edges.connections.app(company)
+    client_id = app.client_id if app else ""
+    words, fix = connecting.words(known, client_id)
     live = known is not None and known.status != "disconnected"
     expires_at = edges.connections.tokens_expire_at(company) if live else None
     refresh_until = expires_at - timedelta(minutes=30) + REFRESH_TOKEN_LIVES if expires_at else None
@@ -370,6 +372,7 @@ def connection(edges: Edges, company: str) -> dict[str, Any]:
         "status": known.status if known else "not_connected",
         "words": words,
         "fix": fix,
+        "other_app": connecting.of_another_app(known, client_id),
         "organisation": _named_organisation(known.organisation_id, known.organisation_name)
         if known
         else None,
