@@ -7,7 +7,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -43,6 +43,8 @@ from bookkeeping.tables.settings import SettingsTable
 
 HERE = Path(__file__).parent
 LARGEST_LAUNCH = 16 * 1024
+CONTACTS_BEGIN = timedelta(seconds=3)
+"""No contact is looked for later than this into a save, so that the person has an answer in time."""
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 STATIC = {
     file.name: (KINDS[file.suffix], file.read_text(encoding="utf-8"))
@@ -229,7 +231,9 @@ def _check_json(event: Json) -> None:
     """Raises Refused for what no parser further on should meet."""
     try:
         body = event["body"].encode()
-        json.loads((base64.b64decode(body) if event.get("isBase64Encoded") else body).decode())
+        read = json.loads((base64.b64decode(body) if event.get("isBase64Encoded") else body).decode())
+        # what can't be written again can't be in an answer: halves of a character, numbers that are none
+        json.dumps(read, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise Refused(launching.NOT_READABLE) from None
 
@@ -414,18 +418,32 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
 
 def _contact_notes(old: Settings | None, new: Settings) -> list[Json]:
     """Have Xero asked for contacts whose names are new, so that a wrong one shows here and not on an order."""
-    company = _session().person.company
-    connection = connections_table.connection(company)
+    began = now()
+    connection = connections_table.connection(_session().person.company)
     notes: list[Json] = []
     if connection is None or connection.status != "connected":
         return notes
     for key in ("contact_name", "purchase_order_contact_name"):
         name = getattr(new, key)
         if name and (old is None or getattr(old, key) != name):
-            said = desk.ask(company, "contact", name=name)
-            if "note" in said:
+            late = now() - began > CONTACTS_BEGIN
+            said = {"error": "late"} if late else _ask_desk("contact", name=name)
+            if "error" in said:
+                notes.append(
+                    {"name": key, "message": f"Xero did not answer; “{name}” was not looked for there."}
+                )
+            elif "note" in said:
                 notes.append({"name": key, "message": said["note"]})
     return notes
+
+
+def _ask_desk(task: str, **about: Any) -> Json:
+    """What the desk says, for the company of the session."""
+    company = _session().person.company
+    said = desk.ask(company, task, **about)
+    if said.get("error") == "desk_failed":
+        logger.warning("the desk did not answer", company=company, task=task)
+    return said
 
 
 @app.put("/api/<company>/credentials")
@@ -445,6 +463,10 @@ def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> 
 
 @app.post("/api/<company>/connect")
 def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
+    known = connections_table.connection(company)
+    if known is not None and known.ending:
+        # told later, Xero would end the new consent with the old one
+        _ask_desk("disconnect")
     url = authorising.begin(
         authorising_edges,
         authorizations_table,
@@ -463,7 +485,7 @@ def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
 
 @app.get("/api/<company>/connection")
 def get_connection(company: Company) -> Json:
-    return viewing.connection(connections_table.connection(company))
+    return viewing.connection(viewing_edges, company)
 
 
 @app.post("/api/<company>/connection/organisation")
@@ -472,41 +494,47 @@ def choose_organisation(company: Company, chosen: Annotated[Chosen, Body()]) -> 
         return _answer(
             409, _error("no_such_choice", "This organisation can't be chosen now. Load the page anew.")
         )
-    return _answer(200, viewing.connection(connections_table.connection(company)))
+    return _answer(200, viewing.connection(viewing_edges, company))
 
 
 @app.delete("/api/<company>/connection")
 def disconnect(company: Company) -> Response[Any]:
-    ended = authorising.disconnect(authorising_edges, _session().person)
-    if ended is None:
+    if not authorising.disconnect(authorising_edges, _session().person):
         return _answer(200, {"words": "There is no connection to end."})
-    said = desk.ask(company, "disconnect")
+    said = _ask_desk("disconnect")
     words = {
         "ended": "Disconnected. Xero was told; nothing more is posted.",
         "shared": (
             "Disconnected here. Another company of yours uses the same Xero app and organisation, so only this"
             " company's access was forgotten, and Xero still lists the app."
         ),
+        "left": (
+            "Disconnected here; nothing more is posted. Xero takes this app's access no more, so it could not be told"
+            " and may still list the app under Settings, Connected apps. Remove it there."
+        ),
     }
-    unsure = (
-        "Disconnected here; nothing more is posted. Xero did not answer, so it may still list the app under Settings,"
-        " Connected apps. Remove it there."
+    not_yet = (
+        "Disconnected here; nothing more is posted. Xero has not confirmed it yet; it is asked again by itself until it"
+        " does."
     )
-    return _answer(200, {"words": words.get(said.get("ended", ""), unsure)})
+    return _answer(200, {"words": words.get(said.get("ended", ""), not_yet)})
 
 
 # --- Xero's lists ------------------------------------------------------------------------------------------------
 
 
 def _listed(task: str, **about: Any) -> Response[Any]:
-    said = desk.ask(_session().person.company, task, **about)
+    said = _ask_desk(task, **about)
     if "error" not in said:
         return _answer(200, said)
     if said["error"] == "not_connected":
         return _answer(409, _error("not_connected", "Connect to Xero first."))
+    return _no_answer(said.get("message"))
+
+
+def _no_answer(message: str | None = None) -> Response[Any]:
     return _answer(
-        503,
-        _error("xero_unavailable", said.get("message", "Xero does not answer right now. Try again soon.")),
+        503, _error("xero_unavailable", message or "Xero does not answer right now. Try again soon.")
     )
 
 
@@ -594,3 +622,5 @@ def preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Respo
         )
     except previewing.NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))
+    except previewing.NoAnswer:
+        return _no_answer()

@@ -51,7 +51,7 @@ edges = Edges(
 
 @metrics.log_metrics
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> None:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str] | None:
     company = event.get("company")
     outcomes = [renew(edges, company)] if company else renew_due(edges)
     metrics.add_metric("RenewalsLookedAt", MetricUnit.Count, len(outcomes))
@@ -59,6 +59,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         log = logger.error if outcome.what == "failed" else logger.info
         log("tokens %s", outcome.what, company=outcome.company, why=outcome.why)
         metrics.add_metric(METRICS[outcome.what], MetricUnit.Count, 1)
+    return {"what": outcomes[0].what} if company else None
 
 
 METRICS = {
@@ -68,5 +69,8 @@ METRICS = {
     "put_off": "RenewalsPutOff",
     "lost": "ConnectionsLost",
     "no_tokens": "TokensMissing",
+    "ended": "ConnectionsEnded",
+    "shared": "ConnectionsEnded",
+    "left": "ConnectionsLeftAtXero",
     "failed": "RenewalsFailed",
 }

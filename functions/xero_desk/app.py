@@ -9,9 +9,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.asking import Edges, answer
-from bookkeeping.identity import Identity
 from bookkeeping.queues import RefreshRequests, lambda_service_that_waits
-from bookkeeping.secrets import AppSecret, TokenSecret, secrets_manager
+from bookkeeping.secrets import TokenSecret, secrets_manager
 from bookkeeping.tables.connections import ConnectionsTable
 from bookkeeping.tables.dynamodb import dynamodb
 from bookkeeping.tables.organisations import Organisations
@@ -29,15 +28,12 @@ metrics = Metrics()
 tables = dynamodb()
 secret_store = secrets_manager()
 xero = Xero(os.environ["XERO_API_URL"], CALL_TIME_OUT)
-identity = Identity(os.environ["XERO_IDENTITY_URL"], os.environ["XERO_API_URL"], CALL_TIME_OUT)
 renewals = RefreshRequests(lambda_service_that_waits(), os.environ["TOKEN_REFRESH_FUNCTION"])
 edges = Edges(
     connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
     organisations=Organisations(tables, os.environ["CONNECTIONS_TABLE"]),
-    apps=AppSecret(secret_store, os.environ["SECRETS_PREFIX"]),
     tokens=TokenSecret(secret_store, os.environ["SECRETS_PREFIX"]),
     xero=xero,
-    identity=identity,
     renew_token=renewals.wait_for,
     now=now,
 )

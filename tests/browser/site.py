@@ -121,6 +121,7 @@ def connection(status: str = "not_connected", **more: Any) -> Json:
         "status": status,
         "words": words,
         "fix": fix,
+        "other_app": False,
         "organisation": ORGANISATION if linked else None,
         "previous_organisation": None,
         "choices": [],

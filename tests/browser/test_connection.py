@@ -123,6 +123,14 @@ def test_an_address_that_is_no_web_address_is_never_followed(site: Site, page: P
     assert page.title() != "taken"
 
 
+def test_another_app_than_the_one_connected_with_leads_to_reconnect(site: Site, page: Page) -> None:
+    site.set_up()
+    site.connection = connection("wrong_credentials", other_app=True)
+    open_page(site, page)
+    expect(page.locator("#connection-state")).to_contain_text("Connect again")
+    expect(page.locator("#todo")).to_contain_text("Connect to Xero again: press Reconnect")
+
+
 def test_of_several_organisations_one_is_chosen_here(site: Site, page: Page) -> None:
     site.set_up()
     site.connection = connection("choose_organisation", choices=[ORGANISATION, OTHER_ORGANISATION])

@@ -291,6 +291,27 @@ def test_a_wrong_client_id_is_mended_with_the_back_button(office: Callable[[str,
     expect(eve.popup.get_by_role("heading", name="Connected to Xero")).to_be_visible()
 
 
+def test_disconnecting_is_confirmed_by_xero_and_connecting_again_works_at_once(
+    office: Callable[[str, str], Office],
+) -> None:
+    eve = office("421007", BRITISH)
+    eve.open_popup()
+    eve.enter_app()
+    eve.press("Get Access Token")
+    eve.log_in()
+    eve.allow_access()
+    expect(eve.popup.get_by_role("heading", name="Connected to Xero")).to_be_visible()
+    eve.press("Disconnect")
+    eve.popup.get_by_role("dialog").get_by_role("button", name="Disconnect").click()
+    expect(eve.popup.locator("#connection-state")).to_contain_text("Xero was told")
+    expect(eve.popup.locator("#access-token")).to_have_text("–")
+    eve.press("Get Access Token")
+    eve.allow_access()
+    expect(eve.popup.get_by_role("heading", name="Connected to Xero")).to_be_visible()
+    eve.popup.get_by_label("Sales account", exact=True).click()
+    expect(eve.popup.get_by_role("option", name="200")).to_be_visible()
+
+
 def test_an_order_that_is_stopped_says_why_and_is_posted_after_the_fix(
     office: Callable[[str, str], Office], local_system: LocalAddresses
 ) -> None:

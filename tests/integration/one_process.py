@@ -113,7 +113,7 @@ class OneProcess:
         self.chance = random.Random(seed)
         self.queue = Queue(self.clock.now)
         self.bus = Bus()
-        self.secrets = boto3.client("secretsmanager")
+        self.secrets: Any = boto3.client("secretsmanager")
         resource = tables(self.clock.now) if tables else make_tables()
         self.orders = OrdersTable(resource, "OrdersTable", "ConnectionsTable")
         self.settings = SettingsTable(resource, "SettingsTable")

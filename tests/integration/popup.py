@@ -27,12 +27,14 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import jwt
 
 from bookkeeping.queues import PostingQueue, RefreshRequests, XeroDesk
+from bookkeeping.secrets import AppSecret, LaunchKey, TokenSecret
 from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.portal import App
 from local.xero.server import create_app
 from tests.canaries import watch
 from tests.integration.one_process import PREFIX, XERO, OneProcess
+from tests.storms.secrets_manager import SecretsManager
 
 ROOT = Path(__file__).parents[2]
 DOMAIN = "abc123.execute-api.eu-west-2.amazonaws.com"
@@ -121,31 +123,50 @@ class Popup:
 
     def __init__(self, world: OneProcess) -> None:
         self.world = world
+        # moto is wrong about a secret that is written after a version of it was promoted
+        world.secrets = SecretsManager(world.clock.now)
         world.secrets.create_secret(Name=f"{PREFIX}/launch", SecretString=LAUNCH_KEY)
-        self.page, self.callback, self.desk = (
-            load(name) for name in ("settings_page", "oauth_callback", "xero_desk")
+        apps, tokens = AppSecret(world.secrets, PREFIX), TokenSecret(world.secrets, PREFIX)
+        self.page, self.callback, self.desk, self.refresh = (
+            load(name) for name in ("settings_page", "oauth_callback", "xero_desk", "token_refresh")
         )
         now, queue = world.clock.now, PostingQueue(world.queue, "posting")
-        renew: dict[str, Callable[[Any], Any]] = {
-            "xero_desk": lambda event: self.desk.handler(event, context()),
-            "token_refresh": lambda event: world.posting.renew_token(event["company"]),
-        }
-        functions = Functions(renew)
+        functions = Functions(
+            {
+                "xero_desk": lambda event: self.desk.handler(event, context()),
+                "token_refresh": lambda event: self.refresh.handler(event, context()),
+            }
+        )
         for module in (self.page, self.callback, self.desk):
             module.now = now  # type: ignore[attr-defined]
         page = self.page
-        page.launch_key._now = now
+        page.launch_key = LaunchKey(world.secrets, f"{PREFIX}/launch", now)  # type: ignore[attr-defined]
         page.desk = XeroDesk(functions, "xero_desk")  # type: ignore[attr-defined]
-        page.saving_edges = replace(page.saving_edges, wake_ups=queue, now=now)  # type: ignore[attr-defined]
+        page.saving_edges = replace(page.saving_edges, apps=apps, wake_ups=queue, now=now)  # type: ignore[attr-defined]
         page.authorising_edges = replace(page.authorising_edges, wake_ups=queue, now=now)  # type: ignore[attr-defined]
         releasing = replace(page.viewing_edges.releasing, wake_ups=queue, events=world.events, now=now)
         page.viewing_edges = replace(page.viewing_edges, releasing=releasing, now=now)  # type: ignore[attr-defined]
         page.previewing_edges = replace(page.previewing_edges, now=now, ask=page.desk.ask)  # type: ignore[attr-defined]
         self.callback.edges = replace(self.callback.edges, wake_ups=queue, now=now)  # type: ignore[attr-defined]
+        self.callback.door = replace(self.callback.door, apps=apps, tokens=tokens)  # type: ignore[attr-defined]
         renewals = RefreshRequests(functions, "token_refresh")
-        self.desk.edges = replace(self.desk.edges, now=now, renew_token=renewals.wait_for)  # type: ignore[attr-defined]
+        world.posting = replace(world.posting, tokens=tokens, renew_token=renewals.send)
+        self.desk.edges = replace(  # type: ignore[attr-defined]
+            self.desk.edges, tokens=tokens, renew_token=renewals.wait_for, now=now
+        )
+        self.refresh.edges = replace(  # type: ignore[attr-defined]
+            self.refresh.edges,
+            apps=apps,
+            tokens=tokens,
+            events=world.events,
+            now=now,
+            sleep=world.clock.sleep,
+            together=lambda calls: [call() for call in calls],
+            chance=world.chance,
+        )
         adapter = InProcess(create_app(world.xero), world.xero)
-        for session in (self.callback.identity.session, self.desk.identity.session, self.desk.xero.session):
+        identities = (self.callback.identity, self.refresh.edges.identity)
+        for session in (self.desk.xero.session, *(identity.session for identity in identities)):
             session.mount(XERO, adapter)
         self._once = itertools.count(1)
         self.answers: list[Any] = []
@@ -205,6 +226,11 @@ class Popup:
         answer = self.launch(self.token(company=company, sub=user, name=name))
         assert answer.status == 303, answer
         return Browser(self, company, answer.headers["set-cookie"].partition(";")[0])
+
+    def tick(self) -> None:
+        """Five minutes later, the schedule of token_refresh."""
+        self.world.clock.advance(300)
+        self.refresh.handler({}, context())
 
     def token_calls(self) -> int:
         return sum(entry.path == "/connect/token" for entry in self.world.xero.log.entries)

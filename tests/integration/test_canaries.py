@@ -85,7 +85,11 @@ def secrets_of(browser: Browser, query: str) -> dict[str, str]:
     world = browser.popup.world
     state = parse_qs(query)["state"][0]
     session_id = browser.cookie.partition("=")[2]
-    tokens = json.loads(world.secrets.get_secret_value(SecretId=f"{PREFIX}/412077/tokens")["SecretString"])
+    tokens = json.loads(
+        world.secrets.get_secret_value(SecretId=f"{PREFIX}/412077/tokens", VersionStage="AWSCURRENT")[
+            "SecretString"
+        ]
+    )
     return {
         "client secret": CLIENT_SECRET,
         "launch key": LAUNCH_KEY,

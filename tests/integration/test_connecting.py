@@ -173,6 +173,28 @@ def test_a_permission_that_was_not_given(browser: Browser, uk: Organisation) -> 
     assert browser.popup.world.connections.connection("412077") is None
 
 
+def test_another_app_than_the_connection_was_made_with_is_said_and_how_to_go_on(
+    browser: Browser, uk: Organisation
+) -> None:
+    popup, app = browser.popup, browser.app()
+    browser.connect(uk)
+    browser.put("credentials", {"client_id": "ANOTHER-APP", "client_secret": "secret"})
+    shown = browser.get("connection").json
+    assert (shown["status"], shown["other_app"]) == ("connected", True)
+    assert "another Xero app" in shown["words"]
+    assert "Get Access Token" in shown["fix"]
+    popup.world.clock.advance(1800)
+    browser.get("xero/contacts")
+    shown = browser.get("connection").json
+    assert (shown["status"], shown["other_app"]) == ("wrong_credentials", True)
+    assert "another Xero app" in shown["words"]
+    assert "Generate" not in shown["fix"]
+    browser.put("credentials", {"client_id": app.client_id, "client_secret": app.secret})
+    popup.tick()
+    shown = browser.get("connection").json
+    assert (shown["status"], shown["other_app"]) == ("connected", False)
+
+
 def test_only_organisations_of_this_very_consent_count(
     browser: Browser, uk: Organisation, au: Organisation
 ) -> None:

@@ -228,6 +228,30 @@ def test_a_read_that_another_site_makes_a_browser_send_is_refused(door: Popup, v
         assert answer.status == 403
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "settings", '{"version": 0, "settings": {"\\ud800": 1}}'),
+        ("PUT", "settings", '{"version": 0, "settings": {"contact_name": "\\udfff"}}'),
+        ("PUT", "settings", '{"version": 7, "settings": {"tax_types": {"\\ud800": "x"}}}'),
+        ("PUT", "settings", '{"version": 7, "settings": {"payment_terms_days": NaN}}'),
+        ("PUT", "settings", '{"version": 7, "settings": {"payment_terms_days": 1e999}}'),
+        ("PUT", "settings", '{"version": 0, "settings": {}, "\\ud800": 1}'),
+        ("PUT", "credentials", '{"client_id": "A", "client_secret": "\\ud800"}'),
+        ("POST", "connection/organisation", '{"organisation_id": "\\ud800"}'),
+        ("POST", "orders/retry", '{"problem": "\\ud800"}'),
+        ("POST", "preview", '{"id": 1, "ref": ["\\ud800"]}'),
+    ],
+)
+def test_what_no_answer_could_repeat_is_refused(
+    door: Popup, visitor: Browser, method: str, path: str, body: str
+) -> None:
+    """Halves of a character, and numbers that are none."""
+    answer = door.request(method, f"/api/{COMPANY}/{path}", cookies=[visitor.cookie], headers=JSON, body=body)
+    assert (answer.status, answer.error) == (422, "invalid")
+    assert "not JSON" in answer.json["error"]["message"]
+
+
 def test_an_oversized_body_is_refused(door: Popup, visitor: Browser) -> None:
     answer = visitor.put("settings", {"version": 0, "settings": {"contact_name": "x" * 600_000}})
     assert answer.status == 413

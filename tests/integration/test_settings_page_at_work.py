@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
@@ -13,11 +15,12 @@ from moto import mock_aws
 from bookkeeping.ledger import State
 from local.samples import Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import PREFIX, XERO, OneProcess
+from tests.integration.one_process import XERO, OneProcess
 from tests.integration.popup import (
     ORIGIN,
     Browser,
     Popup,
+    context,
 )
 
 COMPANY, OTHER = "412077", "413995"
@@ -195,8 +198,8 @@ def test_the_client_secret_goes_in_and_never_comes_out(browser: Browser) -> None
     # kept when it is left out; asked for when the app is another one
     assert browser.put("credentials", {"client_id": "APP1"}).status == 200
     assert browser.put("credentials", {"client_id": "APP2"}).status == 422
-    kept = boto3.client("secretsmanager").get_secret_value(SecretId=f"{PREFIX}/{COMPANY}/app")["SecretString"]
-    assert json.loads(kept) == {"client_id": "APP1", "client_secret": secret}
+    kept = browser.popup.refresh.edges.apps.read(COMPANY)
+    assert (kept.client_id, kept.client_secret) == ("APP1", secret)
 
 
 # --- the connection ----------------------------------------------------------------------------------------------
@@ -243,8 +246,28 @@ def test_disconnecting_while_xero_is_down_is_said(popup: Popup, browser: Browser
     browser.app()
     browser.connect(uk)
     popup.world.xero.faults.add({"kind": "error_before_commit", "path_prefix": "/connect", "times": 9})
-    assert "did not answer" in browser.delete("connection").json["words"]
-    assert browser.get("connection").json["status"] == "disconnected"
+    assert "not confirmed it yet" in browser.delete("connection").json["words"]
+    shown = browser.get("connection").json
+    assert (shown["status"], "Connected apps" in shown["words"]) == ("disconnected", True)
+
+
+def test_the_tokens_that_are_shown_to_end_are_those_renewed_last(
+    popup: Popup, browser: Browser, uk: Organisation
+) -> None:
+    browser.app()
+    browser.connect(uk)
+    clock, days = popup.world.clock, 61
+
+    def shown() -> list[datetime]:
+        connection = popup.browser().get("connection").json
+        kinds = ("access_token", "refresh_token")
+        return [datetime.fromisoformat(connection[kind]["expires_at"]) for kind in kinds]
+
+    assert shown() == [clock.now() + timedelta(minutes=30), clock.now() + timedelta(days=60)]
+    for _ in range(days):
+        clock.advance(timedelta(days=1).total_seconds())
+        popup.refresh.handler({"company": COMPANY}, context())
+    assert shown() == [clock.now() + timedelta(minutes=30), clock.now() + timedelta(days=60)]
 
 
 def test_connections_lost_and_restored_are_told_once_each(
@@ -318,6 +341,42 @@ def test_orders_come_in_pages(popup: Popup, office: Browser) -> None:
         if not cursor:
             break
     assert sorted(seen) == sorted(str(order["id"]) for order in orders)
+
+
+@pytest.fixture
+def shop(popup: Popup, office: Browser) -> Iterator[Browser]:
+    """An office with an order that is posted."""
+    popup.world.send(Maker().order(COMPANY, 1))
+    popup.world.run()
+    orders = popup.page.viewing_edges.orders
+    page = orders.shelf_page
+
+    def strict(company: str, first: str, last: str, *about: Any, **more: Any) -> Any:
+        assert first <= last, "moto answers, DynamoDB refuses"
+        return page(company, first, last, *about, **more)
+
+    with patch.object(orders, "shelf_page", strict):
+        yield office
+
+
+@pytest.mark.parametrize("status", ["", "posted"])
+@pytest.mark.parametrize(
+    ("first", "last", "shown"),
+    [
+        ("", "9999-12-31", 1),
+        ("0001-01-01", "", 1),
+        ("2026-01-01", "2027-01-01", 1),
+        ("2027-01-01", "2026-01-01", 0),
+        ("9999-12-31", "0001-01-01", 0),
+    ],
+)
+def test_orders_are_filtered_by_any_days_there_are(
+    shop: Browser, status: str, first: str, last: str, shown: int
+) -> None:
+    asked = {"status": status, "from": first, "to": last}
+    page = shop.get("orders", **{name: value for name, value in asked.items() if value})
+    assert page.status == 200, page
+    assert len(page.json["orders"]) == shown
 
 
 def test_a_setting_that_was_missing_frees_the_orders_that_stopped_for_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bookkeeping.connecting import Connection
-from bookkeeping.errors import Lost, StoreUnavailable
+from bookkeeping.errors import Conflict, Lost, StoreUnavailable
 from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret
 from bookkeeping.tables.connections import ConnectionsTable
 from tests.integration.three_stores import held_against, opened
@@ -27,11 +28,13 @@ WRONG = {
     "moto": {
         "test_a_version_that_was_written_under_an_id_is_never_another": "the id takes the new content",
         "test_a_write_that_is_repeated_after_the_promotion_leaves_it_current": "the version loses AWSCURRENT",
+        "test_tokens_are_saved_where_others_were_forgotten": "AWSCURRENT is on both versions, and the first is found",
     },
     "local AWS": {
         "test_a_version_that_was_written_under_an_id_is_never_another": "the id takes the new content",
         "test_a_write_that_is_repeated_after_the_promotion_leaves_it_current": "the version loses AWSCURRENT",
         "test_what_was_staged_last_is_what_is_staged": "AWSPENDING is on both versions, and the first is found",
+        "test_tokens_that_are_forgotten_are_at_no_stage_and_new_ones_take_their_place": "AWSPENDING, the same",
     },
 }
 """What each gets wrong. Those tests have to fail there: a store that is mended says so."""
@@ -135,6 +138,22 @@ def test_a_connection_saved_anew_is_not_lost_by_who_judged_the_old_one(table: Co
     assert found.status == "connected"
 
 
+def test_a_late_refusal_says_nothing_of_a_connection_made_since(table: ConnectionsTable) -> None:
+    before = replace(CONNECTION, connected_at=NOON)
+    table.save_connection(before)
+    renewal = table.take_renewal("412077", NOON, LEASE)
+    assert renewal is not None
+    table.change_connection(before, replace(before, connected_at=NOON + LEASE))
+    assert not table.lose_connection(before, "needs_reconnect", NOON)
+    assert table.lose_renewed(renewal, before, "needs_reconnect", NOON) is None
+    with pytest.raises(Conflict):
+        table.change_connection(before, replace(before, status="disconnected"))
+    found = table.connection("412077")
+    assert found is not None
+    assert found.status == "connected"
+    assert table.lose_connection(found, "needs_reconnect", NOON)
+
+
 def test_a_connection_is_lost_once_and_says_since_when(table: ConnectionsTable) -> None:
     table.save_connection(CONNECTION)
     renewal = table.take_renewal("412077", NOON, LEASE)
@@ -209,6 +228,35 @@ def test_tokens_are_not_promoted_over_others_that_came_meanwhile(secrets: Any) -
     two = store.stage("412077", tokens("two", 2), one.id)
     store.save("412077", tokens("of a person"))
     assert not store.promote("412077", two, one.id)
+    assert store.read("412077") == tokens("of a person")
+
+
+def test_tokens_that_are_forgotten_are_at_no_stage_and_new_ones_take_their_place(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("one"))
+    one = store.current("412077")
+    assert one is not None
+    two = store.stage("412077", tokens("two", 2), one.id)
+    assert store.promote("412077", two, one.id)
+    assert store.forget("412077", store.current("412077"))
+    assert [stage("412077") for stage in (store.current, store.pending, store.previous)] == [None] * 3
+    assert store.forget("412077", None)
+
+
+def test_tokens_that_came_meanwhile_are_not_forgotten_with_the_old_ones(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("one"))
+    one = store.current("412077")
+    store.save("412077", tokens("of a person"))
+    assert not store.forget("412077", one)
+    assert store.read("412077") == tokens("of a person")
+
+
+def test_tokens_are_saved_where_others_were_forgotten(secrets: Any) -> None:
+    store = TokenSecret(secrets, "kornit-xero")
+    store.save("412077", tokens("one"))
+    assert store.forget("412077", store.current("412077"))
+    store.save("412077", tokens("of a person"))
     assert store.read("412077") == tokens("of a person")
 
 

@@ -21,7 +21,7 @@ from bookkeeping.ledger import Books, Entry, Message, Posted, State
 from bookkeeping.orders import read_message, read_order
 from bookkeeping.problems import Problem
 from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in, event_bridge, sqs
-from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret, secrets_manager
+from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret, Version, secrets_manager
 from bookkeeping.settings import Settings
 from bookkeeping.tables.authorizations import Attempt, AuthorizationsTable
 from bookkeeping.tables.connections import ConnectionsTable
@@ -363,7 +363,7 @@ def test_secrets_that_can_not_be_had_say_which_call_and_why_and_no_more(stores: 
         lambda: stores.tokens.save(UNTRACKED, tokens),
         lambda: stores.tokens.stage(UNTRACKED, tokens, "v"),
         lambda: stores.tokens.promote(UNTRACKED, "v" * 64, "w" * 64),
-        lambda: stores.tokens.forget(UNTRACKED),
+        lambda: stores.tokens.forget(UNTRACKED, Version("v", tokens)),
         lambda: stores.apps.save(UNTRACKED, App("APP", "canary-secret")),
     ]
     for write in writes:
@@ -401,7 +401,7 @@ def test_a_secret_that_somebody_else_creates_meanwhile_is_written_all_the_same(s
 
 
 def test_tokens_that_are_gone_already_are_forgotten(stores: Stores) -> None:
-    stores.tokens.forget(UNTRACKED)
+    assert stores.tokens.forget(UNTRACKED, None)
     assert stores.tokens.read(UNTRACKED) is None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bookkeeping.queues import lambda_service_that_waits
 from local.expand import complaints, expanded, source
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +138,18 @@ def test_the_settings_page_reads_no_secret_but_the_launch_key(template: dict[str
     ]
     assert len(read) == 1
     assert "${AWS::StackName}/launch-" in read[0]
+
+
+def test_the_page_does_not_wait_for_an_answer_longer_than_it_may_take(template: dict[str, Any]) -> None:
+    waits = lambda_service_that_waits().meta.config
+    page = of_type(template, "AWS::Lambda::Function")["SettingsPageFunction"]
+    assert waits.connect_timeout + waits.read_timeout + 4 < page["Timeout"] < 30
+    assert waits.retries["total_max_attempts"] == 1
+
+
+def test_no_secret_is_deleted_for_its_name_could_not_be_used_again_at_once(template: dict[str, Any]) -> None:
+    for name, statement in statements(template):
+        assert "secretsmanager:DeleteSecret" not in listed(statement["Action"]), name
 
 
 def test_every_queue_has_a_dead_letter_queue_that_keeps_14_days_and_an_alarm(

@@ -254,6 +254,56 @@ def test_a_wrong_client_secret_leaves_the_tokens_alone_and_a_right_one_heals(sto
     assert storm.bus.told == ["ConnectionLost", "ConnectionRestored"]
 
 
+def test_a_right_client_secret_is_noticed_by_the_next_tick(storm: Storm) -> None:
+    right = secret(storm)
+    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
+    to_expiry(storm)
+    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
+    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", right))
+    storm.edges.connections.plan_renewal(COMPANY, storm.clock.now())
+    storm.clock.advance(300)
+    assert [outcome.what for outcome in refreshing.renew_due(storm.edges)] == ["renewed"]
+    assert status(storm) == "connected"
+
+
+def test_a_call_without_an_answer_is_not_hastened_by_a_client_secret_that_is_saved(storm: Storm) -> None:
+    to_expiry(storm)
+    fault(storm, "reply_lost")
+    assert refreshing.renew(storm.edges, COMPANY).what == "put_off"
+    storm.edges.connections.plan_renewal(COMPANY, storm.clock.now())
+    assert [outcome.what for outcome in refreshing.renew_due(storm.edges)] == ["busy"]
+
+
+def test_a_client_secret_that_stays_wrong_is_told_of_once(storm: Storm) -> None:
+    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
+    to_expiry(storm)
+    for _ in range(288):
+        refreshing.renew_due(storm.edges)
+        refreshing.renew(storm.edges, COMPANY)
+        storm.clock.advance(300)
+    assert status(storm) == "wrong_credentials"
+    assert storm.bus.told == ["ConnectionLost"]
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+def test_a_connection_without_tokens_is_lost_and_told(storm: Storm, at_work: bool) -> None:
+    if at_work:
+        storm.edges.connections.note_work(COMPANY, storm.clock.now())
+    refreshing.renew_due(storm.edges)
+    assert storm.edges.tokens.forget(COMPANY, current(storm))
+    for _ in range(300):
+        storm.clock.advance(300)
+        refreshing.renew_due(storm.edges)
+    assert status(storm) == "needs_reconnect"
+    assert storm.bus.told == ["ConnectionLost"]
+
+
+def test_who_asks_for_tokens_that_are_not_there_is_told_that_the_connection_is_lost(storm: Storm) -> None:
+    assert storm.edges.tokens.forget(COMPANY, current(storm))
+    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
+    assert status(storm) == "needs_reconnect"
+
+
 def test_tokens_are_never_presented_to_another_app(storm: Storm) -> None:
     storm.edges.apps.save(COMPANY, App("APP-OF-SOMEBODY-ELSE", "secret"))
     to_expiry(storm)
@@ -293,7 +343,7 @@ def test_one_company_in_trouble_does_not_hold_up_the_others() -> None:
     to_expiry(storm)
     outcomes = {outcome.company: outcome for outcome in refreshing.renew_due(storm.edges)}
     assert {company: outcome.what for company, outcome in outcomes.items()} == {
-        "412000": "no_tokens",
+        "412000": "lost",
         "412001": "failed",
         "412002": "renewed",
     }

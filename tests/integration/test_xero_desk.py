@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 
+from local.samples import Maker
 from local.xero.organisations import Organisation
 from tests.integration.one_process import OneProcess
 from tests.integration.popup import Browser, Popup, context
@@ -112,6 +116,51 @@ def test_xero_out_of_reach_is_said_in_words(popup: Popup, office: Browser) -> No
 def test_a_throttled_list_is_said_in_words(popup: Popup, office: Browser) -> None:
     popup.world.xero.faults.add({"kind": "rate_limit_minute", "path_prefix": "/api.xro", "times": 9})
     assert office.get("xero/accounts").status == 503
+
+
+class Silent:
+    """Lambda's client, with a function that does not answer in time."""
+
+    def invoke(self, **_: Any) -> Any:
+        raise ReadTimeoutError(endpoint_url="https://lambda.eu-west-2.amazonaws.com")
+
+
+@pytest.fixture
+def silent(popup: Popup, office: Browser) -> Iterator[Browser]:
+    """An office whose desk does not answer."""
+    with patch.object(popup.page.desk, "_client", Silent()):
+        yield office
+
+
+def test_settings_are_saved_though_the_desk_does_not_answer(silent: Browser) -> None:
+    answer = silent.save(contact_name="Kornit X Sales", purchase_order_contact_name="Somebody")
+    assert answer.status == 200
+    assert [(note["name"], "not looked for" in note["message"]) for note in answer.json["notes"]] == [
+        ("contact_name", True),
+        ("purchase_order_contact_name", True),
+    ]
+    assert silent.get("settings").json["settings"]["contact_name"] == "Kornit X Sales"
+
+
+def test_a_second_contact_is_not_waited_for_when_the_first_one_took_long(
+    popup: Popup, office: Browser, uk: Organisation
+) -> None:
+    popup.world.xero.faults.add({"kind": "slow_answer", "path_prefix": "/api.xro", "seconds": 5, "times": 1})
+    name = popup.world.contact(uk)
+    notes = office.save(contact_name=name, purchase_order_contact_name="Nobody at all").json["notes"]
+    assert [(note["name"], "not looked for" in note["message"]) for note in notes] == [
+        ("purchase_order_contact_name", True)
+    ]
+
+
+def test_whoever_waits_for_the_desk_is_told_when_it_does_not_answer(silent: Browser) -> None:
+    for path in ("xero/accounts", "xero/contacts"):
+        answer = silent.get(path)
+        assert (answer.status, answer.error) == (503, "xero_unavailable")
+    silent.save(sales_account_code="200", contact_name="Somebody new")
+    answer = silent.post("preview", Maker().order("412077", 1))
+    assert (answer.status, answer.error) == (503, "xero_unavailable")
+    assert "not confirmed it yet" in silent.delete("connection").json["words"]
 
 
 def test_without_a_connection_there_is_nothing_to_list(popup: Popup) -> None:

@@ -353,6 +353,9 @@ class Table:
         }
         assert not set(request) - known, f"not understood: {set(request) - known}"
         spelt = _spelt(KeyConditionExpression, request, is_key=True)
+        for first, last in re.findall(r"BETWEEN (:\w+) AND (:\w+)", spelt["text"]):
+            if spelt["values"][first] > spelt["values"][last]:
+                raise refused("Query", "ValidationException", "BETWEEN takes the lower bound first")
         index = self.indexes[request["IndexName"]] if "IndexName" in request else None
         assert index or request.get("ConsistentRead"), "what is decided upon is read consistently"
         about = request.get("IndexName", "")

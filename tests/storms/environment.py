@@ -552,8 +552,9 @@ class Environment:
 
     def disconnect(self, company: str) -> None:
         """A person presses Disconnect; Xero is told a moment later, unless others use the app there."""
-        ended = authorising.disconnect(self.authorising, person(company))
+        ended = self.connections.connection(company)
         assert ended is not None
+        assert authorising.disconnect(self.authorising, person(company))
         if not self.connections.others_of_app(ended):
 
             def told() -> None:

@@ -81,7 +81,7 @@ class SecretsManager:
         self,
         SecretId: str,  # noqa: N803
         VersionStage: str,  # noqa: N803
-        MoveToVersionId: str,  # noqa: N803
+        MoveToVersionId: str = "",  # noqa: N803
         RemoveFromVersionId: str = "",  # noqa: N803
     ) -> Item:
         self.before("update_secret_version_stage", SecretId)
@@ -93,9 +93,14 @@ class SecretsManager:
                 raise refused(
                     operation, "InvalidParameterException", "the stage is attached to another version"
                 )
-            if MoveToVersionId not in versions:
+            if not MoveToVersionId:
+                if not holder:
+                    raise refused(operation, "InvalidParameterException", "no version has the stage")
+                versions[holder].stages.discard(VersionStage)
+            elif MoveToVersionId not in versions:
                 raise refused(operation, "ResourceNotFoundException")
-            self._attach(versions, VersionStage, MoveToVersionId)
+            else:
+                self._attach(versions, VersionStage, MoveToVersionId)
         self.after("update_secret_version_stage", SecretId)
         return {}
 

@@ -50,7 +50,7 @@ export class ConnectionSection {
   show(connection) {
     this.now = connection;
     const { status, organisation, previous_organisation: before, choices = [] } = connection;
-    const [badge, tone] = BADGES[status] || [connection.words, "plain"];
+    const [badge, tone] = connection.other_app ? BADGES.needs_reconnect : BADGES[status] || [connection.words, "plain"];
     replace(
       byId("connection-state"),
       element("p", {}, element("span", { class: `badge ${tone}` }, badge)),
@@ -73,7 +73,7 @@ export class ConnectionSection {
     const linked = !NOT_LINKED.has(status);
     byId("get-access-token").hidden = linked;
     byId("reconnect").hidden = !linked;
-    byId("reconnect").className = LOST.has(status) ? "main" : "quiet";
+    byId("reconnect").className = connection.other_app || LOST.has(status) ? "main" : "quiet";
     byId("disconnect").hidden = !linked;
     byId("disconnect-name").textContent = organisation?.name || "your organisation";
     replace(byId("organisation-name"), (linked && organisation?.name) || "–");

@@ -287,7 +287,7 @@ export class SettingsTab {
       !app.client_id || !app.client_secret_set_at
         ? [leadTo(app.client_id ? "client_secret" : "client_id", "Client ID and Client Secret"), " of your Xero app"]
         : null,
-      connection ? connectionTodo(connection.status) : null,
+      connection ? connectionTodo(connection.other_app ? "needs_reconnect" : connection.status) : null,
       ...missing.map((name) => [leadTo(name, this.settings[name]?.label || name)]),
     ].filter(Boolean);
     const where = connection?.organisation?.name || "Xero";

@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bookkeeping.connecting import Connection
-from bookkeeping.errors import AccessRefused, IdentityError, StoreUnavailable, Throttled, XeroError
-from bookkeeping.identity import Identity
+from bookkeeping.errors import AccessRefused, StoreUnavailable, Throttled, XeroError
 from bookkeeping.organisation import Account, Contact, Organisation, contact_matching, organisation_from_xero
 from bookkeeping.pacing import Limits
 from bookkeeping.problems import OrderStopped
-from bookkeeping.secrets import AppSecret, TokenSecret
+from bookkeeping.secrets import TokenSecret
 from bookkeeping.tables.connections import ConnectionsTable
 from bookkeeping.tables.organisations import Organisations
 from bookkeeping.xero import Access, Xero
@@ -37,12 +36,10 @@ TAXED: Final[Mapping[str, str]] = {"sales": "REVENUE", "purchases": "EXPENSE"}
 class Edges:
     connections: ConnectionsTable
     organisations: Organisations
-    apps: AppSecret
     tokens: TokenSecret
     xero: Xero
-    identity: Identity
-    renew_token: Callable[[str], None]
-    """Returns once the company's tokens are good, if they can be."""
+    renew_token: Callable[[str], str]
+    """Returns once the company's tokens are as they should be, if they can be: what became of them."""
     now: Callable[[], datetime]
 
 
@@ -66,7 +63,7 @@ def answer(edges: Edges, company: str, task: str, about: Mapping[str, Any]) -> d
             "error": "xero_unavailable",
             "message": "Xero refuses access. Press Get Access Token and connect again.",
         }
-    except (XeroError, IdentityError, StoreUnavailable):
+    except (XeroError, StoreUnavailable):
         return {
             "error": "xero_unavailable",
             "message": "Xero does not answer right now. Try again in a moment.",
@@ -143,27 +140,8 @@ class Asker:
         return {"organisation": known.id, "read_at": read_at.isoformat()}
 
     def disconnect(self) -> dict[str, Any]:
-        """Forget the tokens, and end at Xero what no other company here needs: `ended`, `shared` or `unsure`."""
-        edges = self._edges
-        connection = edges.connections.connection(self._company)
-        tokens = edges.tokens.read(self._company)
-        app = edges.apps.read(self._company)
-        if connection is None or connection.status != "disconnected" or tokens is None:
-            return {"ended": "unsure"}
-        others = edges.connections.others_of_app(connection)
-        ended = "ended"
-        try:
-            if connection.organisation_id in others.values():
-                ended = "shared"
-            elif connection.connection_id:
-                edges.identity.delete_connection(tokens.access_token, connection.connection_id)
-            if not others and app is not None and app.client_id == connection.client_id:
-                # this ends all that the person gave the app, so nobody else may need it
-                edges.identity.revoke(app.client_id, app.client_secret, tokens.refresh_token)
-        except (IdentityError, XeroError):
-            ended = "unsure"
-        edges.tokens.forget(self._company)
-        return {"ended": ended}
+        """Have Xero told of a connection that was ended: `ended`, `shared`, `left`, or else it is not certain yet."""
+        return {"ended": self._edges.renew_token(self._company)}
 
     # what all of them need
 

@@ -28,7 +28,7 @@ from bookkeeping.releasing import event_text, once_connected
 from bookkeeping.secrets import AppSecret, Tokens, TokenSecret
 from bookkeeping.tables.authorizations import Attempt, AuthorizationsTable
 from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import Item
+from bookkeeping.tables.dynamodb import LONG_AGO, Item
 from bookkeeping.tables.releases import Release, Releases
 from bookkeeping.tables.settings import SettingsTable
 
@@ -149,6 +149,8 @@ def _consented(edges: Edges, door: Door, attempt: Attempt, granted: Granted) -> 
         door.tokens.save(company, tokens)
     except StoreUnavailable:
         return "xero_unavailable"
+    # first: a renewal that is under way then finds that it is not its connection any more
+    edges.connections.plan_renewal(company, LONG_AGO, consent.expires_at)
     while True:
         before = edges.connections.connection(company)
         after = connecting.after_consent(before, company, consent)
@@ -205,31 +207,18 @@ def choose(edges: Edges, person: Person, organisation_id: str) -> bool:
         return True
 
 
-def disconnect(edges: Edges, person: Person) -> Connection | None:
-    """The connection that was ended here; None where there was none. Xero is told by whoever may read the tokens."""
+def disconnect(edges: Edges, person: Person) -> bool:
+    """End the connection here; whether Xero is to be told. That is up to whoever renews the tokens."""
     while True:
         before = edges.connections.connection(person.company)
         if before is None or before.status == "disconnected":
-            return None
-        # an organisation nobody confirmed is forgotten; the one before stays the one that is known
-        id_, name = before.pinned
-        after = replace(
-            before,
-            organisation_id=id_,
-            organisation_name=name,
-            status="disconnected",
-            previous_organisation_id="",
-            previous_organisation_name="",
-            choices=(),
-            prefix_taken_by="",
-        )
+            return before is not None and bool(before.ending)
         what = f"Disconnected from {before.organisation_name or 'Xero'}"
         try:
-            _change(edges, before, after, person, what)
+            _change(edges, before, connecting.ended(before), person, what)
         except Conflict:
             continue
-        edges.connections.stop_renewals(person.company)
-        return before
+        return True
 
 
 def _change(edges: Edges, before: Connection | None, after: Connection, person: Person, what: str) -> None:
@@ -243,7 +232,7 @@ def _change(edges: Edges, before: Connection | None, after: Connection, person: 
     ):
         others += _without(connections.leaves(before), connections.joins(after))
     if after.status == "disconnected":
-        others += connections.leaves(after)
+        others += [*connections.leaves(after), connections.renewal_now(person.company)]
     else:
         others += connections.joins(after)
     if after.status == "connected":

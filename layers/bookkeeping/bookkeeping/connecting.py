@@ -75,15 +75,16 @@ class Connection:
     organisation_name: str
     status: ConnectionStatus
     scopes: tuple[str, ...] = ()
-    expires_at: datetime | None = None
-    """When the access token ends."""
     worked_at: datetime | None = None
     """When orders were last posted through it, to the hour: tokens of a connection at work are kept fresh."""
     connection_id: str = ""
     previous_organisation_id: str = ""
     """Where orders went before a person confirmed, or has yet to confirm, the other one."""
     previous_organisation_name: str = ""
+    previous_connection_id: str = ""
     choices: tuple[Choice, ...] = ()
+    ending: tuple[Choice, ...] = ()
+    """Once a person ended it: what Xero may still let the app into."""
     connected_by: str = ""
     connected_at: datetime | None = None
     prefix_taken_by: str = ""
@@ -95,11 +96,27 @@ class Connection:
         return f"{self.client_id}#{self.organisation_id}"
 
     @property
-    def pinned(self) -> tuple[str, str]:
-        """The organisation that a person last agreed to, and its name; empty where there was none."""
+    def pinned(self) -> Choice:
+        """The organisation that a person last agreed to; empty where there was none."""
         if self.status in ("choose_organisation", "confirm_organisation"):
-            return self.previous_organisation_id, self.previous_organisation_name
-        return self.organisation_id, self.organisation_name
+            return self._previous
+        return self._here
+
+    @property
+    def held(self) -> tuple[Choice, ...]:
+        """All that the app may enter for this company: where it is, where it was, and what may yet be chosen."""
+        known = {one.organisation_id: one for one in (self._previous, self._here, *self.choices)}
+        return tuple(one for id_, one in known.items() if id_)
+
+    @property
+    def _here(self) -> Choice:
+        return Choice(self.organisation_id, self.organisation_name, self.connection_id)
+
+    @property
+    def _previous(self) -> Choice:
+        return Choice(
+            self.previous_organisation_id, self.previous_organisation_name, self.previous_connection_id
+        )
 
     @property
     def scopes_missing(self) -> tuple[str, ...]:
@@ -128,7 +145,7 @@ def after_consent(before: Connection | None, company: str, consent: Consent) -> 
     The organisation never changes silently: the one a person agreed to before is kept where it is among the choices,
     and another one has to be confirmed before anything is posted there.
     """
-    pinned_id, pinned_name = before.pinned if before else ("", "")
+    pinned = before.pinned if before else Choice("", "", "")
     after = Connection(
         company=company,
         client_id=consent.client_id,
@@ -136,15 +153,15 @@ def after_consent(before: Connection | None, company: str, consent: Consent) -> 
         organisation_name="",
         status="choose_organisation",
         scopes=consent.scopes,
-        expires_at=consent.expires_at,
         worked_at=before.worked_at if before else None,
-        previous_organisation_id=pinned_id,
-        previous_organisation_name=pinned_name,
+        previous_organisation_id=pinned.organisation_id,
+        previous_organisation_name=pinned.organisation_name,
+        previous_connection_id=pinned.connection_id,
         choices=consent.choices,
         connected_by=consent.by,
         connected_at=consent.at,
     )
-    same = next((choice for choice in consent.choices if choice.organisation_id == pinned_id), None)
+    same = next((one for one in consent.choices if one.organisation_id == pinned.organisation_id), None)
     if same is not None or len(consent.choices) == 1:
         return _at(after, same or consent.choices[0])
     return after
@@ -160,6 +177,24 @@ def choose(connection: Connection, organisation_id: str) -> Connection | None:
     return _at(connection, choice) if choice else None
 
 
+def ended(connection: Connection) -> Connection:
+    """The connection once a person ended it. An organisation nobody confirmed is forgotten, not the one before."""
+    known = connection.pinned
+    return replace(
+        connection,
+        status="disconnected",
+        organisation_id=known.organisation_id,
+        organisation_name=known.organisation_name,
+        connection_id="",
+        previous_organisation_id="",
+        previous_organisation_name="",
+        previous_connection_id="",
+        choices=(),
+        ending=connection.held,
+        prefix_taken_by="",
+    )
+
+
 def _at(connection: Connection, choice: Choice) -> Connection:
     at = replace(
         connection,
@@ -169,18 +204,37 @@ def _at(connection: Connection, choice: Choice) -> Connection:
         choices=(),
     )
     if connection.previous_organisation_id in ("", choice.organisation_id):
-        return replace(at, status="connected", previous_organisation_id="", previous_organisation_name="")
+        return replace(
+            at,
+            status="connected",
+            previous_organisation_id="",
+            previous_organisation_name="",
+            previous_connection_id="",
+        )
     return replace(at, status="confirm_organisation")
 
 
-def words(connection: Connection | None) -> tuple[str, str | None]:
-    """How the connection stands, and what a person should do about it."""
+def of_another_app(connection: Connection | None, client_id: str) -> bool:
+    """Whether the app that was entered is another one than that of the connection, whose tokens only that renews."""
+    if connection is None or connection.status not in ("connected", "wrong_credentials"):
+        return False
+    return client_id not in ("", connection.client_id)
+
+
+def words(connection: Connection | None, client_id: str = "") -> tuple[str, str | None]:
+    """How the connection stands, and what a person should do about it. `client_id` is of the app that was entered."""
     if connection is None:
         return (
             "Not connected to Xero yet.",
             "Enter client id and secret of your Xero app, save, and press Get Access Token.",
         )
     here, before = connection.organisation_name, connection.previous_organisation_name
+    if of_another_app(connection, client_id):
+        goes_on = "ends soon" if connection.status == "connected" else "has ended; orders wait here"
+        return (
+            f"The connection to {here} was made with another Xero app than the one entered above, and {goes_on}.",
+            "Press Get Access Token to connect with the app entered above.",
+        )
     match connection.status:
         case "connected" if connection.prefix_taken_by:
             return (
@@ -212,7 +266,13 @@ def words(connection: Connection | None) -> tuple[str, str | None]:
                 "Press Get Access Token and allow access to it again.",
             )
         case "disconnected":
-            return f"Disconnected from {here}. Orders wait here.", "Press Get Access Token to connect again."
+            listed = (
+                " Xero may still list the app under Settings, Connected apps." if connection.ending else ""
+            )
+            return (
+                f"Disconnected from {here or 'Xero'}. Orders wait here.{listed}",
+                "Press Get Access Token to connect again.",
+            )
 
 
 # --- the way to Xero and back ------------------------------------------------------------------------------------

@@ -37,12 +37,16 @@ class Edges:
     now: Callable[[], datetime]
 
 
+class NoAnswer(Exception):
+    """Xero was asked for what the documents need, and gave no answer."""
+
+
 class NotConnected(Exception):
     """Without a connection nobody knows the accounts and tax rates."""
 
 
 def preview(edges: Edges, company: str, body: str) -> dict[str, Any]:
-    """The documents that the order would become, or why it would stop. Raises NotConnected."""
+    """The documents that the order would become, or why it would stop. Raises NotConnected and NoAnswer."""
     saved = edges.settings.saved(company)
     connection = edges.connections.connection(company)
     if connection is None or connection.status != "connected":
@@ -87,11 +91,20 @@ def _documents(
 def _organisation(edges: Edges, connection: Connection) -> Organisation:
     known = edges.organisations.get(connection.organisation_id)
     if known is None or edges.now() - known[1] >= FACTS_KEPT:
-        edges.ask(connection.company, "organisation")
+        _ask(edges, connection, "organisation")
         known = edges.organisations.get(connection.organisation_id)
     if known is None:
         raise NotConnected
     return known[0]
+
+
+def _ask(edges: Edges, connection: Connection, task: str, **about: str) -> None:
+    """Have Xero asked for what is not known yet."""
+    said = edges.ask(connection.company, task, **about)
+    if said.get("error") == "not_connected":
+        raise NotConnected
+    if "error" in said:
+        raise NoAnswer
 
 
 def _contact(edges: Edges, connection: Connection, order: Order, settings: Settings, setting: str) -> Contact:
@@ -101,7 +114,7 @@ def _contact(edges: Edges, connection: Connection, order: Order, settings: Setti
         raise OrderStopped(Problem("setting_missing", details))
     contact = edges.organisations.contact(connection.organisation_id, name)
     if contact is None:
-        edges.ask(connection.company, "contact", name=name)
+        _ask(edges, connection, "contact", name=name)
         contact = edges.organisations.contact(connection.organisation_id, name)
     if contact is None:
         raise OrderStopped(Problem("contact_not_found", details))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from bookkeeping.ledger import Event
 
@@ -217,31 +218,37 @@ class RefreshRequests:
         payload = json.dumps({"company": company})
         self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
 
-    def wait_for(self, company: str) -> None:
-        """The same, and wait until it is done or has failed."""
-        payload = json.dumps({"company": company})
-        self._client.invoke(FunctionName=self._function, Payload=payload)["Payload"].read()
+    def wait_for(self, company: str) -> str:
+        """The same, and wait for what became of it; empty where that failed."""
+        said = _answer(self._client, self._function, {"company": company})
+        return str(said["what"]) if said else ""
 
 
 class XeroDesk:
-    """Has `xero_desk` do something in Xero on a person's behalf, and waits for it."""
+    """Has `xero_desk` do something in Xero on a person's behalf, and waits for it; `error` where it does not answer."""
 
     def __init__(self, client: Any, function: str) -> None:
         self._client = client
         self._function = function
 
     def ask(self, company: str, task: str, **about: Any) -> dict[str, Any]:
-        payload = json.dumps({"company": company, "task": task, **about})
-        answer = self._client.invoke(FunctionName=self._function, Payload=payload)
+        said = _answer(self._client, self._function, {"company": company, "task": task, **about})
+        return said or {"error": "desk_failed"}
+
+
+def _answer(client: Any, function: str, about: dict[str, Any]) -> dict[str, Any] | None:
+    """What the function answers; None where it failed, or did not answer in time."""
+    try:
+        answer = client.invoke(FunctionName=function, Payload=json.dumps(about))
         said: dict[str, Any] = json.loads(answer["Payload"].read())
-        if "FunctionError" in answer:
-            return {"error": "desk_failed"}
-        return said
+    except (BotoCoreError, ClientError):
+        return None
+    return None if "FunctionError" in answer else said
 
 
 def lambda_service_that_waits() -> Any:
-    """A client that waits longer than `xero_desk` may take, and never asks twice."""
+    """A client that never asks twice, and waits for less time than whoever waits for the page."""
     patient = Config(
-        connect_timeout=2, read_timeout=28, retries={"mode": "standard", "total_max_attempts": 1}
+        connect_timeout=2, read_timeout=22, retries={"mode": "standard", "total_max_attempts": 1}
     )
     return boto3.client("lambda", config=patient)

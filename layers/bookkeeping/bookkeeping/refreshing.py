@@ -5,6 +5,8 @@ are staged before anything else is done, and promoted only in place of those the
 a crash finds them staged and promotes them. Where an answer was lost, Xero takes the same refresh token again for 30
 minutes; it is presented again only when the lost call cannot be carried out any more, for the tokens which that late
 call brought about would be the only good ones, and nobody would have them.
+
+A connection that a person ended is looked at in the same way, until Xero has confirmed the end and the tokens are gone.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ from typing import Any, Final, Literal, TypeVar
 from bookkeeping.connecting import Connection, ConnectionStatus
 from bookkeeping.errors import (
     IdentityError,
+    IdentityRefused,
     IdentityThrottled,
     IdentityUnknown,
     InvalidClient,
     InvalidGrant,
     Lost,
     StoreUnavailable,
+    TokenExpired,
+    XeroError,
 )
 from bookkeeping.identity import Granted, Identity
 from bookkeeping.ledger import Event, stamp
@@ -45,8 +50,13 @@ AT_WORK: Final = timedelta(hours=24)
 IDLE: Final = timedelta(hours=20)
 """How long tokens of a connection that is not at work stay expired. A refresh token lives 60 days from its last use."""
 IDLE_AT_MOST: Final = timedelta(hours=23)
+TOKEN_TO_SPARE: Final = timedelta(seconds=30)
 
-What = Literal["renewed", "fresh", "busy", "put_off", "lost", "no_tokens", "failed"]
+What = Literal[
+    "renewed", "fresh", "busy", "put_off", "lost", "no_tokens", "failed", "ended", "shared", "left"
+]
+"""Of a connection that a person ended: `ended` at Xero; `shared`, another company here needs it; `left`, for Xero
+can't be told any more. Its tokens are gone."""
 
 
 @dataclass(frozen=True)
@@ -122,20 +132,24 @@ def renew_due(edges: Edges) -> list[Outcome]:
 
 
 def renew(edges: Edges, company: str) -> Outcome:
-    """See to it that the company's tokens are good for a while; where another is at it, wait for that."""
+    """See to it that the company's tokens are good for a while, or gone where a person ended the connection.
+
+    Where another is at it, wait for that.
+    """
     give_up_at = edges.now() + edges.times.patience
     while True:
         connection = edges.connections.connection(company)
-        if connection is None or connection.status == "disconnected":
+        if connection is None:
             return Outcome(company, "no_tokens")
         tokens = edges.tokens.read(company)
-        if tokens is None:
+        over = connection.status == "disconnected"
+        if over and not connection.ending and tokens is None:
             return Outcome(company, "no_tokens")
-        if edges.now() < tokens.expires_at - AHEAD:
+        if tokens is not None and not over and edges.now() < tokens.expires_at - AHEAD:
             return Outcome(company, "fresh", tokens=tokens)
         renewal = edges.connections.take_renewal(company, edges.now(), edges.times.lease)
         if renewal is not None:
-            return _Turn(edges, renewal, connection).run(at_once=True)
+            return _in_turn(edges, renewal, at_once=True)
         now = edges.now()
         if now >= give_up_at or not edges.connections.being_renewed(company, now):
             return Outcome(company, "busy")
@@ -146,13 +160,17 @@ def _tend(edges: Edges, company: str) -> Outcome:
     renewal = edges.connections.take_renewal(company, edges.now(), edges.times.lease)
     if renewal is None:
         return Outcome(company, "busy")
-    connection = edges.connections.connection(company)
-    if connection is None or connection.status == "disconnected":
+    return _in_turn(edges, renewal, at_once=False)
+
+
+def _in_turn(edges: Edges, renewal: Renewal, *, at_once: bool) -> Outcome:
+    connection = edges.connections.connection(renewal.company)
+    if connection is None:
         edges.connections.settle_renewal(renewal, None)
-        return Outcome(company, "no_tokens")
+        return Outcome(renewal.company, "no_tokens")
     # what another began is brought to an end at once, whatever the connection's own rhythm: grace is short; and
     # where a person has put the client secret right, orders wait
-    at_once = renewal.unsettled or connection.status == "wrong_credentials"
+    at_once = at_once or renewal.unsettled or connection.status == "wrong_credentials"
     return _Turn(edges, renewal, connection).run(at_once=at_once)
 
 
@@ -179,6 +197,10 @@ class _Reconnected(Exception):
     """The tokens in the store are not those this turn began with."""
 
 
+class _TooSlow(Exception):
+    """No time is left to store what a call would bring."""
+
+
 class _Turn:
     """One company's tokens, held by a lease from before anything is read until everything is written."""
 
@@ -191,7 +213,11 @@ class _Turn:
 
     def run(self, *, at_once: bool) -> Outcome:
         try:
+            if self._connection.status == "disconnected":
+                return self._part()
             return self._look(at_once=at_once)
+        except _TooSlow:
+            return self._put_off(timedelta(), "the store was too slow to begin a call")
         except _Reconnected:
             # a person's consent brought other tokens meanwhile: those hold
             tokens = self._edges.tokens.read(self._company)
@@ -201,41 +227,59 @@ class _Turn:
             )
 
     def _look(self, *, at_once: bool) -> Outcome:
-        tokens, company = self._edges.tokens, self._company
-        current = tokens.current(company)
+        current = self._current()
         if current is None:
-            self._edges.connections.settle_renewal(self._renewal, None)
-            return Outcome(company, "no_tokens")
-        staged = tokens.pending(company)
-        if staged is not None and staged.replaces == current.id:
-            # issued by Xero and written down, but its process ended there: the current ones are spent
-            self._promote(staged, current)
-            current = staged
+            return self._lose("needs_reconnect", "there are no tokens")
         if not is_due(current.tokens, self._connection, self._edges.now(), at_once=at_once):
             return self._done("fresh", current.tokens)
-        app = self._edges.apps.read(company)
-        if app is None or app.client_id != self._connection.client_id:
+        app = self._app()
+        if app is None:
             return self._lose("wrong_credentials", "the app's credentials are missing or another app's")
-        return self._renew(current, app)
+        try:
+            renewed = self._renewed(current, app)
+        except InvalidClient as error:
+            return self._lose("wrong_credentials", str(error))
+        except InvalidGrant as error:
+            return self._lose("needs_reconnect", str(error))
+        except IdentityError as error:
+            return self._ask_again(error)
+        if self._connection.status == "wrong_credentials":
+            self._restore()
+        return self._done("renewed", renewed.tokens)
 
-    def _renew(self, current: Version, app: App) -> Outcome:
+    def _current(self) -> Version | None:
+        """The tokens that count."""
+        tokens, company = self._edges.tokens, self._company
+        current = tokens.current(company)
+        staged = tokens.pending(company) if current else None
+        if current is not None and staged is not None and staged.replaces == current.id:
+            # issued by Xero and written down, but its process ended there: the current ones are spent
+            self._promote(staged, current)
+            return staged
+        return current
+
+    def _app(self) -> App | None:
+        """The app the tokens are of; None where its secret is not here."""
+        app = self._edges.apps.read(self._company)
+        return app if app and app.client_id == self._connection.client_id else None
+
+    def _renewed(self, current: Version, app: App) -> Version:
+        """New tokens in place of the current ones. Raises InvalidGrant once the store has no others to present."""
         edges = self._edges
         refused: set[str] = set()
         while True:
             asked_at = edges.now()
             if asked_at - self._began > edges.times.call_by:
-                return self._put_off(timedelta(), "the store was too slow to begin a call")
+                raise _TooSlow
             try:
                 refresh_token = current.tokens.refresh_token
                 granted = edges.identity.refresh(app.client_id, app.client_secret, refresh_token)
-            except InvalidGrant as error:
+            except InvalidGrant:
                 refused.add(current.id)
                 other = self._other(current, refused)
                 if other is None:
-                    return self._lose("needs_reconnect", str(error))
+                    raise
                 current = other
-            except IdentityError as error:
-                return self._no_tokens_for(error)
             else:
                 return self._keep(granted, current, asked_at)
 
@@ -264,7 +308,7 @@ class _Turn:
             return parent
         return None
 
-    def _keep(self, granted: Granted, current: Version, asked_at: datetime) -> Outcome:
+    def _keep(self, granted: Granted, current: Version, asked_at: datetime) -> Version:
         tokens = Tokens(
             access_token=granted.access_token,
             refresh_token=granted.refresh_token,
@@ -273,18 +317,20 @@ class _Turn:
         )
         store, company = self._edges.tokens, self._company
         staged = self._surely(lambda: store.stage(company, tokens, replaces=current.id))
-        self._surely(lambda: self._promote(Version(staged, tokens, current.id), current))
-        connection = self._connection
-        if connection.status == "wrong_credentials":
-            now = self._edges.now()
-            # first, and for a moment later: a process that ends in between leaves no order waiting for ever
-            soon = now + FREED_AFTER
-            self._edges.releases.ask(
-                once_connected(self._company, (connection.lane,), soon, f"renewed-{stamp(now)}")
-            )
-            if self._edges.connections.restore_connection(connection):
-                self._tell("ConnectionRestored", "connected", now)
-        return self._done("renewed", tokens)
+        version = Version(staged, tokens, current.id)
+        self._surely(lambda: self._promote(version, current))
+        return version
+
+    def _restore(self) -> None:
+        """A person has put the client secret right."""
+        connection, now = self._connection, self._edges.now()
+        # first, and for a moment later: a process that ends in between leaves no order waiting for ever
+        soon = now + FREED_AFTER
+        self._edges.releases.ask(
+            once_connected(self._company, (connection.lane,), soon, f"renewed-{stamp(now)}")
+        )
+        if self._edges.connections.restore_connection(connection):
+            self._tell("ConnectionRestored", "connected", now)
 
     def _promote(self, version: Version, in_place_of: Version) -> None:
         if not self._edges.tokens.promote(self._company, version.id, in_place_of.id):
@@ -302,12 +348,55 @@ class _Turn:
             self._edges.sleep(wait.total_seconds() * self._edges.chance.uniform(1.0, 1.25))
             wait = min(2 * wait, times.store_again_at_most)
 
+    # a connection that a person ended
+
+    def _part(self) -> Outcome:
+        """Have Xero end what no other company here needs, then forget the tokens: in this order, for it takes them."""
+        connections, connection = self._edges.connections, self._connection
+        what: What = "ended"
+        why, current = "", self._current()
+        if connection.ending:
+            try:
+                what, current = self._ended(current)
+            except (IdentityUnknown, IdentityThrottled, TokenExpired) as error:
+                return self._ask_again(error)
+            except (IdentityError, XeroError) as error:
+                what, why = "left", str(error)
+            if what != "left" and not connections.part(connection):
+                raise _Reconnected
+        if not self._edges.tokens.forget(self._company, current):
+            raise _Reconnected
+        connections.settle_renewal(self._renewal, None)
+        return Outcome(self._company, what, why)
+
+    def _ended(self, current: Version | None) -> tuple[What, Version]:
+        """What became of it at Xero, and the tokens that are left. Raises what Xero says instead."""
+        edges, connection = self._edges, self._connection
+        app = self._app()
+        if current is None or app is None:
+            raise IdentityRefused("the tokens or their app's credentials are gone")
+        others = edges.connections.others_of_app(connection)
+        needed = {one.organisation_id for other in others for one in other.held}
+        unneeded = [one for one in connection.ending if one.organisation_id not in needed]
+        if others and unneeded and edges.now() > current.tokens.expires_at - TOKEN_TO_SPARE:
+            current = self._renewed(current, app)
+        if edges.connections.connection(self._company) != connection:
+            raise _Reconnected
+        if others:
+            for one in unneeded:
+                if one.connection_id:
+                    edges.identity.delete_connection(current.tokens.access_token, one.connection_id)
+        else:
+            # ends all that the person gave the app, and takes no access token
+            edges.identity.revoke(app.client_id, app.client_secret, current.tokens.refresh_token)
+        return ("ended" if unneeded == list(connection.ending) else "shared"), current
+
     # how a turn ends
 
     def _done(self, what: What, tokens: Tokens) -> Outcome:
         now = self._edges.now()
         next_at = due_at(tokens, self._connection, now, self._edges.chance)
-        self._edges.connections.settle_renewal(self._renewal, next_at)
+        self._edges.connections.settle_renewal(self._renewal, next_at, tokens.expires_at)
         return Outcome(self._company, what, tokens=tokens)
 
     def _put_off(self, wait: timedelta, why: str) -> Outcome:
@@ -315,10 +404,8 @@ class _Turn:
         self._edges.connections.put_off_renewal(self._renewal, until)
         return Outcome(self._company, "put_off", why)
 
-    def _no_tokens_for(self, error: IdentityError) -> Outcome:
+    def _ask_again(self, error: IdentityError | XeroError) -> Outcome:
         times = self._edges.times
-        if isinstance(error, InvalidClient):
-            return self._lose("wrong_credentials", str(error))
         if isinstance(error, IdentityThrottled):
             asked = None if error.retry_after is None else timedelta(seconds=error.retry_after)
             wait = min(asked or times.throttled, times.throttled_at_most)
@@ -335,14 +422,13 @@ class _Turn:
             lost_at = connections.lose_renewed(self._renewal, self._connection, status, now)
         except Lost as error:
             raise _Reconnected from error
-        if lost_at is not None:
+        if lost_at == now or (lost_at is not None and self._renewal.unsettled):
+            # had another ended before the event, or after it: told again, under the same id
             self._tell("ConnectionLost", status, lost_at)
-        if status == "wrong_credentials":
-            # a corrected secret is noticed by itself
-            self._put_off(self._edges.times.refused, why)
-        else:
-            # after the event: had we ended before it, the next in turn would find this connection again
-            connections.settle_renewal(self._renewal, None)
+        # a corrected secret is noticed by itself
+        again = status == "wrong_credentials"
+        next_at = now + self._edges.times.refused * self._edges.chance.uniform(1.0, 1.1) if again else None
+        connections.settle_renewal(self._renewal, next_at)
         return Outcome(self._company, "lost", why)
 
     def _tell(self, type_: str, status: ConnectionStatus, at: datetime) -> None:

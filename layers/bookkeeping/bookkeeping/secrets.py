@@ -161,17 +161,32 @@ class TokenSecret(_Secret):
         """Tokens that a person's consent brought: they take the place of any others, and no refresh undoes that."""
         self._save(company, _tokens_out(tokens, replaces=""))
 
-    def forget(self, company: str) -> None:
-        """Remove the tokens, every version of them, at once."""
-        try:
-            self._call("delete_secret", SecretId=self.name(company), ForceDeleteWithoutRecovery=True)
-        except StoreUnavailable as refused:
-            if refused.code != "ResourceNotFoundException":
-                raise
+    def forget(self, company: str, current: Version | None) -> bool:
+        """Put nothing in the place of the current tokens; False where others are current by now.
+
+        The secret stays: the name of a deleted one can't be used again for a while, and a person may connect anew.
+        """
+        if current is not None:
+            nothing = self._stage(company, {"replaces": current.id})
+            if not self.promote(company, nothing, current.id):
+                return False
+        before = self.previous(company)
+        if before is not None:
+            # what has no stage is read by nobody, and removed by Secrets Manager
+            self._call(
+                "update_secret_version_stage",
+                SecretId=self.name(company),
+                VersionStage="AWSPREVIOUS",
+                RemoveFromVersionId=before.id,
+            )
+        return True
 
     def stage(self, company: str, tokens: Tokens, replaces: str) -> str:
         """Write new tokens down beside the current ones; the id of their version. The same again is one version."""
-        text = json.dumps(_tokens_out(tokens, replaces))
+        return self._stage(company, _tokens_out(tokens, replaces))
+
+    def _stage(self, company: str, value: Mapping[str, Any]) -> str:
+        text = json.dumps(value)
         answer = self._call(
             "put_secret_value",
             SecretId=self.name(company),
@@ -195,13 +210,13 @@ class TokenSecret(_Secret):
             if refused.code != "InvalidParameterException":
                 raise
             # also what a repeated call is told whose first answer was lost
-            current = self.current(company)
-            return current is not None and current.id == version
+            current = self._read(company, "AWSCURRENT")
+            return current is not None and current[0] == version
         return True
 
     def _version(self, company: str, stage: str) -> Version | None:
         found = self._read(company, stage)
-        if found is None:
+        if found is None or "refresh_token" not in found[1]:
             return None
         id_, value = found
         tokens = Tokens(

@@ -13,11 +13,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from bookkeeping import connecting, releasing
-from bookkeeping.connecting import REFRESH_TOKEN_LIVES, Connection
+from bookkeeping.connecting import REFRESH_TOKEN_LIVES
 from bookkeeping.documents import DocumentKind
 from bookkeeping.intake import books_of
 from bookkeeping.launching import Person
-from bookkeeping.ledger import Act, Entry, Posted, State, stamp
+from bookkeeping.ledger import Act, Entry, Posted, State
 from bookkeeping.problems import CATALOGUE, SKIPPED, WAITS, worded
 from bookkeeping.queues import ReleaseCall
 from bookkeeping.tables.connections import ConnectionsTable
@@ -128,9 +128,11 @@ def _found(edges: Edges, company: str, asked: Asked) -> tuple[list[Entry], str]:
 
 def _shelves(asked: Asked) -> list[tuple[str, str]]:
     """The shelves to walk, each from its first to its last place."""
-    first_at = stamp(_midnight(asked.first_day)) if asked.first_day else ""
-    last_at = stamp(_midnight(asked.last_day) + timedelta(days=1)) if asked.last_day else _LAST
-    ranges = []
+    first_at = str(asked.first_day or "")
+    last_at = f"{asked.last_day or ''}{_LAST}"
+    ranges: list[tuple[str, str]] = []
+    if first_at > last_at:
+        return ranges
     for state in ORDER_OF_STATES if asked.state is None else (asked.state,):
         if asked.why and state not in _WHYLESS:
             ranges.append((f"{state}#{asked.why}#{first_at}", f"{state}#{asked.why}#{last_at}"))
@@ -139,10 +141,6 @@ def _shelves(asked: Asked) -> list[tuple[str, str]]:
         elif not asked.why:
             ranges.append((f"{state}#", f"{state}#{_LAST}"))
     return ranges
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=LONG_AGO.tzinfo)
 
 
 def _fits(entry: Entry, asked: Asked) -> bool:
@@ -371,17 +369,21 @@ def retry_all(edges: Edges, person: Person, why: str) -> dict[str, Any]:
 # --- the connection ----------------------------------------------------------------------------------------------
 
 
-def connection(known: Connection | None) -> dict[str, Any]:
+def connection(edges: Edges, company: str) -> dict[str, Any]:
     """The connection as JSON. Tokens are never shown: only that there are some, and how long they live."""
-    words, fix = connecting.words(known)
+    known = edges.connections.connection(company)
+    app = edges.connections.app(company)
+    client_id = app.client_id if app else ""
+    words, fix = connecting.words(known, client_id)
     live = known is not None and known.status != "disconnected"
-    expires_at = known.expires_at if known and live else None
+    expires_at = edges.connections.tokens_expire_at(company) if live else None
     refresh_until = expires_at - timedelta(minutes=30) + REFRESH_TOKEN_LIVES if expires_at else None
     unsettled = known is not None and known.status in ("choose_organisation", "confirm_organisation")
     return {
         "status": known.status if known else "not_connected",
         "words": words,
         "fix": fix,
+        "other_app": connecting.of_another_app(known, client_id),
         "organisation": _named_organisation(known.organisation_id, known.organisation_name)
         if known
         else None,

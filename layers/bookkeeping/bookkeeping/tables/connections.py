@@ -63,12 +63,13 @@ class ConnectionsTable:
             organisation_name=item["organisation_name"],
             status=item["status"],
             scopes=tuple(item["scopes"]),
-            expires_at=moment(item["expires_at"]) if "expires_at" in item else None,
             worked_at=moment(item["worked_at"]) if "worked_at" in item else None,
             connection_id=item.get("connection_id", ""),
             previous_organisation_id=item.get("previous_organisation_id", ""),
             previous_organisation_name=item.get("previous_organisation_name", ""),
+            previous_connection_id=item.get("previous_connection_id", ""),
             choices=tuple(Choice(**choice) for choice in item.get("choices", ())),
+            ending=tuple(Choice(**choice) for choice in item.get("ending", ())),
             connected_by=item.get("connected_by", ""),
             connected_at=moment(item["connected_at"]) if "connected_at" in item else None,
             prefix_taken_by=item.get("prefix_taken_by", ""),
@@ -81,27 +82,37 @@ class ConnectionsTable:
 
     def lose_connection(self, connection: Connection, status: str, at: datetime) -> bool:
         """Mark the connection lost, unless it is no longer the one that failed. True where this call did it."""
+        still, values = _still(connection)
         return update_if(
             self._table,
             _connection_key(connection.company),
             "SET #status = :status, lost_at = :at",
-            Attr("status").eq("connected")
-            & Attr("client_id").eq(connection.client_id)
-            & Attr("organisation_id").eq(connection.organisation_id),
-            {":status": status, ":at": stamp(at)},
+            f"#status = :connected AND {still}",
+            {":status": status, ":at": stamp(at), ":connected": "connected", **values},
             names={"#status": "status"},
         )
 
     def restore_connection(self, connection: Connection) -> bool:
         """Lift `wrong_credentials`. True where this call did it."""
+        still, values = _still(connection)
         return update_if(
             self._table,
             _connection_key(connection.company),
-            "SET #status = :status REMOVE lost_at",
-            Attr("status").eq("wrong_credentials")
-            & Attr("client_id").eq(connection.client_id)
-            & Attr("organisation_id").eq(connection.organisation_id),
-            {":status": "connected"},
+            "SET #status = :connected REMOVE lost_at",
+            f"#status = :wrong AND {still}",
+            {":connected": "connected", ":wrong": "wrong_credentials", **values},
+            names={"#status": "status"},
+        )
+
+    def part(self, connection: Connection) -> bool:
+        """Xero lets the app into nothing any more for its sake. False where it was connected again meanwhile."""
+        still, values = _still(connection)
+        return update_if(
+            self._table,
+            _connection_key(connection.company),
+            "SET ending = :nothing",
+            f"#status = :disconnected AND {still}",
+            {":nothing": [], ":disconnected": "disconnected", **values},
             names={"#status": "status"},
         )
 
@@ -112,15 +123,10 @@ class ConnectionsTable:
 
     def change_connection(self, before: Connection | None, after: Connection, *others: Item) -> None:
         """Write what a person made of the connection, with other transaction items. Raises Conflict."""
-        consented = before is None or before.connected_at != after.connected_at
-        if consented:
-            # first: a renewal that is under way then finds that it is not its connection any more
-            self.plan_renewal(after.company, LONG_AGO)
         fields = _connection_out(after)
         key = {name: fields.pop(name) for name in ("pk", "sk")}
-        if not consented:
-            # renewals and turns go on writing these
-            fields = {name: fields[name] for name in fields.keys() - {"expires_at", "worked_at"}}
+        # turns go on writing it
+        fields.pop("worked_at", None)
         names = {f"#{name}": name for name in fields}
         values = {f":{name}": value for name, value in fields.items()}
         update: Item = {
@@ -132,31 +138,29 @@ class ConnectionsTable:
             "ConditionExpression": "attribute_not_exists(pk)",
         }
         if before is not None:
-            update["ConditionExpression"] = (
-                "#status = :was_status AND client_id = :was_client_id AND organisation_id = :was_organisation_id"
-            )
-            was = _connection_out(before)
-            values |= {f":was_{name}": was[name] for name in ("status", "client_id", "organisation_id")}
+            still, was = _still(before)
+            update["ConditionExpression"] = f"#status = :was AND {still}"
+            values |= {":was": before.status, **was}
         update |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
         together(self._client, [{"Update": update}, *others])
 
     # renewals of tokens: a row beside each connection says when its tokens are due, and who is renewing them
 
-    def plan_renewal(self, company: str, at: datetime) -> None:
-        """Have the company's tokens looked at then. Whoever is renewing them now may not judge the connection."""
-        self._table.update_item(
-            Key=_renewal_key(company),
-            UpdateExpression="SET agenda = :renewal, next_at = :at, fencing = if_not_exists(fencing, :zero) + :one",
-            ExpressionAttributeValues={":renewal": "renewal", ":at": stamp(at), ":zero": 0, ":one": 1},
-        )
+    def plan_renewal(self, company: str, at: datetime, expires_at: datetime | None = None) -> None:
+        """Have the company's tokens looked at then. Whoever is renewing them now may not judge the connection.
 
-    def stop_renewals(self, company: str) -> None:
-        """A company without a connection has no tokens to renew; whoever is renewing them now writes nothing more."""
-        self._table.update_item(
-            Key=_renewal_key(company),
-            UpdateExpression="SET fencing = if_not_exists(fencing, :zero) + :one REMOVE agenda, next_at",
-            ExpressionAttributeValues={":zero": 0, ":one": 1},
-        )
+        `expires_at` is of tokens that are new.
+        """
+        self._table.update_item(**_planned(company, at, expires_at))
+
+    def renewal_now(self, company: str) -> Item:
+        """The transaction item that plans a renewal for now."""
+        return {"Update": {"TableName": self._table.name, **_planned(company, LONG_AGO)}}
+
+    def tokens_expire_at(self, company: str) -> datetime | None:
+        """When the company's access token ends, as far as anybody renewed it."""
+        item = read(self._table, **_renewal_key(company))
+        return moment(item["expires_at"]) if item and "expires_at" in item else None
 
     def take_renewal(self, company: str, now: datetime, lease: timedelta) -> Renewal | None:
         """Be the only one to renew the company's tokens until the lease ends; None where it is not the time."""
@@ -186,19 +190,23 @@ class ConnectionsTable:
             company, int(answer["Attributes"]["fencing"]), int(answer["Attributes"]["unsettled"]) > 1
         )
 
-    def settle_renewal(self, renewal: Renewal, next_at: datetime | None) -> bool:
-        """Let it go, all done, until `next_at`; None: until somebody plans it."""
-        settled = "REMOVE lease_until, unsettled"
-        expression, values = f"{settled}, agenda, next_at", {}
-        if next_at is not None:
-            expression = f"SET agenda = :renewal, next_at = :next {settled}"
-            values = {":renewal": "renewal", ":next": stamp(next_at)}
+    def settle_renewal(
+        self, renewal: Renewal, next_at: datetime | None, expires_at: datetime | None = None
+    ) -> bool:
+        """Let it go, all done, until `next_at`; None: until somebody plans it. `expires_at` is that of the tokens."""
+        sets = {} if next_at is None else {"agenda": "renewal", "next_at": stamp(next_at)}
+        if expires_at is not None:
+            sets["expires_at"] = stamp(expires_at)
+        gone = [name for name in ("lease_until", "unsettled", "agenda", "next_at") if name not in sets]
+        expression = f"REMOVE {', '.join(gone)}"
+        if sets:
+            expression += " SET " + ", ".join(f"{name} = :{name}" for name in sets)
         return update_if(
             self._table,
             _renewal_key(renewal.company),
             expression,
             Attr("fencing").eq(renewal.fencing),
-            values,
+            {f":{name}": value for name, value in sets.items()},
         )
 
     def put_off_renewal(self, renewal: Renewal, until: datetime) -> bool:
@@ -239,11 +247,7 @@ class ConnectionsTable:
         Raises Lost where the company has been connected again since the renewal began.
         """
         name = self._table.name
-        same = {
-            ":connected": "connected",
-            ":client": connection.client_id,
-            ":organisation": connection.organisation_id,
-        }
+        still, same = _still(connection)
         check = {
             "TableName": name,
             "Key": _renewal_key(connection.company),
@@ -254,11 +258,14 @@ class ConnectionsTable:
             "TableName": name,
             "Key": _connection_key(connection.company),
             "UpdateExpression": "SET #status = :status, lost_at = :at",
-            "ConditionExpression": (
-                "#status = :connected AND client_id = :client AND organisation_id = :organisation"
-            ),
+            "ConditionExpression": f"#status = :connected AND {still}",
             "ExpressionAttributeNames": {"#status": "status"},
-            "ExpressionAttributeValues": {":status": status, ":at": stamp(at), **same},
+            "ExpressionAttributeValues": {
+                ":status": status,
+                ":at": stamp(at),
+                ":connected": "connected",
+                **same,
+            },
         }
         try:
             transact(self._client, [{"ConditionCheck": check}, {"Update": update}])
@@ -287,15 +294,17 @@ class ConnectionsTable:
         keys = (f"organisation#{connection.organisation_id}", f"app#{connection.client_id}")
         return [{"Delete": {"TableName": self._table.name, "Key": {"pk": pk, "sk": sk}}} for pk in keys]
 
-    def others_of_app(self, connection: Connection) -> dict[str, str]:
-        """The other companies here that use the same app → the organisation of each."""
+    def others_of_app(self, connection: Connection) -> list[Connection]:
+        """The connections of the other companies here that use the same app."""
         condition = Key("pk").eq(f"app#{connection.client_id}") & Key("sk").begins_with("company#")
         found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
-        return {
-            item["company"]: item["organisation_id"]
-            for item in found
-            if item["company"] != connection.company
-        }
+        others = [self.connection(item["company"]) for item in found if item["company"] != connection.company]
+        return [
+            other
+            for other in others
+            if other is not None
+            and (other.client_id, other.status == "disconnected") == (connection.client_id, False)
+        ]
 
     def companies_of(self, lane: Lane) -> list[str]:
         """The companies that take turns in the lane."""
@@ -373,12 +382,37 @@ def _renewal_key(company: str) -> Item:
     return {"pk": f"connection#{company}", "sk": "renewal"}
 
 
-def _connection_out(connection: Connection) -> Item:
-    moments = {
-        "expires_at": connection.expires_at,
-        "worked_at": connection.worked_at,
-        "connected_at": connection.connected_at,
+def _planned(company: str, at: datetime, expires_at: datetime | None = None) -> Item:
+    expires = {":expires": stamp(expires_at)} if expires_at else {}
+    return {
+        "Key": _renewal_key(company),
+        "UpdateExpression": (
+            "SET agenda = :renewal, next_at = :at, fencing = if_not_exists(fencing, :zero) + :one"
+            + (", expires_at = :expires" if expires else "")
+        ),
+        "ExpressionAttributeValues": {
+            ":renewal": "renewal",
+            ":at": stamp(at),
+            ":zero": 0,
+            ":one": 1,
+            **expires,
+        },
     }
+
+
+def _still(connection: Connection) -> tuple[str, Item]:
+    """The condition, and its values, that the row is of the same consent and organisation as when it was read."""
+    same = "client_id = :same_app AND organisation_id = :same_organisation"
+    values: Item = {":same_app": connection.client_id, ":same_organisation": connection.organisation_id}
+    if connection.connected_at is None:
+        return f"{same} AND attribute_not_exists(connected_at)", values
+    return f"{same} AND connected_at = :same_consent", values | {
+        ":same_consent": stamp(connection.connected_at)
+    }
+
+
+def _connection_out(connection: Connection) -> Item:
+    moments = {"worked_at": connection.worked_at, "connected_at": connection.connected_at}
     return {
         **_connection_key(connection.company),
         "client_id": connection.client_id,
@@ -389,7 +423,9 @@ def _connection_out(connection: Connection) -> Item:
         "connection_id": connection.connection_id,
         "previous_organisation_id": connection.previous_organisation_id,
         "previous_organisation_name": connection.previous_organisation_name,
+        "previous_connection_id": connection.previous_connection_id,
         "choices": [vars(choice) for choice in connection.choices],
+        "ending": [vars(choice) for choice in connection.ending],
         "connected_by": connection.connected_by,
         "prefix_taken_by": connection.prefix_taken_by,
         **{name: stamp(at) for name, at in moments.items() if at},

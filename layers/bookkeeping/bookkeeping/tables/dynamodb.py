@@ -83,7 +83,7 @@ def update_if(
     table: Any,
     key: Item,
     expression: str,
-    condition: ConditionBase,
+    condition: ConditionBase | str,
     values: Mapping[str, Any],
     names: Mapping[str, str] | None = None,
 ) -> bool:
