@@ -154,6 +154,26 @@ def test_a_company_whose_tokens_can_not_be_read_holds_up_no_other_in_its_lane(
     assert books.entry(stuck).state is State.POSTED
 
 
+def test_a_refusal_that_comes_after_a_person_connected_anew_does_not_count(books: OneProcess) -> None:
+    books.company(UNTRACKED)
+    order = an_order()
+    books.send(order)
+    books.xero.connections.drop()
+    together, reconnect = books.posting.together, [True]
+
+    def meanwhile(calls: Any) -> Any:
+        answers = together(calls)
+        if reconnect and reconnect.pop():
+            connection = books.connect(UNTRACKED, books.organisation("Demo Company (UK)"))
+            books.connections.save_connection(replace(connection, connected_at=books.clock.now()))
+        return answers
+
+    object.__setattr__(books.posting, "together", meanwhile)
+    books.run(timedelta(minutes=2), until_quiet=False)
+    assert books.entry(order).state is State.POSTED
+    assert not books.bus.of("ConnectionLost")
+
+
 def test_one_item_that_spoils_a_call_stops_only_the_orders_that_have_it(books: OneProcess) -> None:
     books.company(TRACKED, books.organisation("Demo Company (AU)"), process_method="tracked")
     make = Maker()

@@ -115,6 +115,8 @@ class Hold:
         self.look_again = False
         """Rung since what is due was read, or not all of it was."""
         self.rung_elsewhere: dict[str, list[str]] = {}
+        self._connected_at: dict[str, datetime | None] = {}
+        """By company: when the connection was made under which calls go out for it."""
         self.read_anew: set[str] = set()
         """Organisations of which this turn had the facts read anew, before it would stop an order for them."""
 
@@ -219,7 +221,9 @@ class Hold:
     def is_here(self, books: Books) -> bool:
         return books.open and books.connection is not None and books.connection.lane == self.lane.key
 
-    def access(self, company: str) -> Access:
+    def access(self, books: Books) -> Access:
+        company = books.company
+        self._connected_at[company] = books.connection.connected_at if books.connection else None
         try:
             tokens = self.edges.tokens.read(company)
         except StoreUnavailable as error:
@@ -365,6 +369,10 @@ class Hold:
         self.held[company] = None
         connection = self.edges.connections.connection(company)
         if connection is None or connection.lane != self.lane.key:
+            return
+        if connection.connected_at != self._connected_at.get(company):
+            # a person has connected anew since: the refusal is not of this connection
+            self.held.pop(company)
             return
         status = "cut_off" if error.kind == "organisation" else "needs_reconnect"
         if connection.status == "connected":

@@ -87,7 +87,7 @@ class Desk:
 
     @classmethod
     def of(cls, books: Books, hold: Hold, teller: Teller) -> Self:
-        access = hold.access(books.company)
+        access = hold.access(books)
         return cls(hold, teller, books, access, _organisation(books.company, access, hold))
 
     def settings(self, entry: Entry) -> Settings:
