@@ -108,7 +108,7 @@ def test_orders_that_arrive_meanwhile_do_not_make_it_ask_more_often(books: OnePr
     for place in range(60):
         books.send(make.order(UNTRACKED, place))
         books.run(timedelta(minutes=1), until_quiet=False)
-    assert len(books.calls()) < 60
+    assert len(books.calls()) < 90, "four a try, and ten tries before they grow apart"
 
 
 def test_a_company_that_goes_on_failing_holds_up_no_other_in_its_lane(books: OneProcess) -> None:

@@ -30,7 +30,7 @@ from bookkeeping.pacing import Budget, Limits, Waits, back_off
 from bookkeeping.queues import LONGEST_DELAY, EventBus, PostingQueue, WakeUp
 from bookkeeping.secrets import TokenSecret
 from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.lanes import FAILS, Failing, Lane, Lanes
+from bookkeeping.tables.lanes import Failing, Lane, Lanes
 from bookkeeping.tables.orders import OrdersTable
 from bookkeeping.tables.organisations import Organisations
 from bookkeeping.tables.settings import SettingsTable
@@ -43,7 +43,7 @@ BODY_AT_MOST: Final = 3_000_000
 TOKEN_TO_SPARE: Final = timedelta(seconds=60)
 SHORT_WAIT: Final = timedelta(seconds=2)
 IN_TROUBLE: Final = 10
-"""So many tries in vain, and whoever runs this is told."""
+"""So many tries in vain are more than bad weather: they grow apart, and whoever runs this is told."""
 
 
 @dataclass(frozen=True)
@@ -323,12 +323,12 @@ class Hold:
         self.lane = replace(self.lane, stumbles=0, failing=failing)
 
     def _fail(self, company: str, first_wait: timedelta) -> None:
-        """One more try for the company was in vain: after a few, the next one is later than the one before was."""
+        """One more try for the company was in vain: after many, the next one is later than the one before was."""
         waits, known = self.edges.waits, self.lane.failing.get(company)
         in_a_row = known is not None and self.now - known.until < waits.failing_at_most
         times = known.times + 1 if known and in_a_row else 1
         until = self.now + back_off(
-            max(1, times - FAILS), first_wait, waits.failing_at_most, self.edges.chance
+            max(1, times - IN_TROUBLE), first_wait, waits.failing_at_most, self.edges.chance
         )
         self.lane = replace(self.lane, failing={**self.lane.failing, company: Failing(times, until)})
         self.held[company] = until
