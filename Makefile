@@ -57,7 +57,7 @@ demo: $(LOCAL_SYSTEM)  ## the whole system on this machine, with a simulated Xer
 test: $(LOCAL_SYSTEM)  ## every test of a few minutes or less
 	@.venv/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-storms: $(LOCAL_SYSTEM)  ## everything going wrong at once, in full: about half an hour
+storms: $(LOCAL_SYSTEM)  ## everything going wrong at once, in full: about twenty minutes
 	@PYTHONPATH=layers/bookkeeping:. AWS_DEFAULT_REGION=eu-west-2 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
 		.venv/bin/python -m tests.storms
 
