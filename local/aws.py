@@ -61,13 +61,13 @@ def started(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 
 class Ministack:
-    """A ministack process with a root user nobody else knows."""
+    """A ministack process with a root user of its own."""
 
     def __init__(self, state: Path) -> None:
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self._clients: dict[str, Any] = {}
-        self._credentials = {
+        self.credentials = {
             "aws_access_key_id": f"AKIA{secrets.token_hex(8).upper()}",
             "aws_secret_access_key": secrets.token_hex(20),
         }
@@ -85,8 +85,8 @@ class Ministack:
             "GATEWAY_PORT": str(self.port),
             "AUTH": "true",
             "MINISTACK_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": self._credentials["aws_access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": self._credentials["aws_secret_access_key"],
+            "AWS_ACCESS_KEY_ID": self.credentials["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": self.credentials["aws_secret_access_key"],
             "LOG_LEVEL": "WARNING",
         }
         with self._log.open("wb") as log:
@@ -107,12 +107,12 @@ class Ministack:
     def client(self, service: str) -> Any:
         """A client that may do everything."""
         if service not in self._clients:
-            self._clients[service] = self._session(self._credentials).client(service, **self._settings)
+            self._clients[service] = self._session(self.credentials).client(service, **self._settings)
         return self._clients[service]
 
     def resource(self, service: str) -> Any:
         """A resource that may do everything; unlike a client, not for more than one thread."""
-        return self._session(self._credentials).resource(service, **self._settings)
+        return self._session(self.credentials).resource(service, **self._settings)
 
     def client_as(self, role_arn: str, service: str) -> Any:
         """A client with the rights of a role."""

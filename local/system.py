@@ -26,7 +26,7 @@ from local.functions import invoke, kill, pids
 from local.gateway import make_server
 from local.triggers import QueuePoller, Ticker
 
-COMPANIES = ["412077", "413995", "420001"]
+COMPANIES = ["412077", "413995", "420001", "420002"]
 """Companies of the platform's page; the last is set up by nobody but the person at the browser."""
 EVENTS_QUEUE = "what-the-bus-carried"
 LOG_LEVEL = "FUNCTIONS_LOG_LEVEL"
@@ -212,6 +212,7 @@ class LocalSystem:
         given = self._deployed.outputs
         return {
             "aws_url": self._ministack.url,
+            **self._ministack.credentials,
             "xero_url": xero_url,
             "region": REGION,
             "orders_queue_url": given["OrdersQueueUrl"],

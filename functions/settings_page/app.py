@@ -451,9 +451,11 @@ def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> 
     try:
         known = saving.save_app(saving_edges, _session().person, given.client_id, given.client_secret)
     except saving.SecretNeeded:
-        fields = [
-            {"name": "client_secret", "message": "Enter the client secret that belongs to this client id."}
-        ]
+        words = (
+            "This is another client id than before, so enter its client secret, too. If you don't have it any more,"
+            " generate a new one in Xero's developer portal."
+        )
+        fields = [{"name": "client_secret", "message": words}]
         return _answer(422, _error("invalid", "The client secret is missing.", fields=fields))
     return _answer(200, {"app": saving.shown_app(known, _redirect_uri())})
 

@@ -359,6 +359,12 @@ def test_an_account_that_xero_does_not_have_is_pointed_out_and_kept(site: Site, 
         "Your organisation in Xero has no active account “999”."
     )
     expect(field(page, "Sales account")).to_have_value("999")
+    todo = page.locator("#todo")
+    expect(todo).to_contain_text("Sales account: Your organisation in Xero has no active account “999”.")
+    expect(todo).not_to_contain_text("Everything is set up")
+    field(page, "Sales account").fill("200")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(todo).to_contain_text("Everything is set up")
 
 
 def test_accounts_and_contact_can_be_typed_before_there_is_a_connection(site: Site, page: Page) -> None:

@@ -19,6 +19,7 @@ export class SettingsTab {
     this.changeShown = false;
     this.notes = [];
     this.remarked = {};
+    this.unknown = {};
     this.leaving = false;
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("input", () => this.showChanged());
@@ -264,6 +265,8 @@ export class SettingsTab {
     if (input.value.trim() !== value || this.remarked[name] === value) return;
     say(place, about?.words);
     place.classList.toggle("warn", about?.found === false);
+    this.unknown[name] = about?.found === false ? { value, words: about.words } : null;
+    this.showTodo();
   }
 
   showNames() {
@@ -291,6 +294,8 @@ export class SettingsTab {
       ...missing.map((name) => [leadTo(name, this.settings[name]?.label || name)]),
     ].filter(Boolean);
     const where = connection?.organisation?.name || "Xero";
+    // of what is saved: what is being typed shows beside its field
+    const unknown = Object.keys(this.unknown).filter((name) => this.unknown[name]?.value === settings[name]);
     if (todo.length) {
       replace(
         byId("todo"),
@@ -301,6 +306,12 @@ export class SettingsTab {
       replace(byId("todo"), element("p", { class: "notice warn" }, "Everything is set up, but switched off: no order is sent to Xero."));
     } else if (connected && connection.fix) {
       replace(byId("todo"), element("p", { class: "notice warn" }, `${connection.words} ${connection.fix}`));
+    } else if (connected && unknown.length) {
+      replace(
+        byId("todo"),
+        element("p", { class: "notice warn" }, "Orders that need this will stop:"),
+        element("ul", { class: "todo" }, unknown.map((name) => element("li", {}, leadTo(name, this.settings[name].label), `: ${this.unknown[name].words}`))),
+      );
     } else if (connected) {
       replace(byId("todo"), element("p", { class: "notice good" }, `Everything is set up. Orders are posted to ${where}.`));
     } else {

@@ -224,10 +224,8 @@ def of_another_app(connection: Connection | None, client_id: str) -> bool:
 def words(connection: Connection | None, client_id: str = "") -> tuple[str, str | None]:
     """How the connection stands, and what a person should do about it. `client_id` is of the app that was entered."""
     if connection is None:
-        return (
-            "Not connected to Xero yet.",
-            "Enter client id and secret of your Xero app, save, and press Get Access Token.",
-        )
+        enter = "Press" if client_id else "Enter client id and secret of your Xero app, save, and press"
+        return "Not connected to Xero yet.", f"{enter} Get Access Token."
     here, before = connection.organisation_name, connection.previous_organisation_name
     if of_another_app(connection, client_id):
         goes_on = "ends soon" if connection.status == "connected" else "has ended; orders wait here"
