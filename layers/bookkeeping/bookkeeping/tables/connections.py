@@ -82,37 +82,27 @@ class ConnectionsTable:
 
     def lose_connection(self, connection: Connection, status: str, at: datetime) -> bool:
         """Mark the connection lost, unless it is no longer the one that failed. True where this call did it."""
-        still, values = _still(connection)
-        return update_if(
-            self._table,
-            _connection_key(connection.company),
-            "SET #status = :status, lost_at = :at",
-            f"#status = :connected AND {still}",
-            {":status": status, ":at": stamp(at), ":connected": "connected", **values},
-            names={"#status": "status"},
-        )
+        change, values = "SET #status = :status, lost_at = :at", {":status": status, ":at": stamp(at)}
+        return self._change_while("connected", connection, change, values)
 
     def restore_connection(self, connection: Connection) -> bool:
         """Lift `wrong_credentials`. True where this call did it."""
-        still, values = _still(connection)
-        return update_if(
-            self._table,
-            _connection_key(connection.company),
-            "SET #status = :connected REMOVE lost_at",
-            f"#status = :wrong AND {still}",
-            {":connected": "connected", ":wrong": "wrong_credentials", **values},
-            names={"#status": "status"},
-        )
+        change = "SET #status = :connected REMOVE lost_at"
+        return self._change_while("wrong_credentials", connection, change, {":connected": "connected"})
 
     def part(self, connection: Connection) -> bool:
         """Xero lets the app into nothing any more for its sake. False where it was connected again meanwhile."""
-        still, values = _still(connection)
+        return self._change_while("disconnected", connection, "SET ending = :nothing", {":nothing": []})
+
+    def _change_while(self, status: str, connection: Connection, change: str, values: Item) -> bool:
+        """Change the row while it is of this very connection, in that status; whether it was."""
+        still, its_own = _still(connection)
         return update_if(
             self._table,
             _connection_key(connection.company),
-            "SET ending = :nothing",
-            f"#status = :disconnected AND {still}",
-            {":nothing": [], ":disconnected": "disconnected", **values},
+            change,
+            f"#status = :was AND {still}",
+            {":was": status, **values, **its_own},
             names={"#status": "status"},
         )
 
