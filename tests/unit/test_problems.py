@@ -32,7 +32,7 @@ SETTINGS = Settings(
     branding_theme_id="0b2f6b1c-0000-4000-8000-000000000001",
     tracking_categories=({"Name": "Region", "Option": "North"},),
 )
-PACKAGE = Path(problems.__file__).parent
+PACKAGE = Path(problems.__file__).parents[2]
 
 
 def names(words: str) -> set[str]:
