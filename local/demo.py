@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from bookkeeping.ledger import Entry
-from bookkeeping.problems import SKIPPED, WAITS, worded
-from bookkeeping.tables.orders import entry_from_item
+from bookkeeping.adapters.tables.orders import entry_from_item
+from bookkeeping.domain.ledger import Entry
+from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS, worded
 from local.audit import OPEN, Findings, Row, audit
 from local.companies import Company, SimulatedXero, connect
 from local.samples import TRACKED, UNTRACKED, Sample, demonstration

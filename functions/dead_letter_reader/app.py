@@ -10,12 +10,12 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.intake import Edges, Intake
-from bookkeeping.queues import DeadLetterQueue, EventBus, event_bridge, sqs
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import dynamodb
-from bookkeeping.tables.orders import OrdersTable
-from bookkeeping.tables.settings import SettingsTable
+from bookkeeping.adapters.queues import DeadLetterQueue, EventBus, event_bridge, sqs
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.use_cases.intake import Edges, Intake
 
 TO_SPARE: Final = 5000
 """Milliseconds kept for the letter in hand, the bus, and letting the queue go."""

@@ -10,17 +10,17 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping import launching
-from bookkeeping.authorising import Door, Edges, finish
-from bookkeeping.identity import Identity
-from bookkeeping.launching import COMPANY, hashed
-from bookkeeping.queues import PostingQueue, sqs
-from bookkeeping.secrets import AppSecret, TokenSecret, secrets_manager
-from bookkeeping.tables.authorizations import AuthorizationsTable
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import dynamodb
-from bookkeeping.tables.releases import Releases
-from bookkeeping.tables.settings import SettingsTable
+from bookkeeping.adapters.queues import PostingQueue, sqs
+from bookkeeping.adapters.secrets import AppSecret, TokenSecret, secrets_manager
+from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.releases import Releases
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters.xero_identity import Identity
+from bookkeeping.domain import page_access as launching
+from bookkeeping.domain.page_access import COMPANY, hashed
+from bookkeeping.use_cases.connect import Door, Edges, finish
 
 CALL_TIME_OUT = 8.0
 PATH = re.compile(rf"/xero/callback/({COMPANY.pattern})", re.ASCII)

@@ -10,13 +10,13 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.intake import Edges, Intake, ring
-from bookkeeping.queues import EventBus, PostingQueue, event_bridge, sent_first_at, sqs
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import dynamodb
-from bookkeeping.tables.lanes import Lanes
-from bookkeeping.tables.orders import OrdersTable
-from bookkeeping.tables.settings import SettingsTable
+from bookkeeping.adapters.queues import EventBus, PostingQueue, event_bridge, sent_first_at, sqs
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.use_cases.intake import Edges, Intake, ring
 
 MAX_RECEIVES = int(os.environ["MAX_RECEIVES"])
 TO_SPARE = 3000

@@ -15,10 +15,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping import releasing
-from bookkeeping.pacing import CALLS_AT_ONCE, Waits
-from bookkeeping.posting import Edges, take_turn
-from bookkeeping.queues import (
+from bookkeeping.adapters.queues import (
     EventBus,
     PostingQueue,
     RefreshRequests,
@@ -28,15 +25,18 @@ from bookkeeping.queues import (
     lambda_service,
     sqs,
 )
-from bookkeeping.secrets import TokenSecret, secrets_manager
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import dynamodb
-from bookkeeping.tables.lanes import Lanes
-from bookkeeping.tables.orders import OrdersTable
-from bookkeeping.tables.organisations import Organisations
-from bookkeeping.tables.releases import Releases
-from bookkeeping.tables.settings import SettingsTable
-from bookkeeping.xero import Xero
+from bookkeeping.adapters.secrets import TokenSecret, secrets_manager
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.tables.releases import Releases
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters.xero_api import Xero
+from bookkeeping.domain.pacing import CALLS_AT_ONCE, Waits
+from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases.posting.turn import Edges, take_turn
 
 logger = Logger()
 metrics = Metrics()

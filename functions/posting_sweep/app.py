@@ -8,10 +8,10 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.queues import PostingQueue, ReleaseCall, WakeUp, sqs
-from bookkeeping.tables.dynamodb import dynamodb
-from bookkeeping.tables.lanes import Lanes
-from bookkeeping.tables.releases import Releases
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, WakeUp, sqs
+from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.releases import Releases
 
 logger = Logger()
 metrics = Metrics()

@@ -26,20 +26,32 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, ConfigDict, Field
 
-from bookkeeping import authorising, launching, previewing, releasing, saving, viewing
-from bookkeeping.launching import COOKIE, Refused, Request, Session, hashed
-from bookkeeping.ledger import Entry, State
-from bookkeeping.queues import EventBus, PostingQueue, XeroDesk, event_bridge, lambda_service_that_waits, sqs
-from bookkeeping.secrets import AppSecret, LaunchKey, secrets_manager
-from bookkeeping.settings import Settings, SettingsRefused
-from bookkeeping.tables.authorizations import AuthorizationsTable
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import dynamodb
-from bookkeeping.tables.lanes import Lanes
-from bookkeeping.tables.orders import OrdersTable
-from bookkeeping.tables.organisations import Organisations
-from bookkeeping.tables.releases import Releases
-from bookkeeping.tables.settings import SettingsTable
+from bookkeeping.adapters.queues import (
+    EventBus,
+    PostingQueue,
+    XeroDesk,
+    event_bridge,
+    lambda_service_that_waits,
+    sqs,
+)
+from bookkeeping.adapters.secrets import AppSecret, LaunchKey, secrets_manager
+from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.tables.releases import Releases
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.domain import page_access as launching
+from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
+from bookkeeping.domain.settings import Settings, SettingsRefused
+from bookkeeping.use_cases import connect as authorising
+from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases.page import orders as viewing
+from bookkeeping.use_cases.page import preview as previewing
+from bookkeeping.use_cases.page import settings_form as saving
 
 HERE = Path(__file__).parent
 LARGEST_LAUNCH = 16 * 1024

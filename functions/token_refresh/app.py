@@ -12,13 +12,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.identity import CALLS_AT_ONCE, Identity
-from bookkeeping.queues import EventBus, event_bridge
-from bookkeeping.refreshing import Edges, Times, renew, renew_due
-from bookkeeping.secrets import AppSecret, TokenSecret, secrets_manager
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import dynamodb
-from bookkeeping.tables.releases import Releases
+from bookkeeping.adapters.queues import EventBus, event_bridge
+from bookkeeping.adapters.secrets import AppSecret, TokenSecret, secrets_manager
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.releases import Releases
+from bookkeeping.adapters.xero_identity import CALLS_AT_ONCE, Identity
+from bookkeeping.use_cases.token_renewal import Edges, Times, renew, renew_due
 
 logger = Logger()
 metrics = Metrics()

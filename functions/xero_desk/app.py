@@ -8,13 +8,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.asking import Edges, answer
-from bookkeeping.queues import RefreshRequests, lambda_service_that_waits
-from bookkeeping.secrets import TokenSecret, secrets_manager
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import dynamodb
-from bookkeeping.tables.organisations import Organisations
-from bookkeeping.xero import Xero
+from bookkeeping.adapters.queues import RefreshRequests, lambda_service_that_waits
+from bookkeeping.adapters.secrets import TokenSecret, secrets_manager
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.xero_api import Xero
+from bookkeeping.use_cases.page.xero_lookups import Edges, answer
 
 CALL_TIME_OUT = 6.0
 

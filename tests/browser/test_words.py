@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from playwright.sync_api import Page
 
-from bookkeeping.connecting import ConnectionStatus, Outcome
-from bookkeeping.settings import Settings
+from bookkeeping.domain.connection import ConnectionStatus, Outcome
+from bookkeeping.domain.settings import Settings
 from tests.browser.site import SETTINGS, Site, connection
 from tests.browser.states import open_page
 

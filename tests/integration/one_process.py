@@ -20,20 +20,23 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import boto3
 
-from bookkeeping import intake, ledger, posting, releasing
-from bookkeeping.connecting import Connection
-from bookkeeping.ledger import Entry, Event
-from bookkeeping.pacing import Waits
-from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in
-from bookkeeping.secrets import TokenSecret
-from bookkeeping.settings import Settings
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.lanes import Lanes
-from bookkeeping.tables.orders import OrdersTable
-from bookkeeping.tables.organisations import Organisations
-from bookkeeping.tables.releases import Releases
-from bookkeeping.tables.settings import SettingsTable
-from bookkeeping.xero import Xero
+from bookkeeping.adapters.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in
+from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.tables.releases import Releases
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters.xero_api import Xero
+from bookkeeping.domain import ledger
+from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.ledger import Entry, Event
+from bookkeeping.domain.pacing import Waits
+from bookkeeping.domain.settings import Settings
+from bookkeeping.use_cases import intake
+from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases.posting import turn as posting
 from local.expand import source
 from local.xero.clock import VirtualClock
 from local.xero.in_process import InProcess

@@ -26,8 +26,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 
-from bookkeeping.queues import PostingQueue, RefreshRequests, XeroDesk
-from bookkeeping.secrets import AppSecret, LaunchKey, TokenSecret
+from bookkeeping.adapters.queues import PostingQueue, RefreshRequests, XeroDesk
+from bookkeeping.adapters.secrets import AppSecret, LaunchKey, TokenSecret
 from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.portal import App

@@ -22,10 +22,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from bookkeeping.connecting import verifier
-from bookkeeping.identity import Granted
-from bookkeeping.secrets import App, Tokens
-from bookkeeping.xero import Access
+from bookkeeping.adapters.secrets import App, Tokens
+from bookkeeping.adapters.xero_api import Access
+from bookkeeping.adapters.xero_identity import Granted
+from bookkeeping.domain.connection import verifier
 from local.samples import Maker
 from local.xero.portal import MARK
 from tests.canaries import forms, look_through, watch

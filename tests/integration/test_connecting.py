@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from bookkeeping.launching import hashed
+from bookkeeping.domain.page_access import hashed
 from local.xero.organisations import Organisation
 from tests.integration.one_process import OneProcess
 from tests.integration.popup import ORIGIN, Browser, Popup
@@ -77,7 +77,7 @@ def test_of_many_at_once_one_gets_through(browser: Browser, uk: Organisation) ->
 
 def _finish(browser: Browser, query: str) -> str:
     """As the handler does it; Powertools' logger and metrics are not for threads."""
-    from bookkeeping.authorising import finish
+    from bookkeeping.use_cases.connect import finish
 
     callback = browser.popup.callback
     session_id = browser.cookie.partition("=")[2]
@@ -113,7 +113,7 @@ def test_what_is_asked_of_xero(browser: Browser) -> None:
 
 
 def test_neither_state_nor_session_nor_verifier_is_kept(browser: Browser) -> None:
-    from bookkeeping.connecting import verifier
+    from bookkeeping.domain.connection import verifier
 
     state = parts(urlsplit(browser.authorization_url()).query)["state"]
     session_id = browser.cookie.partition("=")[2]

@@ -10,9 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
-from bookkeeping import intake
-from bookkeeping.ledger import Entry
-from bookkeeping.queues import sent_first_at
+from bookkeeping.adapters.queues import sent_first_at
+from bookkeeping.domain.ledger import Entry
+from bookkeeping.use_cases import intake
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_function import (
     ENVIRONMENT,

@@ -23,9 +23,9 @@ from moto import mock_aws
 from requests import PreparedRequest, Response
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from bookkeeping.ledger import State
-from bookkeeping.problems import CATALOGUE, refusals
-from bookkeeping.settings import Settings
+from bookkeeping.domain.ledger import State
+from bookkeeping.domain.problems.catalogue import CATALOGUE, refusals
+from bookkeeping.domain.settings import Settings
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Contact, Item, Organisation
 from local.xero.people import change_document
@@ -102,7 +102,7 @@ def site() -> Iterator[Site]:
             "ORDERS_QUEUE_URL": "orders",
         }
         with (
-            patch("bookkeeping.tables.dynamodb.dynamodb", lambda: stores[0]),
+            patch("bookkeeping.adapters.tables.dynamodb.dynamodb", lambda: stores[0]),
             patch.object(popups, "load", popups.load.__wrapped__),
             patch.object(popups, "ENVIRONMENT", environment),
         ):

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from bookkeeping import holding
-from bookkeeping.errors import CallRefused, StoreUnavailable
-from bookkeeping.ledger import State
-from bookkeeping.pacing import CALLS_AT_ONCE
-from bookkeeping.queues import WakeUp
-from bookkeeping.secrets import Tokens
+from bookkeeping.adapters.queues import WakeUp
+from bookkeeping.adapters.secrets import Tokens
+from bookkeeping.domain.errors import CallRefused, StoreUnavailable
+from bookkeeping.domain.ledger import State
+from bookkeeping.domain.pacing import CALLS_AT_ONCE
+from bookkeeping.use_cases.posting import lane_holder as holding
 from local.samples import TRACKED, UNTRACKED, Maker
 from tests.integration.one_process import Killed, OneProcess
 from tests.storms.dynamodb import DynamoDB

@@ -16,7 +16,8 @@ import pytest
 import requests
 import responses
 
-from bookkeeping.errors import (
+from bookkeeping.adapters.xero_identity import Granted, Identity, claims
+from bookkeeping.domain.errors import (
     AccessRefused,
     IdentityError,
     IdentityRefused,
@@ -26,7 +27,6 @@ from bookkeeping.errors import (
     InvalidGrant,
     TokenExpired,
 )
-from bookkeeping.identity import Granted, Identity, claims
 from local.xero.clock import VirtualClock
 from local.xero.in_process import InProcess
 from local.xero.server import create_app

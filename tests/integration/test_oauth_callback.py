@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from moto import mock_aws
 
-from bookkeeping.launching import hashed
+from bookkeeping.domain.page_access import hashed
 from local.xero.organisations import Organisation
 from tests.integration.one_process import OneProcess
 from tests.integration.popup import Browser, Popup

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from moto import mock_aws
 
-from bookkeeping.errors import AccessRefused, Throttled
-from bookkeeping.pacing import Limits
-from bookkeeping.xero import Access
+from bookkeeping.adapters.xero_api import Access
+from bookkeeping.domain.errors import AccessRefused, Throttled
+from bookkeeping.domain.pacing import Limits
 from tests.integration.one_process import OneProcess
 from tests.storms.dynamodb import DynamoDB
 from tests.storms.environment import table_properties

@@ -18,8 +18,8 @@ from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingErro
 from xero_python.accounting import AccountingApi
 from xero_python.api_client import ApiClient
 
-from bookkeeping.ledger import State
-from bookkeeping.tables.releases import Release
+from bookkeeping.adapters.tables.releases import Release
+from bookkeeping.domain.ledger import State
 from local.samples import TRACKED, UNTRACKED, Maker, gross
 from local.xero.in_process import InProcess
 from local.xero.server import create_app

@@ -13,9 +13,9 @@ import pytest
 from moto import mock_aws
 from urllib3 import HTTPResponse
 
-from bookkeeping import ledger
-from bookkeeping.ledger import Entry, State
-from bookkeeping.tables.lanes import Lanes
+from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.domain import ledger
+from bookkeeping.domain.ledger import Entry, State
 from local.samples import TRACKED, UNTRACKED, Maker, cost, gross
 from tests.integration.one_process import XERO, Killed, OneProcess
 from tests.storms.dynamodb import DynamoDB, refused

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from bookkeeping.tables.lanes import Lane
-from bookkeeping.tables.releases import Release
+from bookkeeping.adapters.tables.lanes import Lane
+from bookkeeping.adapters.tables.releases import Release
 from tests.integration.one_function import (
     ENVIRONMENT,
     Function,

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from bookkeeping import refreshing, releasing
-from bookkeeping.ledger import State
-from bookkeeping.queues import ReleaseCall
+from bookkeeping.adapters.queues import ReleaseCall
+from bookkeeping.domain.ledger import State
+from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases import token_renewal as refreshing
 from local.samples import Maker
 from local.xero.organisations import Organisation
 from tests.integration.one_process import Killed, OneProcess

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from bookkeeping.ledger import State
+from bookkeeping.domain.ledger import State
 from local.samples import Maker
 from local.xero.organisations import Organisation
 from tests.integration.one_process import XERO, OneProcess

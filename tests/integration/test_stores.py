@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from bookkeeping.connecting import Connection
-from bookkeeping.errors import Conflict, Lost, StoreUnavailable
-from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret
-from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.errors import Conflict, Lost, StoreUnavailable
 from tests.integration.three_stores import held_against, opened
 from tests.storms.dynamodb import DynamoDB
 from tests.storms.environment import table_properties

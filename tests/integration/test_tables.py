@@ -13,23 +13,31 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from bookkeeping import ledger
-from bookkeeping.connecting import Connection
-from bookkeeping.errors import AlreadyInBooks, Conflict, Lost, StoreUnavailable
-from bookkeeping.launching import Launch, Person, Session
-from bookkeeping.ledger import Books, Entry, Message, Posted, State
-from bookkeeping.orders import read_message, read_order
-from bookkeeping.problems import Problem
-from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in, event_bridge, sqs
-from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret, Version, secrets_manager
-from bookkeeping.settings import Settings
-from bookkeeping.tables.authorizations import Attempt, AuthorizationsTable
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import dynamodb
-from bookkeeping.tables.lanes import Batch, Lane, Lanes, Planned
-from bookkeeping.tables.orders import OrdersTable, entry_from_item, entry_to_item
-from bookkeeping.tables.releases import Release, Releases
-from bookkeeping.tables.settings import SettingsTable
+from bookkeeping.adapters.queues import (
+    EventBus,
+    PostingQueue,
+    ReleaseCall,
+    WakeUp,
+    call_in,
+    event_bridge,
+    sqs,
+)
+from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret, Version, secrets_manager
+from bookkeeping.adapters.tables.authorizations import Attempt, AuthorizationsTable
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.lanes import Batch, Lane, Lanes, Planned
+from bookkeeping.adapters.tables.orders import OrdersTable, entry_from_item, entry_to_item
+from bookkeeping.adapters.tables.releases import Release, Releases
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.domain import ledger
+from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.errors import AlreadyInBooks, Conflict, Lost, StoreUnavailable
+from bookkeeping.domain.ledger import Books, Entry, Message, Posted, State
+from bookkeeping.domain.orders import read_message, read_order
+from bookkeeping.domain.page_access import Launch, Person, Session
+from bookkeeping.domain.problems.catalogue import Problem
+from bookkeeping.domain.settings import Settings
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_function import Wire, default_session, listened_to
 from tests.integration.one_process import make_tables
@@ -344,7 +352,7 @@ def test_a_transaction_that_is_in_the_way_is_waited_for(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("bookkeeping.tables.dynamodb.sleep", slept.append)
+    monkeypatch.setattr("bookkeeping.adapters.tables.dynamodb.sleep", slept.append)
     stores.refuse("TransactionConflictException", "TransactionConflictException")
     assert stores.lanes.ring(LANE, NOON)
     assert len(slept) == 2

@@ -19,9 +19,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from bookkeeping import refreshing
-from bookkeeping.secrets import App, Version
-from bookkeeping.tables.connections import ConnectionsTable
+from bookkeeping.adapters.secrets import App, Version
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.use_cases import token_renewal as refreshing
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess
 from local.xero.server import create_app
@@ -405,7 +405,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Stor
     """The real handler on moto, its company's tokens as good as expired."""
     # moto is wrong about stages
     secrets = SecretsManager(lambda: datetime.now(UTC))
-    monkeypatch.setattr("bookkeeping.secrets.secrets_manager", lambda: secrets)
+    monkeypatch.setattr("bookkeeping.adapters.secrets.secrets_manager", lambda: secrets)
     with mock_aws():
         make_tables()
         boto3.client("events").create_event_bus(Name="bus")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from bookkeeping import posting
-from bookkeeping.ledger import BATCH_SIZE, State
-from bookkeeping.queues import PostingQueue, WakeUp
+from bookkeeping.adapters.queues import PostingQueue, WakeUp
+from bookkeeping.domain.ledger import BATCH_SIZE, State
+from bookkeeping.use_cases.posting import turn as posting
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_process import OneProcess
 from tests.storms.dynamodb import DynamoDB

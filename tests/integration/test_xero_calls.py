@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from bookkeeping import xero as edge
-from bookkeeping.errors import CallRefused, OutcomeUnknown, Throttled
-from bookkeeping.pacing import Limits
-from bookkeeping.xero import Access, Xero
+from bookkeeping.adapters import xero_api as edge
+from bookkeeping.adapters.xero_api import Access, Xero
+from bookkeeping.domain.errors import CallRefused, OutcomeUnknown, Throttled
+from bookkeeping.domain.pacing import Limits
 from local.xero.clock import VirtualClock
 from local.xero.visitor import BASE_URL, Visitor
 from local.xero.world import World

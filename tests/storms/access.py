@@ -11,14 +11,17 @@ from datetime import timedelta
 from functools import partial
 from unittest.mock import patch
 
-from bookkeeping import holding, intake, ledger, viewing
-from bookkeeping.errors import AccessRefused
-from bookkeeping.holding import Hold
-from bookkeeping.ledger import Books
-from bookkeeping.problems import Problem
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.settings import SettingsTable
-from bookkeeping.telling import Teller
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.domain import ledger
+from bookkeeping.domain.errors import AccessRefused
+from bookkeeping.domain.ledger import Books
+from bookkeeping.domain.problems.catalogue import Problem
+from bookkeeping.use_cases import intake
+from bookkeeping.use_cases.page import orders as viewing
+from bookkeeping.use_cases.posting import lane_holder as holding
+from bookkeeping.use_cases.posting.lane_holder import Hold
+from bookkeeping.use_cases.posting.publishing import Teller
 from tests.storms.auditor import Report
 from tests.storms.environment import F1, Environment, Weather, person
 from tests.storms.lanes import INTAKE_BATCH, LAG, bounded, calls_in, caught, played

@@ -19,16 +19,19 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-from bookkeeping import judging, ledger, saving, settling
-from bookkeeping.launching import Person
-from bookkeeping.ledger import Entry, Message, State
-from bookkeeping.preparing import Desk
-from bookkeeping.settings import Settings
-from bookkeeping.settling import Settlement
-from bookkeeping.tables.lanes import Lanes
-from bookkeeping.tables.orders import OrdersTable
-from bookkeeping.tables.settings import SettingsTable
-from bookkeeping.telling import Teller
+from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.domain import ledger
+from bookkeeping.domain.ledger import Entry, Message, State
+from bookkeeping.domain.page_access import Person
+from bookkeeping.domain.settings import Settings
+from bookkeeping.use_cases.page import settings_form as saving
+from bookkeeping.use_cases.posting import outcomes as judging
+from bookkeeping.use_cases.posting import settlement as settling
+from bookkeeping.use_cases.posting.company_turn import Desk
+from bookkeeping.use_cases.posting.publishing import Teller
+from bookkeeping.use_cases.posting.settlement import Settlement
 from local.samples import CATALOGUE, TRACKED, TRACKED_CATALOGUE, UNTRACKED
 from local.xero.organisations import Document, Organisation
 from tests.storms import mutants

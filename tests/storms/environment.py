@@ -19,21 +19,25 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import requests
 from botocore.exceptions import ReadTimeoutError
 
-from bookkeeping import authorising, intake, posting, releasing, viewing
-from bookkeeping.connecting import Choice, Connection, Consent, after_consent
-from bookkeeping.launching import Person
-from bookkeeping.pacing import Waits
-from bookkeeping.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in
-from bookkeeping.secrets import TokenSecret
-from bookkeeping.settings import Settings
-from bookkeeping.tables.connections import ConnectionsTable
-from bookkeeping.tables.dynamodb import transact
-from bookkeeping.tables.lanes import Lanes
-from bookkeeping.tables.orders import OrdersTable
-from bookkeeping.tables.organisations import Organisations
-from bookkeeping.tables.releases import Releases
-from bookkeeping.tables.settings import SettingsTable
-from bookkeeping.xero import Xero
+from bookkeeping.adapters.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in
+from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import transact
+from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.tables.releases import Releases
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters.xero_api import Xero
+from bookkeeping.domain.connection import Choice, Connection, Consent, after_consent
+from bookkeeping.domain.pacing import Waits
+from bookkeeping.domain.page_access import Person
+from bookkeeping.domain.settings import Settings
+from bookkeeping.use_cases import connect as authorising
+from bookkeeping.use_cases import intake
+from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases.page import orders as viewing
+from bookkeeping.use_cases.posting import turn as posting
 from local.expand import source
 from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation

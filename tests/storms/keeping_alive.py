@@ -26,16 +26,16 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from botocore.exceptions import ReadTimeoutError
 
-from bookkeeping import refreshing
-from bookkeeping.connecting import Connection
-from bookkeeping.errors import IdentityUnknown
-from bookkeeping.identity import Granted, Identity
-from bookkeeping.queues import EventBus
-from bookkeeping.refreshing import Edges, Times
-from bookkeeping.secrets import App, AppSecret, Tokens, TokenSecret
-from bookkeeping.tables.connections import ConnectionsTable, Renewal
-from bookkeeping.tables.dynamodb import read
-from bookkeeping.tables.releases import Releases
+from bookkeeping.adapters.queues import EventBus
+from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret
+from bookkeeping.adapters.tables.connections import ConnectionsTable, Renewal
+from bookkeeping.adapters.tables.dynamodb import read
+from bookkeeping.adapters.tables.releases import Releases
+from bookkeeping.adapters.xero_identity import Granted, Identity
+from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.errors import IdentityUnknown
+from bookkeeping.use_cases import token_renewal as refreshing
+from bookkeeping.use_cases.token_renewal import Edges, Times
 from local.xero.clock import VirtualClock
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess

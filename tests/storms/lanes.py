@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from unittest.mock import patch
 
-from bookkeeping import holding, ledger, settling
-from bookkeeping.holding import Hold
-from bookkeeping.ledger import BATCH_SIZE
-from bookkeeping.pacing import CALLS_A_MINUTE, Waits
-from bookkeeping.posting import Turn
+from bookkeeping.domain import ledger
+from bookkeeping.domain.ledger import BATCH_SIZE
+from bookkeeping.domain.pacing import CALLS_A_MINUTE, Waits
+from bookkeeping.use_cases.posting import lane_holder as holding
+from bookkeeping.use_cases.posting import settlement as settling
+from bookkeeping.use_cases.posting.lane_holder import Hold
+from bookkeeping.use_cases.posting.turn import Turn
 from local.xero.truth_log import Entry
 from tests.storms.auditor import Report, most_at_once
 from tests.storms.environment import F1, Environment, Weather

@@ -14,17 +14,17 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-from bookkeeping import ledger
-from bookkeeping.errors import Throttled
-from bookkeeping.holding import Hold
-from bookkeeping.ledger import Entry
-from bookkeeping.pacing import Budget, Limits, Waits
-from bookkeeping.posting import Turn
-from bookkeeping.settling import Settlement
-from bookkeeping.tables.dynamodb import read
-from bookkeeping.tables.lanes import Batch, Lane, Lanes
-from bookkeeping.tables.orders import OrdersTable
-from bookkeeping.xero import Xero
+from bookkeeping.adapters.tables.dynamodb import read
+from bookkeeping.adapters.tables.lanes import Batch, Lane, Lanes
+from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.xero_api import Xero
+from bookkeeping.domain import ledger
+from bookkeeping.domain.errors import Throttled
+from bookkeeping.domain.ledger import Entry
+from bookkeeping.domain.pacing import Budget, Limits, Waits
+from bookkeeping.use_cases.posting.lane_holder import Hold
+from bookkeeping.use_cases.posting.settlement import Settlement
+from bookkeeping.use_cases.posting.turn import Turn
 from tests.storms.auditor import Report
 from tests.storms.environment import Environment, Weather, _Message
 from tests.storms.posting import Storm, bytes_a_call, run
@@ -266,7 +266,7 @@ def calls_forgotten_between_turns() -> Iterator[None]:
 
 @contextmanager
 def six_at_once() -> Iterator[None]:
-    with patch("bookkeeping.pacing.CALLS_AT_ONCE", 6):
+    with patch("bookkeeping.domain.pacing.CALLS_AT_ONCE", 6):
         yield
 
 

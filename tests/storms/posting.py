@@ -12,8 +12,9 @@ from datetime import timedelta
 from functools import partial
 from unittest.mock import patch
 
-from bookkeeping import preparing, telling
-from bookkeeping.pacing import Waits
+from bookkeeping.domain.pacing import Waits
+from bookkeeping.use_cases.posting import company_turn as preparing
+from bookkeeping.use_cases.posting import publishing as telling
 from tests.storms.auditor import Edit, History, Report, audit
 from tests.storms.environment import CALM, F1, F2, XERO_FAULTS, Environment, Weather, in_conflict
 from tests.storms.table import Job, Outcome

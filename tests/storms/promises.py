@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bookkeeping.problems import CATALOGUE
+from bookkeeping.domain.problems.catalogue import CATALOGUE
 from tests.storms import access, contents, keeping_alive, lanes, mutants, posting, processes, rhythm, suites
 from tests.storms.posting import SEED
 from tests.storms.table import Promise

@@ -17,9 +17,9 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-from bookkeeping import refreshing
-from bookkeeping.refreshing import Times
-from bookkeeping.secrets import Tokens
+from bookkeeping.adapters.secrets import Tokens
+from bookkeeping.use_cases import token_renewal as refreshing
+from bookkeeping.use_cases.token_renewal import Times
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from tests.storms.keeping_alive import CALM, TICK, VERSIONS_A_DAY, Storm, most_in_a_day, no_lease
 from tests.storms.posting import SEED

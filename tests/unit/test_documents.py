@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from xero_python.accounting import models
 from xero_python.api_client import ApiClient, ModelFinder
 
-from bookkeeping.documents import (
+from bookkeeping.domain.documents import (
     Document,
     carries_ref,
     clean,
@@ -31,10 +31,10 @@ from bookkeeping.documents import (
     waits_for_dispatch,
     wants,
 )
-from bookkeeping.orders import Order, OrderLine, Shipping
-from bookkeeping.organisation import Account, Contact, Organisation, TaxRate
-from bookkeeping.problems import OrderStopped, Problem
-from bookkeeping.settings import Settings
+from bookkeeping.domain.orders import Order, OrderLine, Shipping
+from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
+from bookkeeping.domain.problems.catalogue import OrderStopped, Problem
+from bookkeeping.domain.settings import Settings
 
 D = Decimal
 CONTACT = Contact("7e6f7f0a-0000-4000-8000-000000000001", "Marlow", "ACTIVE")

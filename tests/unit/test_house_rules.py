@@ -11,51 +11,26 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers" / "bookkeeping" / "bookkeeping"
 
-PURE = {
-    "answers",
-    "connecting",
-    "documents",
-    "errors",
-    "launching",
-    "ledger",
-    "orders",
-    "organisation",
-    "pacing",
-    "problems",
-    "settings",
+FOLDERS = {
+    "domain": {"domain"},
+    "adapters": {"domain", "adapters"},
+    "use_cases": {"domain", "adapters", "use_cases"},
 }
-USE_CASES = {
-    "asking",
-    "authorising",
-    "holding",
-    "intake",
-    "judging",
-    "posting",
-    "preparing",
-    "previewing",
-    "refreshing",
-    "releasing",
-    "saving",
-    "settling",
-    "telling",
-    "viewing",
+"""Folder of the package → the folders its modules may import from."""
+LIBRARIES = {
+    "adapters.queues": "boto3",
+    "adapters.secrets": "boto3",
+    "adapters.tables.authorizations": "boto3",
+    "adapters.tables.connections": "boto3",
+    "adapters.tables.dynamodb": "boto3",
+    "adapters.tables.lanes": "boto3",
+    "adapters.tables.orders": "boto3",
+    "adapters.tables.releases": "boto3",
+    "adapters.tables.settings": "boto3",
+    "adapters.xero_api": "requests",
+    "adapters.xero_identity": "requests",
 }
-EDGES = {
-    "identity": "requests",
-    "queues": "boto3",
-    "secrets": "boto3",
-    "tables": None,
-    "tables.authorizations": "boto3",
-    "tables.connections": "boto3",
-    "tables.dynamodb": "boto3",
-    "tables.lanes": "boto3",
-    "tables.orders": "boto3",
-    "tables.organisations": None,
-    "tables.releases": "boto3",
-    "tables.settings": "boto3",
-    "xero": "requests",
-}
-"""The library each knows of the world outside. A folder's modules are one edge."""
+"""Module → the one library of the world outside that it may import. A module that is not named may import none."""
 
 OUTSIDE_WORLD = {
     "aws_lambda_powertools",
@@ -92,7 +67,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def imports(path: Path) -> set[str]:
-    """Every module a file imports, in full: `bookkeeping.orders`, `boto3.dynamodb.conditions`."""
+    """Every module a file imports, in full: `bookkeeping.domain.orders`, `boto3.dynamodb.conditions`."""
     found: set[str] = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
@@ -101,8 +76,9 @@ def imports(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: imports are absolute"
             assert node.module
             found.add(node.module)
-            if node.module == "bookkeeping":
-                found |= {f"bookkeeping.{alias.name}" for alias in node.names}
+            if node.module.partition(".")[0] == "bookkeeping":
+                # a name may be a module of that package
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -115,38 +91,56 @@ def inside(module: str) -> set[str]:
     return {name.split(".")[1] for name in found if name.startswith("bookkeeping.")}
 
 
+def in_folder(folder: str) -> list[str]:
+    return [module for module in modules() if module.partition(".")[0] == folder]
+
+
+def imported(module: str) -> set[str]:
+    """The package's own modules that a module imports, folders apart."""
+    prefix = "bookkeeping."
+    return {name.removeprefix(prefix) for name in imports(file(module)) if name.startswith(prefix)}
+
+
 def calls(path: Path) -> Iterator[str]:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             yield ast.unparse(node.func)
 
 
-def test_every_module_is_pure_a_use_case_or_an_edge() -> None:
-    assert set(modules()) == PURE | USE_CASES | EDGES.keys()
+def test_every_module_lies_in_one_of_the_three_folders() -> None:
+    assert {module.partition(".")[0] for module in modules()} == FOLDERS.keys()
 
 
-@pytest.mark.parametrize("module", sorted(PURE))
-def test_a_pure_module_knows_nothing_of_the_world(module: str) -> None:
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_from_the_folders_that_its_own_may_know(module: str) -> None:
+    assert inside(module) <= FOLDERS[module.partition(".")[0]]
+
+
+@pytest.mark.parametrize("module", in_folder("domain"))
+def test_the_domain_knows_nothing_of_the_world(module: str) -> None:
     assert not outside(module) & OUTSIDE_WORLD
-    assert inside(module) <= PURE
     asked = {call for call in calls(file(module)) if call in CLOCKS_AND_DICE or call.startswith("random.")}
     assert not asked
 
 
-@pytest.mark.parametrize("module", sorted(USE_CASES))
-def test_a_use_case_reaches_the_world_through_edges_only(module: str) -> None:
+@pytest.mark.parametrize("module", in_folder("use_cases"))
+def test_a_use_case_reaches_the_world_through_adapters_only(module: str) -> None:
     assert not outside(module) & OUTSIDE_WORLD
 
 
-@pytest.mark.parametrize("module", sorted(EDGES))
-def test_an_edge_imports_no_use_case_and_no_other_edge(module: str) -> None:
-    assert inside(module) <= PURE | {module.partition(".")[0]}
-
-
 @pytest.mark.parametrize("module", modules())
-def test_only_its_edges_know_a_library(module: str) -> None:
+def test_only_its_adapters_know_a_library(module: str) -> None:
     libraries = {"boto3" if name == "botocore" else name for name in outside(module)}
-    assert libraries & {"boto3", "requests"} <= {EDGES.get(module)}
+    assert libraries & {"boto3", "requests"} <= {LIBRARIES.get(module)}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    known = set(modules())
+    needs = {module: {name for name in imported(module) if name in known} for module in known}
+    # what only imports modules that are sorted out already is sorted out itself; a circle never is
+    while ready := {module for module, needed in needs.items() if not needed}:
+        needs = {module: needed - ready for module, needed in needs.items() if module not in ready}
+    assert not needs
 
 
 def test_nothing_imports_a_function() -> None:

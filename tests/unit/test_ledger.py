@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from bookkeeping import ledger
-from bookkeeping.connecting import Connection
-from bookkeeping.errors import StillBeingSent
-from bookkeeping.ledger import BATCH_SIZE, WAITS_WHILE, Books, Entry, Message, Posted, State
-from bookkeeping.orders import Order, read_message, read_order
-from bookkeeping.problems import CATALOGUE, SKIPPED, WAITS, Problem
-from bookkeeping.settings import Settings
+from bookkeeping.domain import ledger
+from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.errors import StillBeingSent
+from bookkeeping.domain.ledger import BATCH_SIZE, WAITS_WHILE, Books, Entry, Message, Posted, State
+from bookkeeping.domain.orders import Order, read_message, read_order
+from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS, Problem
+from bookkeeping.domain.settings import Settings
 from local.samples import UNTRACKED, Maker
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.documents import Document, purchase_order, sales_invoice, to_json
-from bookkeeping.orders import Order, OrderLine, Shipping
-from bookkeeping.organisation import Account, Contact, Organisation, TaxRate
-from bookkeeping.problems import OrderStopped
-from bookkeeping.settings import Settings
+from bookkeeping.domain.documents import Document, purchase_order, sales_invoice, to_json
+from bookkeeping.domain.orders import Order, OrderLine, Shipping
+from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
+from bookkeeping.domain.problems.catalogue import OrderStopped
+from bookkeeping.domain.settings import Settings
 
 ORDERS = int(os.environ.get("MONEY_ORDERS", "2000"))
 SEED = int(os.environ.get("MONEY_SEED", "1"))

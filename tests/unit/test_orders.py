@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.orders import (
+from bookkeeping.domain.orders import (
     MAX_MESSAGE,
     MAX_WITHOUT_PDFS,
     Order,
@@ -26,7 +26,7 @@ from bookkeeping.orders import (
     read_order,
     whose,
 )
-from bookkeeping.problems import OrderStopped
+from bookkeeping.domain.problems.catalogue import OrderStopped
 
 EVENTS = Path(__file__).parents[2] / "events"
 CONSUMER = (

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from bookkeeping.orders import (
+from bookkeeping.domain.orders import (
     MAX_MESSAGE,
     MAX_WITHOUT_PDFS,
     Order,

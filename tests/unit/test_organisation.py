@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.organisation import Organisation, contact_matching, organisation_from_xero, xero_date
-from bookkeeping.problems import OrderStopped
+from bookkeeping.domain.organisation import Organisation, contact_matching, organisation_from_xero, xero_date
+from bookkeeping.domain.problems.catalogue import OrderStopped
 
 ORGANISATION: dict[str, Any] = {
     "Organisations": [

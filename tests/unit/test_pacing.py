@@ -3,7 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 
-from bookkeeping.pacing import (
+from bookkeeping.domain.pacing import (
     ASK_AGAIN,
     CALLS_A_MINUTE,
     CALLS_AT_ONCE,

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from bookkeeping import problems
-from bookkeeping.problems import CATALOGUE, SKIPPED, WAITS, Problem, from_xero, refusals, worded
-from bookkeeping.settings import Settings
+from bookkeeping.domain.problems import catalogue as problems
+from bookkeeping.domain.problems.catalogue import (
+    CATALOGUE,
+    SKIPPED,
+    WAITS,
+    Problem,
+    from_xero,
+    refusals,
+    worded,
+)
+from bookkeeping.domain.settings import Settings
 
 SETTINGS = Settings(
     sales_account_code="200",
@@ -24,7 +32,7 @@ SETTINGS = Settings(
     branding_theme_id="0b2f6b1c-0000-4000-8000-000000000001",
     tracking_categories=({"Name": "Region", "Option": "North"},),
 )
-PACKAGE = Path(problems.__file__).parent
+PACKAGE = Path(problems.__file__).parents[2]
 
 
 def names(words: str) -> set[str]:
@@ -84,7 +92,7 @@ def test_settings_are_named_as_the_page_names_them() -> None:
 
 
 def test_every_code_used_in_the_package_is_in_the_catalogue() -> None:
-    source = "\n".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    source = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     used = set(re.findall(r'\b(?:Problem|_stopped|_stop)\(\s*"([a-z_]+)"', source))
     assert len(used) > 20
     assert used <= set(CATALOGUE)

@@ -6,9 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bookkeeping.connecting import Connection
-from bookkeeping.refreshing import AHEAD, AT_WORK, IDLE, IDLE_AT_MOST, Outcome, Times, due_at, is_due
-from bookkeeping.secrets import Tokens
+from bookkeeping.adapters.secrets import Tokens
+from bookkeeping.domain.connection import Connection
+from bookkeeping.use_cases.token_renewal import (
+    AHEAD,
+    AT_WORK,
+    IDLE,
+    IDLE_AT_MOST,
+    Outcome,
+    Times,
+    due_at,
+    is_due,
+)
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TICK = timedelta(minutes=5)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.settings import Settings, SettingsRefused, freed_by, plain_number
+from bookkeeping.domain.settings import Settings, SettingsRefused, freed_by, plain_number
 
 FULL: dict[str, Any] = {
     "enabled": False,

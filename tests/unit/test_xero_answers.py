@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.errors import (
+from bookkeeping.adapters.xero_api import NO_ID, answered, understood, validation_errors
+from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
     KeyReused,
@@ -19,8 +20,7 @@ from bookkeeping.errors import (
     TokenExpired,
     XeroError,
 )
-from bookkeeping.pacing import Limits
-from bookkeeping.xero import NO_ID, answered, understood, validation_errors
+from bookkeeping.domain.pacing import Limits
 
 HTML = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 GUID = "6c3e8f4a-3a0b-4b7e-8b5f-0a2a9b0c7d11"

@@ -1,0 +1,243 @@
+"""EDGE: the secrets of a company in Secrets Manager. Nothing here is ever logged or kept in a module.
+
+Every read names its stage. New tokens are staged first (AWSPENDING) and then promoted (AWSCURRENT), on condition
+that the version they came from is still the current one: what a person connected meanwhile is never written over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bookkeeping.domain.errors import StoreUnavailable
+
+BOUNDED: Final = Config(
+    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
+)
+
+LAUNCH_KEY_KEPT: Final = timedelta(minutes=5)
+
+
+def secrets_manager() -> Any:
+    return boto3.client("secretsmanager", config=BOUNDED)
+
+
+@dataclass(frozen=True)
+class App:
+    """A company's own Xero app."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A connection's token set. `generation` counts the refreshes since it was connected."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_at: datetime
+    generation: int
+
+
+@dataclass(frozen=True)
+class Version:
+    """Tokens as they stand in the store. `replaces` is the version whose refresh token they were issued for."""
+
+    id: str
+    tokens: Tokens
+    replaces: str = ""
+
+
+class _Secret:
+    """One kind of secret, one for each company."""
+
+    kind: str
+
+    def __init__(self, client: Any, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def name(self, company: str) -> str:
+        return f"{self._prefix}/{company}/{self.kind}"
+
+    def _call(self, operation: str, **request: Any) -> Any:
+        try:
+            return getattr(self._client, operation)(**request)
+        except ClientError as error:
+            code = str(error.response["Error"]["Code"])
+        except BotoCoreError as error:
+            code = type(error).__name__
+        raise StoreUnavailable(operation, code)
+
+    def _read(self, company: str, stage: str) -> tuple[str, Mapping[str, Any]] | None:
+        try:
+            answer = self._call("get_secret_value", SecretId=self.name(company), VersionStage=stage)
+        except StoreUnavailable as refused:
+            if refused.code == "ResourceNotFoundException":
+                return None
+            raise
+        return answer["VersionId"], json.loads(answer["SecretString"])
+
+    def _save(self, company: str, value: Mapping[str, Any]) -> None:
+        """Make this the current value whatever it was before."""
+        name, text = self.name(company), json.dumps(value)
+        put = partial(
+            self._call, "put_secret_value", SecretId=name, SecretString=text, VersionStages=["AWSCURRENT"]
+        )
+        try:
+            put()
+        except StoreUnavailable as refused:
+            if refused.code != "ResourceNotFoundException":
+                raise
+            try:
+                self._call("create_secret", Name=name, SecretString=text)
+            except StoreUnavailable as exists:
+                if exists.code != "ResourceExistsException":
+                    raise
+                put()
+
+
+class AppSecret(_Secret):
+    """The client id and client secret of a company's Xero app."""
+
+    kind = "app"
+
+    def read(self, company: str) -> App | None:
+        found = self._read(company, "AWSCURRENT")
+        return App(found[1]["client_id"], found[1]["client_secret"]) if found else None
+
+    def save(self, company: str, app: App) -> None:
+        self._save(company, {"client_id": app.client_id, "client_secret": app.client_secret})
+
+
+class LaunchKey:
+    """The key that the platform signs launch tokens with; read anew now and then, so that it can be rotated."""
+
+    def __init__(self, client: Any, name: str, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._name = name
+        self._now = now
+        self._known: tuple[str, datetime] | None = None
+
+    def read(self) -> str:
+        if self._known is None or self._now() - self._known[1] > LAUNCH_KEY_KEPT:
+            answer = self._client.get_secret_value(SecretId=self._name, VersionStage="AWSCURRENT")
+            self._known = (answer["SecretString"], self._now())
+        return self._known[0]
+
+
+class TokenSecret(_Secret):
+    """A company's tokens: one secret, one value."""
+
+    kind = "tokens"
+
+    def read(self, company: str) -> Tokens | None:
+        """The promoted tokens; None where the company has none."""
+        version = self.current(company)
+        return version.tokens if version else None
+
+    def current(self, company: str) -> Version | None:
+        return self._version(company, "AWSCURRENT")
+
+    def pending(self, company: str) -> Version | None:
+        """What was staged last, promoted or not."""
+        return self._version(company, "AWSPENDING")
+
+    def previous(self, company: str) -> Version | None:
+        """What was current before."""
+        return self._version(company, "AWSPREVIOUS")
+
+    def save(self, company: str, tokens: Tokens) -> None:
+        """Tokens that a person's consent brought: they take the place of any others, and no refresh undoes that."""
+        self._save(company, _tokens_out(tokens, replaces=""))
+
+    def forget(self, company: str, current: Version | None) -> bool:
+        """Put nothing in the place of the current tokens; False where others are current by now.
+
+        The secret stays: the name of a deleted one can't be used again for a while, and a person may connect anew.
+        """
+        if current is not None:
+            nothing = self._stage(company, {"replaces": current.id})
+            if not self.promote(company, nothing, current.id):
+                return False
+        before = self.previous(company)
+        if before is not None:
+            # what has no stage is read by nobody, and removed by Secrets Manager
+            self._call(
+                "update_secret_version_stage",
+                SecretId=self.name(company),
+                VersionStage="AWSPREVIOUS",
+                RemoveFromVersionId=before.id,
+            )
+        return True
+
+    def stage(self, company: str, tokens: Tokens, replaces: str) -> str:
+        """Write new tokens down beside the current ones; the id of their version. The same again is one version."""
+        return self._stage(company, _tokens_out(tokens, replaces))
+
+    def _stage(self, company: str, value: Mapping[str, Any]) -> str:
+        text = json.dumps(value)
+        answer = self._call(
+            "put_secret_value",
+            SecretId=self.name(company),
+            SecretString=text,
+            VersionStages=["AWSPENDING"],
+            ClientRequestToken=_version_id(self.name(company), text),
+        )
+        return str(answer["VersionId"])
+
+    def promote(self, company: str, version: str, replaces: str) -> bool:
+        """Make a staged version the current one in place of `replaces`; False where another is current by now."""
+        try:
+            self._call(
+                "update_secret_version_stage",
+                SecretId=self.name(company),
+                VersionStage="AWSCURRENT",
+                MoveToVersionId=version,
+                RemoveFromVersionId=replaces,
+            )
+        except StoreUnavailable as refused:
+            if refused.code != "InvalidParameterException":
+                raise
+            # also what a repeated call is told whose first answer was lost
+            current = self._read(company, "AWSCURRENT")
+            return current is not None and current[0] == version
+        return True
+
+    def _version(self, company: str, stage: str) -> Version | None:
+        found = self._read(company, stage)
+        if found is None or "refresh_token" not in found[1]:
+            return None
+        id_, value = found
+        tokens = Tokens(
+            access_token=value["access_token"],
+            refresh_token=value["refresh_token"],
+            expires_at=datetime.fromisoformat(value["expires_at"]),
+            generation=value["generation"],
+        )
+        return Version(id_, tokens, value.get("replaces", ""))
+
+
+def _tokens_out(tokens: Tokens, replaces: str) -> Mapping[str, Any]:
+    return {
+        "access_token": tokens.access_token,
+        "refresh_token": tokens.refresh_token,
+        "expires_at": tokens.expires_at.isoformat(),
+        "generation": tokens.generation,
+        "replaces": replaces,
+    }
+
+
+def _version_id(name: str, text: str) -> str:
+    """Told by the content: a write that is repeated after a lost answer makes no second version."""
+    return hashlib.sha256(f"{name} {text}".encode()).hexdigest()

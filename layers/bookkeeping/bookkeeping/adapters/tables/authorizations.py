@@ -1,0 +1,114 @@
+"""EDGE: the AuthorizationsTable: launch tokens, sessions, OAuth states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from boto3.dynamodb.conditions import Attr
+from botocore.exceptions import ClientError
+
+from bookkeeping.adapters.tables.dynamodb import Item, moment, read, refused_for
+from bookkeeping.domain.connection import Outcome
+from bookkeeping.domain.ledger import stamp
+from bookkeeping.domain.page_access import Launch, Person, Session
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A connect that a person began, and that only they can finish, in the browser they began it in."""
+
+    person: Person
+    session_hash: str
+    client_id: str
+    redirect_uri: str
+    expires_at: datetime
+
+
+class AuthorizationsTable:
+    """What works once or for a while: launch tokens, sessions, OAuth states. Each by the hash of what a browser holds.
+
+    DynamoDB removes expired rows some time after; until then their expiry is looked at.
+    """
+
+    def __init__(self, resource: Any, name: str) -> None:
+        self._table = resource.Table(name)
+
+    def open_session(self, launch: Launch, session: Session) -> bool:
+        """Use the launch token up and open its session; False where the token was used before."""
+        used = {"pk": f"launch#{launch.once}", "expires": _epoch(launch.expires_at + timedelta(hours=1))}
+        try:
+            self._table.put_item(Item=used, ConditionExpression="attribute_not_exists(pk)")
+        except ClientError as error:
+            if refused_for(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        item = {"pk": f"session#{session.id_hash}", **vars(session.person)}
+        self._table.put_item(Item=item | _until(session.expires_at))
+        return True
+
+    def session(self, id_hash: str) -> Session | None:
+        item = read(self._table, pk=f"session#{id_hash}")
+        return Session(_person(item), id_hash, moment(item["expires_at"])) if item else None
+
+    def begin(self, state_hash: str, attempt: Attempt) -> None:
+        item = {
+            "pk": f"state#{state_hash}",
+            **vars(attempt.person),
+            "session_hash": attempt.session_hash,
+            "client_id": attempt.client_id,
+            "redirect_uri": attempt.redirect_uri,
+        }
+        condition = "attribute_not_exists(pk)"
+        self._table.put_item(Item=item | _until(attempt.expires_at), ConditionExpression=condition)
+
+    def finish(self, state_hash: str, session: Session, company: str, now: datetime) -> Attempt | Outcome:
+        """Use the state up, in one write; or why it can't be used by this person, in this browser, for this company."""
+        key = {"pk": f"state#{state_hash}"}
+        condition = (
+            Attr("session_hash").eq(session.id_hash)
+            & Attr("user").eq(session.person.user)
+            & Attr("company").eq(company)
+            & Attr("expires_at").gt(stamp(now))
+            & Attr("used_at").not_exists()
+        )
+        try:
+            item = self._table.update_item(
+                Key=key,
+                UpdateExpression="SET used_at = :now",
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":now": stamp(now)},
+                ReturnValues="ALL_NEW",
+            )["Attributes"]
+        except ClientError as error:
+            if refused_for(error) != "ConditionalCheckFailedException":
+                raise
+            item = read(self._table, **key)
+            return _why_unusable(item, session, company)
+        expires_at = moment(item["expires_at"])
+        return Attempt(
+            _person(item), item["session_hash"], item["client_id"], item["redirect_uri"], expires_at
+        )
+
+
+def _why_unusable(item: Item | None, session: Session, company: str) -> Outcome:
+    if item is None or item["company"] != company:
+        return "state_invalid"
+    if (item["session_hash"], item["user"]) != (session.id_hash, session.person.user):
+        return "other_person"
+    return "state_used" if "used_at" in item else "state_expired"
+
+
+def _person(item: Mapping[str, Any]) -> Person:
+    return Person(item["user"], item["name"], item["company"])
+
+
+def _epoch(at: datetime) -> int:
+    return int(at.timestamp())
+
+
+def _until(expires_at: datetime) -> Item:
+    """The moment after which a row counts no more, and some time later is removed."""
+    return {"expires_at": stamp(expires_at), "expires": _epoch(expires_at + timedelta(hours=1))}

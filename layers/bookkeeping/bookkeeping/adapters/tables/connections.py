@@ -1,0 +1,422 @@
+"""EDGE: connections, in the ConnectionsTable: to what a company is connected, by which app, who renews its tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from boto3.dynamodb.conditions import Attr, Key
+from botocore.exceptions import ClientError
+
+from bookkeeping.adapters.tables.dynamodb import (
+    LONG_AGO,
+    Item,
+    moment,
+    put,
+    query,
+    read,
+    refused_for,
+    together,
+    transact,
+    update_if,
+)
+from bookkeeping.adapters.tables.lanes import Lane
+from bookkeeping.domain.connection import Choice, Connection
+from bookkeeping.domain.errors import Conflict
+from bookkeeping.domain.ledger import Act, stamp
+
+
+@dataclass(frozen=True)
+class KnownApp:
+    """What may be shown of a company's own Xero app."""
+
+    client_id: str
+    secret_set_at: datetime
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """The right to renew a company's tokens, as its holder has it."""
+
+    company: str
+    fencing: int
+    unsettled: bool = False
+    """An earlier holder did not bring it to an end: the refresh token may be spent, and Xero's grace be running."""
+
+
+class ConnectionsTable:
+    """Connections, who renews their tokens, what companies share, and what people did about it."""
+
+    def __init__(self, resource: Any, name: str) -> None:
+        self._client = resource.meta.client
+        self._table = resource.Table(name)
+
+    def connection(self, company: str) -> Connection | None:
+        item = read(self._table, **_connection_key(company))
+        if item is None:
+            return None
+        return Connection(
+            company=company,
+            client_id=item["client_id"],
+            organisation_id=item["organisation_id"],
+            organisation_name=item["organisation_name"],
+            status=item["status"],
+            scopes=tuple(item["scopes"]),
+            worked_at=moment(item["worked_at"]) if "worked_at" in item else None,
+            connection_id=item.get("connection_id", ""),
+            previous_organisation_id=item.get("previous_organisation_id", ""),
+            previous_organisation_name=item.get("previous_organisation_name", ""),
+            previous_connection_id=item.get("previous_connection_id", ""),
+            choices=tuple(Choice(**choice) for choice in item.get("choices", ())),
+            ending=tuple(Choice(**choice) for choice in item.get("ending", ())),
+            connected_by=item.get("connected_by", ""),
+            connected_at=moment(item["connected_at"]) if "connected_at" in item else None,
+            prefix_taken_by=item.get("prefix_taken_by", ""),
+        )
+
+    def save_connection(self, connection: Connection) -> None:
+        # first: a renewal that is under way then finds that it is not its connection any more
+        self.plan_renewal(connection.company, LONG_AGO)
+        self._table.put_item(Item=_connection_out(connection))
+
+    def lose_connection(self, connection: Connection, status: str, at: datetime) -> bool:
+        """Mark the connection lost, unless it is no longer the one that failed. True where this call did it."""
+        change, values = "SET #status = :status, lost_at = :at", {":status": status, ":at": stamp(at)}
+        return self._change_while("connected", connection, change, values)
+
+    def restore_connection(self, connection: Connection) -> bool:
+        """Lift `wrong_credentials`. True where this call did it."""
+        change = "SET #status = :connected REMOVE lost_at"
+        return self._change_while("wrong_credentials", connection, change, {":connected": "connected"})
+
+    def part(self, connection: Connection) -> bool:
+        """Xero lets the app into nothing any more for its sake. False where it was connected again meanwhile."""
+        return self._change_while("disconnected", connection, "SET ending = :nothing", {":nothing": []})
+
+    def _change_while(self, status: str, connection: Connection, change: str, values: Item) -> bool:
+        """Change the row while it is of this very connection, in that status; whether it was."""
+        still, its_own = _still(connection)
+        return update_if(
+            self._table,
+            _connection_key(connection.company),
+            change,
+            f"#status = :was AND {still}",
+            {":was": status, **values, **its_own},
+            names={"#status": "status"},
+        )
+
+    def note_work(self, company: str, at: datetime) -> None:
+        """Orders are being posted through the connection."""
+        key = _connection_key(company)
+        update_if(self._table, key, "SET worked_at = :at", Attr("pk").exists(), {":at": stamp(at)})
+
+    def change_connection(self, before: Connection | None, after: Connection, *others: Item) -> None:
+        """Write what a person made of the connection, with other transaction items. Raises Conflict."""
+        fields = _connection_out(after)
+        key = {name: fields.pop(name) for name in ("pk", "sk")}
+        # turns go on writing it
+        fields.pop("worked_at", None)
+        names = {f"#{name}": name for name in fields}
+        values = {f":{name}": value for name, value in fields.items()}
+        update: Item = {
+            "TableName": self._table.name,
+            "Key": key,
+            "UpdateExpression": "SET "
+            + ", ".join(f"#{name} = :{name}" for name in fields)
+            + " REMOVE lost_at",
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        if before is not None:
+            still, was = _still(before)
+            update["ConditionExpression"] = f"#status = :was AND {still}"
+            values |= {":was": before.status, **was}
+        update |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+        together(self._client, [{"Update": update}, *others])
+
+    # renewals of tokens: a row beside each connection says when its tokens are due, and who is renewing them
+
+    def plan_renewal(self, company: str, at: datetime, expires_at: datetime | None = None) -> None:
+        """Have the company's tokens looked at then. Whoever is renewing them now may not judge the connection.
+
+        `expires_at` is of tokens that are new.
+        """
+        self._table.update_item(**_planned(company, at, expires_at))
+
+    def renewal_now(self, company: str) -> Item:
+        """The transaction item that plans a renewal for now."""
+        return {"Update": {"TableName": self._table.name, **_planned(company, LONG_AGO)}}
+
+    def tokens_expire_at(self, company: str) -> datetime | None:
+        """When the company's access token ends, as far as anybody renewed it."""
+        item = read(self._table, **_renewal_key(company))
+        return moment(item["expires_at"]) if item and "expires_at" in item else None
+
+    def take_renewal(self, company: str, now: datetime, lease: timedelta) -> Renewal | None:
+        """Be the only one to renew the company's tokens until the lease ends; None where it is not the time."""
+        try:
+            answer = self._table.update_item(
+                Key=_renewal_key(company),
+                UpdateExpression=(
+                    "SET lease_until = :until, agenda = :unsettled, next_at = :until,"
+                    " fencing = if_not_exists(fencing, :zero) + :one,"
+                    " unsettled = if_not_exists(unsettled, :zero) + :one REMOVE rest_until"
+                ),
+                ConditionExpression=(Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now)))
+                & (Attr("rest_until").not_exists() | Attr("rest_until").lte(stamp(now))),
+                ExpressionAttributeValues={
+                    ":until": stamp(now + lease),
+                    ":unsettled": "unsettled",
+                    ":zero": 0,
+                    ":one": 1,
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except ClientError as error:
+            if refused_for(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        return Renewal(
+            company, int(answer["Attributes"]["fencing"]), int(answer["Attributes"]["unsettled"]) > 1
+        )
+
+    def settle_renewal(
+        self, renewal: Renewal, next_at: datetime | None, expires_at: datetime | None = None
+    ) -> bool:
+        """Let it go, all done, until `next_at`; None: until somebody plans it. `expires_at` is that of the tokens."""
+        sets = {} if next_at is None else {"agenda": "renewal", "next_at": stamp(next_at)}
+        if expires_at is not None:
+            sets["expires_at"] = stamp(expires_at)
+        gone = [name for name in ("lease_until", "unsettled", "agenda", "next_at") if name not in sets]
+        expression = f"REMOVE {', '.join(gone)}"
+        if sets:
+            expression += " SET " + ", ".join(f"{name} = :{name}" for name in sets)
+        return update_if(
+            self._table,
+            _renewal_key(renewal.company),
+            expression,
+            Attr("fencing").eq(renewal.fencing),
+            {f":{name}": value for name, value in sets.items()},
+        )
+
+    def put_off_renewal(self, renewal: Renewal, until: datetime) -> bool:
+        """Let it go unsettled; nobody takes it before then."""
+        return update_if(
+            self._table,
+            _renewal_key(renewal.company),
+            "SET next_at = :until, rest_until = :until REMOVE lease_until",
+            Attr("fencing").eq(renewal.fencing),
+            {":until": stamp(until)},
+        )
+
+    def being_renewed(self, company: str, now: datetime) -> bool:
+        item = read(self._table, **_renewal_key(company))
+        return item is not None and "lease_until" in item and moment(item["lease_until"]) >= now
+
+    def renewals_due(self, now: datetime) -> list[str]:
+        """Companies whose tokens are to be looked at, the longest due first. An index: it may lag.
+
+        Before all others: those with a renewal that has not come to its end. Xero's half hour may be running.
+        """
+        found = [
+            item["pk"].removeprefix("connection#")
+            for agenda in ("unsettled", "renewal")
+            for item in query(
+                self._table,
+                IndexName="agenda",
+                KeyConditionExpression=Key("agenda").eq(agenda) & Key("next_at").lte(stamp(now)),
+            )
+        ]
+        return list(dict.fromkeys(found))
+
+    def lose_renewed(
+        self, renewal: Renewal, connection: Connection, status: str, at: datetime
+    ) -> datetime | None:
+        """Mark the connection lost, and since when it is; None where it isn't, another status being in force.
+
+        Raises Lost where the company has been connected again since the renewal began.
+        """
+        name = self._table.name
+        still, same = _still(connection)
+        check = {
+            "TableName": name,
+            "Key": _renewal_key(connection.company),
+            "ConditionExpression": "fencing = :fencing",
+            "ExpressionAttributeValues": {":fencing": renewal.fencing},
+        }
+        update = {
+            "TableName": name,
+            "Key": _connection_key(connection.company),
+            "UpdateExpression": "SET #status = :status, lost_at = :at",
+            "ConditionExpression": f"#status = :connected AND {still}",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {
+                ":status": status,
+                ":at": stamp(at),
+                ":connected": "connected",
+                **same,
+            },
+        }
+        try:
+            transact(self._client, [{"ConditionCheck": check}, {"Update": update}])
+        except Conflict:
+            item = read(self._table, **_connection_key(connection.company))
+            lost = item is not None and item["status"] == status and "lost_at" in item
+            return moment(item["lost_at"]) if item is not None and lost else None
+        return at
+
+    # who else is there: companies of an organisation, of an app, and whose number prefix is whose
+
+    def joins(self, connection: Connection) -> list[Item]:
+        """The transaction items by which other companies find this one."""
+        company = {"company": connection.company}
+        return [
+            put(self._table, {"pk": pk, "sk": f"company#{connection.company}"} | company | about)
+            for pk, about in (
+                (f"organisation#{connection.organisation_id}", {"client_id": connection.client_id}),
+                (f"app#{connection.client_id}", {"organisation_id": connection.organisation_id}),
+            )
+        ]
+
+    def leaves(self, connection: Connection) -> list[Item]:
+        """The transaction items that undo `joins`."""
+        sk = f"company#{connection.company}"
+        keys = (f"organisation#{connection.organisation_id}", f"app#{connection.client_id}")
+        return [{"Delete": {"TableName": self._table.name, "Key": {"pk": pk, "sk": sk}}} for pk in keys]
+
+    def others_of_app(self, connection: Connection) -> list[Connection]:
+        """The connections of the other companies here that use the same app."""
+        condition = Key("pk").eq(f"app#{connection.client_id}") & Key("sk").begins_with("company#")
+        found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
+        others = [self.connection(item["company"]) for item in found if item["company"] != connection.company]
+        return [
+            other
+            for other in others
+            if other is not None
+            and (other.client_id, other.status == "disconnected") == (connection.client_id, False)
+        ]
+
+    def companies_of(self, lane: Lane) -> list[str]:
+        """The companies that take turns in the lane."""
+        condition = Key("pk").eq(f"app#{lane.client_id}") & Key("sk").begins_with("company#")
+        found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
+        return [item["company"] for item in found if item["organisation_id"] == lane.organisation_id]
+
+    def prefix_owner(self, organisation_id: str, prefix: str) -> str | None:
+        item = read(self._table, pk=f"organisation#{organisation_id}", sk=f"prefix#{prefix}")
+        return str(item["company"]) if item else None
+
+    def claim_prefix(self, organisation_id: str, prefix: str, company: str) -> Item:
+        """The transaction item that makes the prefix the company's; it fails where it is another's.
+
+        A claim is never given up: documents with those numbers are in the books.
+        """
+        claim = put(
+            self._table,
+            {"pk": f"organisation#{organisation_id}", "sk": f"prefix#{prefix}", "company": company},
+        )
+        claim["Put"] |= {
+            "ConditionExpression": "attribute_not_exists(pk) OR company = :company",
+            "ExpressionAttributeValues": {":company": company},
+        }
+        return claim
+
+    def settle_prefix(self, connection: Connection) -> Item:
+        """The transaction item that notes that nobody else has the company's prefix any more."""
+        return {
+            "Update": {
+                "TableName": self._table.name,
+                "Key": _connection_key(connection.company),
+                "UpdateExpression": "SET prefix_taken_by = :nobody",
+                "ConditionExpression": "organisation_id = :here",
+                "ExpressionAttributeValues": {":nobody": "", ":here": connection.organisation_id},
+            }
+        }
+
+    # the company's own app in Xero; its secret is elsewhere
+
+    def app(self, company: str) -> KnownApp | None:
+        item = read(self._table, pk=f"connection#{company}", sk="app")
+        return KnownApp(item["client_id"], moment(item["secret_set_at"])) if item else None
+
+    def save_app(self, company: str, app: KnownApp, act: Item) -> None:
+        item = {"client_id": app.client_id, "secret_set_at": stamp(app.secret_set_at)}
+        together(self._client, [put(self._table, {"pk": f"connection#{company}", "sk": "app"} | item), act])
+
+    # what people did
+
+    def act(self, company: str, by: str, what: str, at: datetime, id_: str) -> Item:
+        """The transaction item that keeps what a person did to the connection or the app."""
+        key = {"pk": f"history#{company}", "sk": f"{stamp(at)}#{id_}"}
+        return put(self._table, key | {"by": by, "what": what, "at": stamp(at)})
+
+    def acts(self, company: str, limit: int) -> list[Act]:
+        """What people did last, newest first."""
+        answer = self._table.query(
+            KeyConditionExpression=Key("pk").eq(f"history#{company}"),
+            ScanIndexForward=False,
+            Limit=limit,
+            ConsistentRead=True,
+        )
+        return [Act(item["by"], item["what"], moment(item["at"])) for item in answer["Items"]]
+
+
+# --- rows
+
+
+def _connection_key(company: str) -> Item:
+    return {"pk": f"connection#{company}", "sk": "connection"}
+
+
+def _renewal_key(company: str) -> Item:
+    return {"pk": f"connection#{company}", "sk": "renewal"}
+
+
+def _planned(company: str, at: datetime, expires_at: datetime | None = None) -> Item:
+    expires = {":expires": stamp(expires_at)} if expires_at else {}
+    return {
+        "Key": _renewal_key(company),
+        "UpdateExpression": (
+            "SET agenda = :renewal, next_at = :at, fencing = if_not_exists(fencing, :zero) + :one"
+            + (", expires_at = :expires" if expires else "")
+        ),
+        "ExpressionAttributeValues": {
+            ":renewal": "renewal",
+            ":at": stamp(at),
+            ":zero": 0,
+            ":one": 1,
+            **expires,
+        },
+    }
+
+
+def _still(connection: Connection) -> tuple[str, Item]:
+    """The condition, and its values, that the row is of the same consent and organisation as when it was read."""
+    same = "client_id = :same_app AND organisation_id = :same_organisation"
+    values: Item = {":same_app": connection.client_id, ":same_organisation": connection.organisation_id}
+    if connection.connected_at is None:
+        return f"{same} AND attribute_not_exists(connected_at)", values
+    return f"{same} AND connected_at = :same_consent", values | {
+        ":same_consent": stamp(connection.connected_at)
+    }
+
+
+def _connection_out(connection: Connection) -> Item:
+    moments = {"worked_at": connection.worked_at, "connected_at": connection.connected_at}
+    return {
+        **_connection_key(connection.company),
+        "client_id": connection.client_id,
+        "organisation_id": connection.organisation_id,
+        "organisation_name": connection.organisation_name,
+        "status": connection.status,
+        "scopes": list(connection.scopes),
+        "connection_id": connection.connection_id,
+        "previous_organisation_id": connection.previous_organisation_id,
+        "previous_organisation_name": connection.previous_organisation_name,
+        "previous_connection_id": connection.previous_connection_id,
+        "choices": [vars(choice) for choice in connection.choices],
+        "ending": [vars(choice) for choice in connection.ending],
+        "connected_by": connection.connected_by,
+        "prefix_taken_by": connection.prefix_taken_by,
+        **{name: stamp(at) for name, at in moments.items() if at},
+    }

@@ -1,0 +1,148 @@
+"""EDGE: what the tables have in common: how DynamoDB is asked, and what its refusals mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from time import sleep
+from typing import Any, Final
+
+import boto3
+from boto3.dynamodb.conditions import ConditionBase
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from bookkeeping.domain.errors import Conflict, Lost
+
+Item = dict[str, Any]
+
+BOUNDED: Final = Config(
+    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
+)
+LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def dynamodb() -> Any:
+    return boto3.resource("dynamodb", config=BOUNDED)
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+# --- reading
+
+
+def read(table: Any, **key: str) -> Item | None:
+    """The item under the key, consistently read."""
+    item: Item | None = table.get_item(Key=key, ConsistentRead=True).get("Item")
+    return item
+
+
+def read_all(resource: Any, table: str, keys: Sequence[Mapping[str, str]]) -> Iterator[Item]:
+    """The items under the keys, consistently read, in no order; a missing one is left out."""
+    for start in range(0, len(keys), 100):
+        wanted: Any = {
+            table: {"Keys": [dict(key) for key in keys[start : start + 100]], "ConsistentRead": True}
+        }
+        while wanted:
+            answer = resource.batch_get_item(RequestItems=wanted)
+            yield from answer["Responses"].get(table, [])
+            wanted = answer.get("UnprocessedKeys")
+
+
+def query(table: Any, **request: Any) -> Iterator[Item]:
+    while True:
+        answer = table.query(**request)
+        yield from answer["Items"]
+        if "LastEvaluatedKey" not in answer:
+            return
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+# --- writing
+
+
+def once_free(write: Callable[..., Any], **request: Any) -> Any:
+    """Write as soon as no transaction that is under way has a hand on a row of it."""
+    for wait in (0.01, 0.03, 0.1, 0.3):
+        try:
+            return write(**request)
+        except ClientError as error:
+            in_the_way = {refused_for(error), *cancelled_for(error)} - {
+                "None",
+                "TransactionCanceledException",
+            }
+            if not in_the_way <= {"TransactionConflictException", "TransactionConflict"}:
+                raise
+        sleep(wait)
+    return write(**request)
+
+
+def update_if(
+    table: Any,
+    key: Item,
+    expression: str,
+    condition: ConditionBase | str,
+    values: Mapping[str, Any],
+    names: Mapping[str, str] | None = None,
+) -> bool:
+    """Update an item on condition; False where the condition does not hold."""
+    request: Item = {"Key": key, "UpdateExpression": expression, "ConditionExpression": condition}
+    if values:
+        request["ExpressionAttributeValues"] = dict(values)
+    if names:
+        request["ExpressionAttributeNames"] = dict(names)
+    try:
+        once_free(table.update_item, **request)
+    except ClientError as error:
+        if refused_for(error) == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
+def put(table: Any, item: Item) -> Item:
+    """The transaction item that writes the item."""
+    return {"Put": {"TableName": table.name, "Item": item}}
+
+
+def transact(client: Any, items: Sequence[Item]) -> None:
+    """All the writes or none. The first item is the check of the lane: where it fails, the lane is lost."""
+    try:
+        once_free(client.transact_write_items, TransactItems=list(items))
+    except ClientError as error:
+        if cancelled_for(error)[:1] == ["ConditionalCheckFailed"]:
+            raise Lost from error
+        raise conflict(error) from error
+
+
+def together(client: Any, items: Sequence[Item]) -> None:
+    """All the writes or none. Raises Conflict where a condition does not hold."""
+    try:
+        once_free(client.transact_write_items, TransactItems=list(items))
+    except ClientError as error:
+        raise conflict(error) from error
+
+
+# --- refusals
+
+
+def refused_for(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])
+
+
+def cancelled_for(error: ClientError) -> list[str]:
+    return [str(reason.get("Code", "None")) for reason in error.response.get("CancellationReasons", [])]
+
+
+def conflict(error: ClientError) -> Exception:
+    """Conflict where a row has changed or is being changed, else the error itself."""
+    code = refused_for(error)
+    if code in ("ConditionalCheckFailedException", "TransactionConflictException"):
+        return Conflict(code)
+    if code == "TransactionCanceledException":
+        reasons = set(cancelled_for(error)) - {"None"}
+        if reasons & {"ConditionalCheckFailed", "TransactionConflict"}:
+            return Conflict(", ".join(sorted(reasons)))
+    return error

@@ -1,0 +1,351 @@
+"""EDGE: lanes and their batch records, in the ConnectionsTable. A holder writes on condition that it still is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from boto3.dynamodb.conditions import Attr, ConditionBase, Key
+from botocore.exceptions import ClientError
+
+from bookkeeping.adapters.tables.dynamodb import (
+    LONG_AGO,
+    Item,
+    moment,
+    once_free,
+    put,
+    query,
+    read,
+    read_all,
+    refused_for,
+    transact,
+    update_if,
+)
+from bookkeeping.domain.errors import Lost
+from bookkeeping.domain.ledger import stamp
+from bookkeeping.domain.problems.catalogue import DocumentKind
+
+FAILS: Final = 3
+"""So many tries in vain are no accident: orders say that they wait for it."""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Tries in a row, for one company, that Xero gave no usable answer to, and when the next one is."""
+
+    times: int
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A lane as its holder has it."""
+
+    key: str
+    fencing: int
+    calls: tuple[datetime, ...] = ()
+    """When calls of the last minute went out."""
+    stumbles: int = 0
+    """Turns in a row that Xero ended, being down."""
+    pause: str = ""
+    """Why Xero is not to be called before `paused_until`: a code of `problems`."""
+    paused_until: datetime = LONG_AGO
+    failing: Mapping[str, Failing] = field(default_factory=dict)
+    """By company."""
+    last_look: bool = False
+    """Nobody has asked for this turn: it only looks whether an index hid something from the one before."""
+
+    @property
+    def client_id(self) -> str:
+        return self.key.partition("#")[0]
+
+    @property
+    def organisation_id(self) -> str:
+        return self.key.partition("#")[2]
+
+    def held_in(self, table: str) -> Item:
+        """The transaction item that fails unless the lane is still this holder's."""
+        return {
+            "ConditionCheck": {
+                "TableName": table,
+                "Key": _lane_key(self.key),
+                "ConditionExpression": "fencing = :mine",
+                "ExpressionAttributeValues": {":mine": self.fencing},
+            }
+        }
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A document of a batch record."""
+
+    order_id: str
+    number: str
+    content_hash: str
+    figure: str
+    """Which of Xero's figures is compared: `Total` or `SubTotal`."""
+    foreseen: str
+    """What that figure must be."""
+    contact_id: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is about to be, or may have been, sent in one call."""
+
+    id: str
+    lane: str
+    organisation_id: str
+    company: str
+    kind: DocumentKind
+    idempotency_key: str
+    body_hash: str
+    first_sent_at: datetime
+    """When this body first went out under this key, or a moment before."""
+    documents: tuple[Planned, ...]
+    unknown_at: datetime | None = None
+    """The last time a call for it ended with no answer."""
+    settle_at: datetime | None = None
+    tries: int = 0
+    timed_out: int = 0
+    by_number: bool = False
+    """The key is of no more use: look the numbers up."""
+
+
+class Lanes:
+    """Who may post in a lane, when it is to be looked at, and what its holder was sending."""
+
+    def __init__(self, resource: Any, name: str) -> None:
+        self._resource = resource
+        self._client = resource.meta.client
+        self._table = resource.Table(name)
+
+    def ring(self, lane: str, now: datetime) -> bool:
+        """Ask for a turn. True where nobody had asked since the lane was last taken: then a wake-up must be sent."""
+        return update_if(
+            self._table,
+            _lane_key(lane),
+            "SET rung = :rung, rung_at = :now",
+            Attr("rung").not_exists(),
+            {":rung": "rung", ":now": stamp(now)},
+        )
+
+    def take(self, lane: str, now: datetime, lease: timedelta, *, short: bool = False) -> Lane | None:
+        """Hold the lane until the lease ends; None where somebody else does. Clears `rung`.
+
+        A `short` turn does not take a lane that waits for a long one.
+        """
+        free: ConditionBase = Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now))
+        try:
+            answer = once_free(
+                self._table.update_item,
+                Key=_lane_key(lane),
+                UpdateExpression=(
+                    "SET lease_until = :until, agenda = :lane, next_at = :until,"
+                    " fencing = if_not_exists(fencing, :zero) + :one REMOVE rung, rung_at, last_look"
+                ),
+                ConditionExpression=free & Attr("backlog").not_exists() if short else free,
+                ExpressionAttributeValues={
+                    ":until": stamp(now + lease),
+                    ":lane": "lane",
+                    ":zero": 0,
+                    ":one": 1,
+                },
+                ReturnValues="ALL_OLD",
+            )
+        except ClientError as error:
+            if refused_for(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        item = answer.get("Attributes", {})
+        return Lane(
+            lane,
+            int(item.get("fencing", 0)) + 1,
+            tuple(moment(at) for at in item.get("calls", [])),
+            int(item.get("stumbles", 0)),
+            item.get("pause", ""),
+            moment(item["paused_until"]) if "paused_until" in item else LONG_AGO,
+            {company: _failing_in(failing) for company, failing in item.get("failing", {}).items()},
+            last_look="last_look" in item and "rung" not in item,
+        )
+
+    def long_turn_overdue(self, lane: str, now: datetime) -> bool:
+        """Whether the lane waits for a long turn that should have begun."""
+        item = read(self._table, **_lane_key(lane))
+        return item is not None and "backlog" in item and _to_wake(item, now)
+
+    def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> bool:
+        """Renew the lease and clear `rung`. True where the lane had been rung. Raises Lost."""
+        key, mine = _lane_key(lane.key), Attr("fencing").eq(lane.fencing)
+        try:
+            answer = once_free(
+                self._table.update_item,
+                Key=key,
+                UpdateExpression="SET lease_until = :until, next_at = :until, calls = :calls",
+                ConditionExpression=mine,
+                ExpressionAttributeValues={
+                    ":until": stamp(now + lease),
+                    ":calls": [stamp(at) for at in calls],
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except ClientError as error:
+            if refused_for(error) == "ConditionalCheckFailedException":
+                raise Lost from error
+            raise
+        if "rung" not in answer["Attributes"]:
+            return False
+        # apart from the reading: a library that repeats a write whose answer was lost would find it cleared
+        if not update_if(self._table, key, "REMOVE rung, rung_at", mine, {}):
+            raise Lost
+        return True
+
+    def release(
+        self,
+        lane: Lane,
+        *,
+        next_at: datetime | None,
+        calls: Sequence[datetime],
+        though_rung: bool,
+        last_look: bool = False,
+        backlog: bool = False,
+    ) -> bool:
+        """Let the lane go, with its pause. False where it was rung meanwhile (unless `though_rung`): look again.
+
+        `last_look` says what `next_at` is for; `backlog`, that a long turn is to come. Raises Lost.
+        """
+        condition: ConditionBase = Attr("fencing").eq(lane.fencing)
+        if not though_rung:
+            condition = condition & Attr("rung").not_exists()
+        expression = (
+            "SET calls = :calls, stumbles = :stumbles, pause = :pause, paused_until = :paused_until,"
+            " failing = :failing"
+        )
+        values: Item = {
+            ":calls": [stamp(at) for at in calls],
+            ":stumbles": lane.stumbles,
+            ":pause": lane.pause,
+            ":paused_until": stamp(lane.paused_until),
+            ":failing": {
+                company: {"times": failing.times, "until": stamp(failing.until)}
+                for company, failing in lane.failing.items()
+            },
+        }
+        if next_at is None:
+            expression += " REMOVE lease_until, agenda, next_at"
+        else:
+            expression += ", agenda = :lane, next_at = :next"
+            values |= {":lane": "lane", ":next": stamp(next_at)}
+            if last_look:
+                expression += ", last_look = :true"
+                values[":true"] = True
+            if backlog:
+                expression += ", backlog = :true"
+                values[":true"] = True
+            expression += " REMOVE lease_until"
+        if not backlog:
+            expression += ", backlog"
+        if update_if(self._table, _lane_key(lane.key), expression, condition, values):
+            return True
+        item = read(self._table, **_lane_key(lane.key))
+        if item is None or int(item["fencing"]) != lane.fencing:
+            raise Lost
+        return False
+
+    def paused(self, lane: str, company: str) -> tuple[str, datetime] | None:
+        """Why the company's orders in the lane wait, and until when; None where nothing ever held them up."""
+        item = read(self._table, **_lane_key(lane)) or {}
+        pauses = [(item["pause"], moment(item["paused_until"]))] if item.get("pause") else []
+        if company in item.get("failing", {}):
+            failing = _failing_in(item["failing"][company])
+            pauses += [("xero_failing", failing.until)] if failing.times >= FAILS else []
+        return max(pauses, key=lambda pause: pause[1], default=None)
+
+    def to_wake(self, now: datetime) -> list[str]:
+        """Lanes whose time has come, or that were rung and have no live holder. Indexes: they may lag."""
+        due = Key("agenda").eq("lane") & Key("next_at").lte(stamp(now))
+        found = list(query(self._table, IndexName="agenda", KeyConditionExpression=due))
+        found += query(self._table, IndexName="rung", KeyConditionExpression=Key("rung").eq("rung"))
+        keys = list({item["pk"]: {"pk": item["pk"], "sk": item["sk"]} for item in found}.values())
+        lanes = read_all(self._resource, self._table.name, keys)
+        return [item["pk"].removeprefix("lane#") for item in lanes if _to_wake(item, now)]
+
+    # batch records
+
+    def batches(self, lane: str) -> list[Batch]:
+        """The lane's unsettled batches, oldest first."""
+        condition = Key("pk").eq(f"lane#{lane}") & Key("sk").begins_with("batch#")
+        items = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
+        return sorted((_batch_in(item) for item in items), key=lambda batch: (batch.first_sent_at, batch.id))
+
+    def batch(self, lane: str, id_: str) -> Batch | None:
+        item = read(self._table, pk=f"lane#{lane}", sk=f"batch#{id_}")
+        return _batch_in(item) if item else None
+
+    def put_batch(self, batch: Batch) -> Item:
+        """The transaction item that writes the batch record down."""
+        return put(self._table, _batch_out(batch))
+
+    def update_batch(self, batch: Batch, lane: Lane) -> None:
+        transact(self._client, [lane.held_in(self._table.name), self.put_batch(batch)])
+
+    def delete_batch(self, batch: Batch, lane: Lane) -> None:
+        key = {"pk": f"lane#{batch.lane}", "sk": f"batch#{batch.id}"}
+        delete = {"Delete": {"TableName": self._table.name, "Key": key}}
+        transact(self._client, [lane.held_in(self._table.name), delete])
+
+
+# --- rows
+
+
+def _lane_key(lane: str) -> Item:
+    return {"pk": f"lane#{lane}", "sk": "lane"}
+
+
+def _failing_in(item: Item) -> Failing:
+    return Failing(int(item["times"]), moment(item["until"]))
+
+
+def _to_wake(item: Item, now: datetime) -> bool:
+    held_until = moment(item["lease_until"]) if "lease_until" in item else LONG_AGO
+    if held_until >= now:
+        return False
+    return ("rung" in item and "backlog" not in item) or (
+        "next_at" in item and moment(item["next_at"]) <= now
+    )
+
+
+def _batch_out(batch: Batch) -> Item:
+    moments = {
+        "first_sent_at": batch.first_sent_at,
+        "unknown_at": batch.unknown_at,
+        "settle_at": batch.settle_at,
+    }
+    return {
+        **vars(batch),
+        "pk": f"lane#{batch.lane}",
+        "sk": f"batch#{batch.id}",
+        "documents": [vars(planned) for planned in batch.documents],
+        **{name: at and stamp(at) for name, at in moments.items()},
+    }
+
+
+def _batch_in(item: Item) -> Batch:
+    return Batch(
+        id=item["id"],
+        lane=item["lane"],
+        organisation_id=item["organisation_id"],
+        company=item["company"],
+        kind=item["kind"],
+        idempotency_key=item["idempotency_key"],
+        body_hash=item["body_hash"],
+        first_sent_at=moment(item["first_sent_at"]),
+        documents=tuple(Planned(**planned) for planned in item["documents"]),
+        unknown_at=moment(item["unknown_at"]) if item["unknown_at"] else None,
+        settle_at=moment(item["settle_at"]) if item["settle_at"] else None,
+        tries=int(item["tries"]),
+        timed_out=int(item["timed_out"]),
+        by_number=item["by_number"],
+    )

@@ -1,0 +1,285 @@
+"""EDGE: the OrdersTable, the ledger as rows. Every write is conditional on what was read, or on holding the lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from boto3.dynamodb.conditions import Key
+from botocore.exceptions import ClientError
+
+from bookkeeping.adapters.tables.dynamodb import (
+    Item,
+    cancelled_for,
+    conflict,
+    moment,
+    once_free,
+    read,
+    read_all,
+    refused_for,
+    transact,
+)
+from bookkeeping.adapters.tables.lanes import Lane
+from bookkeeping.domain.errors import AlreadyInBooks
+from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State, stamp
+from bookkeeping.domain.problems.catalogue import Problem
+
+
+def order_key(company: str, order_id: str) -> str:
+    return f"{company}#{order_id}"
+
+
+def shelf(entry: Entry) -> str:
+    """Where the entry stands among its company's: by state, then by why, then by time."""
+    why = entry.problem.code if entry.problem else entry.reason
+    return f"{entry.state}#{why}#{stamp(entry.changed_at)}"
+
+
+class OrdersTable:
+    """The ledger: one row an order and company."""
+
+    def __init__(self, resource: Any, name: str, connections: str) -> None:
+        self._resource = resource
+        self._client = resource.meta.client
+        self._table = resource.Table(name)
+        self._connections = connections
+
+    def get(self, company: str, order_id: str) -> Entry | None:
+        item = read(self._table, key=order_key(company, order_id))
+        return entry_from_item(item) if item else None
+
+    def get_many(self, keys: Iterable[str]) -> list[Entry]:
+        wanted = [{"key": key} for key in dict.fromkeys(keys)]
+        return [entry_from_item(item) for item in read_all(self._resource, self._table.name, wanted)]
+
+    def save(self, entry: Entry, sibling: str | None = None) -> Entry:
+        """Write the entry over the version it was read at (0: none).
+
+        `sibling` is the key of the row of the order's other company: the write fails with AlreadyInBooks where that
+        row holds the same organisation. Raises Conflict where the row has changed.
+        """
+        saved = replace(entry, version=entry.version + 1)
+        put = self._put(saved, entry.version)
+        try:
+            if sibling is None or not entry.organisation_id:
+                once_free(self._table.put_item, **put)
+            else:
+                check = {
+                    "TableName": self._table.name,
+                    "Key": {"key": sibling},
+                    "ConditionExpression": "attribute_not_exists(organisation_id) OR organisation_id <> :here",
+                    "ExpressionAttributeValues": {":here": entry.organisation_id},
+                }
+                puts = {"TableName": self._table.name, **put}
+                once_free(
+                    self._client.transact_write_items,
+                    TransactItems=[{"ConditionCheck": check}, {"Put": puts}],
+                )
+        except ClientError as error:
+            if cancelled_for(error)[:1] == ["ConditionalCheckFailed"]:
+                raise AlreadyInBooks(sibling) from error
+            raise conflict(error) from error
+        return saved
+
+    def _put(self, entry: Entry, version: int) -> Item:
+        item = entry_to_item(entry)
+        if not version:
+            return {"Item": item, "ConditionExpression": "attribute_not_exists(version)"}
+        read_at = {":read_at": version}
+        return {
+            "Item": item,
+            "ConditionExpression": "version = :read_at",
+            "ExpressionAttributeValues": read_at,
+        }
+
+    def save_together(self, entries: Sequence[Entry], lane: Lane, *others: Item) -> list[Entry]:
+        """Write all the entries, and the other transaction items, while holding the lane; or none of them.
+
+        Raises Lost where the lane has another holder, Conflict where a row has changed.
+        """
+        saved = [replace(entry, version=entry.version + 1) for entry in entries]
+        puts = [
+            {"Put": {"TableName": self._table.name, **self._put(new, old.version)}}
+            for old, new in zip(entries, saved, strict=True)
+        ]
+        transact(self._client, [lane.held_in(self._connections), *others, *puts])
+        return saved
+
+    def due(self, lane: str, now: datetime, limit: int) -> list[str]:
+        """Keys of the lane's rows that are due, longest due first. An index: it may lag behind the rows."""
+        answer = self._table.query(
+            IndexName="due",
+            KeyConditionExpression=Key("lane").eq(lane) & Key("due_at").lte(stamp(now)),
+            Limit=limit,
+        )
+        return [item["key"] for item in answer["Items"]]
+
+    def on_shelf(self, company: str, shelf_prefix: str, limit: int) -> list[str]:
+        """Keys of a company's rows whose shelf begins so. An index: it may lag behind the rows."""
+        answer = self._table.query(
+            IndexName="page",
+            KeyConditionExpression=Key("company").eq(company) & Key("shelf").begins_with(shelf_prefix),
+            Limit=limit,
+        )
+        return [item["key"] for item in answer["Items"]]
+
+    def shelf_page(
+        self, company: str, first: str, last: str, limit: int, after: str = "", *, newest_first: bool = False
+    ) -> tuple[list[str], str]:
+        """Keys of the company's rows whose shelf is between the two, and where to go on (empty: at the end).
+
+        An index: it may lag behind the rows.
+        """
+        request: Item = {
+            "IndexName": "page",
+            "KeyConditionExpression": Key("company").eq(company) & Key("shelf").between(first, last),
+            "Limit": limit,
+            "ScanIndexForward": not newest_first,
+        }
+        if after:
+            key, _, place = after.partition("|")
+            request["ExclusiveStartKey"] = {
+                "key": order_key(company, key),
+                "company": company,
+                "shelf": place,
+            }
+        try:
+            answer = self._table.query(**request)
+        except ClientError as error:
+            if not after or refused_for(error) != "ValidationException":
+                raise
+            # a place that came from a browser and is none
+            return [], ""
+        keys = [item["key"] for item in answer["Items"]]
+        end = answer.get("LastEvaluatedKey")
+        return keys, f"{end['key'].rpartition('#')[2]}|{end['shelf']}" if end else ""
+
+    def shelves(self, company: str, shelf_prefix: str, at_most: int) -> list[str]:
+        """Where the company's rows stand, as far as their shelf begins so. An index: it may lag behind the rows."""
+        answer = self._table.query(
+            IndexName="page",
+            KeyConditionExpression=Key("company").eq(company) & Key("shelf").begins_with(shelf_prefix),
+            ProjectionExpression="shelf",
+            Limit=at_most,
+        )
+        return [item["shelf"] for item in answer["Items"]]
+
+    def count_on_shelf(self, company: str, shelf_prefix: str, at_most: int) -> int:
+        answer = self._table.query(
+            IndexName="page",
+            KeyConditionExpression=Key("company").eq(company) & Key("shelf").begins_with(shelf_prefix),
+            Select="COUNT",
+            Limit=at_most,
+        )
+        return int(answer["Count"])
+
+
+# --- rows
+
+
+def entry_to_item(entry: Entry) -> Item:
+    """The entry as a table row. `due_at` beside `lane` puts it into the sparse index of what is due."""
+    item: Item = {
+        "key": order_key(entry.company, entry.order_id),
+        "company": entry.company,
+        "order_id": entry.order_id,
+        "shelf": shelf(entry),
+        "state": str(entry.state),
+        "message": _message_out(entry.message),
+        "received_at": stamp(entry.received_at),
+        "changed_at": stamp(entry.changed_at),
+        "version": entry.version,
+        "settings_version": entry.settings_version,
+        "refusals": entry.refusals,
+        "at_most": entry.at_most,
+        "as_draft": entry.as_draft,
+        "items_as_they_are": entry.items_as_they_are,
+        "documents": {kind: _posted_out(posted) for kind, posted in entry.documents.items()},
+        "changes": list(entry.changes),
+        "history": [{"by": act.by, "what": act.what, "at": stamp(act.at)} for act in entry.history],
+    }
+    optional: Item = {
+        "reason": entry.reason,
+        "through": entry.through,
+        "number": entry.number,
+        "organisation_id": entry.organisation_id,
+        "lane": entry.lane,
+        "batch": entry.batch,
+        "settled_in": entry.settled_in,
+        "due_at": entry.due_at and stamp(entry.due_at),
+        "problem": entry.problem and _problem_out(entry.problem),
+        "newer": entry.newer and _message_out(entry.newer),
+    }
+    return item | {name: value for name, value in optional.items() if value}
+
+
+def entry_from_item(item: Mapping[str, Any]) -> Entry:
+    return Entry(
+        company=item["company"],
+        order_id=item["order_id"],
+        state=State(item["state"]),
+        message=_message_in(item["message"]),
+        received_at=moment(item["received_at"]),
+        changed_at=moment(item["changed_at"]),
+        version=int(item["version"]),
+        reason=item.get("reason", ""),
+        through=item.get("through", ""),
+        problem=_problem_in(item["problem"]) if "problem" in item else None,
+        number=item.get("number", ""),
+        organisation_id=item.get("organisation_id", ""),
+        lane=item.get("lane", ""),
+        settings_version=int(item["settings_version"]),
+        due_at=moment(item["due_at"]) if "due_at" in item else None,
+        documents={kind: _posted_in(posted) for kind, posted in item["documents"].items()},
+        batch=item.get("batch", ""),
+        settled_in=item.get("settled_in", ""),
+        refusals=int(item["refusals"]),
+        at_most=int(item["at_most"]),
+        as_draft=item["as_draft"],
+        items_as_they_are=item["items_as_they_are"],
+        newer=_message_in(item["newer"]) if "newer" in item else None,
+        changes=tuple(item["changes"]),
+        history=tuple(Act(act["by"], act["what"], moment(act["at"])) for act in item["history"]),
+    )
+
+
+def _problem_out(problem: Problem) -> Item:
+    return {"code": problem.code, "details": dict(problem.details), "xero_says": list(problem.xero_says)}
+
+
+def _problem_in(item: Mapping[str, Any]) -> Problem:
+    return Problem(item["code"], item["details"], tuple(item["xero_says"]))
+
+
+def _message_out(message: Message) -> Item:
+    item: Item = {
+        "sent_at": message.sent_at,
+        "content": message.content,
+        "content_hash": message.content_hash,
+    }
+    optional: Item = {
+        "problem": message.problem and _problem_out(message.problem),
+        "first_sent_at": message.first_sent_at,
+    }
+    return item | {name: value for name, value in optional.items() if value}
+
+
+def _message_in(item: Mapping[str, Any]) -> Message:
+    problem = _problem_in(item["problem"]) if "problem" in item else None
+    return Message(
+        sent_at=int(item["sent_at"]),
+        content=item["content"],
+        content_hash=item["content_hash"],
+        problem=problem,
+        first_sent_at=int(item.get("first_sent_at", 0)),
+    )
+
+
+def _posted_out(posted: Posted) -> Item:
+    return vars(posted) | {"at": stamp(posted.at), "notes": list(posted.notes)}
+
+
+def _posted_in(item: Mapping[str, Any]) -> Posted:
+    return Posted(**{**item, "at": moment(item["at"]), "notes": tuple(item["notes"])})

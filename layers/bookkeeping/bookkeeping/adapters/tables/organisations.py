@@ -1,0 +1,66 @@
+"""EDGE: what is known of organisations, in the ConnectionsTable. What is missing is asked of Xero again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from bookkeeping.adapters.tables.dynamodb import moment, read, read_all
+from bookkeeping.domain.ledger import stamp
+from bookkeeping.domain.organisation import Contact, Organisation
+
+
+class Organisations:
+    """Each organisation's accounts, tax rates and currencies, and those of its contacts and items that orders name."""
+
+    def __init__(self, resource: Any, name: str) -> None:
+        self._resource = resource
+        self._table = resource.Table(name)
+
+    def get(self, organisation_id: str) -> tuple[Organisation, datetime] | None:
+        item = read(self._table, pk=f"organisation#{organisation_id}", sk="facts")
+        return (Organisation.from_json(item["facts"]), moment(item["read_at"])) if item else None
+
+    def save(self, organisation: Organisation, read_at: datetime) -> None:
+        item = {"facts": organisation.to_json(), "read_at": stamp(read_at)}
+        self._table.put_item(Item={"pk": f"organisation#{organisation.id}", "sk": "facts"} | item)
+
+    def forget(self, organisation_id: str) -> None:
+        self._table.delete_item(Key={"pk": f"organisation#{organisation_id}", "sk": "facts"})
+
+    def contact(self, organisation_id: str, name: str) -> Contact | None:
+        item = read(self._table, pk=f"organisation#{organisation_id}", sk=_contact_key(name))
+        return Contact(item["id"], item["name"], item["status"]) if item else None
+
+    def save_contact(self, organisation_id: str, name: str, contact: Contact) -> None:
+        key = {"pk": f"organisation#{organisation_id}", "sk": _contact_key(name)}
+        self._table.put_item(Item=key | {"id": contact.id, "name": contact.name, "status": contact.status})
+
+    def forget_contact(self, organisation_id: str, name: str) -> None:
+        self._table.delete_item(Key={"pk": f"organisation#{organisation_id}", "sk": _contact_key(name)})
+
+    def items(self, organisation_id: str, codes: Iterable[str]) -> dict[str, bool]:
+        """Item codes known to exist → whether the item is tracked."""
+        pk = f"organisation#{organisation_id}"
+        keys = [{"pk": pk, "sk": f"item#{code}"} for code in dict.fromkeys(codes)]
+        found = read_all(self._resource, self._table.name, keys)
+        return {item["sk"].removeprefix("item#"): item["tracked"] for item in found}
+
+    def save_items(self, organisation_id: str, items: Mapping[str, bool]) -> None:
+        with self._table.batch_writer() as writer:
+            for code, tracked in items.items():
+                key = {"pk": f"organisation#{organisation_id}", "sk": f"item#{code}"}
+                writer.put_item(Item=key | {"tracked": tracked})
+
+    def forget_items(self, organisation_id: str, codes: Iterable[str]) -> None:
+        with self._table.batch_writer() as writer:
+            for code in codes:
+                writer.delete_item(Key={"pk": f"organisation#{organisation_id}", "sk": f"item#{code}"})
+
+
+# --- rows
+
+
+def _contact_key(name: str) -> str:
+    return f"contact#{' '.join(name.split()).casefold()}"

@@ -1,0 +1,105 @@
+"""EDGE: the SettingsTable. A version is written on condition that it comes after the one the person saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from boto3.dynamodb.conditions import Key
+from botocore.exceptions import ClientError
+
+from bookkeeping.adapters.tables.dynamodb import Item, conflict, moment, once_free, read
+from bookkeeping.domain.ledger import stamp
+from bookkeeping.domain.settings import Settings
+
+CURRENT: Final = "current"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A version of a company's settings."""
+
+    settings: Settings
+    number: int
+    by: str
+    at: datetime
+
+
+class SettingsTable:
+    """A company's settings: the current ones, and every version there was."""
+
+    def __init__(self, resource: Any, name: str) -> None:
+        self._table = resource.Table(name)
+        self._client = resource.meta.client
+
+    def current(self, company: str) -> tuple[Settings, int] | None:
+        item = read(self._table, company=company, version=CURRENT)
+        return (Settings.model_validate_json(item["settings"]), int(item["number"])) if item else None
+
+    def version(self, company: str, number: int) -> Settings:
+        item = read(self._table, company=company, version=_version(number))
+        if item is None:
+            raise LookupError(f"company {company} has no settings version {number}")
+        return Settings.model_validate_json(item["settings"])
+
+    def saved(self, company: str) -> Saved | None:
+        item = read(self._table, company=company, version=CURRENT)
+        return _saved_in(item) if item else None
+
+    def latest(self, company: str, limit: int) -> list[Saved]:
+        """The last versions, newest first."""
+        condition = Key("company").eq(company) & Key("version").begins_with("v")
+        answer = self._table.query(
+            KeyConditionExpression=condition, ScanIndexForward=False, Limit=limit, ConsistentRead=True
+        )
+        return [_saved_in(item) for item in answer["Items"]]
+
+    def save(self, company: str, settings: Settings, *others: Item, seen: int, by: str, at: datetime) -> int:
+        """Save the version after the one the person saw (0: none yet), with other transaction items.
+
+        Raises Conflict where it is stale, or where a condition of the others does not hold.
+        """
+        number = seen + 1
+        item = {
+            "company": company,
+            "number": number,
+            "settings": settings.model_dump_json(),
+            "saved_by": by,
+            "saved_at": stamp(at),
+        }
+        current: Item = {
+            "Item": item | {"version": CURRENT},
+            "ConditionExpression": "attribute_not_exists(company)",
+        }
+        if seen:
+            current |= {
+                "ConditionExpression": "#number = :seen",
+                "ExpressionAttributeNames": {"#number": "number"},
+                "ExpressionAttributeValues": {":seen": seen},
+            }
+        kept = {
+            "Item": item | {"version": _version(number)},
+            "ConditionExpression": "attribute_not_exists(company)",
+        }
+        try:
+            once_free(
+                self._client.transact_write_items,
+                TransactItems=[
+                    *({"Put": {"TableName": self._table.name, **put}} for put in (current, kept)),
+                    *others,
+                ],
+            )
+        except ClientError as error:
+            raise conflict(error) from error
+        return number
+
+
+def _saved_in(item: Mapping[str, Any]) -> Saved:
+    settings = Settings.model_validate_json(item["settings"])
+    return Saved(settings, int(item["number"]), item["saved_by"], moment(item["saved_at"]))
+
+
+def _version(number: int) -> str:
+    return f"v{number:08}"

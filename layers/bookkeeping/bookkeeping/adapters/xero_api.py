@@ -1,0 +1,347 @@
+"""EDGE: Xero's Accounting API. Every call is bounded in time, and every answer becomes data or an error of `errors`.
+
+What Xero answers is never trusted to be JSON, nor its keys to be spelt alike: error bodies come as problem details
+in two casings, as validation lists, as plain text and as HTML.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+from bookkeeping.adapters.http import bounded
+from bookkeeping.domain.documents import to_json
+from bookkeeping.domain.errors import (
+    AccessRefused,
+    CallRefused,
+    KeyReused,
+    Limit,
+    Offline,
+    OutcomeUnknown,
+    Throttled,
+    TokenExpired,
+    XeroError,
+)
+from bookkeeping.domain.pacing import CALLS_AT_ONCE, Limits
+from bookkeeping.domain.problems.catalogue import DocumentKind
+
+ANSWER_AT_MOST: Final = 32 * 1024 * 1024
+NO_ID: Final = "00000000-0000-0000-0000-000000000000"
+RESOURCE: Final[Mapping[DocumentKind, str]] = {"invoice": "Invoices", "purchase_order": "PurchaseOrders"}
+NUMBER: Final[Mapping[DocumentKind, str]] = {
+    "invoice": "InvoiceNumber",
+    "purchase_order": "PurchaseOrderNumber",
+}
+ID: Final[Mapping[DocumentKind, str]] = {"invoice": "InvoiceID", "purchase_order": "PurchaseOrderID"}
+
+Observe = Callable[[Limits], None]
+Json = Any
+
+
+@dataclass(frozen=True)
+class Access:
+    """What lets one company into its organisation."""
+
+    organisation_id: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What Xero said of one document: `messages` where it was refused, else the document as it now stands."""
+
+    id: str
+    number: str
+    status: str
+    total: Decimal | None
+    subtotal: Decimal | None
+    currency: str
+    contact_id: str
+    contact_name: str
+    reference: str
+    messages: tuple[str, ...]
+    explained: bool
+    """Whether `messages` are Xero's own."""
+    warnings: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.messages
+
+    @property
+    def dead(self) -> bool:
+        """Deleted or voided: it is in no books any more, and its number stays spent."""
+        return self.status in ("DELETED", "VOIDED")
+
+
+class Xero:
+    """Calls to Xero. Safe to use from several threads; `observe` is told what each answer's headers say is left."""
+
+    def __init__(self, base_url: str, call_time_out: float) -> None:
+        self._base = f"{base_url.rstrip('/')}/api.xro/2.0/"
+        self._time_out = call_time_out
+        self.session = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=CALLS_AT_ONCE, max_retries=0)
+        self.session.mount("https://", adapter)
+        self.session.mount("http://", adapter)
+
+    def create(
+        self, kind: DocumentKind, bodies: Sequence[Json], access: Access, key: str, observe: Observe
+    ) -> list[Answered]:
+        """Create documents in one call. One bad document does not hold the others; missing answers are left out."""
+        params = {"summarizeErrors": "false"}
+        if kind == "invoice":
+            params |= {"unitdp": "4", "allowBackorders": "true"}
+        resource = RESOURCE[kind]
+        answer = self._call(
+            "PUT", resource, access, observe, params=params, body={resource: list(bodies)}, key=key
+        )
+        return [answered(kind, element) for element in _elements(answer, resource)]
+
+    def invoices_by_number(
+        self, numbers: Sequence[str], access: Access, observe: Observe, *, created_by_my_app: bool = False
+    ) -> list[Answered]:
+        """The invoices that stand under these numbers, deleted and voided ones too."""
+        params = {"InvoiceNumbers": ",".join(numbers)}
+        if created_by_my_app:
+            params["createdByMyApp"] = "true"
+        answer = self._call("GET", "Invoices", access, observe, params=params)
+        found = [answered("invoice", element) for element in _elements(answer, "Invoices")]
+        return [invoice for invoice in found if invoice.number in numbers]
+
+    def purchase_order(self, number: str, access: Access, observe: Observe) -> Answered | None:
+        try:
+            answer = self._call("GET", f"PurchaseOrders/{number}", access, observe)
+        except CallRefused as refused:
+            if refused.status == 404:
+                return None
+            raise
+        found = [answered("purchase_order", element) for element in _elements(answer, "PurchaseOrders")]
+        return next((order for order in found if order.number == number), None)
+
+    def create_items(
+        self, items: Sequence[Json], access: Access, key: str, observe: Observe
+    ) -> dict[str, tuple[bool, tuple[str, ...]]]:
+        """Create items. Code → (whether it is tracked, why it was refused)."""
+        params = {"summarizeErrors": "false", "unitdp": "4"}
+        answer = self._call(
+            "PUT", "Items", access, observe, params=params, body={"Items": list(items)}, key=key
+        )
+        return {
+            str(item.get("Code", "")): (
+                item.get("IsTrackedAsInventory") is True,
+                tuple(validation_errors(item)),
+            )
+            for item in _elements(answer, "Items")
+        }
+
+    def items(self, access: Access, observe: Observe) -> dict[str, bool]:
+        """Every item of the organisation: code → whether it is tracked."""
+        answer = self._call("GET", "Items", access, observe, params={"unitdp": "4"})
+        return {
+            str(item.get("Code", "")): item.get("IsTrackedAsInventory") is True
+            for item in _elements(answer, "Items")
+        }
+
+    def item(self, code: str, access: Access, observe: Observe) -> bool | None:
+        """Whether the item is tracked; None where there is none."""
+        try:
+            answer = self._call("GET", f"Items/{quote(code, safe='')}", access, observe)
+        except CallRefused as refused:
+            if refused.status == 404:
+                return None
+            raise
+        return any(item.get("IsTrackedAsInventory") is True for item in _elements(answer, "Items"))
+
+    def read(self, resource: str, access: Access, observe: Observe, **params: str) -> Json:
+        """The answer to a GET, as Xero gave it."""
+        return self._call("GET", resource, access, observe, params=params)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        access: Access,
+        observe: Observe,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Json = None,
+        key: str = "",
+    ) -> Json:
+        headers = {
+            "Authorization": f"Bearer {access.token}",
+            "Xero-Tenant-Id": access.organisation_id,
+            "Accept": "application/json",
+        }
+        if body is not None:
+            headers |= {"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": key}
+        # requests' own time-out starts anew with every byte that comes: a slow drip would outlast the lease
+        deadline = time.monotonic() + self._time_out
+        trouble, timed_out = "no answer in time", True
+        try:
+            with self.session.request(
+                method,
+                self._base + path,
+                params=params,
+                data=None if body is None else to_json(body),
+                headers=headers,
+                timeout=(min(5.0, self._time_out), self._time_out),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                observe(Limits.from_headers(response.headers))
+                text = bounded(
+                    lambda size: response.raw.read1(size, decode_content=True),
+                    lambda: time.monotonic() > deadline,
+                    ANSWER_AT_MOST,
+                )
+                if text is not None:
+                    return understood(response.status_code, response.headers, text)
+                trouble = "the answer is too slow or too long"
+        except requests.exceptions.Timeout:
+            pass
+        except (requests.exceptions.RequestException, HTTPError) as error:
+            trouble, timed_out = type(error).__name__, False
+        # outside the handlers: the library's errors quote headers, and a chained one would carry them into a log
+        raise OutcomeUnknown(f"{method} {path}: {trouble}", timed_out=timed_out)
+
+
+def understood(status: int, headers: Mapping[str, str], text: bytes) -> Json:
+    """The JSON of a good answer, amounts as Decimal; raises what any other answer means."""
+    payload = _json(text)
+    if status == 200:
+        if not isinstance(payload, dict):
+            raise OutcomeUnknown("200 with a body that can't be read", answered=True)
+        return payload
+    raise _meaning(status, headers, payload, text)
+
+
+def _meaning(status: int, headers: Mapping[str, str], payload: Json, text: bytes) -> XeroError:
+    if status == 429:
+        return Throttled(
+            _limit(headers.get("X-Rate-Limit-Problem", "")), _seconds(headers.get("Retry-After", ""))
+        )
+    if status in (401, 403):
+        return _refused_access(status, headers, _field(payload, "detail"))
+    if status in (400, 404, 412, 413, 501):
+        return _refused_call(status, payload, text)
+    if status == 503:
+        only = b"organisation is offline" in text.lower()
+        return Offline("the organisation is offline" if only else "Xero is offline", organisation_only=only)
+    return OutcomeUnknown(f"Xero answered {status}", answered=True)
+
+
+def _refused_access(status: int, headers: Mapping[str, str], detail: str) -> XeroError:
+    if status == 403:
+        return AccessRefused("organisation", detail or "403")
+    if detail.lower().startswith("tokenexpired"):
+        return TokenExpired("the access token has expired")
+    # Xero's own header has been seen misspelt "insufficent_scope"
+    scope = "authorizationunsuccessful" in detail.lower() or "_scope" in headers.get("WWW-Authenticate", "")
+    return AccessRefused("scope" if scope else "token", detail or "401")
+
+
+def _refused_call(status: int, payload: Json, text: bytes) -> XeroError:
+    messages = tuple(validation_errors(payload)) or _summary(payload, text)
+    if any("is used with a different request" in message for message in messages):
+        return KeyReused("the Idempotency-Key belongs to another request")
+    elements = payload.get("Elements") if isinstance(payload, dict) else None
+    return CallRefused(status, messages, tuple(one for one in elements or () if isinstance(one, dict)))
+
+
+def _json(text: bytes) -> Json:
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _field(payload: Json, name: str) -> str:
+    """A top-level text of an error body, whatever the case of its key."""
+    if not isinstance(payload, dict):
+        return ""
+    return next((str(value) for key, value in payload.items() if key.lower() == name and value), "")
+
+
+def _summary(payload: Json, text: bytes) -> tuple[str, ...]:
+    words = _field(payload, "message") or _field(payload, "detail") or _field(payload, "title")
+    return (words or text.decode("utf-8", "replace").strip()[:200] or "no reason given",)
+
+
+def _limit(problem: str) -> Limit:
+    named: tuple[tuple[str, Limit], ...] = (("day", "day"), ("conc", "concurrent"), ("app", "app"))
+    return next((limit for start, limit in named if problem.strip().lower().startswith(start)), "minute")
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if text.strip().isdecimal() and len(text) < 10 else None
+
+
+def _elements(payload: Json, name: str) -> list[Mapping[str, Any]]:
+    elements = payload.get(name)
+    if not isinstance(elements, list):
+        raise OutcomeUnknown(f"200 without {name}", answered=True)
+    return [element for element in elements if isinstance(element, dict)]
+
+
+def validation_errors(element: Json) -> Iterator[str]:
+    """Every validation error in an element, its line items' and its contact's too, each once."""
+    seen: set[str] = set()
+    stack = [element]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list):
+            stack += reversed(node)
+        elif isinstance(node, dict):
+            for error in node.get("ValidationErrors") or ():
+                message = str(error.get("Message", "")) if isinstance(error, dict) else ""
+                if message and message not in seen:
+                    seen.add(message)
+                    yield message
+            stack += [
+                value
+                for key, value in node.items()
+                if key != "ValidationErrors" and isinstance(value, list | dict)
+            ]
+
+
+def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
+    """What one element of an answer says. It is refused if any of Xero's three ways of saying so does."""
+    messages = tuple(validation_errors(element))
+    id_ = str(element.get(ID[kind]) or "")
+    refused = messages or element.get("StatusAttributeString") == "ERROR" or id_ in ("", NO_ID)
+    explained = bool(messages)
+    if refused and not explained:
+        messages = ("Xero refused it and gave no reason",)
+    contact = element.get("Contact")
+    return Answered(
+        id=id_,
+        number=str(element.get(NUMBER[kind]) or ""),
+        status=str(element.get("Status") or ""),
+        total=_amount(element.get("Total")),
+        subtotal=_amount(element.get("SubTotal")),
+        currency=str(element.get("CurrencyCode") or ""),
+        contact_id=str(contact.get("ContactID") or "") if isinstance(contact, dict) else "",
+        contact_name=str(contact.get("Name") or "") if isinstance(contact, dict) else "",
+        reference=str(element.get("Reference") or ""),
+        messages=messages if refused else (),
+        explained=explained,
+        warnings=tuple(
+            str(warning.get("Message", ""))
+            for warning in element.get("Warnings") or ()
+            if isinstance(warning, dict)
+        ),
+    )
+
+
+def _amount(value: Json) -> Decimal | None:
+    return Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None

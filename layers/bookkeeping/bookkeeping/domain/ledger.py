@@ -1,0 +1,529 @@
+"""An order's life in the ledger. Pure: every function takes an entry and returns the next one.
+
+    queued ⇄ posting → posted            waiting: heals by itself, says for what
+       ↑         └→ needs_attention      skipped: not to be posted, says why
+       └─ waiting, skipped, needs_attention, as soon as a newer message or a person frees them
+
+An entry is *frozen* while a document of it exists or may exist. A frozen entry's content never changes: a newer
+message is kept beside it, and counts as soon as it is certain that nothing was created, or is shown as a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Final
+
+from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.documents import (
+    document_number,
+    skip_reason,
+    waits_for_dispatch,
+    wants,
+)
+from bookkeeping.domain.errors import StillBeingSent
+from bookkeeping.domain.orders import Order, content, content_hash, order_from_content
+from bookkeeping.domain.problems.catalogue import DocumentKind, Problem
+from bookkeeping.domain.settings import Settings
+
+LONGEST_WORD: Final = 100
+ROOM: Final = 340_000
+"""Bytes of content a row has room for: DynamoDB takes 400 KB."""
+BATCH_SIZE: Final = 50
+"""Documents a call: what Xero recommends."""
+
+
+WAITS_WHILE: Final = {
+    "disconnected": "not_connected",
+    "needs_reconnect": "reconnect",
+    "wrong_credentials": "wrong_credentials",
+    "cut_off": "reconnect",
+    "choose_organisation": "organisation_unchosen",
+    "confirm_organisation": "organisation_unconfirmed",
+}
+"""Status of a connection → why its orders wait."""
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    POSTING = "posting"
+    POSTED = "posted"
+    WAITING = "waiting"
+    NEEDS_ATTENTION = "needs_attention"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A document in Xero, as Xero answered it. Amounts are decimal text."""
+
+    id: str
+    number: str
+    status: str
+    total: str
+    currency: str
+    at: datetime
+    adopted: bool = False
+    """Found in Xero by its number after an outcome that never arrived."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a message of the platform said: an order's content, or why it can't be read."""
+
+    sent_at: int
+    """SQS SentTimestamp, milliseconds, of the last message that said this."""
+    content: str = ""
+    content_hash: str = ""
+    problem: Problem | None = None
+    first_sent_at: int = 0
+    """When it was said first, where that was another message: this dates documents."""
+
+    @classmethod
+    def of(cls, order: Order, sent_at: int) -> Message:
+        return cls(sent_at, content(order), content_hash(order))
+
+    @classmethod
+    def unreadable(cls, problem: Problem, sent_at: int) -> Message:
+        return cls(sent_at, problem=problem)
+
+    @property
+    def order(self) -> Order:
+        return order_from_content(self.content)
+
+    def newer_than(self, other: Message) -> bool:
+        """Sent later; of two sent in the same millisecond one is newer, whichever arrives first.
+
+        Of two that differ in nothing but the dispatch the later text is the dispatched one.
+        """
+        if self.repeats(other):
+            return False
+        mine = (self.sent_at, self.content_hash, self.content)
+        return mine > (other.sent_at, other.content_hash, other.content)
+
+    def repeats(self, other: Message) -> bool:
+        same = (self.sent_at, self.content_hash) == (other.sent_at, other.content_hash)
+        # one that was too long to be kept beside another has lost its text
+        return same and other.content in ("", self.content)
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a person did to the order."""
+
+    by: str
+    what: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One order in one company's ledger."""
+
+    company: str
+    order_id: str
+    state: State
+    message: Message
+    received_at: datetime
+    changed_at: datetime
+    version: int = 0
+    reason: str = ""
+    """Why it is skipped or waiting: a code of `problems`."""
+    through: str = ""
+    """The other company through which the order is already in the same books."""
+    problem: Problem | None = None
+    number: str = ""
+    organisation_id: str = ""
+    lane: str = ""
+    settings_version: int = 0
+    due_at: datetime | None = None
+    documents: Mapping[DocumentKind, Posted] = field(default_factory=dict)
+    batch: str = ""
+    settled_in: str = ""
+    """The batch that gave the entry its present state."""
+    refusals: int = 0
+    """How often Xero refused the next document for something that was then read again."""
+    at_most: int = BATCH_SIZE
+    """The largest batch it may travel in; halves when a whole batch is refused or times out."""
+    as_draft: bool = False
+    items_as_they_are: bool = False
+    """A person said: use this order's untracked items as they are."""
+    newer: Message | None = None
+    changes: tuple[str, ...] = ()
+    history: tuple[Act, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.company, self.order_id)
+
+    @property
+    def frozen(self) -> bool:
+        return bool(self.documents or self.batch)
+
+
+@dataclass(frozen=True)
+class Books:
+    """How a company keeps its books at this moment."""
+
+    company: str
+    settings: Settings
+    settings_version: int
+    connection: Connection | None
+
+    @property
+    def open(self) -> bool:
+        return self.connection is not None and self.connection.status == "connected"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to an order or a connection. `id` stays the same when it is sent again."""
+
+    type: str
+    id: str
+    at: datetime
+    detail: Mapping[str, object]
+
+
+def stamp(at: datetime) -> str:
+    """A moment as text whose order is the moments' order."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def accept(entry: Entry | None, message: Message, books: Books, order_id: str, now: datetime) -> Entry | None:
+    """The entry after a message of the platform; None where the message changes nothing."""
+    if entry is None:
+        new = Entry(books.company, order_id, State.QUEUED, message, received_at=now, changed_at=now)
+        return decide(new, books, now)
+    newest = entry.newer or entry.message
+    if not message.newer_than(newest):
+        return None
+    if not entry.frozen:
+        return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
+    return _beside(entry, message, now)
+
+
+def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
+    """A frozen entry with a newer message kept beside its content."""
+    known = entry.message
+    # until a document stands, the dispatch and its day count as well
+    same = message.content_hash == known.content_hash if entry.documents else message.content == known.content
+    if same and message.problem is None:
+        # the platform is, or is back, at what was posted
+        kept = replace(known, sent_at=message.sent_at, first_sent_at=known.first_sent_at or known.sent_at)
+        changed_at = now if entry.newer else entry.changed_at
+        return replace(entry, message=kept, newer=None, changes=(), changed_at=changed_at)
+    changes = differences(entry.message, message) if entry.documents else ()
+    if _bytes(entry.message) + _bytes(message) > ROOM:
+        if not entry.documents:
+            raise StillBeingSent(f"order {entry.order_id}")
+        message = replace(message, content="")
+    return replace(entry, newer=message, changes=changes, changed_at=now)
+
+
+def weight(entry: Entry) -> int:
+    """About how many bytes the entry takes as a row."""
+    beside = _bytes(entry.newer) if entry.newer else 0
+    return _bytes(entry.message) + beside + sum(map(len, entry.changes)) * 4 + 4_000
+
+
+def _bytes(message: Message) -> int:
+    return len(message.content.encode())
+
+
+def decide(entry: Entry, books: Books, now: datetime) -> Entry:
+    """What becomes of an order none of whose documents is sent: skipped, waiting, stopped, or due."""
+    if entry.message.problem is not None:
+        return stop(entry, entry.message.problem, now)
+    order, settings = entry.message.order, books.settings
+    reason = skip_reason(order, settings)
+    if reason is not None:
+        return skip(entry, reason, now)
+    if waits_for_dispatch(order, settings):
+        return wait(entry, "dispatch", now)
+    return become_due(entry, books, now)
+
+
+def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
+    """Due under the company's settings and connection of this moment. The number stays what it first was."""
+    connection = books.connection
+    if connection is None:
+        return wait(entry, "not_connected", now)
+    if connection.status != "connected":
+        return wait(entry, WAITS_WHILE[connection.status], now)
+    if entry.documents and entry.organisation_id != connection.organisation_id:
+        return stop(entry, _left_behind(entry, connection), now)
+    if connection.prefix_taken_by and not entry.documents:
+        details = {
+            "order": entry.order_id,
+            "prefix": books.settings.number_prefix,
+            "company": connection.prefix_taken_by,
+            "organisation": connection.organisation_name,
+        }
+        return stop(entry, Problem("settings_prefix_clash", details), now)
+    number = entry.number or document_number(books.settings.number_prefix, entry.order_id)
+    return replace(
+        _at(entry, State.QUEUED, now),
+        number=number,
+        organisation_id=connection.organisation_id,
+        lane=connection.lane,
+        settings_version=books.settings_version,
+        due_at=now,
+        changed_at=now,
+    )
+
+
+def _left_behind(entry: Entry, connection: Connection) -> Problem:
+    """The order is, or may be, in the books of the organisation that its company was connected to before."""
+    known = connection.previous_organisation_id == entry.organisation_id
+    before = connection.previous_organisation_name if known else entry.organisation_id
+    return Problem(
+        "may_already_be_in", {"order": entry.order_id, "number": entry.number, "organisation": before}
+    )
+
+
+def _at(entry: Entry, state: State, now: datetime) -> Entry:
+    """The entry in another state, without what explained or scheduled the old one."""
+    return replace(entry, state=state, reason="", through="", problem=None, due_at=None, changed_at=now)
+
+
+def skip(entry: Entry, reason: str, now: datetime) -> Entry:
+    """Not to be posted. It holds no organisation, so that another company may post it there."""
+    skipped = replace(_at(entry, State.SKIPPED, now), reason=reason)
+    return skipped if entry.frozen else replace(skipped, organisation_id="", lane="")
+
+
+def told(entry: Entry) -> Entry:
+    """At rest, and the bus knows: no longer among what is due in its lane."""
+    return replace(entry, due_at=None, lane=entry.lane if entry.organisation_id else "")
+
+
+def wait(entry: Entry, reason: str, now: datetime) -> Entry:
+    """Nothing to do until what it waits for happens. Its organisation stays, if a document may be there."""
+    waiting = replace(_at(entry, State.WAITING, now), reason=reason)
+    return waiting if entry.frozen else replace(waiting, organisation_id="", lane="")
+
+
+def stop(entry: Entry, problem: Problem, now: datetime) -> Entry:
+    return replace(_at(entry, State.NEEDS_ATTENTION, now), problem=problem)
+
+
+def nothing_left(entry: Entry, settings: Settings, now: datetime) -> Entry:
+    """Due, and yet no document is to be posted any more."""
+    if entry.documents:
+        return _at(entry, State.POSTED, now)
+    return skip(entry, skip_reason(entry.message.order, settings) or "free_of_charge", now)
+
+
+def sibling(entry: Entry) -> str | None:
+    """The order's other company, where a check is due that it has not posted the order into the same books."""
+    if entry.state is not State.QUEUED or entry.frozen:
+        return None
+    return next((company for company in entry.message.order.companies if company != entry.company), None)
+
+
+def sent_on(message: Message) -> date:
+    """The day the message was first sent, in UTC."""
+    return datetime.fromtimestamp((message.first_sent_at or message.sent_at) / 1000, UTC).date()
+
+
+def begin(entry: Entry, batch: str, now: datetime) -> Entry:
+    """About to be sent: frozen until the batch is settled."""
+    return replace(_at(entry, State.POSTING, now), batch=batch)
+
+
+def remaining(entry: Entry, settings: Settings) -> tuple[DocumentKind, ...]:
+    """The documents still to be posted, in their order."""
+    return tuple(kind for kind in wants(entry.message.order, settings) if kind not in entry.documents)
+
+
+def settle_posted(
+    entry: Entry, kind: DocumentKind, posted: Posted, settings: Settings, now: datetime
+) -> Entry:
+    """The document is in the books. The next one is due at once."""
+    settled = replace(
+        _settled(entry, now),
+        documents={**entry.documents, kind: posted},
+        refusals=0,
+        at_most=BATCH_SIZE,
+        as_draft=False,
+    )
+    if settled.newer is not None:
+        settled = _beside(replace(settled, newer=None), settled.newer, now)
+    if remaining(settled, settings):
+        return replace(_at(settled, State.QUEUED, now), due_at=now)
+    return _at(settled, State.POSTED, now)
+
+
+def settle_refused(entry: Entry, problem: Problem, books: Books, now: datetime) -> Entry:
+    """Certainly not in the books: a person must act, unless a newer message has come since."""
+    settled = replace(_settled(entry, now), refusals=0)
+    return _renewed(settled, books, now) or stop(settled, problem, now)
+
+
+def settle_unsent(entry: Entry, books: Books, now: datetime, *, at_most: int | None = None) -> Entry:
+    """Certainly not in the books, through no fault of the order: due again at once."""
+    settled = replace(_settled(entry, now), at_most=at_most or entry.at_most)
+    return _renewed(settled, books, now) or replace(_at(settled, State.QUEUED, now), due_at=now)
+
+
+def settle_again(entry: Entry, books: Books, now: datetime, *, as_draft: bool = False) -> Entry:
+    """Refused for something that can be read or done anew: due again, once."""
+    settled = replace(_settled(entry, now), refusals=entry.refusals + 1, as_draft=as_draft or entry.as_draft)
+    return _renewed(settled, books, now) or replace(_at(settled, State.QUEUED, now), due_at=now)
+
+
+def settle_moved(entry: Entry, connection: Connection, now: datetime) -> Entry:
+    """Perhaps in the books of an organisation that can't be asked any more: a person must look."""
+    settled = _settled(entry, now)
+    if settled.newer is not None and not settled.frozen:
+        settled = replace(settled, message=settled.newer, newer=None)
+    return stop(settled, _left_behind(entry, connection), now)
+
+
+def _settled(entry: Entry, now: datetime) -> Entry:
+    return replace(entry, settled_in=entry.batch, batch="", changed_at=now)
+
+
+def _renewed(entry: Entry, books: Books, now: datetime) -> Entry | None:
+    """The entry under the message that came while it was frozen, where it no longer is."""
+    if entry.newer is None or entry.frozen:
+        return None
+    return decide(replace(entry, message=entry.newer, newer=None, refusals=0), books, now)
+
+
+def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Entry:
+    """The outcome over an entry that a message has changed since the outcome was reckoned."""
+    merged = replace(
+        outcome, version=now_stands.version, message=now_stands.message, newer=now_stands.newer, changes=()
+    )
+    if merged.newer is None:
+        return merged
+    if merged.documents:
+        return _beside(replace(merged, newer=None), merged.newer, merged.changed_at)
+    return _renewed(merged, books, now) or merged
+
+
+def retry(
+    entry: Entry, books: Books, by: str, now: datetime, *, items_as_they_are: bool = False
+) -> Entry | None:
+    """A person, or a changed setting, frees a stopped, skipped or waiting order; None where there is nothing to free.
+
+    What was posted stays; a document that exists is never sent again.
+    """
+    if entry.batch or entry.state in (State.QUEUED, State.POSTING, State.POSTED):
+        return None
+    freed = replace(
+        entry,
+        refusals=0,
+        at_most=BATCH_SIZE,
+        items_as_they_are=entry.items_as_they_are or items_as_they_are,
+        history=(*entry.history, Act(by, "retry", now)) if by else entry.history,
+    )
+    if not entry.documents:
+        return decide(freed, books, now)
+    if not remaining(freed, books.settings):
+        return _at(freed, State.POSTED, now)
+    return become_due(freed, books, now)
+
+
+def differences(posted: Message, newer: Message) -> tuple[str, ...]:
+    """What a newer message says otherwise than what was posted, in words."""
+    if newer.problem is not None:
+        return (f"A later message of this order can't be read. {newer.problem.sentence}",)
+    if posted.content_hash == newer.content_hash:
+        return ()
+    if not newer.content:
+        return ("The order's accounting content changed. It is too long to be kept twice.",)
+    old, new = posted.order, newer.order
+    found: list[str] = []
+    if old.disposition != new.disposition:
+        words = {"cancelled": "cancelled", "on_hold": "on hold", "error": "in error", "live": "active"}
+        found.append(f"The order is now {words[new.disposition]}.")
+    named: Sequence[tuple[str, object, object]] = (
+        ("Currency", old.currency, new.currency),
+        ("Sale date", old.sold_on, new.sold_on),
+        ("Reference", old.ref, new.ref),
+        ("Sales channel's reference", old.external_ref, new.external_ref),
+        ("Free of charge", old.free_of_charge, new.free_of_charge),
+        ("Shipping price", old.shipping.price, new.shipping.price),
+        ("Shipping price inc. tax", old.shipping.price_inc_tax, new.shipping.price_inc_tax),
+    )
+    found += [f"{name}: {_word(was)} → {_word(now)}" for name, was, now in named if was != now]
+    if len(old.lines) != len(new.lines):
+        found.append(f"Lines: {len(old.lines)} → {len(new.lines)}")
+    for place, (was, now) in enumerate(zip(old.lines, new.lines, strict=False), start=1):
+        for name in (
+            "sku",
+            "description",
+            "quantity",
+            "price",
+            "price_inc_tax",
+            "cost",
+            "tax_rate",
+            "cancelled",
+        ):
+            before, after = getattr(was, name), getattr(now, name)
+            if before != after:
+                found.append(f"Line {place}, {name.replace('_', ' ')}: {_word(before)} → {_word(after)}")
+    return tuple(found[:20]) or ("The order's accounting content changed.",)
+
+
+def _word(value: object) -> str:
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value)
+    return text if len(text) <= LONGEST_WORD else f"{text[: LONGEST_WORD - 1]}…"
+
+
+EVENT_OF: Final = {
+    State.POSTED: "OrderPosted",
+    State.NEEDS_ATTENTION: "OrderNeedsAttention",
+    State.SKIPPED: "OrderSkipped",
+}
+
+
+def events(entry: Entry) -> list[Event]:
+    """What the entry's present state has to tell the bus."""
+    told: dict[str, object] = {
+        "company": entry.company,
+        "order_id": entry.order_id,
+        "state": str(entry.state),
+        "number": entry.number,
+        "organisation_id": entry.organisation_id,
+        "documents": [
+            {
+                "kind": kind,
+                "id": posted.id,
+                "number": posted.number,
+                "total": posted.total,
+                "currency": posted.currency,
+            }
+            for kind, posted in entry.documents.items()
+        ],
+    }
+    found: list[Event] = []
+    if entry.state in EVENT_OF:
+        why: dict[str, object] = {"reason": entry.reason} if entry.reason else {}
+        if entry.problem is not None:
+            why = {
+                "problem": entry.problem.code,
+                "sentence": entry.problem.sentence,
+                "fix": entry.problem.fix,
+            }
+        # what is written into the row afterwards, and changes nothing of this, makes no other event of it
+        since = entry.changed_at
+        if entry.state is State.POSTED:
+            since = max((posted.at for posted in entry.documents.values()), default=since)
+        id_ = f"{entry.company}#{entry.order_id}#{entry.state}#{stamp(since)}"
+        found.append(Event(EVENT_OF[entry.state], id_, since, told | why))
+    if entry.changes and entry.newer is not None:
+        id_ = f"{entry.company}#{entry.order_id}#changed#{entry.newer.sent_at}"
+        detail = told | {"changes": list(entry.changes)}
+        found.append(Event("OrderChangedAfterPosting", id_, entry.changed_at, detail))
+    return found

@@ -1,0 +1,288 @@
+"""What is known of a Xero organisation: accounts, tax rates, currencies, contacts, lock dates."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Self
+
+from bookkeeping.domain.problems.catalogue import OrderStopped, Problem
+from bookkeeping.domain.settings import Settings
+
+# Answers without a class still tell it by the account's type.
+_CLASS_OF_TYPE: Final = {
+    "REVENUE": "REVENUE",
+    "SALES": "REVENUE",
+    "OTHERINCOME": "REVENUE",
+    "EXPENSE": "EXPENSE",
+    "DIRECTCOSTS": "EXPENSE",
+    "OVERHEADS": "EXPENSE",
+    "DEPRECIATN": "EXPENSE",
+    "BANK": "ASSET",
+    "CURRENT": "ASSET",
+    "FIXED": "ASSET",
+    "INVENTORY": "ASSET",
+    "NONCURRENT": "ASSET",
+    "PREPAYMENT": "ASSET",
+    "CURRLIAB": "LIABILITY",
+    "LIABILITY": "LIABILITY",
+    "TERMLIAB": "LIABILITY",
+    "PAYG": "LIABILITY",
+    "EQUITY": "EQUITY",
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    code: str
+    name: str
+    type: str
+    account_class: str
+    status: str
+    tax_type: str
+    system_account: str
+
+
+@dataclass(frozen=True)
+class TaxRate:
+    tax_type: str
+    name: str
+    status: str
+    effective_rate: Decimal
+    """Percent."""
+    can_apply_to_revenue: bool
+    can_apply_to_expenses: bool
+    can_apply_to_assets: bool
+    can_apply_to_equity: bool = True
+    can_apply_to_liabilities: bool = True
+
+    def fits(self, account_class: str) -> bool:
+        """Whether lines on accounts of that class can carry this rate now."""
+        applies = {
+            "REVENUE": self.can_apply_to_revenue,
+            "EXPENSE": self.can_apply_to_expenses,
+            "ASSET": self.can_apply_to_assets,
+            "EQUITY": self.can_apply_to_equity,
+            "LIABILITY": self.can_apply_to_liabilities,
+        }
+        return self.status == "ACTIVE" and applies.get(account_class, False)
+
+
+@dataclass(frozen=True)
+class Contact:
+    id: str
+    name: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """An organisation as last read from Xero."""
+
+    id: str
+    name: str
+    short_code: str
+    base_currency: str
+    pays_tax: bool
+    period_lock_date: date | None
+    end_of_year_lock_date: date | None
+    accounts: tuple[Account, ...]
+    tax_rates: tuple[TaxRate, ...]
+    currencies: tuple[str, ...]
+
+    def account(self, code: str) -> Account | None:
+        return next((account for account in self.accounts if account.code == code), None)
+
+    @property
+    def rounding_account(self) -> Account | None:
+        """The account Xero keeps for rounding; its code differs from chart to chart."""
+        return next(
+            (
+                account
+                for account in self.accounts
+                if account.system_account == "ROUNDING" and account.status == "ACTIVE" and account.code
+            ),
+            None,
+        )
+
+    def tax_rate(self, tax_type: str) -> TaxRate | None:
+        return next((rate for rate in self.tax_rates if rate.tax_type == tax_type), None)
+
+    def fitting_tax_rates(self, account_class: str, percent: Decimal | None = None) -> tuple[TaxRate, ...]:
+        """Active tax rates for accounts of that class; of one percentage only if it is given."""
+        return tuple(
+            rate
+            for rate in self.tax_rates
+            if rate.fits(account_class) and (percent is None or rate.effective_rate == percent)
+        )
+
+    def has_currency(self, code: str) -> bool:
+        return code == self.base_currency or code in self.currencies
+
+    @property
+    def lock_date(self) -> date | None:
+        """The later of the two lock dates; documents are dated after it."""
+        return max((day for day in (self.period_lock_date, self.end_of_year_lock_date) if day), default=None)
+
+    def next_open_day(self, day: date) -> date:
+        """`day`, or the first day after the lock dates if `day` is locked."""
+        if self.lock_date is None or day > self.lock_date or self.lock_date == date.max:
+            return day
+        return self.lock_date + timedelta(days=1)
+
+    def to_json(self) -> str:
+        """Compact JSON for keeping, which `from_json` reads back."""
+        return json.dumps(asdict(self), default=str, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        kept = json.loads(text)
+        return cls(
+            **{
+                **kept,
+                "period_lock_date": _iso_date(kept["period_lock_date"]),
+                "end_of_year_lock_date": _iso_date(kept["end_of_year_lock_date"]),
+                "accounts": tuple(Account(**account) for account in kept["accounts"]),
+                "tax_rates": tuple(
+                    TaxRate(**{**rate, "effective_rate": Decimal(rate["effective_rate"])})
+                    for rate in kept["tax_rates"]
+                ),
+                "currencies": tuple(kept["currencies"]),
+            }
+        )
+
+
+def organisation_from_xero(
+    organisation_json: Mapping[str, Any],
+    accounts_json: Mapping[str, Any],
+    tax_rates_json: Mapping[str, Any],
+    currencies_json: Mapping[str, Any],
+) -> Organisation:
+    """The organisation from Xero's answers to GET Organisation, Accounts, TaxRates and Currencies.
+
+    Keys that Xero leaves out take the value that lets posting go on, since Xero checks every document itself.
+    """
+    found = _elements(organisation_json, "Organisations")
+    about: Mapping[str, Any] = found[0] if found else {}
+    return Organisation(
+        id=_text(about, "OrganisationID"),
+        name=_text(about, "Name"),
+        short_code=_text(about, "ShortCode"),
+        base_currency=_text(about, "BaseCurrency"),
+        pays_tax=about.get("PaysTax") is not False,
+        period_lock_date=xero_date(about.get("PeriodLockDate")),
+        end_of_year_lock_date=xero_date(about.get("EndOfYearLockDate")),
+        accounts=tuple(_account(one) for one in _elements(accounts_json, "Accounts")),
+        tax_rates=tuple(_tax_rates(_elements(tax_rates_json, "TaxRates"))),
+        currencies=tuple(
+            _text(one, "Code").upper()
+            for one in _elements(currencies_json, "Currencies")
+            if _text(one, "Code")
+        ),
+    )
+
+
+def contact_from_xero(contact_json: Mapping[str, Any]) -> Contact:
+    return Contact(
+        id=_text(contact_json, "ContactID"),
+        name=_text(contact_json, "Name"),
+        status=_text(contact_json, "ContactStatus") or "ACTIVE",
+    )
+
+
+def contact_matching(
+    name: str,
+    contacts_json: Iterable[Mapping[str, Any]],
+    *,
+    order: str = "",
+    setting: str = "contact_name",
+) -> Contact:
+    """The one active contact of that name (capitals and outer spaces do not matter) among Xero's `Contacts`.
+
+    Xero's search finds parts of names and archived contacts too. Raises OrderStopped: contact_not_found,
+    contact_archived, contact_not_unique.
+    """
+    details = {
+        **({"order": order} if order else {}),
+        "contact": name.strip(),
+        "setting": setting,
+        "label": Settings.label(setting),
+    }
+    named = {
+        contact.id: contact
+        for contact in map(contact_from_xero, contacts_json)
+        if contact.name.strip().casefold() == name.strip().casefold() and contact.id
+    }
+    active = [contact for contact in named.values() if contact.status == "ACTIVE"]
+    if len(active) == 1:
+        return active[0]
+    if active:
+        raise OrderStopped(Problem("contact_not_unique", details))
+    raise OrderStopped(Problem("contact_archived" if named else "contact_not_found", details))
+
+
+def xero_date(value: Any) -> date | None:
+    """The day of a `/Date(1375228800000+0000)/`, or of an ISO text; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    milliseconds = re.fullmatch(r"/Date\((-?\d{1,15})([+-]\d{4})?\)/", value, re.ASCII)
+    if milliseconds is None:
+        return _iso_date(value[:10])
+    try:
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(milliseconds[1]))).date()
+    except OverflowError:
+        return None
+
+
+def _iso_date(value: str | None) -> date | None:
+    try:
+        return date.fromisoformat(value) if value else None
+    except ValueError:
+        return None
+
+
+def _elements(answer: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
+    found = answer.get(key)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def _text(element: Mapping[str, Any], key: str) -> str:
+    value = element.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _account(element: Mapping[str, Any]) -> Account:
+    kind = _text(element, "Type")
+    return Account(
+        code=_text(element, "Code"),
+        name=_text(element, "Name"),
+        type=kind,
+        account_class=_text(element, "Class") or _CLASS_OF_TYPE.get(kind, ""),
+        status=_text(element, "Status") or "ACTIVE",
+        tax_type=_text(element, "TaxType"),
+        system_account=_text(element, "SystemAccount"),
+    )
+
+
+def _tax_rates(elements: Iterable[Mapping[str, Any]]) -> Iterable[TaxRate]:
+    for element in elements:
+        try:
+            percent = Decimal(str(element.get("EffectiveRate", element.get("DisplayTaxRate"))))
+        except InvalidOperation:
+            continue
+        if percent.is_finite():
+            yield TaxRate(
+                tax_type=_text(element, "TaxType"),
+                name=_text(element, "Name"),
+                status=_text(element, "Status") or "ACTIVE",
+                effective_rate=percent,
+                can_apply_to_revenue=element.get("CanApplyToRevenue") is not False,
+                can_apply_to_expenses=element.get("CanApplyToExpenses") is not False,
+                can_apply_to_assets=element.get("CanApplyToAssets") is not False,
+                can_apply_to_equity=element.get("CanApplyToEquity") is not False,
+                can_apply_to_liabilities=element.get("CanApplyToLiabilities") is not False,
+            )

@@ -1,0 +1,302 @@
+"""A person connects their company to Xero, chooses the organisation, or disconnects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall
+from bookkeeping.adapters.secrets import AppSecret, Tokens, TokenSecret
+from bookkeeping.adapters.tables.authorizations import Attempt, AuthorizationsTable
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import LONG_AGO, Item
+from bookkeeping.adapters.tables.releases import Release, Releases
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters.xero_identity import Granted, Identity, claims
+from bookkeeping.domain import connection as connecting
+from bookkeeping.domain.connection import CODE_LIVES, STATE_LIVES, Choice, Connection, Consent, Outcome
+from bookkeeping.domain.errors import (
+    Conflict,
+    IdentityError,
+    IdentityRefused,
+    IdentityThrottled,
+    IdentityUnknown,
+    InvalidClient,
+    InvalidGrant,
+    StoreUnavailable,
+    XeroError,
+)
+from bookkeeping.domain.ledger import Event, stamp
+from bookkeeping.domain.page_access import Person, Session, hashed
+from bookkeeping.use_cases.release import event_text, once_connected
+
+MOST_CHOICES: Final = 50
+
+
+@dataclass(frozen=True)
+class Edges:
+    """What a change of a connection touches."""
+
+    settings: SettingsTable
+    connections: ConnectionsTable
+    releases: Releases
+    wake_ups: PostingQueue
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Door:
+    """What only the way back from Xero touches besides."""
+
+    authorizations: AuthorizationsTable
+    apps: AppSecret
+    tokens: TokenSecret
+    identity: Identity
+
+
+def begin(
+    edges: Edges,
+    authorizations: AuthorizationsTable,
+    session: Session,
+    session_id: str,
+    *,
+    login_url: str,
+    redirect_uri: str,
+    state: str,
+) -> str | None:
+    """Where to send the person to; None where no app is saved."""
+    app = edges.connections.app(session.person.company)
+    if app is None:
+        return None
+    attempt = Attempt(
+        person=session.person,
+        session_hash=session.id_hash,
+        client_id=app.client_id,
+        redirect_uri=redirect_uri,
+        expires_at=edges.now() + STATE_LIVES,
+    )
+    authorizations.begin(hashed(state), attempt)
+    code_verifier = connecting.verifier(session_id, state)
+    return connecting.authorization_url(login_url, app.client_id, redirect_uri, state, code_verifier)
+
+
+def finish(
+    edges: Edges, door: Door, company: str, raw_query: str, session: Session | None, session_id: str
+) -> Outcome:
+    """What came of the way to Xero. Xero is called only once the attempt is known to be this browser's own."""
+    back = connecting.returned(raw_query)
+    if back is None or not back.state:
+        return "state_invalid"
+    if session is None or session.expires_at <= edges.now():
+        return "session_lost"
+    if session.person.company != company:
+        return "state_invalid"
+    attempt = door.authorizations.finish(hashed(back.state), session, company, edges.now())
+    if isinstance(attempt, str):
+        return attempt
+    code, outcome = connecting.answer(back)
+    if outcome is not None:
+        return outcome
+    app = door.apps.read(company)
+    if app is None or app.client_id != attempt.client_id:
+        return "wrong_app_credentials"
+    code_verifier = connecting.verifier(session_id, back.state)
+    try:
+        granted = door.identity.exchange_code(
+            app.client_id, app.client_secret, code, attempt.redirect_uri, code_verifier
+        )
+    except InvalidGrant:
+        began_at = attempt.expires_at - STATE_LIVES
+        return "code_expired" if edges.now() - began_at > CODE_LIVES else "code_used"
+    except InvalidClient:
+        return "wrong_app_credentials"
+    except IdentityRefused as refused:
+        return "wrong_redirect_url" if "redirect" in str(refused) else "xero_refused"
+    except IdentityError:
+        return "xero_unavailable"
+    return _consented(edges, door, attempt, granted)
+
+
+def _consented(edges: Edges, door: Door, attempt: Attempt, granted: Granted) -> Outcome:
+    """Tokens have come: which organisation they are for."""
+    company, now = attempt.person.company, edges.now()
+    try:
+        said = claims(granted.access_token)
+        listed = _connections(door.identity, granted, str(said.get("authentication_event_id") or "-"))
+    except (IdentityUnknown, IdentityThrottled):
+        return "xero_unavailable"
+    except (IdentityError, XeroError):
+        return "xero_refused"
+    scopes = said.get("scope")
+    granted_scopes = tuple(map(str, scopes)) if isinstance(scopes, list) else granted.scopes
+    if connecting.missing_scopes(granted_scopes):
+        return "scopes_missing"
+    if not listed:
+        return "no_organisation"
+    consent = Consent(
+        client_id=attempt.client_id,
+        choices=tuple(listed[:MOST_CHOICES]),
+        scopes=granted_scopes,
+        expires_at=now + granted.lives,
+        by=attempt.person.name,
+        at=now,
+    )
+    tokens = Tokens(granted.access_token, granted.refresh_token, consent.expires_at, generation=1)
+    try:
+        door.tokens.save(company, tokens)
+    except StoreUnavailable:
+        return "xero_unavailable"
+    # first: a renewal that is under way then finds that it is not its connection any more
+    edges.connections.plan_renewal(company, LONG_AGO, consent.expires_at)
+    while True:
+        before = edges.connections.connection(company)
+        after = connecting.after_consent(before, company, consent)
+        try:
+            _change(edges, before, after, attempt.person, _what_changed(before, after))
+        except Conflict:
+            continue
+        return "connected" if after.status == "connected" else _unfinished(after)
+
+
+def _unfinished(connection: Connection) -> Outcome:
+    return "choose_organisation" if connection.status == "choose_organisation" else "confirm_organisation"
+
+
+def _connections(identity: Identity, granted: Granted, auth_event_id: str) -> list[Choice]:
+    """The organisations of this very consent."""
+    try:
+        found = identity.connections(granted.access_token, auth_event_id)
+    except IdentityUnknown:
+        found = identity.connections(granted.access_token, auth_event_id)
+    return [
+        Choice(one.organisation_id, one.organisation_name, one.id)
+        for one in found
+        if one.auth_event_id == auth_event_id and one.organisation_id
+    ]
+
+
+def _what_changed(before: Connection | None, after: Connection) -> str:
+    if after.status == "choose_organisation":
+        return "Logged in to Xero; the organisation is still to be chosen"
+    if after.status == "confirm_organisation":
+        return f"Connected to {after.organisation_name}, still to be confirmed"
+    again = before is not None and before.organisation_id == after.organisation_id
+    return f"Connected to {after.organisation_name}{' again' if again else ''}"
+
+
+def choose(edges: Edges, person: Person, organisation_id: str) -> bool:
+    """A person chooses or confirms the organisation. False where that one is not to be had."""
+    while True:
+        before = edges.connections.connection(person.company)
+        after = connecting.choose(before, organisation_id) if before else None
+        if before is None or after is None:
+            return (
+                before is not None
+                and before.status == "connected"
+                and before.organisation_id == organisation_id
+            )
+        confirmed = before.status == "confirm_organisation"
+        what = f"{'Confirmed' if confirmed else 'Chose'} {after.organisation_name}"
+        try:
+            _change(edges, before, after, person, what)
+        except Conflict:
+            continue
+        return True
+
+
+def disconnect(edges: Edges, person: Person) -> bool:
+    """End the connection here; whether Xero is to be told. That is up to whoever renews the tokens."""
+    while True:
+        before = edges.connections.connection(person.company)
+        if before is None or before.status == "disconnected":
+            return before is not None and bool(before.ending)
+        what = f"Disconnected from {before.organisation_name or 'Xero'}"
+        try:
+            _change(edges, before, connecting.ended(before), person, what)
+        except Conflict:
+            continue
+        return True
+
+
+def _change(edges: Edges, before: Connection | None, after: Connection, person: Person, what: str) -> None:
+    """Write the change, who made it, and what follows from it, in one transaction; then set that going."""
+    now, id_ = edges.now(), edges.new_id()
+    connections = edges.connections
+    others: list[Item] = []
+    if before is not None and (before.organisation_id, before.client_id) != (
+        after.organisation_id,
+        after.client_id,
+    ):
+        others += _without(connections.leaves(before), connections.joins(after))
+    if after.status == "disconnected":
+        others += [*connections.leaves(after), connections.renewal_now(person.company)]
+    else:
+        others += connections.joins(after)
+    if after.status == "connected":
+        after, claim = _with_prefix(edges, after)
+        others += claim
+    release = _release(before, after, now, id_)
+    if release is not None:
+        others.append(edges.releases.put(release))
+    others.append(connections.act(person.company, person.name, what, now, id_))
+    connections.change_connection(before, after, *_once(others))
+    if release is not None:
+        edges.wake_ups.send(ReleaseCall(release.company, release.id))
+
+
+def _key(item: Item) -> tuple[str, str]:
+    (request,) = item.values()
+    key = request.get("Key") or request["Item"]
+    return key["pk"], key["sk"]
+
+
+def _without(items: list[Item], others: list[Item]) -> list[Item]:
+    taken = {_key(item) for item in others}
+    return [item for item in items if _key(item) not in taken]
+
+
+def _once(items: list[Item]) -> list[Item]:
+    """A transaction may name a row once only."""
+    return list({_key(item): item for item in items}.values())
+
+
+def _with_prefix(edges: Edges, connection: Connection) -> tuple[Connection, list[Item]]:
+    """The company's number prefix becomes its own in the organisation, unless another company has it there."""
+    saved = edges.settings.saved(connection.company)
+    if saved is None:
+        return replace(connection, prefix_taken_by=""), []
+    prefix, here = saved.settings.number_prefix, connection.organisation_id
+    owner = edges.connections.prefix_owner(here, prefix)
+    if owner not in (None, connection.company):
+        return replace(connection, prefix_taken_by=owner or ""), []
+    return replace(connection, prefix_taken_by=""), [
+        edges.connections.claim_prefix(here, prefix, connection.company)
+    ]
+
+
+def _release(before: Connection | None, after: Connection, now: datetime, id_: str) -> Release | None:
+    """What a change of the connection sets going: orders that waited for it, lanes to look at, an event."""
+    event = ""
+    was_connected = before is not None and before.status == "connected"
+    detail: dict[str, object] = {
+        "company": after.company,
+        "organisation_id": after.organisation_id,
+        "status": after.status,
+    }
+    stable = f"{after.company}#{after.organisation_id}"
+    if after.status == "connected" and before is not None and not was_connected:
+        told = Event("ConnectionRestored", f"{stable}#restored#{stamp(now)}", now, detail)
+        event = event_text(told)
+    elif was_connected and after.status != "connected":
+        told = Event("ConnectionLost", f"{stable}#lost#{stamp(now)}", now, detail)
+        event = event_text(told)
+    lanes = {connection.lane for connection in (before, after) if connection and connection.organisation_id}
+    if after.status == "connected":
+        return once_connected(after.company, lanes, now, id_, event)
+    if not event:
+        return None
+    # what is due moves to `waiting` when its lane is looked at
+    return Release(after.company, id_, now, now, lanes=tuple(sorted(lanes)), event=event)

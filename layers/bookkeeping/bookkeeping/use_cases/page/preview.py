@@ -1,0 +1,140 @@
+"""What an order would become in Xero under the settings of this moment. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.documents import (
+    document_number,
+    purchase_order,
+    sales_invoice,
+    skip_reason,
+    waits_for_dispatch,
+    wants,
+)
+from bookkeeping.domain.orders import Order, read_message, read_order
+from bookkeeping.domain.organisation import Contact, Organisation
+from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS, OrderStopped, Problem, worded
+from bookkeeping.domain.settings import Settings
+from bookkeeping.use_cases.page.xero_lookups import FACTS_KEPT
+
+
+@dataclass(frozen=True)
+class Edges:
+    settings: SettingsTable
+    connections: ConnectionsTable
+    organisations: Organisations
+    ask: Callable[..., dict[str, Any]]
+    """Have `xero_desk` read what is not known yet: company, task, details."""
+    now: Callable[[], datetime]
+
+
+class NoAnswer(Exception):
+    """Xero was asked for what the documents need, and gave no answer."""
+
+
+class NotConnected(Exception):
+    """Without a connection nobody knows the accounts and tax rates."""
+
+
+def preview(edges: Edges, company: str, body: str) -> dict[str, Any]:
+    """The documents that the order would become, or why it would stop. Raises NotConnected and NoAnswer."""
+    saved = edges.settings.saved(company)
+    connection = edges.connections.connection(company)
+    if connection is None or connection.status != "connected":
+        raise NotConnected
+    settings = saved.settings if saved else Settings.from_json({})
+    try:
+        order = read_order(read_message(body))
+        # what would come of it once it is switched on is what a person wants to see before
+        reason = skip_reason(order, settings.model_copy(update={"enabled": True}))
+        if reason is not None:
+            return {"documents": [], "skipped": worded(SKIPPED.get(reason, reason), {})}
+        return {"documents": _documents(edges, connection, order, settings), "waits": _waits(order, settings)}
+    except OrderStopped as stopped:
+        return {"problem": _shown(stopped.problem)}
+
+
+def _waits(order: Order, settings: Settings) -> str | None:
+    """Why the documents would not be sent at once."""
+    if not settings.enabled:
+        return "The Xero integration is switched off, so nothing is sent."
+    return WAITS["dispatch"] if waits_for_dispatch(order, settings) else None
+
+
+def _documents(
+    edges: Edges, connection: Connection, order: Order, settings: Settings
+) -> list[dict[str, Any]]:
+    organisation = _organisation(edges, connection)
+    number = document_number(settings.number_prefix, order.id)
+    today = edges.now().date()
+    documents = []
+    for kind in wants(order, settings):
+        own = kind == "purchase_order" and settings.purchase_order_contact_name
+        contact = _contact(
+            edges, connection, order, settings, "purchase_order_contact_name" if own else "contact_name"
+        )
+        make = purchase_order if kind == "purchase_order" else sales_invoice
+        document = make(order, settings, organisation, contact=contact, number=number, sent_on=today)
+        documents.append({"kind": kind, "body": _plain(document.body), "notes": list(document.notes)})
+    return documents
+
+
+def _organisation(edges: Edges, connection: Connection) -> Organisation:
+    known = edges.organisations.get(connection.organisation_id)
+    if known is None or edges.now() - known[1] >= FACTS_KEPT:
+        _ask(edges, connection, "organisation")
+        known = edges.organisations.get(connection.organisation_id)
+    if known is None:
+        raise NotConnected
+    return known[0]
+
+
+def _ask(edges: Edges, connection: Connection, task: str, **about: str) -> None:
+    """Have Xero asked for what is not known yet."""
+    said = edges.ask(connection.company, task, **about)
+    if said.get("error") == "not_connected":
+        raise NotConnected
+    if "error" in said:
+        raise NoAnswer
+
+
+def _contact(edges: Edges, connection: Connection, order: Order, settings: Settings, setting: str) -> Contact:
+    name = getattr(settings, setting)
+    details = {"order": order.id, "setting": setting, "label": Settings.label(setting), "contact": name}
+    if not name:
+        raise OrderStopped(Problem("setting_missing", details))
+    contact = edges.organisations.contact(connection.organisation_id, name)
+    if contact is None:
+        _ask(edges, connection, "contact", name=name)
+        contact = edges.organisations.contact(connection.organisation_id, name)
+    if contact is None:
+        raise OrderStopped(Problem("contact_not_found", details))
+    return contact
+
+
+def _plain(value: Any) -> Any:
+    """Amounts as text, so that none becomes a float on its way out."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _shown(problem: Problem) -> dict[str, Any]:
+    return {
+        "code": problem.code,
+        "sentence": problem.sentence,
+        "who": problem.kind.who,
+        "fix": problem.fix,
+        "xero_says": list(problem.xero_says),
+    }

@@ -1,0 +1,232 @@
+"""A company's settings as a person sees and saves them, and its own Xero app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import zip_longest
+from typing import Any, Final, Literal, get_args, get_origin
+
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall
+from bookkeeping.adapters.secrets import App, AppSecret
+from bookkeeping.adapters.tables.connections import ConnectionsTable, KnownApp
+from bookkeeping.adapters.tables.dynamodb import Item
+from bookkeeping.adapters.tables.releases import Release, Releases
+from bookkeeping.adapters.tables.settings import Saved, SettingsTable
+from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.errors import Conflict
+from bookkeeping.domain.ledger import Act
+from bookkeeping.domain.page_access import Person
+from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
+from bookkeeping.use_cases.release import shelves_freed_by
+
+HISTORY: Final = 50
+AS_THEY_COME: Final = Settings.from_json({})
+"""What holds where nothing was saved."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    settings: SettingsTable
+    connections: ConnectionsTable
+    releases: Releases
+    apps: AppSecret
+    """Written, never read: the page's role may not."""
+    wake_ups: PostingQueue
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting that somebody else saved meanwhile."""
+
+    name: str
+    title: str
+    yours: Any
+    theirs: Any
+
+
+class ChangedMeanwhile(Exception):
+    """The settings were saved by somebody else since the person saw them; nothing was saved."""
+
+    def __init__(self, saved: Saved, changes: Sequence[Change]) -> None:
+        super().__init__(f"version {saved.number} is newer")
+        self.saved = saved
+        self.changes = tuple(changes)
+
+
+def shown(edges: Edges, company: str, redirect_uri: str) -> dict[str, Any]:
+    """The settings page's data."""
+    saved = edges.settings.saved(company)
+    settings = saved.settings if saved else AS_THEY_COME
+    return {
+        "version": saved.number if saved else 0,
+        "saved_by": saved.by if saved else None,
+        "saved_at": saved.at.isoformat() if saved else None,
+        "settings": settings.to_json(),
+        "missing": settings.missing(),
+        "fields": FIELDS,
+        "app": shown_app(edges.connections.app(company), redirect_uri),
+        "history": [
+            {"at": act.at.isoformat(), "by": act.by, "what": act.what}
+            for act in history(
+                edges.settings.latest(company, HISTORY), edges.connections.acts(company, HISTORY)
+            )
+        ],
+    }
+
+
+def shown_app(app: KnownApp | None, redirect_uri: str) -> dict[str, Any]:
+    return {
+        "client_id": app.client_id if app else "",
+        "client_secret_set_at": app.secret_set_at.isoformat() if app else None,
+        "redirect_uri": redirect_uri,
+    }
+
+
+def history(versions: Sequence[Saved], acts: Sequence[Act]) -> list[Act]:
+    """Who changed what, newest first. `versions` are newest first, too."""
+    saves = [
+        Act(saved.by, what_changed(older.settings if older else None, saved.settings), saved.at)
+        for saved, older in zip_longest(versions, versions[1:])
+        if older is not None or saved.number == 1
+    ]
+    return sorted([*saves, *acts], key=lambda act: act.at, reverse=True)[:HISTORY]
+
+
+def what_changed(old: Settings | None, new: Settings) -> str:
+    if old is None:
+        return "Saved the settings for the first time"
+    changed = [Settings.label(key) for key in Settings.model_fields if key in freed_by(old, new)]
+    return f"Changed {', '.join(changed)}" if changed else "Saved the settings unchanged"
+
+
+def _field(name: str) -> dict[str, Any]:
+    about = Settings.model_fields[name]
+    kind = about.annotation
+    types: Mapping[Any, str] = {bool: "boolean", int: "integer", str: "text"}
+    field: dict[str, Any] = {
+        "name": name,
+        "title": about.title,
+        "description": about.description,
+        "type": types.get(kind, "table" if get_origin(kind) is dict else "list"),
+    }
+    if get_origin(kind) is Literal:
+        field |= {"type": "choice", "choices": list(get_args(kind))}
+    elif date in get_args(kind):
+        field["type"] = "date"
+    return field
+
+
+FIELDS: Final = [_field(name) for name in Settings.model_fields]
+
+
+def save(edges: Edges, person: Person, seen: int, given: Mapping[str, Any]) -> tuple[Saved | None, Saved]:
+    """Save the settings over the version the person saw: what stood before, and what stands now.
+
+    In the same transaction: the orders that the change can free, and the company's claim to its number prefix.
+    Raises ChangedMeanwhile and SettingsRefused.
+    """
+    while True:
+        before = edges.settings.saved(person.company)
+        settings = _merged(edges, person.company, before, seen, given)
+        now = edges.now()
+        old = before.settings if before else AS_THEY_COME
+        others, release = _with_it(edges, person.company, old, settings, seen + 1)
+        try:
+            number = edges.settings.save(person.company, settings, *others, seen=seen, by=person.name, at=now)
+        except Conflict:
+            # saved by somebody else, or the prefix is another's by now: the next round tells which
+            continue
+        if release is not None:
+            edges.wake_ups.send(ReleaseCall(release.company, release.id))
+        return before, Saved(settings, number, person.name, now)
+
+
+def _merged(
+    edges: Edges, company: str, before: Saved | None, seen: int, given: Mapping[str, Any]
+) -> Settings:
+    current = before.settings.to_json() if before else AS_THEY_COME.to_json()
+    if seen != (before.number if before else 0):
+        if before is None:
+            raise SettingsRefused((RefusedValue("version", str(seen), "nothing was saved yet"),))
+        raise ChangedMeanwhile(before, _changes(edges, company, before, seen, given))
+    return Settings.from_json(current | dict(given))
+
+
+def _changes(edges: Edges, company: str, current: Saved, seen: int, given: Mapping[str, Any]) -> list[Change]:
+    """What somebody else changed since the version the person saw."""
+    seen_then = edges.settings.version(company, seen) if 0 < seen < current.number else AS_THEY_COME
+    base, theirs = seen_then.to_json(), current.settings.to_json()
+    return [
+        Change(name, Settings.label(name), given.get(name, base[name]), theirs[name])
+        for name in Settings.model_fields
+        if theirs[name] != base[name]
+    ]
+
+
+def _with_it(
+    edges: Edges, company: str, old: Settings, new: Settings, number: int
+) -> tuple[list[Item], Release | None]:
+    """What goes into the transaction with a version of the settings. Raises SettingsRefused."""
+    now, items = edges.now(), list[Item]()
+    connection = edges.connections.connection(company)
+    settled = False
+    if connection is not None and connection.organisation_id and connection.status != "disconnected":
+        items.append(_claim(edges, connection, new.number_prefix))
+        if connection.prefix_taken_by:
+            items.append(edges.connections.settle_prefix(connection))
+            settled = True
+    shelves = shelves_freed_by(freed_by(old, new) | ({"number_prefix"} if settled else frozenset()))
+    if not shelves:
+        return items, None
+    release = Release(
+        company=company,
+        id=edges.new_id(),
+        asked_at=now,
+        next_at=now,
+        shelves=shelves,
+        before_version=number,
+        looks_left=2,
+    )
+    return [*items, edges.releases.put(release)], release
+
+
+def _claim(edges: Edges, connection: Connection, prefix: str) -> Item:
+    owner = edges.connections.prefix_owner(connection.organisation_id, prefix)
+    if owner not in (None, connection.company):
+        reason = f"company {owner} uses it in {connection.organisation_name} already; enter another one"
+        raise SettingsRefused((RefusedValue("number_prefix", prefix, reason),))
+    return edges.connections.claim_prefix(connection.organisation_id, prefix, connection.company)
+
+
+class SecretNeeded(Exception):
+    """Another app has another secret."""
+
+
+def save_app(edges: Edges, person: Person, client_id: str, client_secret: str | None) -> KnownApp:
+    """Save the company's own Xero app. Raises SecretNeeded."""
+    company, now = person.company, edges.now()
+    known = edges.connections.app(company)
+    if client_secret is None:
+        if known is None or known.client_id != client_id:
+            raise SecretNeeded
+        return known
+    edges.apps.save(company, App(client_id, client_secret))
+    app = KnownApp(client_id, now)
+    what = (
+        "Saved the client secret" if known and known.client_id == client_id else "Saved client id and secret"
+    )
+    edges.connections.save_app(
+        company, app, edges.connections.act(company, person.name, what, now, edges.new_id())
+    )
+    connection = edges.connections.connection(company)
+    if (
+        connection is not None
+        and connection.status == "wrong_credentials"
+        and connection.client_id == client_id
+    ):
+        edges.connections.plan_renewal(company, now)
+    return app

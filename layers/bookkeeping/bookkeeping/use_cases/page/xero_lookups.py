@@ -1,0 +1,195 @@
+"""What a person asks Xero for: lists to choose from, whether a contact exists, the end of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.xero_api import Access, Xero
+from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.errors import AccessRefused, StoreUnavailable, Throttled, XeroError
+from bookkeeping.domain.organisation import (
+    Account,
+    Contact,
+    Organisation,
+    contact_matching,
+    organisation_from_xero,
+)
+from bookkeeping.domain.pacing import Limits
+from bookkeeping.domain.problems.catalogue import OrderStopped
+
+FACTS_KEPT: Final = timedelta(minutes=5)
+"""A person at the settings wants to see what they did in Xero a moment ago."""
+TOKEN_TO_SPARE: Final = timedelta(seconds=30)
+MOST_CONTACTS: Final = 50
+USES: Final[Mapping[str, Callable[[Account], bool]]] = {
+    "sales": lambda account: account.account_class == "REVENUE",
+    "shipping": lambda account: account.account_class == "REVENUE",
+    "cogs": lambda account: account.account_class == "EXPENSE",
+    "inventory": lambda account: account.type == "INVENTORY",
+    "all": lambda account: True,
+}
+TAXED: Final[Mapping[str, str]] = {"sales": "REVENUE", "purchases": "EXPENSE"}
+"""Purpose → the class of account that its tax rates fit."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    connections: ConnectionsTable
+    organisations: Organisations
+    tokens: TokenSecret
+    xero: Xero
+    renew_token: Callable[[str], str]
+    """Returns once the company's tokens are as they should be, if they can be: what became of them."""
+    now: Callable[[], datetime]
+
+
+class NotConnected(Exception):
+    """The company has no connection that can be used."""
+
+
+def answer(edges: Edges, company: str, task: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of a task, as JSON; `error` where nothing did."""
+    try:
+        return TASKS[task](Asker(edges, company), **about)
+    except NotConnected:
+        return {"error": "not_connected"}
+    except Throttled:
+        return {
+            "error": "xero_unavailable",
+            "message": "Xero takes no more calls for the moment. Try again in a minute.",
+        }
+    except AccessRefused:
+        return {
+            "error": "xero_unavailable",
+            "message": "Xero refuses access. Press Get Access Token and connect again.",
+        }
+    except (XeroError, StoreUnavailable):
+        return {
+            "error": "xero_unavailable",
+            "message": "Xero does not answer right now. Try again in a moment.",
+        }
+
+
+class Asker:
+    """One company at Xero's desk."""
+
+    def __init__(self, edges: Edges, company: str) -> None:
+        self._edges = edges
+        self._company = company
+        self._limits: list[Limits] = []
+
+    def accounts(self, use: str = "all") -> dict[str, Any]:
+        organisation, read_at = self._organisation()
+        fits = USES[use]
+        listed = [
+            {"code": one.code, "name": one.name, "type": one.type, "tax_type": one.tax_type}
+            for one in organisation.accounts
+            if one.code
+            and one.status == "ACTIVE"
+            and not one.system_account
+            and one.type != "BANK"
+            and fits(one)
+        ]
+        return {"accounts": sorted(listed, key=lambda one: one["code"]), "read_at": read_at.isoformat()}
+
+    def tax_rates(self, use: str = "all") -> dict[str, Any]:
+        organisation, read_at = self._organisation()
+        listed = [
+            {"tax_type": one.tax_type, "name": one.name, "rate": f"{one.effective_rate.normalize():f}"}
+            for one in organisation.tax_rates
+            if one.status == "ACTIVE" and (use == "all" or one.fits(TAXED[use]))
+        ]
+        return {"tax_rates": listed, "read_at": read_at.isoformat()}
+
+    def currencies(self) -> dict[str, Any]:
+        organisation, read_at = self._organisation()
+        return {"currencies": list(organisation.currencies), "read_at": read_at.isoformat()}
+
+    def contacts(self, search: str = "") -> dict[str, Any]:
+        params = {"page": "1", "summaryOnly": "true"} | ({"searchTerm": search} if search.strip() else {})
+        found = self._contacts(self._access(), params)
+        listed = [
+            {"id": one["ContactID"], "name": one["Name"]}
+            for one in found
+            if one.get("ContactStatus", "ACTIVE") == "ACTIVE"
+        ]
+        return {"contacts": listed[:MOST_CONTACTS]}
+
+    def contact(self, name: str) -> dict[str, Any]:
+        """Keep the ContactID of that name for the orders to come; a note where it can't be used."""
+        access = self._access()
+        # a double quote can't be escaped in `where`; the search finds such names too
+        by_name = {"searchTerm": name} if '"' in name else {"where": f'Name=="{name}"'}
+        found = self._contacts(access, {"includeArchived": "true", **by_name})
+        try:
+            contact: Contact = contact_matching(name, found)
+        except OrderStopped as stopped:
+            notes = {
+                "contact_archived": f"The contact “{name}” is archived in Xero. Restore it, or enter another.",
+                "contact_not_unique": f"Xero has more than one contact named “{name}”. Rename or merge them there.",
+            }
+            missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
+            self._edges.organisations.forget_contact(access.organisation_id, name)
+            return {"note": notes.get(stopped.problem.code, missing)}
+        self._edges.organisations.save_contact(access.organisation_id, name, contact)
+        return {"contact": {"id": contact.id, "name": contact.name}}
+
+    def organisation(self) -> dict[str, Any]:
+        """Have what is known of the organisation read, if it is not known yet."""
+        known, read_at = self._organisation()
+        return {"organisation": known.id, "read_at": read_at.isoformat()}
+
+    def disconnect(self) -> dict[str, Any]:
+        """Have Xero told of a connection that was ended: `ended`, `shared`, `left`, or else it is not certain yet."""
+        return {"ended": self._edges.renew_token(self._company)}
+
+    # what all of them need
+
+    def _connection(self) -> Connection:
+        connection = self._edges.connections.connection(self._company)
+        if connection is None or connection.status not in ("connected", "confirm_organisation"):
+            raise NotConnected
+        return connection
+
+    def _access(self) -> Access:
+        connection = self._connection()
+        tokens = self._edges.tokens.read(self._company)
+        if tokens is None or tokens.expires_at - self._edges.now() < TOKEN_TO_SPARE:
+            self._edges.renew_token(self._company)
+            tokens = self._edges.tokens.read(self._company)
+        if tokens is None:
+            raise NotConnected
+        return Access(connection.organisation_id, tokens.access_token)
+
+    def _organisation(self) -> tuple[Organisation, datetime]:
+        organisations, now = self._edges.organisations, self._edges.now()
+        known = organisations.get(self._connection().organisation_id)
+        if known is not None and now - known[1] < FACTS_KEPT:
+            return known
+        access = self._access()
+        resources = ("Organisation", "Accounts", "TaxRates", "Currencies")
+        answers = [self._edges.xero.read(resource, access, self._limits.append) for resource in resources]
+        organisation = organisation_from_xero(*answers)
+        organisations.save(organisation, now)
+        return organisation, now
+
+    def _contacts(self, access: Access, params: Mapping[str, str]) -> list[Any]:
+        found = self._edges.xero.read("Contacts", access, self._limits.append, **params).get("Contacts")
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+TASKS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
+    "accounts": Asker.accounts,
+    "tax_rates": Asker.tax_rates,
+    "currencies": Asker.currencies,
+    "contacts": Asker.contacts,
+    "contact": Asker.contact,
+    "organisation": Asker.organisation,
+    "disconnect": Asker.disconnect,
+}

@@ -1,0 +1,385 @@
+"""Holding a lane for a turn: its lease, its time and its calls.
+
+Only the holder of a lane writes to its organisation. A call goes out within the lease, which it must not outlast, and
+within the lane's budget. An answer that is no answer says who must wait: a company, or the lane. Whoever lets the lane
+go sees to it that it is woken when there is something to do.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from bookkeeping.adapters.queues import LONGEST_DELAY, EventBus, PostingQueue, WakeUp
+from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.lanes import Failing, Lane, Lanes
+from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters.xero_api import Access, Observe, Xero
+from bookkeeping.domain import ledger
+from bookkeeping.domain.errors import (
+    AccessRefused,
+    CallRefused,
+    Offline,
+    OutcomeUnknown,
+    StoreUnavailable,
+    Throttled,
+    TokenExpired,
+    XeroError,
+)
+from bookkeeping.domain.ledger import Books, Event
+from bookkeeping.domain.pacing import Budget, Limits, Waits, back_off
+from bookkeeping.use_cases.intake import books_of, ring
+
+T = TypeVar("T")
+
+BODY_AT_MOST: Final = 3_000_000
+"""Bytes a call; Xero advises to stay under 3.5 MB."""
+TOKEN_TO_SPARE: Final = timedelta(seconds=60)
+SHORT_WAIT: Final = timedelta(seconds=2)
+IN_TROUBLE: Final = 10
+"""So many tries in vain are more than bad weather: they grow apart, and whoever runs this is told."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Everything a turn touches."""
+
+    orders: OrdersTable
+    settings: SettingsTable
+    connections: ConnectionsTable
+    lanes: Lanes
+    organisations: Organisations
+    tokens: TokenSecret
+    xero: Xero
+    wake_ups: PostingQueue
+    events: EventBus
+    renew_token: Callable[[str], None]
+    """Ask for a company's access token to be renewed."""
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    new_id: Callable[[], str]
+    together: Callable[[Sequence[Callable[[], Any]]], list[Any]]
+    """Run the calls at the same time; their results in order."""
+    chance: random.Random
+    waits: Waits = field(default_factory=Waits)
+
+
+@dataclass
+class Tally:
+    """What a turn did, for metrics."""
+
+    calls: int = 0
+    throttled: int = 0
+    posted: int = 0
+    stopped: int = 0
+    unknown: int = 0
+    companies: set[str] = field(default_factory=set)
+    """Whose orders were looked at."""
+    trouble: list[str] = field(default_factory=list)
+    """Answers that only a fault of ours explains."""
+
+
+class TurnEnds(Exception):
+    """Nothing more can be done in this turn."""
+
+
+class CompanyHeld(Exception):
+    """Nothing more can be done for this company in this turn."""
+
+
+class Hold:
+    def __init__(self, edges: Edges, lane: Lane, wake_up: WakeUp, tally: Tally) -> None:
+        self.edges = edges
+        self.lane = lane
+        self.long = wake_up.backlog
+        self.too_much = False
+        """There is more to do than a short turn is for."""
+        self.keys = list(wake_up.keys)
+        """Orders to be read from the table in the next round, whatever an index says."""
+        self.tally = tally
+        self._budget = Budget.resumed(lane.calls)
+        self._began = self.now = edges.now()
+        self._lease_ends = self._began + edges.waits.lease
+        self.held: dict[str, datetime | None] = {
+            company: failing.until for company, failing in lane.failing.items() if failing.until > self.now
+        }
+        """Companies not to be served in this turn → when to try again; None: when a person has acted."""
+        self.found = not lane.last_look or bool(wake_up.keys)
+        """Whether there may have been something to do, so that another look is due when an index lags no more."""
+        self.look_again = False
+        """Rung since what is due was read, or not all of it was."""
+        self.rung_elsewhere: dict[str, list[str]] = {}
+        self._connected_at: dict[str, datetime | None] = {}
+        """By company: when the connection was made under which calls go out for it."""
+        self.read_anew: set[str] = set()
+        """Organisations of which this turn had the facts read anew, before it would stop an order for them."""
+
+    # --- time and lease
+
+    def tick(self) -> datetime:
+        self.now = self.edges.now()
+        return self.now
+
+    def sleep(self, time: timedelta) -> None:
+        self.edges.sleep(time.total_seconds())
+        self.tick()
+
+    def _is_over(self, time: timedelta) -> bool:
+        return self.now - self._began >= time
+
+    @property
+    def _may_take(self) -> timedelta:
+        return self.edges.waits.turn if self.long else self.edges.waits.short_turn
+
+    def go_on(self, at_most: timedelta) -> datetime:
+        """The time now. Raises TurnEnds where the turn has gone on that long."""
+        now = self.tick()
+        if self._is_over(at_most):
+            raise TurnEnds(now)
+        return now
+
+    def keep(self) -> bool:
+        """Keep the lane for another round; whether it was rung. Clears `rung` before anything is read."""
+        now = self.go_on(self._may_take)
+        rung = self.edges.lanes.keep(self.lane, now, self.edges.waits.lease, self._budget.calls)
+        self._lease_ends = now + self.edges.waits.lease
+        self.look_again = False
+        self.found = self.found or rung
+        return rung
+
+    def _secure_lease(self) -> None:
+        """See to it that the lease outlasts the call about to go out. Raises Lost where it already did not."""
+        now, waits = self.tick(), self.edges.waits
+        if now > self._lease_ends - 2 * waits.call_time_out:
+            rung = self.edges.lanes.keep(self.lane, now, waits.lease, self._budget.calls)
+            self._lease_ends = now + waits.lease
+            self.look_again = self.look_again or rung
+
+    def release(self, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
+        """Let the lane go and see to it that it is woken when there is something to do. False: go round again."""
+        edges, now, waits = self.edges, self.tick(), self.edges.waits
+        ring(edges.lanes, edges.wake_ups, self.rung_elsewhere, now)
+        self.rung_elsewhere = {}
+        soon = [*settle_next, *(at for at in self.held.values() if at is not None)]
+        next_at = resume_at or min(soon, default=None)
+        last_look = next_at is None and self.found
+        if last_look:
+            # an index may have hidden an order that was rung while we worked
+            next_at = now + waits.last_look
+        though_rung = resume_at is not None
+        # whoever has little to do must not wait behind lanes that take long
+        too_much = self.too_much or self._is_over(waits.short_turn)
+        backlog = next_at is not None and not last_look and too_much
+        woken = next_at is not None and not last_look and next_at - now <= LONGEST_DELAY
+        if not edges.lanes.release(
+            self.lane,
+            next_at=next_at + waits.overdue if next_at and backlog and woken else next_at,
+            calls=self._budget.calls,
+            though_rung=though_rung,
+            last_look=last_look,
+            backlog=backlog,
+        ):
+            return False
+        if next_at is not None and woken:
+            # keys that nobody has looked at yet: an index may not show them so soon
+            wake_up = WakeUp(self.lane.key, tuple(self.keys), backlog)
+            edges.wake_ups.send(wake_up, delay=next_at - now)
+        return True
+
+    def pause_ends(self) -> datetime | None:
+        """When the lane's pause will be over; None where it is, and is forgotten."""
+        if self.lane.paused_until > self._began:
+            return self.lane.paused_until
+        self.lane = replace(self.lane, pause="")
+        return None
+
+    def _pause(self, reason: str, until: datetime) -> TurnEnds:
+        self.lane = replace(self.lane, pause=reason, paused_until=until)
+        return TurnEnds(until)
+
+    def ring_elsewhere(self, lane: str, key: str) -> None:
+        """An order is about to be due in another lane, which looks once more after a while if this ends in between."""
+        if lane not in self.rung_elsewhere:
+            ring(self.edges.lanes, self.edges.wake_ups, {lane: ()}, self.now)
+        self.rung_elsewhere.setdefault(lane, []).append(key)
+
+    # --- the companies in it
+
+    def books(self, company: str) -> Books:
+        books = books_of(self.edges.settings, self.edges.connections, company)
+        if books is None:
+            raise LookupError(f"company {company} has orders but no settings")
+        self.tally.companies.add(company)
+        return books
+
+    def is_here(self, books: Books) -> bool:
+        return books.open and books.connection is not None and books.connection.lane == self.lane.key
+
+    def access(self, books: Books) -> Access:
+        company = books.company
+        self._connected_at[company] = books.connection.connected_at if books.connection else None
+        try:
+            tokens = self.edges.tokens.read(company)
+        except StoreUnavailable as error:
+            self.tally.trouble.append(f"the tokens of company {company}: {error}")
+            self._fail(company, self.edges.waits.settle_again)
+            raise CompanyHeld from error
+        if tokens is None or tokens.expires_at - self.now < TOKEN_TO_SPARE:
+            self._await_token(company)
+            raise CompanyHeld
+        return Access(self.lane.organisation_id, tokens.access_token)
+
+    def _await_token(self, company: str) -> None:
+        """The company's token has to be renewed; meanwhile its orders wait."""
+        self.edges.renew_token(company)
+        self.held[company] = self.now + self.edges.waits.token
+
+    # --- calls
+
+    def allowed(self) -> int:
+        """How many calls may go out now."""
+        return self._budget.allowed(self.now)
+
+    def await_budget(self) -> None:
+        now = self.go_on(self._may_take)
+        free_at = self._budget.free_at(now)
+        while free_at > now:
+            if free_at - now > SHORT_WAIT or free_at - self._began > self.edges.waits.turn:
+                raise TurnEnds(free_at)
+            self.sleep(free_at - now)
+            now = self.now
+            free_at = self._budget.free_at(now)
+
+    def call(self, company: str, call: Callable[[Observe], T]) -> T:
+        """One call that creates no document. Raises CompanyHeld or TurnEnds where it gave no answer."""
+        return self.calls(company, [call])[0]
+
+    def calls(self, company: str, calls: Sequence[Callable[[Observe], T]]) -> list[T]:
+        """As many calls at the same time as may go out, until all have answered."""
+        answers = self.calls_or_refusals(company, calls)
+        for answer in answers:
+            if isinstance(answer, CallRefused):
+                self.stumble(company, answer)
+                raise CompanyHeld from answer
+        return [answer for answer in answers if not isinstance(answer, CallRefused)]
+
+    def calls_or_refusals(
+        self, company: str, calls: Sequence[Callable[[Observe], T]]
+    ) -> list[T | CallRefused]:
+        """The same, where Xero may refuse what a call holds: that is its answer, too."""
+        answers: list[T | CallRefused] = []
+        while len(answers) < len(calls):
+            self.await_budget()
+            self._secure_lease()
+            now_possible = calls[len(answers) :][: self.allowed()]
+            for answer in self._answers(now_possible):
+                if isinstance(answer, XeroError) and not isinstance(answer, CallRefused):
+                    self.stumble(company, answer)
+                    raise CompanyHeld from answer
+                answers.append(answer)
+        return answers
+
+    def answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | XeroError]:
+        """What the calls, for which there is budget, answer at the same time: for each its error where it fails."""
+        self._secure_lease()
+        return self._answers(calls)
+
+    def _answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | XeroError]:
+        for _ in calls:
+            self._spend()
+        answers = self.edges.together([self._answering(call) for call in calls])
+        self.tick()
+        return answers
+
+    def _spend(self) -> None:
+        self._budget.spend(self.now)
+        self.tally.calls += 1
+
+    def _observe(self, limits: Limits) -> None:
+        self._budget.observe(limits, self.edges.now())
+
+    def _answering(self, call: Callable[[Observe], T]) -> Callable[[], T | XeroError]:
+        """The call, its error for an answer where it fails."""
+
+        def answering() -> T | XeroError:
+            try:
+                return call(self._observe)
+            except XeroError as error:
+                return error
+
+        return answering
+
+    # --- answers that are none
+
+    def recover(self, company: str) -> None:
+        """Xero has answered what it was sent of the company: it is not down."""
+        failing = {name: one for name, one in self.lane.failing.items() if name != company}
+        self.lane = replace(self.lane, stumbles=0, failing=failing)
+
+    def _fail(self, company: str, first_wait: timedelta) -> None:
+        """One more try for the company was in vain: after many, the next one is later than the one before was."""
+        waits, known = self.edges.waits, self.lane.failing.get(company)
+        in_a_row = known is not None and self.now - known.until < waits.failing_at_most
+        times = known.times + 1 if known and in_a_row else 1
+        until = self.now + back_off(
+            max(1, times - IN_TROUBLE), first_wait, waits.failing_at_most, self.edges.chance
+        )
+        self.lane = replace(self.lane, failing={**self.lane.failing, company: Failing(times, until)})
+        self.held[company] = until
+        if times == IN_TROUBLE:
+            self.tally.trouble.append(f"{times} tries in a row for company {company} were in vain")
+
+    def stumble(self, company: str, error: XeroError) -> None:
+        """What an answer that is no answer means for the company, or for the lane (TurnEnds)."""
+        edges, now, waits = self.edges, self.now, self.edges.waits
+        if isinstance(error, Throttled):
+            self.tally.throttled += 1
+            defaults = {"concurrent": waits.concurrent, "minute": waits.minute, "app": waits.minute}
+            wait = defaults.get(error.limit, timedelta(hours=1))
+            if error.retry_after is not None:
+                wait = timedelta(seconds=error.retry_after)
+            wait += waits.concurrent * edges.chance.random()
+            raise self._pause("day_limit" if error.limit == "day" else "minute_limit", now + wait)
+        if isinstance(error, Offline):
+            self.lane = replace(self.lane, stumbles=self.lane.stumbles + 1)
+            wait = back_off(self.lane.stumbles, waits.offline, waits.offline_at_most, edges.chance)
+            if error.organisation_only:
+                raise self._pause("organisation_offline", now + waits.organisation_offline)
+            raise self._pause("xero_offline", now + wait)
+        if isinstance(error, TokenExpired):
+            edges.renew_token(company)
+            self._fail(company, waits.token)
+        elif isinstance(error, AccessRefused):
+            self._lose(company, error)
+        elif isinstance(error, OutcomeUnknown):
+            self.tally.unknown += 1
+            self._fail(company, waits.settle_again)
+        else:
+            self.tally.trouble.append(str(error))
+            self._fail(company, waits.settle_again)
+
+    def _lose(self, company: str, error: AccessRefused) -> None:
+        """The company can't post until a person acts: its orders wait, and the bus is told once."""
+        self.held[company] = None
+        connection = self.edges.connections.connection(company)
+        if connection is None or connection.lane != self.lane.key:
+            return
+        if connection.connected_at != self._connected_at.get(company):
+            # a person has connected anew since: the refusal is not of this connection
+            self.held.pop(company)
+            return
+        status = "cut_off" if error.kind == "organisation" else "needs_reconnect"
+        if connection.status == "connected":
+            # told first: nobody would tell if this ended in between
+            detail = {"company": company, "organisation_id": connection.organisation_id, "status": status}
+            id_ = f"{company}#{connection.organisation_id}#lost#{ledger.stamp(self.now)}"
+            self.edges.events.put([Event("ConnectionLost", id_, self.now, detail)])
+            self.edges.connections.lose_connection(connection, status, self.now)
+        # what is due moves to `waiting` in the next round, which finds the connection lost
+        self.held.pop(company)

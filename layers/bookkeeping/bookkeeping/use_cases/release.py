@@ -1,0 +1,230 @@
+"""Orders are freed when what stopped them is gone: a setting was changed, a company was connected, a person asked.
+
+What is to be freed is a row of its own, written together with the change that frees it; so neither a lost message nor
+a crash between the two leaves an order behind. The row is gone on with by whoever is told of it, a hand of orders at a
+time, and by the sweep if nobody was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from bookkeeping.adapters.queues import EventBus, PostingQueue, ReleaseCall
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.orders import OrdersTable, order_key
+from bookkeeping.adapters.tables.releases import Release, Releases
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.domain import ledger
+from bookkeeping.domain.errors import AlreadyInBooks, Conflict
+from bookkeeping.domain.ledger import Books, Entry, Event, State, stamp
+from bookkeeping.domain.problems.catalogue import CATALOGUE
+from bookkeeping.use_cases.intake import books_of, ring
+
+HAND: Final = 100
+LEASE: Final = timedelta(minutes=2)
+"""How long a hand may take before the sweep has somebody else go on."""
+LOOK_AGAIN: Final = timedelta(seconds=90)
+UNCONNECTED: Final = tuple(f"waiting#{reason}#" for reason in {"not_connected", *ledger.WAITS_WHILE.values()})
+UNDER_WAY: Final = ("queued##", "posting##")
+"""Orders that are due, or were sent and never answered, perhaps in a lane where their company posts no more."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    orders: OrdersTable
+    settings: SettingsTable
+    connections: ConnectionsTable
+    lanes: Lanes
+    releases: Releases
+    wake_ups: PostingQueue
+    events: EventBus
+    now: Callable[[], datetime]
+
+
+def shelves_freed_by(keys: Iterable[str]) -> tuple[str, ...]:
+    """The shelves whose orders a change of these settings may free."""
+    changed = frozenset(keys)
+    shelves = [f"needs_attention#{kind.code}#" for kind in CATALOGUE.values() if kind.freed_by & changed]
+    if "post_when" in changed:
+        shelves.append("waiting#dispatch#")
+    return tuple(shelves)
+
+
+def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, event: str = "") -> Release:
+    """The release of all that waited for the company's connection."""
+    return Release(
+        company=company,
+        id=id_,
+        asked_at=now,
+        next_at=now,
+        shelves=(*UNCONNECTED, *UNDER_WAY),
+        lanes=tuple(sorted(lanes)),
+        event=event,
+        looks_left=2,
+    )
+
+
+def go_on(edges: Edges, call: ReleaseCall, *, time: timedelta = timedelta(seconds=45)) -> int:
+    """Free orders of a release until none is left or the time is over; how many were freed. Then see to the rest."""
+    release = edges.releases.find(call.company, call.id)
+    if release is None or (release.next_at > edges.now() and release.step):
+        # done, or somebody is at it
+        return 0
+    began = edges.now()
+    freed = 0
+    if not release.step:
+        _tell_first(edges, release)
+    while release is not None:
+        if edges.now() - began >= time:
+            later = replace(release, next_at=edges.now(), step=release.step + 1)
+            edges.releases.advance(release, later)
+            edges.wake_ups.send(call)
+            return freed
+        now_free, release = free_hand(edges, release)
+        freed += now_free
+    return freed
+
+
+def free_hand(edges: Edges, release: Release) -> tuple[int, Release | None]:
+    """Free the next hand of orders: how many, and what is left to do now (None: nothing)."""
+    now = edges.now()
+    if release.hand:
+        # somebody ended before this hand was done
+        taken = replace(release, next_at=now + LEASE, step=release.step + 1)
+    elif release.shelf >= len(release.shelves):
+        return 0, _look_over(edges, release, now)
+    else:
+        shelf = release.shelves[release.shelf]
+        keys, after = edges.orders.shelf_page(
+            release.company, shelf, shelf + stamp(release.asked_at), HAND, release.after
+        )
+        onward = replace(release, after=after, shelf=release.shelf if after else release.shelf + 1)
+        if not keys:
+            # nothing that somebody else could take: not worth a write
+            return 0, onward
+        taken = replace(onward, hand=tuple(keys), next_at=now + LEASE, step=release.step + 1)
+    if not edges.releases.advance(release, taken):
+        return 0, None
+    freed = _free(edges, taken)
+    done = replace(taken, hand=(), step=taken.step + 1)
+    return freed, done if edges.releases.advance(taken, done) else None
+
+
+def _look_over(edges: Edges, release: Release, now: datetime) -> Release | None:
+    """Every shelf was walked: over, or once more in a while."""
+    if release.looks_left <= 1:
+        edges.releases.finish(release)
+        return None
+    again = replace(
+        release,
+        shelf=0,
+        after="",
+        looks_left=release.looks_left - 1,
+        asked_at=now + LOOK_AGAIN,
+        next_at=now + LOOK_AGAIN,
+        step=release.step + 1,
+    )
+    if edges.releases.advance(release, again):
+        edges.wake_ups.send(ReleaseCall(release.company, release.id), delay=LOOK_AGAIN)
+    return None
+
+
+def _tell_first(edges: Edges, release: Release) -> None:
+    if release.event:
+        told = json.loads(release.event)
+        at = datetime.fromisoformat(told["at"])
+        edges.events.put([Event(told["type"], told["id"], at, told["detail"])])
+    if release.lanes:
+        ring(edges.lanes, edges.wake_ups, dict.fromkeys(release.lanes, ()), edges.now())
+
+
+def event_text(event: Event) -> str:
+    """An event as a release keeps it."""
+    return json.dumps(
+        {"type": event.type, "id": event.id, "at": event.at.isoformat(), "detail": event.detail}
+    )
+
+
+def _free(edges: Edges, release: Release) -> int:
+    books = books_of(edges.settings, edges.connections, release.company)
+    if books is None:
+        return 0
+    moved: list[Entry] = []
+    unsettled: set[str] = set()
+    freed = 0
+    for entry in edges.orders.get_many(release.hand):
+        if entry.changed_at > release.asked_at:
+            # freed before whoever held this hand ended, or stopped anew since: telling it twice does no harm
+            moved.append(entry)
+            continue
+        if entry.batch:
+            unsettled.add(entry.lane)
+        saved = save(edges, release.by, entry, books, release)
+        if saved is not None:
+            moved.append(saved)
+            freed += saved.state is not entry.state
+    tell(edges, moved)
+    ring(edges.lanes, edges.wake_ups, dict.fromkeys(unsettled, ()), edges.now())
+    return freed
+
+
+def save(edges: Edges, by: str, entry: Entry, books: Books, release: Release | None = None) -> Entry | None:
+    """The entry as it is saved once it is free; None where there is nothing to free."""
+    while True:
+        now = edges.now()
+        if (
+            release is not None
+            and release.before_version
+            and entry.settings_version >= release.before_version
+        ):
+            return None
+        as_they_are = release is not None and release.items_as_they_are
+        freed = _freed(entry, books, by, now, items_as_they_are=as_they_are)
+        if freed is None:
+            return None
+        sibling = ledger.sibling(freed)
+        try:
+            return edges.orders.save(freed, sibling and order_key(sibling, entry.order_id))
+        except AlreadyInBooks:
+            skipped = replace(ledger.skip(freed, "already_in_books", now), through=sibling or "")
+            try:
+                return edges.orders.save(skipped)
+            except Conflict:
+                pass
+        except Conflict:
+            pass
+        read = edges.orders.get(*entry.key)
+        if read is None or shelf_of(read) != shelf_of(entry):
+            return None
+        entry = read
+
+
+def shelf_of(entry: Entry) -> tuple[State, str]:
+    return entry.state, entry.problem.code if entry.problem else entry.reason
+
+
+def _freed(entry: Entry, books: Books, by: str, now: datetime, *, items_as_they_are: bool) -> Entry | None:
+    if entry.state is State.QUEUED and not entry.batch:
+        connection = books.connection
+        if connection is None or entry.lane == connection.lane:
+            return None
+        # due in a lane where its company posts no more
+        return ledger.become_due(entry, books, now) if entry.documents else ledger.decide(entry, books, now)
+    return ledger.retry(entry, books, by, now, items_as_they_are=items_as_they_are)
+
+
+def tell(edges: Edges, entries: Sequence[Entry]) -> None:
+    """Tell the bus what became of orders, and ring the lanes where they are due."""
+    events = [event for entry in entries for event in ledger.events(entry)]
+    if events:
+        edges.events.put(events)
+    due: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.state is State.QUEUED:
+            due.setdefault(entry.lane, []).append(order_key(*entry.key))
+    ring(edges.lanes, edges.wake_ups, due, edges.now())

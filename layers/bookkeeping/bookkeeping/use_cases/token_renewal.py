@@ -1,0 +1,443 @@
+"""Keeping connections alive: access tokens live 30 minutes, and every refresh gives a new refresh token.
+
+Losing the newest refresh token loses the connection. So one process at a time renews a company's tokens; new tokens
+are staged before anything else is done, and promoted only in place of those they were issued for. Whoever comes after
+a crash finds them staged and promotes them. Where an answer was lost, Xero takes the same refresh token again for 30
+minutes; it is presented again only when the lost call cannot be carried out any more, for the tokens which that late
+call brought about would be the only good ones, and nobody would have them.
+
+A connection that a person ended is looked at in the same way, until Xero has confirmed the end and the tokens are gone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, Literal, TypeVar
+
+from bookkeeping.adapters.queues import EventBus
+from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret, Version
+from bookkeeping.adapters.tables.connections import ConnectionsTable, Renewal
+from bookkeeping.adapters.tables.releases import Releases
+from bookkeeping.adapters.xero_identity import Granted, Identity
+from bookkeeping.domain.connection import Connection, ConnectionStatus
+from bookkeeping.domain.errors import (
+    IdentityError,
+    IdentityRefused,
+    IdentityThrottled,
+    IdentityUnknown,
+    InvalidClient,
+    InvalidGrant,
+    Lost,
+    StoreUnavailable,
+    TokenExpired,
+    XeroError,
+)
+from bookkeeping.domain.ledger import Event, stamp
+from bookkeeping.use_cases.release import once_connected
+
+T = TypeVar("T")
+
+AHEAD: Final = timedelta(minutes=6)
+"""Tokens are renewed when this is left of their 30 minutes: more than a tick, and at most 60 times a day."""
+FREED_AFTER: Final = timedelta(seconds=30)
+"""When the orders are freed that waited for the client secret to be put right."""
+AT_WORK: Final = timedelta(hours=24)
+"""A connection is at work this long after orders were last posted through it."""
+IDLE: Final = timedelta(hours=20)
+"""How long tokens of a connection that is not at work stay expired. A refresh token lives 60 days from its last use."""
+IDLE_AT_MOST: Final = timedelta(hours=23)
+TOKEN_TO_SPARE: Final = timedelta(seconds=30)
+
+What = Literal[
+    "renewed", "fresh", "busy", "put_off", "lost", "no_tokens", "failed", "ended", "shared", "left"
+]
+"""Of a connection that a person ended: `ended` at Xero; `shared`, another company here needs it; `left`, for Xero
+can't be told any more. Its tokens are gone."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Every length of time a renewal depends on. `scaled` shortens them all by one factor, for a test machine."""
+
+    call_time_out: timedelta = timedelta(seconds=10)
+    begin: timedelta = timedelta(seconds=30)
+    """No company's turn begins later than this into an invocation."""
+    call_by: timedelta = timedelta(seconds=10)
+    """How far into a company's turn the call may still be made: time must be left to store what it brings."""
+    function: timedelta = timedelta(seconds=60)
+    """The function's time-out."""
+    late_commit: timedelta = timedelta(seconds=150)
+    """A call that gave no answer may still be carried out this much later."""
+    lease: timedelta = timedelta(seconds=220)
+    """Outlasts the function and a call it left behind: nobody presents the same refresh token meanwhile."""
+    throttled: timedelta = timedelta(minutes=1)
+    throttled_at_most: timedelta = timedelta(minutes=15)
+    refused: timedelta = timedelta(minutes=15)
+    """Between tries while Xero refuses the client id or secret, or what was sent."""
+    store_again: timedelta = timedelta(milliseconds=250)
+    store_again_at_most: timedelta = timedelta(seconds=2)
+    look_again: timedelta = timedelta(milliseconds=500)
+    patience: timedelta = timedelta(seconds=20)
+    """How long one who asks for tokens waits for another who is renewing them."""
+
+    def scaled(self, factor: float) -> Times:
+        return Times(**{name: value * factor for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Everything a renewal touches."""
+
+    connections: ConnectionsTable
+    releases: Releases
+    apps: AppSecret
+    tokens: TokenSecret
+    identity: Identity
+    events: EventBus
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    together: Callable[[Sequence[Callable[[], Any]]], list[Any]]
+    """Run the calls at the same time; their results in order."""
+    chance: random.Random
+    times: Times = field(default_factory=Times)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one company's tokens; `why` is for the log."""
+
+    company: str
+    what: What
+    why: str = ""
+    tokens: Tokens | None = field(default=None, repr=False)
+
+
+def renew_due(edges: Edges) -> list[Outcome]:
+    """Look at every company whose time has come, as far as this invocation's time reaches."""
+    began = edges.now()
+
+    def look_at(company: str) -> Outcome:
+        if edges.now() - began >= edges.times.begin:
+            return Outcome(company, "put_off", "out of time")
+        try:
+            return _tend(edges, company)
+        except Exception as error:  # noqa: BLE001 one company's trouble must not hold up the others
+            return Outcome(company, "failed", _words(error))
+
+    return edges.together([partial(look_at, company) for company in edges.connections.renewals_due(began)])
+
+
+def renew(edges: Edges, company: str) -> Outcome:
+    """See to it that the company's tokens are good for a while, or gone where a person ended the connection.
+
+    Where another is at it, wait for that.
+    """
+    give_up_at = edges.now() + edges.times.patience
+    while True:
+        connection = edges.connections.connection(company)
+        if connection is None:
+            return Outcome(company, "no_tokens")
+        tokens = edges.tokens.read(company)
+        over = connection.status == "disconnected"
+        if over and not connection.ending and tokens is None:
+            return Outcome(company, "no_tokens")
+        if tokens is not None and not over and edges.now() < tokens.expires_at - AHEAD:
+            return Outcome(company, "fresh", tokens=tokens)
+        renewal = edges.connections.take_renewal(company, edges.now(), edges.times.lease)
+        if renewal is not None:
+            return _in_turn(edges, renewal, at_once=True)
+        now = edges.now()
+        if now >= give_up_at or not edges.connections.being_renewed(company, now):
+            return Outcome(company, "busy")
+        edges.sleep(edges.times.look_again.total_seconds())
+
+
+def _tend(edges: Edges, company: str) -> Outcome:
+    renewal = edges.connections.take_renewal(company, edges.now(), edges.times.lease)
+    if renewal is None:
+        return Outcome(company, "busy")
+    return _in_turn(edges, renewal, at_once=False)
+
+
+def _in_turn(edges: Edges, renewal: Renewal, *, at_once: bool) -> Outcome:
+    connection = edges.connections.connection(renewal.company)
+    if connection is None:
+        edges.connections.settle_renewal(renewal, None)
+        return Outcome(renewal.company, "no_tokens")
+    # what another began is brought to an end at once, whatever the connection's own rhythm: grace is short; and
+    # where a person has put the client secret right, orders wait
+    at_once = at_once or renewal.unsettled or connection.status == "wrong_credentials"
+    return _Turn(edges, renewal, connection).run(at_once=at_once)
+
+
+def is_due(tokens: Tokens, connection: Connection, now: datetime, *, at_once: bool) -> bool:
+    """Whether the tokens are to be renewed now; `at_once`: somebody needs them."""
+    if at_once or at_work(connection, now):
+        return now >= tokens.expires_at - AHEAD
+    return now >= tokens.expires_at + IDLE
+
+
+def due_at(tokens: Tokens, connection: Connection, now: datetime, chance: random.Random) -> datetime:
+    """When to look at the tokens next. Idle connections spread over hours, so that they never come all together."""
+    if at_work(connection, now):
+        return tokens.expires_at - AHEAD
+    return tokens.expires_at + IDLE + (IDLE_AT_MOST - IDLE) * chance.random()
+
+
+def at_work(connection: Connection, now: datetime) -> bool:
+    recent = connection.worked_at is not None and now - connection.worked_at < AT_WORK
+    return recent and connection.status in ("connected", "wrong_credentials")
+
+
+class _Reconnected(Exception):
+    """The tokens in the store are not those this turn began with."""
+
+
+class _TooSlow(Exception):
+    """No time is left to store what a call would bring."""
+
+
+class _Turn:
+    """One company's tokens, held by a lease from before anything is read until everything is written."""
+
+    def __init__(self, edges: Edges, renewal: Renewal, connection: Connection) -> None:
+        self._edges = edges
+        self._renewal = renewal
+        self._connection = connection
+        self._company = renewal.company
+        self._began = edges.now()
+
+    def run(self, *, at_once: bool) -> Outcome:
+        try:
+            if self._connection.status == "disconnected":
+                return self._part()
+            return self._look(at_once=at_once)
+        except _TooSlow:
+            return self._put_off(timedelta(), "the store was too slow to begin a call")
+        except _Reconnected:
+            # a person's consent brought other tokens meanwhile: those hold
+            tokens = self._edges.tokens.read(self._company)
+            self._edges.connections.settle_renewal(self._renewal, self._edges.now())
+            return Outcome(
+                self._company, "fresh" if tokens else "no_tokens", "connected again meanwhile", tokens
+            )
+
+    def _look(self, *, at_once: bool) -> Outcome:
+        current = self._current()
+        if current is None:
+            return self._lose("needs_reconnect", "there are no tokens")
+        if not is_due(current.tokens, self._connection, self._edges.now(), at_once=at_once):
+            return self._done("fresh", current.tokens)
+        app = self._app()
+        if app is None:
+            return self._lose("wrong_credentials", "the app's credentials are missing or another app's")
+        try:
+            renewed = self._renewed(current, app)
+        except InvalidClient as error:
+            return self._lose("wrong_credentials", str(error))
+        except InvalidGrant as error:
+            return self._lose("needs_reconnect", str(error))
+        except IdentityError as error:
+            return self._ask_again(error)
+        if self._connection.status == "wrong_credentials":
+            self._restore()
+        return self._done("renewed", renewed.tokens)
+
+    def _current(self) -> Version | None:
+        """The tokens that count."""
+        tokens, company = self._edges.tokens, self._company
+        current = tokens.current(company)
+        staged = tokens.pending(company) if current else None
+        if current is not None and staged is not None and staged.replaces == current.id:
+            # issued by Xero and written down, but its process ended there: the current ones are spent
+            self._promote(staged, current)
+            return staged
+        return current
+
+    def _app(self) -> App | None:
+        """The app the tokens are of; None where its secret is not here."""
+        app = self._edges.apps.read(self._company)
+        return app if app and app.client_id == self._connection.client_id else None
+
+    def _renewed(self, current: Version, app: App) -> Version:
+        """New tokens in place of the current ones. Raises InvalidGrant once the store has no others to present."""
+        edges = self._edges
+        refused: set[str] = set()
+        while True:
+            asked_at = edges.now()
+            if asked_at - self._began > edges.times.call_by:
+                raise _TooSlow
+            try:
+                refresh_token = current.tokens.refresh_token
+                granted = edges.identity.refresh(app.client_id, app.client_secret, refresh_token)
+            except InvalidGrant:
+                refused.add(current.id)
+                other = self._other(current, refused)
+                if other is None:
+                    raise
+                current = other
+            else:
+                return self._keep(granted, current, asked_at)
+
+    def _other(self, current: Version, refused: set[str]) -> Version | None:
+        """What the store has in place of tokens that Xero did not take; None where it has no more."""
+        current_now = self._edges.tokens.current(self._company)
+        if current_now is None or current_now.id != current.id:
+            raise _Reconnected
+        other = self._relative(current, refused)
+        if other is not None:
+            # before it is presented: the refused ones must not be presented ever again
+            self._promote(other, current)
+        return other
+
+    def _relative(self, current: Version, refused: set[str]) -> Version | None:
+        """Tokens of the same consent that may be good where the current ones are not: a twin staged, or the parent."""
+        staged = self._edges.tokens.pending(self._company)
+        if (
+            staged is not None
+            and staged.id not in refused
+            and staged.replaces in (current.id, current.replaces)
+        ):
+            return staged
+        parent = self._edges.tokens.previous(self._company)
+        if parent is not None and parent.id not in refused and parent.id == current.replaces:
+            return parent
+        return None
+
+    def _keep(self, granted: Granted, current: Version, asked_at: datetime) -> Version:
+        tokens = Tokens(
+            access_token=granted.access_token,
+            refresh_token=granted.refresh_token,
+            expires_at=asked_at + granted.lives,
+            generation=current.tokens.generation + 1,
+        )
+        store, company = self._edges.tokens, self._company
+        staged = self._surely(lambda: store.stage(company, tokens, replaces=current.id))
+        version = Version(staged, tokens, current.id)
+        self._surely(lambda: self._promote(version, current))
+        return version
+
+    def _restore(self) -> None:
+        """A person has put the client secret right."""
+        connection, now = self._connection, self._edges.now()
+        # first, and for a moment later: a process that ends in between leaves no order waiting for ever
+        soon = now + FREED_AFTER
+        self._edges.releases.ask(
+            once_connected(self._company, (connection.lane,), soon, f"renewed-{stamp(now)}")
+        )
+        if self._edges.connections.restore_connection(connection):
+            self._tell("ConnectionRestored", "connected", now)
+
+    def _promote(self, version: Version, in_place_of: Version) -> None:
+        if not self._edges.tokens.promote(self._company, version.id, in_place_of.id):
+            raise _Reconnected
+
+    def _surely(self, write: Callable[[], T]) -> T:
+        """The only copy of the tokens is in memory: whatever the store says, again, for as long as there is time."""
+        times, wait = self._edges.times, self._edges.times.store_again
+        while True:
+            try:
+                return write()
+            except StoreUnavailable:
+                if self._edges.now() + wait - self._began >= times.function:
+                    raise
+            self._edges.sleep(wait.total_seconds() * self._edges.chance.uniform(1.0, 1.25))
+            wait = min(2 * wait, times.store_again_at_most)
+
+    # a connection that a person ended
+
+    def _part(self) -> Outcome:
+        """Have Xero end what no other company here needs, then forget the tokens: in this order, for it takes them."""
+        connections, connection = self._edges.connections, self._connection
+        what: What = "ended"
+        why, current = "", self._current()
+        if connection.ending:
+            try:
+                what, current = self._ended(current)
+            except (IdentityUnknown, IdentityThrottled, TokenExpired) as error:
+                return self._ask_again(error)
+            except (IdentityError, XeroError) as error:
+                what, why = "left", str(error)
+            if what != "left" and not connections.part(connection):
+                raise _Reconnected
+        if not self._edges.tokens.forget(self._company, current):
+            raise _Reconnected
+        connections.settle_renewal(self._renewal, None)
+        return Outcome(self._company, what, why)
+
+    def _ended(self, current: Version | None) -> tuple[What, Version]:
+        """What became of it at Xero, and the tokens that are left. Raises what Xero says instead."""
+        edges, connection = self._edges, self._connection
+        app = self._app()
+        if current is None or app is None:
+            raise IdentityRefused("the tokens or their app's credentials are gone")
+        others = edges.connections.others_of_app(connection)
+        needed = {one.organisation_id for other in others for one in other.held}
+        unneeded = [one for one in connection.ending if one.organisation_id not in needed]
+        if others and unneeded and edges.now() > current.tokens.expires_at - TOKEN_TO_SPARE:
+            current = self._renewed(current, app)
+        if edges.connections.connection(self._company) != connection:
+            raise _Reconnected
+        if others:
+            for one in unneeded:
+                if one.connection_id:
+                    edges.identity.delete_connection(current.tokens.access_token, one.connection_id)
+        else:
+            # ends all that the person gave the app, and takes no access token
+            edges.identity.revoke(app.client_id, app.client_secret, current.tokens.refresh_token)
+        return ("ended" if unneeded == list(connection.ending) else "shared"), current
+
+    # how a turn ends
+
+    def _done(self, what: What, tokens: Tokens) -> Outcome:
+        now = self._edges.now()
+        next_at = due_at(tokens, self._connection, now, self._edges.chance)
+        self._edges.connections.settle_renewal(self._renewal, next_at, tokens.expires_at)
+        return Outcome(self._company, what, tokens=tokens)
+
+    def _put_off(self, wait: timedelta, why: str) -> Outcome:
+        until = self._edges.now() + wait * self._edges.chance.uniform(1.0, 1.1)
+        self._edges.connections.put_off_renewal(self._renewal, until)
+        return Outcome(self._company, "put_off", why)
+
+    def _ask_again(self, error: IdentityError | XeroError) -> Outcome:
+        times = self._edges.times
+        if isinstance(error, IdentityThrottled):
+            asked = None if error.retry_after is None else timedelta(seconds=error.retry_after)
+            wait = min(asked or times.throttled, times.throttled_at_most)
+        elif isinstance(error, IdentityUnknown):
+            wait = times.late_commit
+        else:
+            wait = times.refused
+        return self._put_off(wait, f"{type(error).__name__}: {error}")
+
+    def _lose(self, status: ConnectionStatus, why: str) -> Outcome:
+        """A person must act. The tokens stay as they are."""
+        connections, now = self._edges.connections, self._edges.now()
+        try:
+            lost_at = connections.lose_renewed(self._renewal, self._connection, status, now)
+        except Lost as error:
+            raise _Reconnected from error
+        if lost_at == now or (lost_at is not None and self._renewal.unsettled):
+            # had another ended before the event, or after it: told again, under the same id
+            self._tell("ConnectionLost", status, lost_at)
+        # a corrected secret is noticed by itself
+        again = status == "wrong_credentials"
+        next_at = now + self._edges.times.refused * self._edges.chance.uniform(1.0, 1.1) if again else None
+        connections.settle_renewal(self._renewal, next_at)
+        return Outcome(self._company, "lost", why)
+
+    def _tell(self, type_: str, status: ConnectionStatus, at: datetime) -> None:
+        company, organisation_id = self._company, self._connection.organisation_id
+        detail = {"company": company, "organisation_id": organisation_id, "status": status}
+        kind = "lost" if type_ == "ConnectionLost" else "restored"
+        self._edges.events.put([Event(type_, f"{company}#{organisation_id}#{kind}#{stamp(at)}", at, detail)])
+
+
+def _words(error: Exception) -> str:
+    """An unforeseen error for the log, by its kind alone: its text may quote what it choked on."""
+    return str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
