@@ -2,8 +2,8 @@
 
     PYTHONPATH=layers/bookkeeping:. .venv/bin/python -m benchmarks.calls_between_files
 
-The order is the one that events/order_posting.json wakes posting for, alone in its batch, Untracked and Tracked, with the
-simulated Xero at the wire. A number that grows says that a reader has to follow the order through more files.
+The order is the one that events/order_posting.json wakes posting for, alone in its batch, Untracked and Tracked, with
+the simulated Xero at the wire. A number that grows says that a reader has to follow the order through more files.
 """
 
 from __future__ import annotations

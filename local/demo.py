@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from bookkeeping.adapters.tables.orders import entry_from_item
 from bookkeeping.domain.ledger import Entry
-from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS, worded
+from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
+from bookkeeping.domain.problems.problem import worded
 from local.audit import OPEN, Findings, Row, audit
 from local.companies import Company, SimulatedXero, connect
 from local.samples import TRACKED, UNTRACKED, Sample, demonstration

@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 import pytest
 from botocore.endpoint import Endpoint
 
-from bookkeeping.domain.connection import verifier
+from bookkeeping.domain.oauth import verifier
 from bookkeeping.domain.page_access import session_id
 from local.companies import SimulatedXero
 from local.samples import Maker

@@ -152,11 +152,13 @@ class Site:
     def redrive_wake_ups(self) -> int:
         """Send wake-ups that were given up again; how many were."""
         sqs, outputs = self.system.client("sqs"), self.system.outputs
-        dead, redriven = outputs["posting_dead_letter_queue_url"], 0
-        while messages := sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages"):
+        void_or_deleted, redriven = outputs["posting_dead_letter_queue_url"], 0
+        while messages := sqs.receive_message(QueueUrl=void_or_deleted, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
             for message in messages:
                 sqs.send_message(QueueUrl=outputs["posting_queue_url"], MessageBody=message["Body"])
-                sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+                sqs.delete_message(QueueUrl=void_or_deleted, ReceiptHandle=message["ReceiptHandle"])
                 redriven += 1
         return redriven
 

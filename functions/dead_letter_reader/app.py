@@ -10,12 +10,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.adapters.queues import DeadLetterQueue, EventBus, event_bridge, sqs
+from bookkeeping.adapters.event_bus import EventBus, event_bridge
+from bookkeeping.adapters.queues import DeadLetterQueue, sqs
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import dynamodb
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.settings import SettingsTable
-from bookkeeping.use_cases.intake import Edges, Intake
+from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 
 TO_SPARE: Final = 5000
 """Milliseconds kept for the letter in hand, the bus, and letting the queue go."""
@@ -29,7 +30,7 @@ dead_letters = DeadLetterQueue(
     sqs(), os.environ["ORDERS_DEAD_LETTER_QUEUE_URL"], os.environ["ORDERS_QUEUE_URL"]
 )
 bus = EventBus(event_bridge(), os.environ["EVENT_BUS"])
-edges = Edges(
+adapters = IntakeAdapters(
     orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
     settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
     connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
@@ -56,7 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 
 def look(in_time: Callable[[], bool]) -> int:
     """A row for each order; how many letters were seen."""
-    intake, seen = Intake(edges), 0
+    intake, seen = Intake(adapters), 0
     with closing(dead_letters.look()) as letters:
         for letter in letters:
             seen += 1
@@ -68,5 +69,5 @@ def look(in_time: Callable[[], bool]) -> int:
             if not in_time():
                 logger.warning("more dead letters than one run can look at", seen=seen)
                 break
-        bus.put([told for told in intake.events if edges.now() - told.at < TOLD_FOR])
+        bus.put([event for event in intake.events if adapters.now() - event.at < TOLD_FOR])
     return seen

@@ -20,7 +20,7 @@ from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_identity import Identity
 from bookkeeping.domain import page_access as launching
 from bookkeeping.domain.page_access import COMPANY, hashed
-from bookkeeping.use_cases.connect import Door, Edges, finish
+from bookkeeping.use_cases.connect import CallbackAdapters, ConnectAdapters, finish
 
 CALL_TIME_OUT = 8.0
 PATH = re.compile(rf"/xero/callback/({COMPANY.pattern})", re.ASCII)
@@ -35,7 +35,7 @@ metrics = Metrics()
 tables = dynamodb()
 secret_store = secrets_manager()
 identity = Identity(os.environ["XERO_IDENTITY_URL"], os.environ["XERO_API_URL"], CALL_TIME_OUT)
-edges = Edges(
+adapters = ConnectAdapters(
     settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
     connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
     releases=Releases(tables, os.environ["CONNECTIONS_TABLE"]),
@@ -43,7 +43,7 @@ edges = Edges(
     now=now,
     new_id=lambda: uuid.uuid4().hex,
 )
-door = Door(
+callback_adapters = CallbackAdapters(
     authorizations=AuthorizationsTable(tables, os.environ["AUTHORIZATIONS_TABLE"]),
     apps=AppSecret(secret_store, os.environ["SECRETS_PREFIX"]),
     tokens=TokenSecret(secret_store, os.environ["SECRETS_PREFIX"]),
@@ -61,8 +61,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     company = path[1]
     session_id = launching.session_id(event.get("cookies", ())) or ""
     try:
-        session = door.authorizations.session(hashed(session_id)) if session_id else None
-        outcome = str(finish(edges, door, company, event.get("rawQueryString", ""), session, session_id))
+        session = callback_adapters.authorizations.session(hashed(session_id)) if session_id else None
+        outcome = str(
+            finish(adapters, callback_adapters, company, event.get("rawQueryString", ""), session, session_id)
+        )
     except Exception:
         logger.exception("coming back from Xero failed", company=company)
         outcome = "our_fault"

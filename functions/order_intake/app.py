@@ -10,13 +10,15 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.adapters.queues import EventBus, PostingQueue, event_bridge, sent_first_at, sqs
+from bookkeeping.adapters.event_bus import EventBus, event_bridge
+from bookkeeping.adapters.queues import PostingQueue, sent_first_at, sqs
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import dynamodb
 from bookkeeping.adapters.tables.lanes import Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.settings import SettingsTable
-from bookkeeping.use_cases.intake import Edges, Intake, ring
+from bookkeeping.use_cases.intake import Intake, IntakeAdapters
+from bookkeeping.use_cases.wake_lanes import ring
 
 MAX_RECEIVES = int(os.environ["MAX_RECEIVES"])
 TO_SPARE = 3000
@@ -29,7 +31,7 @@ tables = dynamodb()
 wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
 lanes = Lanes(tables, os.environ["CONNECTIONS_TABLE"])
 bus = EventBus(event_bridge(), os.environ["EVENT_BUS"])
-edges = Edges(
+adapters = IntakeAdapters(
     orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
     settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
     connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
@@ -54,14 +56,14 @@ def receives(record: dict[str, Any]) -> int:
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    intake = Intake(edges)
+    intake = Intake(adapters)
 
     def accept(record: SQSRecord) -> None:
-        told = {
+        attributes = {
             name: it.get("stringValue") for name, it in record.raw_event.get("messageAttributes", {}).items()
         }
-        sent_at = sent_first_at(int(record.attributes.sent_timestamp or 0), told.get("sent_at"))
-        company = told.get("company")
+        sent_at = sent_first_at(int(record.attributes.sent_timestamp or 0), attributes.get("sent_at"))
+        company = attributes.get("company")
         try:
             check_time(context)
             intake.accept(record.body, sent_at, record.message_id, company)
@@ -77,10 +79,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         event=records, record_handler=accept, processor=processor, context=context
     )
     metrics.add_metric("OrdersAccepted", MetricUnit.Count, intake.accepted)
-    metrics.add_metric("OrdersOfNoCompany", MetricUnit.Count, intake.nobodys)
+    metrics.add_metric("OrdersOfNoCompany", MetricUnit.Count, intake.of_no_company)
     metrics.add_metric("OrdersUnreadable", MetricUnit.Count, intake.unreadable)
     metrics.add_metric("OrdersUnclaimed", MetricUnit.Count, intake.unclaimed)
     # every row is durable now; a message whose row was written, but not told of, comes again if this fails
-    ring(lanes, wake_ups, intake.rung, edges.now())
+    ring(lanes, wake_ups, intake.rung, adapters.now())
     bus.put(intake.events)
     return answer

@@ -15,16 +15,9 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.adapters.queues import (
-    EventBus,
-    PostingQueue,
-    RefreshRequests,
-    ReleaseCall,
-    call_in,
-    event_bridge,
-    lambda_service,
-    sqs,
-)
+from bookkeeping.adapters.event_bus import EventBus, event_bridge
+from bookkeeping.adapters.functions import RefreshRequests, lambda_service
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, call_in, sqs
 from bookkeeping.adapters.secrets import TokenSecret, secrets_manager
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import dynamodb
@@ -36,7 +29,7 @@ from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Xero
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, Waits
 from bookkeeping.use_cases import release as releasing
-from bookkeeping.use_cases.posting.turn import Edges, take_turn
+from bookkeeping.use_cases.posting.turn import PostingAdapters, take_turn
 
 logger = Logger()
 metrics = Metrics()
@@ -50,7 +43,7 @@ def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     return [started.result() for started in [threads.submit(call) for call in calls]]
 
 
-edges = Edges(
+adapters = PostingAdapters(
     orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
     settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
     connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
@@ -69,15 +62,15 @@ edges = Edges(
     waits=waits,
 )
 
-releasing_edges = releasing.Edges(
-    orders=edges.orders,
-    settings=edges.settings,
-    connections=edges.connections,
-    lanes=edges.lanes,
+release_adapters = releasing.ReleaseAdapters(
+    orders=adapters.orders,
+    settings=adapters.settings,
+    connections=adapters.connections,
+    lanes=adapters.lanes,
     releases=Releases(tables, os.environ["CONNECTIONS_TABLE"]),
-    wake_ups=edges.wake_ups,
-    events=edges.events,
-    now=edges.now,
+    wake_ups=adapters.wake_ups,
+    events=adapters.events,
+    now=adapters.now,
 )
 
 
@@ -90,13 +83,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 def post(record: SQSRecord) -> None:
     wake_up = call_in(record.body)
     if isinstance(wake_up, ReleaseCall):
-        freed = releasing.go_on(releasing_edges, wake_up)
+        freed = releasing.continue_release(release_adapters, wake_up)
         logger.info("release", company=wake_up.company, freed=freed)
         metrics.add_metric("OrdersFreed", MetricUnit.Count, freed)
         return
-    tally = take_turn(edges, wake_up)
-    for trouble in tally.trouble:
-        logger.error("posting met what it does not expect", lane=wake_up.lane, trouble=trouble)
+    tally = take_turn(adapters, wake_up)
+    for faults in tally.faults:
+        logger.error("posting met what it does not expect", lane=wake_up.lane, faults=faults)
     logger.info(
         "turn",
         lane=wake_up.lane,
@@ -110,4 +103,4 @@ def post(record: SQSRecord) -> None:
     metrics.add_metric("DocumentsPosted", MetricUnit.Count, tally.posted)
     metrics.add_metric("OrdersNeedingAttention", MetricUnit.Count, tally.stopped)
     metrics.add_metric("OutcomesUnknown", MetricUnit.Count, tally.unknown)
-    metrics.add_metric("UnexpectedAnswers", MetricUnit.Count, len(tally.trouble))
+    metrics.add_metric("UnexpectedAnswers", MetricUnit.Count, len(tally.faults))

@@ -26,14 +26,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, ConfigDict, Field
 
-from bookkeeping.adapters.queues import (
-    EventBus,
-    PostingQueue,
-    XeroDesk,
-    event_bridge,
-    lambda_service_that_waits,
-    sqs,
-)
+from bookkeeping.adapters.event_bus import EventBus, event_bridge
+from bookkeeping.adapters.functions import XeroDesk, lambda_service_that_waits
+from bookkeeping.adapters.queues import PostingQueue, sqs
 from bookkeeping.adapters.secrets import AppSecret, LaunchKey, secrets_manager
 from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
 from bookkeeping.adapters.tables.connections import ConnectionsTable
@@ -49,9 +44,12 @@ from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, ha
 from bookkeeping.domain.settings import Settings, SettingsRefused
 from bookkeeping.use_cases import connect as authorising
 from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases.page import connection as connection_page
 from bookkeeping.use_cases.page import orders as viewing
 from bookkeeping.use_cases.page import preview as previewing
+from bookkeeping.use_cases.page import retry as retrying
 from bookkeeping.use_cases.page import settings_form as saving
+from bookkeeping.use_cases.page.retry import NothingToRetry
 
 HERE = Path(__file__).parent
 LARGEST_LAUNCH = 16 * 1024
@@ -105,7 +103,7 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-saving_edges = saving.Edges(
+form_adapters = saving.FormAdapters(
     settings=settings_table,
     connections=connections_table,
     releases=releases,
@@ -114,7 +112,7 @@ saving_edges = saving.Edges(
     now=now,
     new_id=new_id,
 )
-authorising_edges = authorising.Edges(
+connect_adapters = authorising.ConnectAdapters(
     settings=settings_table,
     connections=connections_table,
     releases=releases,
@@ -122,14 +120,14 @@ authorising_edges = authorising.Edges(
     now=now,
     new_id=new_id,
 )
-viewing_edges = viewing.Edges(
+page_adapters = viewing.OrderPageAdapters(
     orders=orders_table,
     settings=settings_table,
     connections=connections_table,
     lanes=lanes,
     organisations=organisations,
     releases=releases,
-    releasing=releasing.Edges(
+    releasing=releasing.ReleaseAdapters(
         orders=orders_table,
         settings=settings_table,
         connections=connections_table,
@@ -144,7 +142,7 @@ viewing_edges = viewing.Edges(
     new_id=new_id,
 )
 
-previewing_edges = previewing.Edges(
+preview_adapters = previewing.PreviewAdapters(
     settings=settings_table,
     connections=connections_table,
     organisations=organisations,
@@ -406,13 +404,13 @@ def _redirect_uri() -> str:
 
 @app.get("/api/<company>/settings")
 def get_settings(company: Company) -> Json:
-    return saving.shown(saving_edges, company, _redirect_uri())
+    return saving.shown(form_adapters, company, _redirect_uri())
 
 
 @app.put("/api/<company>/settings")
 def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> Response[Any]:
     try:
-        before, saved = saving.save(saving_edges, _session().person, given.version, given.settings)
+        before, saved = saving.save(form_adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
         fields = [{"name": one.field, "message": one.reason} for one in refused.refused]
         return _answer(
@@ -423,9 +421,9 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
         words = f"{by} changed the settings meanwhile. Look at what changed, then save again."
         changes = [vars(change) for change in changed.changes]
         error = _error("changed_meanwhile", words, by=by, at=at, changes=changes)
-        return _answer(409, error | {"current": saving.shown(saving_edges, company, _redirect_uri())})
+        return _answer(409, error | {"current": saving.shown(form_adapters, company, _redirect_uri())})
     notes = _contact_notes(before.settings if before else None, saved.settings)
-    return _answer(200, saving.shown(saving_edges, company, _redirect_uri()) | {"notes": notes})
+    return _answer(200, saving.shown(form_adapters, company, _redirect_uri()) | {"notes": notes})
 
 
 def _contact_notes(old: Settings | None, new: Settings) -> list[Json]:
@@ -461,7 +459,7 @@ def _ask_desk(task: str, **about: Any) -> Json:
 @app.put("/api/<company>/credentials")
 def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> Response[Any]:
     try:
-        known = saving.save_app(saving_edges, _session().person, given.client_id, given.client_secret)
+        known = saving.save_app(form_adapters, _session().person, given.client_id, given.client_secret)
     except saving.SecretNeeded:
         words = (
             "This is another client id than before, so enter its client secret, too. If you don't have it any more,"
@@ -478,11 +476,11 @@ def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> 
 @app.post("/api/<company>/connect")
 def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
     known = connections_table.connection(company)
-    if known is not None and known.ending:
+    if known is not None and known.to_end_at_xero:
         # told later, Xero would end the new consent with the old one
         _ask_desk("disconnect")
     url = authorising.begin(
-        authorising_edges,
+        connect_adapters,
         authorizations_table,
         _session(),
         app.context["session_id"],
@@ -499,21 +497,21 @@ def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
 
 @app.get("/api/<company>/connection")
 def get_connection(company: Company) -> Json:
-    return viewing.connection(viewing_edges, company)
+    return connection_page.connection(page_adapters, company)
 
 
 @app.post("/api/<company>/connection/organisation")
 def choose_organisation(company: Company, chosen: Annotated[Chosen, Body()]) -> Response[Any]:
-    if not authorising.choose(authorising_edges, _session().person, chosen.organisation_id):
+    if not authorising.choose(connect_adapters, _session().person, chosen.organisation_id):
         return _answer(
             409, _error("no_such_choice", "This organisation can't be chosen now. Load the page anew.")
         )
-    return _answer(200, viewing.connection(viewing_edges, company))
+    return _answer(200, connection_page.connection(page_adapters, company))
 
 
 @app.delete("/api/<company>/connection")
 def disconnect(company: Company) -> Response[Any]:
-    if not authorising.disconnect(authorising_edges, _session().person):
+    if not authorising.disconnect(connect_adapters, _session().person):
         return _answer(200, {"words": "There is no connection to end."})
     said = _ask_desk("disconnect")
     words = {
@@ -592,7 +590,7 @@ def get_orders(
     cursor: Annotated[str, Query(max_length=1000)] = "",
 ) -> Json:
     asked = viewing.Asked(status, problem.strip(), search.strip(), from_, to, cursor)
-    return viewing.orders(viewing_edges, company, asked)
+    return viewing.orders(page_adapters, company, asked)
 
 
 def _order(company: str, order_id: str) -> Entry:
@@ -604,26 +602,26 @@ def _order(company: str, order_id: str) -> Entry:
 
 @app.get("/api/<company>/orders/<order_id>")
 def get_order(company: Company, order_id: OrderId) -> Json:
-    return viewing.View(viewing_edges, company).whole(_order(company, order_id))
+    return viewing.View(page_adapters, company).whole(_order(company, order_id))
 
 
 @app.post("/api/<company>/orders/<order_id>/retry")
 def retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()]) -> Response[Any]:
     entry = _order(company, order_id)
     try:
-        saved = viewing.retry(
-            viewing_edges, _session().person, entry, items_as_they_are=how.items_as_they_are
+        saved = retrying.retry(
+            page_adapters, _session().person, entry, items_as_they_are=how.items_as_they_are
         )
-    except viewing.NothingToRetry as nothing:
+    except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
-    return _answer(200, viewing.View(viewing_edges, company).order(saved))
+    return _answer(200, viewing.View(page_adapters, company).order(saved))
 
 
 @app.post("/api/<company>/orders/retry")
 def retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Response[Any]:
     try:
-        return _answer(200, viewing.retry_all(viewing_edges, _session().person, which.problem))
-    except viewing.NothingToRetry as nothing:
+        return _answer(200, retrying.retry_all(page_adapters, _session().person, which.problem))
+    except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
 
 
@@ -632,7 +630,7 @@ def preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Respo
     try:
         # read anew from its text: an amount must not have been a float on the way
         return _answer(
-            200, previewing.preview(previewing_edges, company, app.current_event.decoded_body or "")
+            200, previewing.preview(preview_adapters, company, app.current_event.decoded_body or "")
         )
     except previewing.NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))

@@ -12,13 +12,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.adapters.queues import EventBus, event_bridge
+from bookkeeping.adapters.event_bus import EventBus, event_bridge
 from bookkeeping.adapters.secrets import AppSecret, TokenSecret, secrets_manager
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import dynamodb
 from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.xero_identity import CALLS_AT_ONCE, Identity
-from bookkeeping.use_cases.token_renewal import Edges, Times, renew, renew_due
+from bookkeeping.use_cases.token_renewal import RenewalAdapters, Times, renew, renew_due
 
 logger = Logger()
 metrics = Metrics()
@@ -32,7 +32,7 @@ def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     return [started.result() for started in [threads.submit(call) for call in calls]]
 
 
-edges = Edges(
+adapters = RenewalAdapters(
     connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
     releases=Releases(tables, os.environ["CONNECTIONS_TABLE"]),
     apps=AppSecret(secrets, os.environ["SECRETS_PREFIX"]),
@@ -53,7 +53,7 @@ edges = Edges(
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str] | None:
     company = event.get("company")
-    outcomes = [renew(edges, company)] if company else renew_due(edges)
+    outcomes = [renew(adapters, company)] if company else renew_due(adapters)
     metrics.add_metric("RenewalsLookedAt", MetricUnit.Count, len(outcomes))
     for outcome in outcomes:
         log = logger.error if outcome.what == "failed" else logger.info

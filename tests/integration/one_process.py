@@ -20,8 +20,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import boto3
 
-from bookkeeping.adapters.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in
+from bookkeeping.adapters.event_bus import EventBus
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, WakeUp, call_in
 from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.lanes import Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
@@ -31,12 +33,14 @@ from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Xero
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
-from bookkeeping.domain.ledger import Entry, Event
+from bookkeeping.domain.events import Event
+from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.pacing import Waits
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases import intake
 from bookkeeping.use_cases import release as releasing
 from bookkeeping.use_cases.posting import turn as posting
+from bookkeeping.use_cases.wake_lanes import ring
 from local.expand import source
 from local.xero.clock import VirtualClock
 from local.xero.in_process import InProcess
@@ -131,7 +135,7 @@ class OneProcess:
         client.session.mount(XERO, InProcess(create_app(self.xero), self.xero))
         ids = itertools.count(1)
         self.before_call: Callable[[], None] = lambda: None
-        self.posting = posting.Edges(
+        self.posting = posting.PostingAdapters(
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
@@ -149,7 +153,7 @@ class OneProcess:
             chance=self.chance,
             waits=self.waits,
         )
-        self.releasing = releasing.Edges(
+        self.releasing = releasing.ReleaseAdapters(
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
@@ -248,29 +252,31 @@ class OneProcess:
 
     def send(self, *messages: Any, company: str | None = None, sent_at: int | None = None) -> intake.Intake:
         """What the intake does with a batch of messages, sent now: dicts become JSON, text goes as it is."""
-        batch = intake.Intake(intake.Edges(self.orders, self.settings, self.connections, self.clock.now))
+        batch = intake.Intake(
+            intake.IntakeAdapters(self.orders, self.settings, self.connections, self.clock.now)
+        )
         for message in messages:
             body = message if isinstance(message, str) else json.dumps(message, default=str)
             moment = sent_at if sent_at is not None else int(self.clock.now().timestamp() * 1000)
             batch.accept(body, moment, f"message-{next(self._message_ids)}", company)
-        intake.ring(self.lanes, self.wake_ups, batch.rung, self.clock.now())
+        ring(self.lanes, self.wake_ups, batch.rung, self.clock.now())
         self.events.put(batch.events)
         return batch
 
     def books(self, company: str) -> ledger.Books:
-        found = intake.books_of(self.settings, self.connections, company)
+        found = books_of(self.settings, self.connections, company)
         assert found is not None
         return found
 
     def ring(self, entry: Entry) -> None:
         """Ask for a turn for an entry that is due."""
         lanes = {entry.lane: [f"{entry.company}#{entry.order_id}"]}
-        intake.ring(self.lanes, self.wake_ups, lanes, self.clock.now())
+        ring(self.lanes, self.wake_ups, lanes, self.clock.now())
 
     def turn(self, body: str) -> posting.Tally:
         call = call_in(body)
         if isinstance(call, ReleaseCall):
-            releasing.go_on(self.releasing, call)
+            releasing.continue_release(self.releasing, call)
             return posting.Tally()
         return posting.take_turn(self.posting, call)
 

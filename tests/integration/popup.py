@@ -26,7 +26,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 
-from bookkeeping.adapters.queues import PostingQueue, RefreshRequests, XeroDesk
+from bookkeeping.adapters.functions import RefreshRequests, XeroDesk
+from bookkeeping.adapters.queues import PostingQueue
 from bookkeeping.adapters.secrets import AppSecret, LaunchKey, TokenSecret
 from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
@@ -142,20 +143,20 @@ class Popup:
         page = self.page
         page.launch_key = LaunchKey(world.secrets, f"{PREFIX}/launch", now)  # type: ignore[attr-defined]
         page.desk = XeroDesk(functions, "xero_desk")  # type: ignore[attr-defined]
-        page.saving_edges = replace(page.saving_edges, apps=apps, wake_ups=queue, now=now)  # type: ignore[attr-defined]
-        page.authorising_edges = replace(page.authorising_edges, wake_ups=queue, now=now)  # type: ignore[attr-defined]
-        releasing = replace(page.viewing_edges.releasing, wake_ups=queue, events=world.events, now=now)
-        page.viewing_edges = replace(page.viewing_edges, releasing=releasing, now=now)  # type: ignore[attr-defined]
-        page.previewing_edges = replace(page.previewing_edges, now=now, ask=page.desk.ask)  # type: ignore[attr-defined]
-        self.callback.edges = replace(self.callback.edges, wake_ups=queue, now=now)  # type: ignore[attr-defined]
+        page.form_adapters = replace(page.form_adapters, apps=apps, wake_ups=queue, now=now)  # type: ignore[attr-defined]
+        page.connect_adapters = replace(page.connect_adapters, wake_ups=queue, now=now)  # type: ignore[attr-defined]
+        releasing = replace(page.page_adapters.releasing, wake_ups=queue, events=world.events, now=now)
+        page.page_adapters = replace(page.page_adapters, releasing=releasing, now=now)  # type: ignore[attr-defined]
+        page.preview_adapters = replace(page.preview_adapters, now=now, ask=page.desk.ask)  # type: ignore[attr-defined]
+        self.callback.adapters = replace(self.callback.adapters, wake_ups=queue, now=now)  # type: ignore[attr-defined]
         self.callback.door = replace(self.callback.door, apps=apps, tokens=tokens)  # type: ignore[attr-defined]
         renewals = RefreshRequests(functions, "token_refresh")
         world.posting = replace(world.posting, tokens=tokens, renew_token=renewals.send)
-        self.desk.edges = replace(  # type: ignore[attr-defined]
-            self.desk.edges, tokens=tokens, renew_token=renewals.wait_for, now=now
+        self.desk.adapters = replace(  # type: ignore[attr-defined]
+            self.desk.adapters, tokens=tokens, renew_token=renewals.wait_for, now=now
         )
-        self.refresh.edges = replace(  # type: ignore[attr-defined]
-            self.refresh.edges,
+        self.refresh.adapters = replace(  # type: ignore[attr-defined]
+            self.refresh.adapters,
             apps=apps,
             tokens=tokens,
             events=world.events,
@@ -165,7 +166,7 @@ class Popup:
             chance=world.chance,
         )
         adapter = InProcess(create_app(world.xero), world.xero)
-        identities = (self.callback.identity, self.refresh.edges.identity)
+        identities = (self.callback.identity, self.refresh.adapters.identity)
         for session in (self.desk.xero.session, *(identity.session for identity in identities)):
             session.mount(XERO, adapter)
         self._once = itertools.count(1)

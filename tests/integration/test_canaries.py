@@ -25,7 +25,7 @@ from moto import mock_aws
 from bookkeeping.adapters.secrets import App, Tokens
 from bookkeeping.adapters.xero_api import Access
 from bookkeeping.adapters.xero_identity import Granted
-from bookkeeping.domain.connection import verifier
+from bookkeeping.domain.oauth import verifier
 from local.samples import Maker
 from local.xero.portal import MARK
 from tests.canaries import forms, look_through, watch

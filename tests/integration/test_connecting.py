@@ -82,7 +82,7 @@ def _finish(browser: Browser, query: str) -> str:
     callback = browser.popup.callback
     session_id = browser.cookie.partition("=")[2]
     session = callback.door.authorizations.session(hashed(session_id))
-    return str(finish(callback.edges, callback.door, "412077", query, session, session_id))
+    return str(finish(callback.adapters, callback.door, "412077", query, session, session_id))
 
 
 def test_a_code_of_somebody_elses_login_does_not_fit(browser: Browser, uk: Organisation) -> None:
@@ -113,7 +113,7 @@ def test_what_is_asked_of_xero(browser: Browser) -> None:
 
 
 def test_neither_state_nor_session_nor_verifier_is_kept(browser: Browser) -> None:
-    from bookkeeping.domain.connection import verifier
+    from bookkeeping.domain.oauth import verifier
 
     state = parts(urlsplit(browser.authorization_url()).query)["state"]
     session_id = browser.cookie.partition("=")[2]

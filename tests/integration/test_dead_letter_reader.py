@@ -111,7 +111,7 @@ def test_a_message_that_kills_its_intake_on_every_receive_gets_a_row_and_stays_t
     def killed(*_: Any) -> None:
         raise Killed
 
-    monkeypatch.setattr(app.edges.orders, "save", killed)
+    monkeypatch.setattr(app.adapters.orders, "save", killed)
     sent_id = sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(sent))["MessageId"]
     for _ in range(3):
         [message] = receive()
@@ -215,7 +215,7 @@ def test_however_often_it_looks_there_is_one_row_and_the_bus_is_told_again_for_a
     assert entry is not None
     assert (entry.version, len(ids)) == (1, 1)
     later = entry.changed_at + timedelta(minutes=61)
-    object.__setattr__(reader.app.edges, "now", lambda: later)
+    object.__setattr__(reader.app.adapters, "now", lambda: later)
     read(reader)
     assert reader.told() == []
     assert row(reader, sent) == entry
@@ -294,7 +294,7 @@ def test_a_message_whose_reading_is_what_fails_is_kept_under_its_own_id(
     def fails(body: str) -> None:
         raise LookupError("a bug of ours")
 
-    monkeypatch.setattr(intake, "whose", fails)
+    monkeypatch.setattr(intake, "identify", fails)
     read(reader)
     entry = reader.world.orders.get("unknown", id_)
     assert entry is not None

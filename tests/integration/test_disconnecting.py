@@ -64,7 +64,7 @@ def entered(popup: Popup) -> set[str]:
 
 
 def has_tokens(popup: Popup, company: str = COMPANY) -> bool:
-    store = popup.refresh.edges.tokens
+    store = popup.refresh.adapters.tokens
     return any((store.current(company), store.pending(company), store.previous(company)))
 
 
@@ -171,7 +171,7 @@ def test_a_consent_in_another_tab_is_not_undone_by_an_end_that_is_slow(
 ) -> None:
     one.connect(uk)
     two.connect(au)
-    identity = popup.refresh.edges.identity
+    identity = popup.refresh.adapters.identity
     real = identity.delete_connection
 
     def slow(*about: Any) -> None:
@@ -190,7 +190,7 @@ def test_a_consent_that_comes_before_xero_is_told_is_not_ended_with_the_old_one(
     popup: Popup, one: Browser, uk: Organisation
 ) -> None:
     one.connect(uk)
-    connections = popup.refresh.edges.connections
+    connections = popup.refresh.adapters.connections
     real = connections.others_of_app
 
     def slow(*about: Any) -> Any:
@@ -280,7 +280,7 @@ def test_a_disconnect_that_ends_before_any_write_is_brought_to_its_end_by_itself
             where = f"ended before write {write}"
             connection = world.connections.connection(COMPANY)
             assert connection is not None, where
-            assert (connection.status, connection.ending) == ("disconnected", ()), where
+            assert (connection.status, connection.to_end_at_xero) == ("disconnected", ()), where
             assert entered(popup) == ({au.id} if company_beside_it else set()), where
             assert not has_tokens(popup), where
             assert not company_beside_it or lists(popup.browser(OTHER)) == 200, where

@@ -43,7 +43,7 @@ def test_a_range_that_ends_before_it_begins_is_refused(both: tuple[Any, DynamoDB
         with pytest.raises(ClientError) as backwards:
             store.Table("OrdersTable").query(
                 IndexName="page",
-                KeyConditionExpression=Key("company").eq("1") & Key("shelf").between("b", "a"),
+                KeyConditionExpression=Key("company").eq("1") & Key("list_key").between("b", "a"),
             )
         assert backwards.value.response["Error"]["Code"] == "ValidationException"
 
@@ -80,7 +80,7 @@ def some_call(chance: random.Random) -> Call:
     order = {
         "key": f"{name}#{number}",
         "company": name,
-        "shelf": f"queued##{chance.randint(1, 9)}",
+        "list_key": f"queued##{chance.randint(1, 9)}",
         "version": number,
     }
     due = (
@@ -138,7 +138,7 @@ def some_call(chance: random.Random) -> Call:
     keys = [{"key": f"{one}#{each}"} for one in "abc" for each in chance.sample(range(1, 5), 2)]
     limit = chance.randint(1, 5)
     due_by = Key("lane").eq("L") & Key("due_at").lte(f"2026-11-23T12:00:0{chance.randint(0, 9)}")
-    page = Key("company").eq(name) & Key("shelf").between("queued##2", f"queued##{chance.randint(2, 9)}")
+    page = Key("company").eq(name) & Key("list_key").between("queued##2", f"queued##{chance.randint(2, 9)}")
     batches = Key("pk").eq(f"lane#{name}") & Key("sk").begins_with("batch#")
     forward = chance.random() < 0.5
 
@@ -206,25 +206,25 @@ def test_a_page_goes_on_where_the_one_before_it_ended(both: tuple[Any, DynamoDB]
     for store in both:
         for number in range(7):
             store.Table("OrdersTable").put_item(
-                Item={"key": f"a#{number}", "company": "a", "shelf": f"queued##{number // 2}"}
+                Item={"key": f"a#{number}", "company": "a", "list_key": f"queued##{number // 2}"}
             )
     for forward in (True, False):
         read: list[list[str]] = []
         for store in both:
             request: dict[str, Any] = {
                 "IndexName": "page",
-                "KeyConditionExpression": Key("company").eq("a") & Key("shelf").begins_with("queued##"),
+                "KeyConditionExpression": Key("company").eq("a") & Key("list_key").begins_with("queued##"),
                 "Limit": 3,
                 "ScanIndexForward": forward,
             }
-            shelves: list[str] = []
+            list_keys: list[str] = []
             while True:
                 answer = store.Table("OrdersTable").query(**request)
-                shelves += [item["shelf"] for item in answer["Items"]]
+                list_keys += [item["list_key"] for item in answer["Items"]]
                 if "LastEvaluatedKey" not in answer:
                     break
                 request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-            read.append(shelves)
+            read.append(list_keys)
         assert read[0] == read[1]
         assert len(read[1]) == 7
 

@@ -24,7 +24,8 @@ from requests import PreparedRequest, Response
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from bookkeeping.domain.ledger import State
-from bookkeeping.domain.problems.catalogue import CATALOGUE, refusals
+from bookkeeping.domain.problems.catalogue import CATALOGUE
+from bookkeeping.domain.problems.xero_messages import refusals
 from bookkeeping.domain.settings import Settings
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Contact, Item, Organisation
@@ -110,7 +111,7 @@ def site() -> Iterator[Site]:
         letters = DeadLetters()
         reader.dead_letters._client = letters
         reader.bus = world.events  # type: ignore[attr-defined]
-        object.__setattr__(reader.edges, "now", world.clock.now)
+        object.__setattr__(reader.adapters, "now", world.clock.now)
         yield Site(popup, reader, letters)
 
 

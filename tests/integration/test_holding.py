@@ -15,7 +15,7 @@ from bookkeeping.adapters.queues import WakeUp
 from bookkeeping.adapters.secrets import Tokens
 from bookkeeping.domain.errors import CallRefused, StoreUnavailable
 from bookkeeping.domain.ledger import State
-from bookkeeping.domain.pacing import CALLS_AT_ONCE
+from bookkeeping.domain.pacing import CALLS_AT_ONCE, IN_TROUBLE
 from bookkeeping.use_cases.posting import lane_holder as holding
 from local.samples import TRACKED, UNTRACKED, Maker
 from tests.integration.one_process import Killed, OneProcess
@@ -84,7 +84,7 @@ def test_whoever_runs_this_is_told_of_it_once(books: OneProcess) -> None:
     books.send(an_order())
     troubles = watch(books)
     books.run(timedelta(hours=12), until_quiet=False)
-    assert troubles == [f"{holding.IN_TROUBLE} tries in a row for company {UNTRACKED} were in vain"]
+    assert troubles == [f"{IN_TROUBLE} tries in a row for company {UNTRACKED} were in vain"]
 
 
 def watch(books: OneProcess) -> list[str]:
@@ -94,7 +94,7 @@ def watch(books: OneProcess) -> list[str]:
 
     def watched(body: str) -> Any:
         tally = turn(body)
-        troubles.extend(tally.trouble)
+        troubles.extend(tally.faults)
         return tally
 
     books.turn = watched  # type: ignore[method-assign]
@@ -265,14 +265,14 @@ def test_an_order_that_is_due_in_another_lane_once_it_is_settled_is_posted_there
 def test_and_also_where_the_process_ends_right_after(
     books: OneProcess, moving: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(hold: holding.Hold, *about: Any) -> bool:
-        if hold.rung_elsewhere:
+    def dies(holder: holding.LaneHolder, *about: Any) -> bool:
+        if holder.rung_elsewhere:
             monkeypatch.undo()
             raise Killed
-        return release(hold, *about)
+        return release(holder, *about)
 
-    release = holding.Hold.release
-    monkeypatch.setattr(holding.Hold, "release", dies)
+    release = holding.LaneHolder.release
+    monkeypatch.setattr(holding.LaneHolder, "release", dies)
     newer = moving()
     books.run(timedelta(minutes=5), until_quiet=False)
     assert books.entry(newer).state is State.POSTED

@@ -106,10 +106,10 @@ def test_an_order_of_nobody_here_is_counted_and_acknowledged(
 
 
 def test_what_names_neither_company_nor_order_is_kept_once_under_its_message(intake: Function) -> None:
-    nobodys = batch(record("no order at all"))
+    of_no_company = batch(record("no order at all"))
     for _ in range(2):
-        assert failed(intake.handle(nobodys)) == []
-    entry = intake.world.orders.get("unknown", nobodys["Records"][0]["messageId"])
+        assert failed(intake.handle(of_no_company)) == []
+    entry = intake.world.orders.get("unknown", of_no_company["Records"][0]["messageId"])
     assert entry is not None
     assert entry.problem is not None
     assert (entry.problem.code, entry.version) == ("unreadable_json", 1)

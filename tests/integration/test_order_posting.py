@@ -54,16 +54,16 @@ def posting() -> Iterator[Function]:
         world, app = function.world, function.app
         transport = Recorded(create_app(world.xero), world.xero)
         transport.sent = []
-        app.edges.xero.session.mount(XERO, transport)
+        app.adapters.xero.session.mount(XERO, transport)
         # its clock is the simulated Xero's; everything else is as it was made
-        app.edges = replace(app.edges, now=world.clock.now, sleep=world.clock.sleep)
-        app.releasing_edges = replace(app.releasing_edges, now=world.clock.now)
+        app.adapters = replace(app.adapters, now=world.clock.now, sleep=world.clock.sleep)
+        app.release_adapters = replace(app.release_adapters, now=world.clock.now)
         world.company(UNTRACKED)
         yield function
 
 
 def sent_to_xero(posting: Function) -> list[requests.PreparedRequest]:
-    sent: list[requests.PreparedRequest] = posting.app.edges.xero.session.adapters[XERO].sent
+    sent: list[requests.PreparedRequest] = posting.app.adapters.xero.session.adapters[XERO].sent
     return sent
 
 
@@ -152,7 +152,7 @@ def test_a_release_is_gone_on_with_and_its_orders_are_freed(
     assert states(posting, sent) == {"skipped"}
     posting.world.save_settings(UNTRACKED, enabled=True)
     now = posting.world.clock.now()
-    release = Release(UNTRACKED, "1", now, now, shelves=("skipped#integration_off#",), by="Ada Moore")
+    release = Release(UNTRACKED, "1", now, now, list_keys=("skipped#integration_off#",), by="Ada Moore")
     posting.world.releases.ask(release)
     posting.handle(batch(record({"release": "1", "company": UNTRACKED})))
     assert states(posting, sent) == {"queued"}
@@ -295,7 +295,7 @@ def test_an_answer_that_only_a_fault_of_ours_explains_is_logged_and_counted(
     sent = orders(1)
     wake_up = accepted(posting, sent)
     # Xero knows no such address: it answers 404, which no document can be at fault for
-    posting.app.edges.xero._base += "no-such-place/"
+    posting.app.adapters.xero._base += "no-such-place/"
     posting.handle(wake_up)
     assert metrics_in(capsys.readouterr().out)[-1]["UnexpectedAnswers"] == [1.0]
     [line] = [line for line in posting.logged() if line["level"] == "ERROR"]

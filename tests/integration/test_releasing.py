@@ -87,12 +87,12 @@ def test_an_order_that_the_index_does_not_show_yet_is_freed_at_the_second_look(
     world = popup.world
     sent = orders(3)
     world.send(*sent)
-    page, looks = world.orders.shelf_page, {"blind": True}
+    page, looks = world.orders.list_page, {"blind": True}
 
     def late(*args: Any, **kwargs: Any) -> tuple[list[str], str]:
         return ([], "") if looks["blind"] else page(*args, **kwargs)
 
-    monkeypatch.setattr(world.orders, "shelf_page", late)
+    monkeypatch.setattr(world.orders, "list_page", late)
     office.connect(uk)
     world.run(releasing.LOOK_AGAIN / 2, until_quiet=False)
     assert states(popup, sent) == {State.WAITING}
@@ -113,7 +113,7 @@ def test_many_are_freed_a_hand_at_a_time(popup: Popup, office: Browser, uk: Orga
     world.send(*sent)
     office.connect(uk)
     calls = [ReleaseCall(*due) for due in world.releases.due(world.clock.now())]
-    assert sum(releasing.go_on(world.releasing, call) for call in calls) == len(sent)
+    assert sum(releasing.continue_release(world.releasing, call) for call in calls) == len(sent)
     assert states(popup, sent) == {State.QUEUED}
 
 
@@ -126,16 +126,18 @@ def test_a_release_that_is_out_of_time_goes_on_in_the_next_message(
     world.send(*sent)
     office.connect(uk)
     calls = [ReleaseCall(*due) for due in world.releases.due(world.clock.now())]
-    assert [releasing.go_on(world.releasing, call, time=timedelta()) for call in calls] == [0] * len(calls)
+    assert [releasing.continue_release(world.releasing, call, time=timedelta()) for call in calls] == [
+        0
+    ] * len(calls)
     world.run()
     assert states(popup, sent) == {State.POSTED}
 
 
-def edges(popup: Popup) -> list[tuple[Any, str]]:
+def adapters(popup: Popup) -> list[tuple[Any, str]]:
     """Where a release touches the world."""
     world = popup.world
     return [
-        (world.orders, "shelf_page"),
+        (world.orders, "list_page"),
         (world.orders, "get_many"),
         (world.orders, "save"),
         (world.releases, "find"),
@@ -155,7 +157,7 @@ def test_a_crash_at_any_step_loses_no_order_and_posts_none_twice(
     world = popup.world
     sent = orders(4)
     world.send(*sent)
-    target, name = edges(popup)[place]
+    target, name = adapters(popup)[place]
     real: Callable[..., Any] = getattr(target, name)
     left = {"crashes": 3}
 
@@ -225,7 +227,7 @@ def test_a_secret_put_right_frees_what_waited_for_it(popup: Popup, office: Brows
     world.clock.advance(1801)
     office.app()
     refreshing.renew_due(
-        refreshing.Edges(
+        refreshing.RenewalAdapters(
             connections=world.connections,
             releases=world.releases,
             apps=door.apps,

@@ -198,7 +198,7 @@ def test_the_client_secret_goes_in_and_never_comes_out(browser: Browser) -> None
     # kept when it is left out; asked for when the app is another one
     assert browser.put("credentials", {"client_id": "APP1"}).status == 200
     assert browser.put("credentials", {"client_id": "APP2"}).status == 422
-    kept = browser.popup.refresh.edges.apps.read(COMPANY)
+    kept = browser.popup.refresh.adapters.apps.read(COMPANY)
     assert (kept.client_id, kept.client_secret) == ("APP1", secret)
 
 
@@ -348,14 +348,14 @@ def shop(popup: Popup, office: Browser) -> Iterator[Browser]:
     """An office with an order that is posted."""
     popup.world.send(Maker().order(COMPANY, 1))
     popup.world.run()
-    orders = popup.page.viewing_edges.orders
-    page = orders.shelf_page
+    orders = popup.page.page_adapters.orders
+    page = orders.list_page
 
     def strict(company: str, first: str, last: str, *about: Any, **more: Any) -> Any:
         assert first <= last, "moto answers, DynamoDB refuses"
         return page(company, first, last, *about, **more)
 
-    with patch.object(orders, "shelf_page", strict):
+    with patch.object(orders, "list_page", strict):
         yield office
 
 

@@ -13,15 +13,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from bookkeeping.adapters.queues import (
-    EventBus,
-    PostingQueue,
-    ReleaseCall,
-    WakeUp,
-    call_in,
-    event_bridge,
-    sqs,
-)
+from bookkeeping.adapters.event_bus import EventBus, event_bridge
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, WakeUp, call_in, sqs
 from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret, Version, secrets_manager
 from bookkeeping.adapters.tables.authorizations import Attempt, AuthorizationsTable
 from bookkeeping.adapters.tables.connections import ConnectionsTable
@@ -34,9 +27,10 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.errors import AlreadyInBooks, Conflict, Lost, StoreUnavailable
 from bookkeeping.domain.ledger import Books, Entry, Message, Posted, State
-from bookkeeping.domain.orders import read_message, read_order
+from bookkeeping.domain.order_message import read_message
+from bookkeeping.domain.orders import read_order
 from bookkeeping.domain.page_access import Launch, Person, Session
-from bookkeeping.domain.problems.catalogue import Problem
+from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_function import Wire, default_session, listened_to
@@ -169,7 +163,7 @@ WRITES: dict[str, tuple[str, Write]] = {
         "TransactWriteItems",
         lambda stores: stores.orders.save_together([queued()], Lane(LANE, 1)),
     ),
-    "shelf page": ("Query", lambda stores: stores.orders.shelf_page(UNTRACKED, "a", "z", 10)),
+    "shelf page": ("Query", lambda stores: stores.orders.list_page(UNTRACKED, "a", "z", 10)),
     "settings": (
         "TransactWriteItems",
         lambda stores: stores.settings.save(UNTRACKED, Settings(), seen=0, by="Ada", at=NOON),
@@ -318,12 +312,12 @@ def test_a_launch_token_and_a_state_work_once(stores: Stores) -> None:
 def test_a_page_of_the_ledger_that_was_made_up_is_empty(stores: Stores) -> None:
     stores.orders.save(queued())
     first, last = "queued#", "queued$"
-    keys, _ = stores.orders.shelf_page(UNTRACKED, first, last, 10)
+    keys, _ = stores.orders.list_page(UNTRACKED, first, last, 10)
     assert keys == [f"{UNTRACKED}#1"]
     stores.wire.refuse = lambda call: "ValidationException"
-    assert stores.orders.shelf_page(UNTRACKED, first, last, 10, after="made|up") == ([], "")
+    assert stores.orders.list_page(UNTRACKED, first, last, 10, after="made|up") == ([], "")
     with pytest.raises(ClientError):
-        stores.orders.shelf_page(UNTRACKED, first, last, 10)
+        stores.orders.list_page(UNTRACKED, first, last, 10)
 
 
 def test_many_rows_are_read_though_aws_gives_them_in_parts(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.adapters.queues import lambda_service_that_waits
+from bookkeeping.adapters.functions import lambda_service_that_waits
 from local.expand import complaints, expanded, source
 
 ROOT = Path(__file__).parents[2]

@@ -49,13 +49,13 @@ def token_calls(storm: Storm) -> list[Any]:
 
 
 def current(storm: Storm) -> Version:
-    version = storm.edges.tokens.current(COMPANY)
+    version = storm.adapters.tokens.current(COMPANY)
     assert version is not None
     return version
 
 
 def status(storm: Storm) -> str:
-    connection = storm.edges.connections.connection(COMPANY)
+    connection = storm.adapters.connections.connection(COMPANY)
     assert connection is not None
     return connection.status
 
@@ -79,39 +79,41 @@ def fault(storm: Storm, kind: str, **more: Any) -> None:
 
 def test_tokens_that_are_fresh_cost_no_call(storm: Storm) -> None:
     for _ in range(20):
-        assert refreshing.renew(storm.edges, COMPANY).what == "fresh"
+        assert refreshing.renew(storm.adapters, COMPANY).what == "fresh"
     assert token_calls(storm) == []
 
 
 def test_tokens_that_run_out_are_renewed_and_promoted(storm: Storm) -> None:
     before = current(storm)
     to_expiry(storm)
-    assert refreshing.renew(storm.edges, COMPANY).what == "renewed"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed"
     after = current(storm)
     assert (after.replaces, after.tokens.generation) == (before.id, before.tokens.generation + 1)
     assert good(storm)
 
 
 def test_nothing_is_done_for_a_company_that_is_not_connected(storm: Storm) -> None:
-    assert refreshing.renew(storm.edges, "999").what == "no_tokens"
-    assert storm.edges.connections.renewals_due(storm.clock.now() + timedelta(days=9)) == [COMPANY]
+    assert refreshing.renew(storm.adapters, "999").what == "no_tokens"
+    assert storm.adapters.connections.renewals_due(storm.clock.now() + timedelta(days=9)) == [COMPANY]
 
 
 @pytest.mark.parametrize("kind", [*keeping_alive.IDENTITY_FAULTS, "slow_commit"])
 def test_a_call_that_gave_no_tokens_is_made_good_by_the_next_ticks(storm: Storm, kind: str) -> None:
     fault(storm, kind)
     to_expiry(storm)
-    assert refreshing.renew(storm.edges, COMPANY).what == "put_off"
-    assert refreshing.renew(storm.edges, COMPANY).what == "busy", (
+    assert refreshing.renew(storm.adapters, COMPANY).what == "put_off"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "busy", (
         "not at once: the call may still be carried out"
     )
     for _ in range(2):
         storm.clock.advance(300)
-        refreshing.renew_due(storm.edges)
+        refreshing.renew_due(storm.adapters)
     assert status(storm) == "connected"
     assert good(storm)
     to_expiry(storm)
-    assert refreshing.renew(storm.edges, COMPANY).what == "renewed", "and what came of it late does no harm"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed", (
+        "and what came of it late does no harm"
+    )
 
 
 @pytest.mark.parametrize("away", [timedelta(minutes=5), timedelta(minutes=50)])
@@ -135,25 +137,25 @@ def test_a_process_that_ends_at_any_step_costs_no_connection(
         left = ended + 1
         to_expiry(storm)
         try:
-            refreshing.renew(storm.edges, COMPANY)
+            refreshing.renew(storm.adapters, COMPANY)
         except Killed:
             ended += 1
         else:
             break
         storm.clock.advance(300 if storm.tokens_with_nobody() else away.total_seconds())
-        refreshing.renew_due(storm.edges)
+        refreshing.renew_due(storm.adapters)
         assert status(storm) == "connected", f"ended {moment} step {ended}"
         to_expiry(storm)
-        assert refreshing.renew(storm.edges, COMPANY).what == "renewed", f"ended {moment} step {ended}"
+        assert refreshing.renew(storm.adapters, COMPANY).what == "renewed", f"ended {moment} step {ended}"
     assert ended >= 9
 
 
 def test_staged_tokens_are_promoted_without_a_call(storm: Storm) -> None:
     to_expiry(storm)
-    with patch.object(type(storm.edges.tokens), "promote", side_effect=Killed), pytest.raises(Killed):
-        refreshing.renew(storm.edges, COMPANY)
+    with patch.object(type(storm.adapters.tokens), "promote", side_effect=Killed), pytest.raises(Killed):
+        refreshing.renew(storm.adapters, COMPANY)
     storm.clock.advance(300)
-    assert refreshing.renew(storm.edges, COMPANY).what == "fresh"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "fresh"
     assert len(token_calls(storm)) == 1
     assert good(storm)
 
@@ -167,16 +169,16 @@ def test_a_store_that_throttles_is_asked_until_it_takes_the_only_copy_of_the_tok
             raise refused(call, "ThrottlingException", key)
 
     storm.secrets.before = throttle
-    assert refreshing.renew(storm.edges, COMPANY).what == "renewed"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed"
     assert len(token_calls(storm)) == 1
 
 
 def test_an_idle_connection_is_not_forgotten_between_a_lost_answer_and_xeros_half_hour(storm: Storm) -> None:
     storm.clock.advance(timedelta(hours=5).total_seconds())
     fault(storm, "reply_lost")
-    assert refreshing.renew(storm.edges, COMPANY).what == "put_off"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "put_off"
     storm.clock.advance(300)
-    assert [outcome.what for outcome in refreshing.renew_due(storm.edges)] == ["renewed"]
+    assert [outcome.what for outcome in refreshing.renew_due(storm.adapters)] == ["renewed"]
 
 
 @pytest.mark.parametrize(("minutes", "then"), [(28, "connected"), (32, "needs_reconnect")])
@@ -187,28 +189,30 @@ def test_what_no_client_survives_is_half_an_hour_away_while_xeros_answer_is_with
     storm = Storm(1, model, seed=SEED)
     to_expiry(storm)
     fault(storm, "reply_lost")
-    assert refreshing.renew(storm.edges, COMPANY).what == "put_off"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "put_off"
     storm.clock.advance(timedelta(minutes=minutes).total_seconds())
-    refreshing.renew_due(storm.edges)
+    refreshing.renew_due(storm.adapters)
     assert status(storm) == then
 
 
 def test_a_refused_token_is_believed_to_be_dead_only_when_the_store_has_no_other(storm: Storm) -> None:
     to_expiry(storm)
-    twin = storm.edges.identity.refresh(f"APP{COMPANY}", secret(storm), current(storm).tokens.refresh_token)
-    assert refreshing.renew(storm.edges, COMPANY).what == "renewed"
-    parent = storm.edges.tokens.previous(COMPANY)
+    twin = storm.adapters.identity.refresh(
+        f"APP{COMPANY}", secret(storm), current(storm).tokens.refresh_token
+    )
+    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed"
+    parent = storm.adapters.tokens.previous(COMPANY)
     assert parent is not None
-    late = storm.edges.identity.refresh(f"APP{COMPANY}", secret(storm), parent.tokens.refresh_token)
+    late = storm.adapters.identity.refresh(f"APP{COMPANY}", secret(storm), parent.tokens.refresh_token)
     assert twin != late, "a call carried out late has made the promoted tokens worthless"
     storm.clock.advance(timedelta(minutes=25).total_seconds())
-    assert refreshing.renew(storm.edges, COMPANY).what == "renewed"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed"
     assert status(storm) == "connected"
     assert storm.bus.told == []
 
 
 def secret(storm: Storm) -> str:
-    app = storm.edges.apps.read(COMPANY)
+    app = storm.adapters.apps.read(COMPANY)
     assert app is not None
     return app.client_secret
 
@@ -216,39 +220,39 @@ def secret(storm: Storm) -> str:
 def test_revoked_tokens_lose_the_connection_once_and_say_so(storm: Storm) -> None:
     storm.xero.identity.revoke_all(f"APP{COMPANY}")
     to_expiry(storm)
-    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
     assert status(storm) == "needs_reconnect"
     for _ in range(3):
         storm.clock.advance(86400)
-        assert refreshing.renew_due(storm.edges) == [], "a person must act: nothing is tried meanwhile"
+        assert refreshing.renew_due(storm.adapters) == [], "a person must act: nothing is tried meanwhile"
     assert storm.bus.told == ["ConnectionLost"]
     storm.connect(COMPANY)
-    assert refreshing.renew(storm.edges, COMPANY).what == "fresh"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "fresh"
     assert status(storm) == "connected"
 
 
 def test_the_loss_is_told_even_if_the_process_ends_between_writing_and_telling(storm: Storm) -> None:
     storm.xero.identity.revoke_all(f"APP{COMPANY}")
     to_expiry(storm)
-    with patch.object(type(storm.edges.events), "put", side_effect=Killed), pytest.raises(Killed):
-        refreshing.renew(storm.edges, COMPANY)
+    with patch.object(type(storm.adapters.events), "put", side_effect=Killed), pytest.raises(Killed):
+        refreshing.renew(storm.adapters, COMPANY)
     assert status(storm) == "needs_reconnect"
     storm.clock.advance(300)
-    refreshing.renew_due(storm.edges)
+    refreshing.renew_due(storm.adapters)
     assert storm.bus.told == ["ConnectionLost"]
 
 
 def test_a_wrong_client_secret_leaves_the_tokens_alone_and_a_right_one_heals(storm: Storm) -> None:
     right, before = secret(storm), current(storm)
-    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
+    storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
     to_expiry(storm)
-    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
     assert status(storm) == "wrong_credentials"
     assert current(storm) == before
-    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", right))
+    storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", right))
     for _ in range(4):
         storm.clock.advance(300)
-        refreshing.renew_due(storm.edges)
+        refreshing.renew_due(storm.adapters)
     assert status(storm) == "connected"
     assert good(storm)
     assert storm.bus.told == ["ConnectionLost", "ConnectionRestored"]
@@ -256,30 +260,30 @@ def test_a_wrong_client_secret_leaves_the_tokens_alone_and_a_right_one_heals(sto
 
 def test_a_right_client_secret_is_noticed_by_the_next_tick(storm: Storm) -> None:
     right = secret(storm)
-    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
+    storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
     to_expiry(storm)
-    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
-    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", right))
-    storm.edges.connections.plan_renewal(COMPANY, storm.clock.now())
+    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
+    storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", right))
+    storm.adapters.connections.plan_renewal(COMPANY, storm.clock.now())
     storm.clock.advance(300)
-    assert [outcome.what for outcome in refreshing.renew_due(storm.edges)] == ["renewed"]
+    assert [outcome.what for outcome in refreshing.renew_due(storm.adapters)] == ["renewed"]
     assert status(storm) == "connected"
 
 
 def test_a_call_without_an_answer_is_not_hastened_by_a_client_secret_that_is_saved(storm: Storm) -> None:
     to_expiry(storm)
     fault(storm, "reply_lost")
-    assert refreshing.renew(storm.edges, COMPANY).what == "put_off"
-    storm.edges.connections.plan_renewal(COMPANY, storm.clock.now())
-    assert [outcome.what for outcome in refreshing.renew_due(storm.edges)] == ["busy"]
+    assert refreshing.renew(storm.adapters, COMPANY).what == "put_off"
+    storm.adapters.connections.plan_renewal(COMPANY, storm.clock.now())
+    assert [outcome.what for outcome in refreshing.renew_due(storm.adapters)] == ["busy"]
 
 
 def test_a_client_secret_that_stays_wrong_is_told_of_once(storm: Storm) -> None:
-    storm.edges.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
+    storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
     to_expiry(storm)
     for _ in range(288):
-        refreshing.renew_due(storm.edges)
-        refreshing.renew(storm.edges, COMPANY)
+        refreshing.renew_due(storm.adapters)
+        refreshing.renew(storm.adapters, COMPANY)
         storm.clock.advance(300)
     assert status(storm) == "wrong_credentials"
     assert storm.bus.told == ["ConnectionLost"]
@@ -288,26 +292,26 @@ def test_a_client_secret_that_stays_wrong_is_told_of_once(storm: Storm) -> None:
 @pytest.mark.parametrize("at_work", [True, False])
 def test_a_connection_without_tokens_is_lost_and_told(storm: Storm, at_work: bool) -> None:
     if at_work:
-        storm.edges.connections.note_work(COMPANY, storm.clock.now())
-    refreshing.renew_due(storm.edges)
-    assert storm.edges.tokens.forget(COMPANY, current(storm))
+        storm.adapters.connections.note_work(COMPANY, storm.clock.now())
+    refreshing.renew_due(storm.adapters)
+    assert storm.adapters.tokens.forget(COMPANY, current(storm))
     for _ in range(300):
         storm.clock.advance(300)
-        refreshing.renew_due(storm.edges)
+        refreshing.renew_due(storm.adapters)
     assert status(storm) == "needs_reconnect"
     assert storm.bus.told == ["ConnectionLost"]
 
 
 def test_who_asks_for_tokens_that_are_not_there_is_told_that_the_connection_is_lost(storm: Storm) -> None:
-    assert storm.edges.tokens.forget(COMPANY, current(storm))
-    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
+    assert storm.adapters.tokens.forget(COMPANY, current(storm))
+    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
     assert status(storm) == "needs_reconnect"
 
 
 def test_tokens_are_never_presented_to_another_app(storm: Storm) -> None:
-    storm.edges.apps.save(COMPANY, App("APP-OF-SOMEBODY-ELSE", "secret"))
+    storm.adapters.apps.save(COMPANY, App("APP-OF-SOMEBODY-ELSE", "secret"))
     to_expiry(storm)
-    assert refreshing.renew(storm.edges, COMPANY).what == "lost"
+    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
     assert status(storm) == "wrong_credentials"
     assert token_calls(storm) == []
 
@@ -316,15 +320,15 @@ def test_an_outage_of_four_hours_ends_no_connection_and_calls_seldom(storm: Stor
     to_expiry(storm)
     fault(storm, "maintenance", times=None)
     for _ in range(48):
-        refreshing.renew_due(storm.edges)
+        refreshing.renew_due(storm.adapters)
         for _ in range(20):
-            refreshing.renew(storm.edges, COMPANY)
+            refreshing.renew(storm.adapters, COMPANY)
             storm.clock.advance(15)
     calls = [entry for entry in storm.xero.log.entries if entry.path == "/connect/token"]
     assert len(calls) <= 4 * 60 / 2
     storm.xero.faults.remove()
     storm.clock.advance(300)
-    refreshing.renew_due(storm.edges)
+    refreshing.renew_due(storm.adapters)
     assert status(storm) == "connected"
     assert good(storm)
 
@@ -333,7 +337,7 @@ def test_one_company_in_trouble_does_not_hold_up_the_others() -> None:
     storm = Storm(3, "lenient_grace", seed=SEED)
     storm.secrets._secrets[f"kornit-xero/{COMPANY}/tokens"].clear()
     for company in storm.companies:
-        storm.edges.connections.note_work(company, storm.clock.now())
+        storm.adapters.connections.note_work(company, storm.clock.now())
 
     def choke(call: str, key: str) -> None:
         if "412001" in key and call == "get_secret_value":
@@ -341,7 +345,7 @@ def test_one_company_in_trouble_does_not_hold_up_the_others() -> None:
 
     storm.secrets.before = choke
     to_expiry(storm)
-    outcomes = {outcome.company: outcome for outcome in refreshing.renew_due(storm.edges)}
+    outcomes = {outcome.company: outcome for outcome in refreshing.renew_due(storm.adapters)}
     assert {company: outcome.what for company, outcome in outcomes.items()} == {
         "412000": "lost",
         "412001": "failed",
@@ -379,14 +383,14 @@ def test_every_mutant_renews_too_often_or_too_late(name: str) -> None:
 def test_connections_survive_the_storm(model: ProviderModel) -> None:
     report = storm_over(30, 1.5, model, SEED)
     print(f"seed {SEED}, {model}: {report}")
-    assert report.dead == {}
+    assert report.void_or_deleted == {}
     assert report.most_in_flight == 1
     assert report.most_versions_a_day <= 60
 
 
 @pytest.mark.parametrize("name", WEATHERS)
 def test_connections_survive_the_weather_of_each_mutant(name: str) -> None:
-    assert storm_over(20, 1.5, "newest_and_parent", SEED, WEATHERS[name]).dead == {}
+    assert storm_over(20, 1.5, "newest_and_parent", SEED, WEATHERS[name]).void_or_deleted == {}
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -394,7 +398,7 @@ def test_every_mutant_loses_a_connection(name: str) -> None:
     mutant, weather = MUTANTS[name]
     with mutant():
         reports = (storm_over(20, 1.5, "newest_and_parent", seed, weather) for seed in range(SEED, SEED + 9))
-        assert any(report.dead for report in reports)
+        assert any(report.void_or_deleted for report in reports)
 
 
 # --- the handler
@@ -427,13 +431,16 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Stor
         app = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(app)
         world = Storm(1, "family_revoked", seed=SEED)
-        app.edges.identity.session.mount(keeping_alive.XERO, InProcess(create_app(world.xero), world.xero))
-        app_secret, connection = world.edges.apps.read(COMPANY), world.edges.connections.connection(COMPANY)
+        app.adapters.identity.session.mount(keeping_alive.XERO, InProcess(create_app(world.xero), world.xero))
+        app_secret, connection = (
+            world.adapters.apps.read(COMPANY),
+            world.adapters.connections.connection(COMPANY),
+        )
         assert app_secret is not None
         assert connection is not None
-        app.edges.apps.save(COMPANY, app_secret)
-        app.edges.tokens.save(COMPANY, replace(current(world).tokens, expires_at=datetime.now(UTC)))
-        app.edges.connections.save_connection(replace(connection, worked_at=datetime.now(UTC)))
+        app.adapters.apps.save(COMPANY, app_secret)
+        app.adapters.tokens.save(COMPANY, replace(current(world).tokens, expires_at=datetime.now(UTC)))
+        app.adapters.connections.save_connection(replace(connection, worked_at=datetime.now(UTC)))
         yield app, world
 
 
@@ -466,17 +473,17 @@ def test_the_function_renews_and_leaves_no_trace_of_tokens(
     app, world = function
     caplog.set_level(logging.DEBUG)
     secrets = [current(world).tokens.access_token, current(world).tokens.refresh_token, secret(world)]
-    before = app.edges.tokens.current(COMPANY)
+    before = app.adapters.tokens.current(COMPANY)
     app.handler(asked, Context())
-    after = app.edges.tokens.current(COMPANY)
+    after = app.adapters.tokens.current(COMPANY)
     assert after.replaces == before.id
     app.handler(asked, Context())
-    assert app.edges.tokens.current(COMPANY) == after
+    assert app.adapters.tokens.current(COMPANY) == after
     world.xero.identity.revoke_all(f"APP{COMPANY}")
-    app.edges.tokens.save(COMPANY, replace(after.tokens, expires_at=datetime.now(UTC)))
-    app.edges.connections.plan_renewal(COMPANY, datetime.now(UTC))
+    app.adapters.tokens.save(COMPANY, replace(after.tokens, expires_at=datetime.now(UTC)))
+    app.adapters.connections.plan_renewal(COMPANY, datetime.now(UTC))
     app.handler(asked, Context())
-    assert app.edges.connections.connection(COMPANY).status == "needs_reconnect"
+    assert app.adapters.connections.connection(COMPANY).status == "needs_reconnect"
     written = capsys.readouterr()
     log = written.out + written.err + caplog.text + records(caplog)
     assert f"'company': '{COMPANY}'" in log

@@ -11,7 +11,8 @@ import pytest
 from moto import mock_aws
 
 from bookkeeping.adapters.queues import PostingQueue, WakeUp
-from bookkeeping.domain.ledger import BATCH_SIZE, State
+from bookkeeping.domain.ledger import State
+from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting import turn as posting
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_process import OneProcess

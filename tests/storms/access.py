@@ -11,17 +11,19 @@ from datetime import timedelta
 from functools import partial
 from unittest.mock import patch
 
+from bookkeeping.adapters.tables import books
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AccessRefused
 from bookkeeping.domain.ledger import Books
-from bookkeeping.domain.problems.catalogue import Problem
-from bookkeeping.use_cases import intake
+from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.use_cases.page import orders as viewing
+from bookkeeping.use_cases.page import retry as retrying
+from bookkeeping.use_cases.page.retry import retry
 from bookkeeping.use_cases.posting import lane_holder as holding
-from bookkeeping.use_cases.posting.lane_holder import Hold
-from bookkeeping.use_cases.posting.publishing import Teller
+from bookkeeping.use_cases.posting.lane_holder import LaneHolder
+from bookkeeping.use_cases.posting.publishing import Publisher
 from tests.storms.auditor import Report
 from tests.storms.environment import F1, Environment, Weather, person
 from tests.storms.lanes import INTAKE_BATCH, LAG, bounded, calls_in, caught, played
@@ -184,13 +186,13 @@ def set_right(orders: int, weather: Weather = F1) -> Outcome:
         environment.xero.change_organisation(organisation, {"subscribe_currency": "CHF"})
 
     def retry_all(company: Company) -> None:
-        viewing.retry_all(environment.viewing, person(company.ref), "currency_not_enabled")
+        retrying.retry_all(environment.viewing, person(company.ref), "currency_not_enabled")
 
     def retry_each(company: Company) -> None:
         for order_id in stopped[company.ref]:
             entry = environment.orders.get(company.ref, order_id)
             if entry is not None and viewing.can_retry(entry):
-                viewing.retry(environment.viewing, person(company.ref), entry)
+                retry(environment.viewing, person(company.ref), entry)
 
     for company in companies:
         enabled = began + timedelta(seconds=chance.uniform(400, 700))
@@ -217,17 +219,17 @@ def set_right(orders: int, weather: Weather = F1) -> Outcome:
 def refusals_not_heeded() -> Iterator[None]:
     """A refused company is tried again a moment later, and so are all that come after it."""
 
-    def lose(hold: Hold, company: str, _: AccessRefused) -> None:
-        hold.held[company] = hold.now + hold.edges.waits.settle_again
+    def lose(hold: LaneHolder, company: str, _: AccessRefused) -> None:
+        hold.held[company] = hold.now + hold.adapters.waits.settle_again
 
-    with patch.object(Hold, "_lose", lose):
+    with patch.object(LaneHolder, "_lose", lose):
         yield
 
 
 @contextmanager
 def connection_known_from_the_beginning() -> Iterator[None]:
     """How a company keeps its books is read once, and goes on being believed."""
-    real = intake.books_of
+    real = books.books_of
     known: dict[str, Books | None] = {}
 
     def books_of(settings: SettingsTable, connections: ConnectionsTable, company: str) -> Books | None:
@@ -242,16 +244,16 @@ def connection_known_from_the_beginning() -> Iterator[None]:
 @contextmanager
 def refused_for_good() -> Iterator[None]:
     """An order that meets a refusal counts as failed."""
-    real = Hold._lose
+    real = LaneHolder._lose
 
-    def lose(hold: Hold, company: str, error: AccessRefused) -> None:
+    def lose(hold: LaneHolder, company: str, error: AccessRefused) -> None:
         real(hold, company, error)
-        orders = hold.edges.orders
-        for entry in orders.get_many(orders.on_shelf(company, "queued##", 10)):
+        orders = hold.adapters.orders
+        for entry in orders.get_many(orders.in_list(company, "queued##", 10)):
             problem = Problem("our_fault", {"order": entry.order_id, "reference": "?"})
-            Teller(hold).save(ledger.stop(entry, problem, hold.now))
+            Publisher(hold).save(ledger.stop(entry, problem, hold.now))
 
-    with patch.object(Hold, "_lose", lose):
+    with patch.object(LaneHolder, "_lose", lose):
         yield
 
 

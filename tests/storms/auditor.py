@@ -367,7 +367,7 @@ class _Case:
                 self._note("unexpected", company, f"{kind} of {total}, and {shown[kind]['total']} is shown")
         possible = self._possible(company, first)
         reckonings = [
-            {kind: self._reckoned(company, kind, place, posted[kind][1]) for kind in untouched}
+            {kind: self._totals(company, kind, place, posted[kind][1]) for kind in untouched}
             for place in possible
         ]
         fits = [place for place, found in zip(possible, reckonings, strict=True) if found == untouched]
@@ -379,7 +379,7 @@ class _Case:
         found = (self.sent.messages[place][1] for place in fits)
         self._changes(company, [order for order in found if may_be_posted(order, settings)])
 
-    def _reckoned(self, company: Company, kind: str, place: int, at: datetime) -> dict[str, Any]:
+    def _totals(self, company: Company, kind: str, place: int, at: datetime) -> dict[str, Any]:
         sent_at, order = self.sent.messages[place]
         organisation = self.facts.books[company.organisation_id]
         return reckoned(kind, order, sent_at, self._settings(company, at), organisation)
@@ -487,7 +487,7 @@ class _Case:
                 self._note("unexpected", company, f"{kind} is shown as {shown[kind]['status']}")
             left = held(edit.left)
             wanted = [
-                self._reckoned(company, kind, place, edit.left.created_at)
+                self._totals(company, kind, place, edit.left.created_at)
                 for place in range(len(self.sent.messages))
             ]
             if all((left["figure"], left["contact"]) != (one["figure"], one["contact"]) for one in wanted):

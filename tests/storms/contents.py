@@ -29,8 +29,8 @@ from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.page import settings_form as saving
 from bookkeeping.use_cases.posting import outcomes as judging
 from bookkeeping.use_cases.posting import settlement as settling
-from bookkeeping.use_cases.posting.company_turn import Desk
-from bookkeeping.use_cases.posting.publishing import Teller
+from bookkeeping.use_cases.posting.company_turn import CompanyTurn
+from bookkeeping.use_cases.posting.publishing import Publisher
 from bookkeeping.use_cases.posting.settlement import Settlement
 from local.samples import CATALOGUE, TRACKED, TRACKED_CATALOGUE, UNTRACKED
 from local.xero.organisations import Document, Organisation
@@ -105,7 +105,7 @@ class Watched(Environment):
 
     def redeliver(self) -> None:
         """Every order message comes once more, as it was first sent."""
-        self.orders_queue.dead += [replace(message) for message in self.delivered.values()]
+        self.orders_queue.void_or_deleted += [replace(message) for message in self.delivered.values()]
         self.orders_queue.redrive()
 
     def let_pass(self, time: timedelta) -> None:
@@ -559,7 +559,7 @@ class Office:
     def __init__(self, environment: Watched) -> None:
         ids = itertools.count(1)
         self._environment = environment
-        self._edges = saving.Edges(
+        self._adapters = saving.FormAdapters(
             settings=environment.settings,
             connections=environment.connections,
             releases=environment.releases,
@@ -573,9 +573,9 @@ class Office:
         person = Person("7", "Ada", company.ref)
 
         def save() -> None:
-            seen = self._edges.settings.saved(company.ref)
+            seen = self._adapters.settings.saved(company.ref)
             assert seen is not None
-            saving.save(self._edges, person, seen.number, given)
+            saving.save(self._adapters, person, seen.number, given)
             self._environment.met["settings saved"] += 1
 
         self._environment.at_the_office(at, save)
@@ -714,10 +714,10 @@ def settings_from_a_warm_cache() -> Iterator[None]:
 def settings_of_the_moment() -> Iterator[None]:
     """An order is posted under the settings there are when it is sent."""
 
-    def settings(desk: Desk, _: Entry) -> Settings:
+    def settings(desk: CompanyTurn, _: Entry) -> Settings:
         return desk.books.settings
 
-    with patch.object(Desk, "settings", settings):
+    with patch.object(CompanyTurn, "settings", settings):
         yield
 
 
@@ -730,7 +730,7 @@ def nobody_is_freed() -> Iterator[None]:
 @contextmanager
 def stopped_too_late_to_be_freed() -> Iterator[None]:
     """An order that stops for what was set right meanwhile stays stopped."""
-    with patch.object(Teller, "_freed_meanwhile", lambda *_: None):
+    with patch.object(Publisher, "_freed_meanwhile", lambda *_: None):
         yield
 
 

@@ -19,7 +19,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import requests
 from botocore.exceptions import ReadTimeoutError
 
-from bookkeeping.adapters.queues import EventBus, PostingQueue, ReleaseCall, WakeUp, call_in
+from bookkeeping.adapters.event_bus import EventBus
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, WakeUp, call_in
 from bookkeeping.adapters.secrets import TokenSecret
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import transact
@@ -37,7 +38,9 @@ from bookkeeping.use_cases import connect as authorising
 from bookkeeping.use_cases import intake
 from bookkeeping.use_cases import release as releasing
 from bookkeeping.use_cases.page import orders as viewing
+from bookkeeping.use_cases.page.retry import NothingToRetry
 from bookkeeping.use_cases.posting import turn as posting
+from bookkeeping.use_cases.wake_lanes import ring
 from local.expand import source
 from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
@@ -167,7 +170,7 @@ class Queue:
         self._ids = itertools.count(1)
         self.pending = 0
         """Messages not yet acknowledged or given up."""
-        self.dead: list[_Message] = []
+        self.void_or_deleted: list[_Message] = []
 
     def send(self, body: str, delay: timedelta = timedelta()) -> None:
         now = self._environment.now()
@@ -215,7 +218,7 @@ class Queue:
                     self._show(replace(message), self._environment.now() + timedelta(seconds=30))
             elif message.receives >= 3:
                 self.pending -= 1
-                self.dead.append(message)
+                self.void_or_deleted.append(message)
             else:
                 self._show(message, began + self._visibility)
         if self._ready:
@@ -223,8 +226,8 @@ class Queue:
 
     def redrive(self) -> None:
         """Somebody has looked at the dead letters, and sends them again."""
-        dead, self.dead = self.dead, []
-        for message in dead:
+        void_or_deleted, self.void_or_deleted = self.void_or_deleted, []
+        for message in void_or_deleted:
             self._environment.met[f"{self._name} redriven"] += 1
             self.pending += 1
             self._show(replace(message, receives=0), self._environment.now())
@@ -376,7 +379,7 @@ class Environment:
         client = Xero(XERO, self.waits.call_time_out.total_seconds())
         client.session.mount(XERO, _Wire(self))
         ids = itertools.count(1)
-        self.posting = posting.Edges(
+        self.posting = posting.PostingAdapters(
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
@@ -394,7 +397,7 @@ class Environment:
             chance=self.chance,
             waits=self.waits,
         )
-        self.releasing = releasing.Edges(
+        self.releasing = releasing.ReleaseAdapters(
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
@@ -404,7 +407,7 @@ class Environment:
             events=self.events,
             now=self.now,
         )
-        self.authorising = authorising.Edges(
+        self.authorising = authorising.ConnectAdapters(
             settings=self.settings,
             connections=self.connections,
             releases=self.releases,
@@ -412,7 +415,7 @@ class Environment:
             now=self.now,
             new_id=self.posting.new_id,
         )
-        self.viewing = viewing.Edges(
+        self.viewing = viewing.OrderPageAdapters(
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
@@ -476,7 +479,7 @@ class Environment:
         self._still_there(worker)
         if peril == "crash" or self._by_chance("crash"):
             self.met["crash"] += 1
-            worker.dead = True
+            worker.void_or_deleted = True
             raise Killed
         if peril == "pause" or self._by_chance("pause"):
             self.met["pause"] += 1
@@ -485,8 +488,8 @@ class Environment:
         return peril
 
     def _still_there(self, worker: Worker) -> None:
-        if worker.dead or self.now() >= worker.ends_at:
-            worker.dead = True
+        if worker.void_or_deleted or self.now() >= worker.ends_at:
+            worker.void_or_deleted = True
             raise Killed
 
     def loses(self) -> bool:
@@ -572,7 +575,7 @@ class Environment:
         def pressed() -> None:
             try:
                 button()
-            except viewing.NothingToRetry:
+            except NothingToRetry:
                 self.met["nothing to retry"] += 1
             except (Killed, Exception) as error:  # noqa: BLE001 the person sees that it went wrong
                 self.met[f"button {type(error).__name__}"] += 1
@@ -638,7 +641,7 @@ class Environment:
         self.scheduler.at(at, sent)
 
     def _intake(self, messages: list[_Message]) -> list[str]:
-        batch = intake.Intake(intake.Edges(self.orders, self.settings, self.connections, self.now))
+        batch = intake.Intake(intake.IntakeAdapters(self.orders, self.settings, self.connections, self.now))
         failed = []
         for message in messages:
             sent_at = int(message.sent_at.timestamp() * 1000)
@@ -652,20 +655,20 @@ class Environment:
                         batch.keep_our_fault(message.body, sent_at, message.id)
                     except Exception as again:  # noqa: BLE001 as the library does
                         self.ended_by("order message", again)
-        intake.ring(self.lanes, self.wake_ups, batch.rung, self.now())
+        ring(self.lanes, self.wake_ups, batch.rung, self.now())
         self.events.put(batch.events)
         return failed
 
     def _post(self, messages: list[_Message]) -> list[str]:
         call = call_in(messages[0].body)
         if isinstance(call, ReleaseCall):
-            self.met["order freed"] += releasing.go_on(self.releasing, call)
+            self.met["order freed"] += releasing.continue_release(self.releasing, call)
             return []
         tally = posting.take_turn(self.posting, call)
         self.met["turn"] += 1
         self.met["call to Xero"] += tally.calls
-        for trouble in tally.trouble:
-            self.met[f"trouble: {trouble.split('lane ')[0] or 'lane lost'}"] += 1
+        for faults in tally.faults:
+            self.met[f"trouble: {faults.split('lane ')[0] or 'lane lost'}"] += 1
         return []
 
     def _sweep(self) -> None:
@@ -710,7 +713,7 @@ class Environment:
             self._sweeping
             or self._to_come
             or self.orders_queue.pending
-            or self.orders_queue.dead
+            or self.orders_queue.void_or_deleted
             or self.posting_queue.pending
             or self.backlog_queue.pending
         ):

@@ -26,7 +26,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from botocore.exceptions import ReadTimeoutError
 
-from bookkeeping.adapters.queues import EventBus
+from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret
 from bookkeeping.adapters.tables.connections import ConnectionsTable, Renewal
 from bookkeeping.adapters.tables.dynamodb import read
@@ -35,7 +35,7 @@ from bookkeeping.adapters.xero_identity import Granted, Identity
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.errors import IdentityUnknown
 from bookkeeping.use_cases import token_renewal as refreshing
-from bookkeeping.use_cases.token_renewal import Edges, Times
+from bookkeeping.use_cases.token_renewal import RenewalAdapters, Times
 from local.xero.clock import VirtualClock
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess
@@ -154,7 +154,7 @@ class Storm:
         identity = CountedIdentity(XERO, XERO, Times().call_time_out.total_seconds())
         identity.storm = self
         identity.session.mount(XERO, InProcess(create_app(self.xero), self.xero))
-        self.edges = Edges(
+        self.adapters = RenewalAdapters(
             connections=ConnectionsTable(self.dynamodb, "ConnectionsTable"),
             releases=Releases(self.dynamodb, "ConnectionsTable"),
             apps=AppSecret(self.secrets, "kornit-xero"),
@@ -184,7 +184,7 @@ class Storm:
             world.add_user({"email": f"{company}@example.com", "organisations": [organisation.id]})
             given = {"name": company, "client_id": client_id, "redirect_uris": [REDIRECT], "certified": True}
             secret = portal.generate_secret(portal.register(given, self.clock.now()))
-            self.edges.apps.save(company, App(client_id, secret))
+            self.adapters.apps.save(company, App(client_id, secret))
         user = world.user_with_email(f"{company}@example.com")
         assert user is not None
         if self.chance.random() < 0.5:
@@ -210,10 +210,10 @@ class Storm:
             self.clock.now() + timedelta(seconds=granted["expires_in"]),
             generation=1,
         )
-        self.edges.tokens.save(company, tokens)
-        before = self.edges.connections.connection(company)
+        self.adapters.tokens.save(company, tokens)
+        before = self.adapters.connections.connection(company)
         worked_at = before.worked_at if before else None
-        self.edges.connections.save_connection(
+        self.adapters.connections.save_connection(
             Connection(company, client_id, f"ORG{company}", company, "connected", worked_at=worked_at)
         )
         bearer = world.identity.bearer(f"Bearer {tokens.access_token}")
@@ -230,7 +230,7 @@ class Storm:
         found = COMPANY.search(key)
         company = found.group() if found else ""
         if company and dice() < weather.second_start:
-            self._meanwhile("second start", lambda: refreshing.renew(self.edges, company))
+            self._meanwhile("second start", lambda: refreshing.renew(self.adapters, company))
         if company and dice() < weather.reconnect:
             self._meanwhile("reconnect", lambda: self.connect(company))
         if dice() < weather.crash:
@@ -286,7 +286,7 @@ class Storm:
         try:
             return call()
         except Killed:
-            return refreshing.Outcome("", "failed", "killed")
+            return refreshing.RenewalResult("", "failed", "killed")
 
     # --- the week
 
@@ -324,7 +324,7 @@ class Storm:
 
     def _tick(self) -> None:
         try:
-            refreshing.renew_due(self.edges)
+            refreshing.renew_due(self.adapters)
         except Exception as error:  # noqa: BLE001 the function ends with an error, and begins anew at the next tick
             self.met[f"tick ended by {type(error).__name__}"] += 1
 
@@ -334,8 +334,8 @@ class Storm:
         asking = []
         for company in working:
             if self.chance.random() < 0.05:
-                self.edges.connections.note_work(company, self.clock.now())
-            tokens = self.edges.tokens.read(company)
+                self.adapters.connections.note_work(company, self.clock.now())
+            tokens = self.adapters.tokens.read(company)
             if tokens is not None and tokens.expires_at - self.clock.now() < timedelta(minutes=1):
                 asking.append(company)
         self.weather = calm
@@ -352,7 +352,7 @@ class Storm:
 
     def _ask(self, company: str) -> None:
         try:
-            refreshing.renew(self.edges, company)
+            refreshing.renew(self.adapters, company)
         except Exception as error:  # noqa: BLE001 posting does not wait for the answer
             self.met[f"request ended by {type(error).__name__}"] += 1
 
@@ -371,8 +371,8 @@ class Storm:
         calm, self.weather = self.weather, CALM
         try:
             for company in self.companies:
-                current = self.edges.tokens.current(company)
-                staged = self.edges.tokens._version(company, "AWSPENDING")
+                current = self.adapters.tokens.current(company)
+                staged = self.adapters.tokens._version(company, "AWSPENDING")
                 last = staged if staged and current and staged.replaces == current.id else current
                 token_set = self.xero.identity._token_sets[self.consents[company]]
                 token = token_set.refresh_tokens.get(last.tokens.refresh_token) if last else None
@@ -392,7 +392,7 @@ class Report:
     """What the auditor found."""
 
     companies: int
-    dead: dict[str, str] = field(default_factory=dict)
+    void_or_deleted: dict[str, str] = field(default_factory=dict)
     calls: int = 0
     faults: int = 0
     """Faults that were met, whoever brought them."""
@@ -402,7 +402,7 @@ class Report:
 
     @property
     def alive(self) -> int:
-        return self.companies - len(self.dead)
+        return self.companies - len(self.void_or_deleted)
 
     def __str__(self) -> str:
         met = ", ".join(f"{count} {what}" for what, count in self.met.most_common(12))
@@ -422,17 +422,17 @@ def audit(storm: Storm) -> Report:
     for _ in range(2):
         storm.clock.advance(timedelta(hours=24).total_seconds())
         for company in storm.companies:
-            if company not in report.dead and (why := _ailment(storm, company)):
-                report.dead[company] = why
+            if company not in report.void_or_deleted and (why := _ailment(storm, company)):
+                report.void_or_deleted[company] = why
     return report
 
 
 def _ailment(storm: Storm, company: str) -> str:
-    connection = storm.edges.connections.connection(company)
+    connection = storm.adapters.connections.connection(company)
     if connection is None or connection.status != "connected":
         return f"status {connection and connection.status}"
-    refreshing.renew(storm.edges, company)
-    tokens = storm.edges.tokens.read(company)
+    refreshing.renew(storm.adapters, company)
+    tokens = storm.adapters.tokens.read(company)
     bearer = storm.xero.identity.bearer(f"Bearer {tokens.access_token}" if tokens else None)
     if bearer is None or bearer.revoked:
         return "its access token is nobody's"
@@ -466,7 +466,7 @@ Mutant = Callable[[], AbstractContextManager[None]]
 
 
 def _no_relatives() -> Any:
-    return patch.object(refreshing._Turn, "_relative", lambda *_: None)
+    return patch.object(refreshing._Renewal, "_relative", lambda *_: None)
 
 
 @contextmanager
@@ -495,14 +495,14 @@ def same_token_again_at_once() -> Iterator[None]:
 
 @contextmanager
 def _times(times: Times) -> Iterator[None]:
-    def edges(storm: Storm) -> Edges:
-        real: Edges = storm.__dict__["real_edges"]
+    def adapters(storm: Storm) -> RenewalAdapters:
+        real: RenewalAdapters = storm.__dict__["real_edges"]
         return replace(real, times=times)
 
-    def set_edges(storm: Storm, edges: Edges) -> None:
-        storm.__dict__["real_edges"] = edges
+    def set_edges(storm: Storm, adapters: RenewalAdapters) -> None:
+        storm.__dict__["real_edges"] = adapters
 
-    with patch.object(Storm, "edges", property(edges, set_edges), create=True):
+    with patch.object(Storm, "edges", property(adapters, set_edges), create=True):
         yield
 
 
@@ -534,7 +534,7 @@ def first_invalid_grant_believed() -> Iterator[None]:
         return at
 
     with (
-        patch.object(refreshing._Turn, "_other", lambda *_: None),
+        patch.object(refreshing._Renewal, "_other", lambda *_: None),
         patch.object(ConnectionsTable, "lose_renewed", lose),
     ):
         yield
@@ -601,13 +601,13 @@ def stormed(
 def _survived(companies: int, days: float, model: ProviderModel, weather: Weather | None) -> Outcome:
     report = storm_over(companies, days, model, SEED, weather)
     where = f"seed {SEED}, {model}"
-    bad = [f"{where}: {company}: {why}" for company, why in report.dead.items()]
+    bad = [f"{where}: {company}: {why}" for company, why in report.void_or_deleted.items()]
     beyond = report.most_in_flight > 1 or report.most_versions_a_day > VERSIONS_A_DAY
     if beyond:
         bad.append(f"{where}: {report}")
     outcome = Outcome(
         faults=report.faults,
-        lost=len(report.dead),
+        lost=len(report.void_or_deleted),
         unexpected=int(beyond),
         bad=bad,
         figures=Counter({"connections": companies, "token calls": report.calls}),
@@ -625,7 +625,7 @@ def mutant_tried(name: str, companies: int, days: float, seeds: int) -> Outcome:
     mutant, weather = MUTANTS[name]
     with mutant():
         caught = any(
-            storm_over(companies, days, model, seed, weather).dead
+            storm_over(companies, days, model, seed, weather).void_or_deleted
             for seed, model in product(range(seeds * SEED, seeds * (SEED + 1)), PROVIDER_MODELS)
         )
     bad = [] if caught else [f"mutant {name}: not caught by {seeds} seeds"]

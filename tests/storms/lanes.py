@@ -11,11 +11,10 @@ from functools import partial
 from unittest.mock import patch
 
 from bookkeeping.domain import ledger
-from bookkeeping.domain.ledger import BATCH_SIZE
-from bookkeeping.domain.pacing import CALLS_A_MINUTE, Waits
+from bookkeeping.domain.pacing import BATCH_SIZE, CALLS_A_MINUTE, Waits
 from bookkeeping.use_cases.posting import lane_holder as holding
 from bookkeeping.use_cases.posting import settlement as settling
-from bookkeeping.use_cases.posting.lane_holder import Hold
+from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.turn import Turn
 from local.xero.truth_log import Entry
 from tests.storms.auditor import Report, most_at_once
@@ -86,8 +85,8 @@ def within_limits(environment: Environment, report: Report, outcome: Outcome, na
     bounded(outcome, f"{name}: calls in any minute", report.most_a_minute, at_most=60)
     bounded(outcome, f"{name}: % answered 429", 100 * report.limited / report.calls, at_most=1)
     queues = (environment.orders_queue, environment.posting_queue, environment.backlog_queue)
-    dead = environment.met["intake redriven"] + sum(len(queue.dead) for queue in queues)
-    bounded(outcome, f"{name}: dead letters", dead, at_most=0)
+    void_or_deleted = environment.met["intake redriven"] + sum(len(queue.void_or_deleted) for queue in queues)
+    bounded(outcome, f"{name}: dead letters", void_or_deleted, at_most=0)
 
 
 def tokens_kept_fresh(environment: Environment, work: Workload, until: datetime) -> None:
@@ -343,7 +342,7 @@ def outage_retried_at_once() -> Iterator[None]:
 @contextmanager
 def turns_as_long_as_there_is_work() -> Iterator[None]:
     """One kind of turn for all, as long as it takes."""
-    with patch.object(Hold, "_is_over", lambda *_: False):
+    with patch.object(LaneHolder, "_is_over", lambda *_: False):
         yield
 
 

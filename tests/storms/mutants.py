@@ -22,7 +22,7 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import Throttled
 from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.pacing import Budget, Limits, Waits
-from bookkeeping.use_cases.posting.lane_holder import Hold
+from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.settlement import Settlement
 from bookkeeping.use_cases.posting.turn import Turn
 from tests.storms.auditor import Report
@@ -50,13 +50,13 @@ def numbers_taken_twice() -> Iterator[None]:
 @contextmanager
 def no_last_look() -> Iterator[None]:
     """Nobody looks again a moment later."""
-    real = Hold.release
+    real = LaneHolder.release
 
-    def release(hold: Hold, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
+    def release(hold: LaneHolder, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
         hold.found = False
         return real(hold, resume_at, settle_next)
 
-    with patch.object(Hold, "release", release):
+    with patch.object(LaneHolder, "release", release):
         yield
 
 
@@ -66,7 +66,7 @@ def a_new_key_each_time() -> Iterator[None]:
     real = Settlement._resend
 
     def resend(settlement: Settlement, batch: Batch, stack: Any) -> None:
-        real(settlement, replace(batch, idempotency_key=settlement._hold.edges.new_id()), stack)
+        real(settlement, replace(batch, idempotency_key=settlement._holder.adapters.new_id()), stack)
 
     with patch.object(Settlement, "_resend", resend):
         yield
@@ -131,8 +131,8 @@ def record_removed_early() -> Iterator[None]:
     real = Settlement._settle_answer
 
     def settle(settlement: Settlement, batch: Batch, stack: Any, answer: Any) -> None:
-        hold = settlement._hold
-        hold.edges.lanes.delete_batch(batch, hold.lane)
+        hold = settlement._holder
+        hold.adapters.lanes.delete_batch(batch, hold.lane)
         real(settlement, batch, stack, answer)
 
     with patch.object(Settlement, "_settle_answer", settle):
@@ -143,10 +143,10 @@ def _freed(number: Callable[[str], str]) -> Callable[[Settlement, Batch], None]:
     """A settling that counts what was never answered as never done."""
 
     def settle(settlement: Settlement, batch: Batch) -> None:
-        books, now = settlement._hold.books(batch.company), settlement._hold.now
+        books, now = settlement._holder.books(batch.company), settlement._holder.now
         entries = [ledger.settle_unsent(entry, books, now) for entry in settlement._frozen_by(batch)]
         freed = [replace(entry, number=number(entry.number)) for entry in entries]
-        settlement._teller.write_outcomes(batch, freed)
+        settlement._publisher.write_outcomes(batch, freed)
         settlement._finish(batch)
 
     return settle
@@ -227,9 +227,9 @@ def rung_cleared_after_the_read() -> Iterator[None]:
     real = Turn._due
 
     def due(turn: Turn) -> Any:
-        found, hold = real(turn), turn._hold
+        found, hold = real(turn), turn._holder
         hold.sleep(timedelta(seconds=3))
-        hold.edges.lanes.keep(hold.lane, hold.now, hold.edges.waits.lease, [])
+        hold.adapters.lanes.keep(hold.lane, hold.now, hold.adapters.waits.lease, [])
         return found
 
     with patch.object(Turn, "_due", due):
@@ -242,7 +242,7 @@ def only_the_index_is_asked() -> Iterator[None]:
     real = Turn._due
 
     def due(turn: Turn) -> Any:
-        turn._hold.keys = []
+        turn._holder.keys = []
         return real(turn)
 
     with patch.object(Turn, "_due", due):

@@ -55,18 +55,18 @@ def asked_at_expiry(callers: int, model: ProviderModel, seed: int) -> Asked:
     storm.clock.advance(timedelta(minutes=29).total_seconds())
     storm.perils["before"] = lambda call, _: time.sleep(0.3) if call == "refresh" else None
     start, began = storm.clock.now(), time.monotonic()
-    edges = replace(
-        storm.edges,
+    adapters = replace(
+        storm.adapters,
         now=lambda: start + timedelta(seconds=time.monotonic() - began),
         sleep=time.sleep,
         times=Times(look_again=timedelta(milliseconds=50)),
     )
     gate = threading.Barrier(callers)
 
-    def ask(_: int) -> refreshing.Outcome | None:
+    def ask(_: int) -> refreshing.RenewalResult | None:
         gate.wait()
         try:
-            return refreshing.renew(edges, company)
+            return refreshing.renew(adapters, company)
         except Exception:  # noqa: BLE001 who got no answer got no tokens
             return None
 
@@ -114,10 +114,10 @@ def quiet_days(companies: int, days: int, model: ProviderModel, seed: int) -> Qu
         tick_at += TICK
         storm.move_to(tick_at + timedelta(seconds=storm.chance.uniform(0, 59)))
         for company in working:
-            storm.edges.connections.note_work(company, storm.clock.now())
-            tokens = storm.edges.tokens.read(company)
+            storm.adapters.connections.note_work(company, storm.clock.now())
+            tokens = storm.adapters.tokens.read(company)
             stale += tokens is None or tokens.expires_at <= storm.clock.now()
-        refreshing.renew_due(storm.edges)
+        refreshing.renew_due(storm.adapters)
     most = {
         company: most_in_a_day(storm.secrets.staged.get(f"kornit-xero/{company}/tokens", []))
         for company in storm.companies

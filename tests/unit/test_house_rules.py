@@ -18,6 +18,8 @@ FOLDERS = {
 }
 """Folder of the package → the folders its modules may import from."""
 LIBRARIES = {
+    "adapters.event_bus": "boto3",
+    "adapters.functions": "boto3",
     "adapters.queues": "boto3",
     "adapters.secrets": "boto3",
     "adapters.tables.authorizations": "boto3",

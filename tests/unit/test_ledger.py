@@ -14,9 +14,14 @@ import pytest
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.errors import StillBeingSent
-from bookkeeping.domain.ledger import BATCH_SIZE, WAITS_WHILE, Books, Entry, Message, Posted, State
-from bookkeeping.domain.orders import Order, read_message, read_order
-from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS, Problem
+from bookkeeping.domain.events import events
+from bookkeeping.domain.ledger import WAITS_WHILE, Books, Entry, Message, Posted, State
+from bookkeeping.domain.moments import stamp
+from bookkeeping.domain.order_message import read_message
+from bookkeeping.domain.orders import Order, read_order
+from bookkeeping.domain.pacing import BATCH_SIZE
+from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
+from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
 from local.samples import UNTRACKED, Maker
 
@@ -221,7 +226,7 @@ def test_a_change_after_posting_is_shown_and_a_change_back_is_not() -> None:
     entry = after(posted(), amended(2000))
     assert entry.changes == ("Line 1, quantity: 2 → 9",)
     assert entry.message == message()
-    assert [event.type for event in ledger.events(entry)] == ["OrderPosted", "OrderChangedAfterPosting"]
+    assert [event.type for event in events(entry)] == ["OrderPosted", "OrderChangedAfterPosting"]
     back = after(entry, message(3000))
     assert (back.changes, back.newer, back.message.sent_at) == ((), None, 3000)
 
@@ -484,15 +489,15 @@ def test_a_line_cancelled_after_posting_is_shown() -> None:
 
 def test_only_where_it_came_to_rest_is_the_bus_told() -> None:
     stopped = ledger.stop(accepted(), REFUSED, LATER)
-    told = {
-        "queued": ledger.events(accepted()),
-        "posting": ledger.events(sent()),
-        "waiting": ledger.events(ledger.wait(accepted(), "reconnect", LATER)),
-        "posted": ledger.events(posted()),
-        "skipped": ledger.events(ledger.skip(accepted(), "on_hold", LATER)),
-        "needs_attention": ledger.events(stopped),
+    published = {
+        "queued": events(accepted()),
+        "posting": events(sent()),
+        "waiting": events(ledger.wait(accepted(), "reconnect", LATER)),
+        "posted": events(posted()),
+        "skipped": events(ledger.skip(accepted(), "on_hold", LATER)),
+        "needs_attention": events(stopped),
     }
-    types = {state: [event.type for event in events] for state, events in told.items()}
+    types = {state: [event.type for event in events] for state, events in published.items()}
     assert types == {
         "queued": [],
         "posting": [],
@@ -501,36 +506,31 @@ def test_only_where_it_came_to_rest_is_the_bus_told() -> None:
         "skipped": ["OrderSkipped"],
         "needs_attention": ["OrderNeedsAttention"],
     }
-    assert told["skipped"][0].detail["reason"] == "on_hold"
-    detail = told["needs_attention"][0].detail
+    assert published["skipped"][0].detail["reason"] == "on_hold"
+    detail = published["needs_attention"][0].detail
     assert (detail["problem"], detail["sentence"], detail["fix"]) == (
         "currency_not_enabled",
         REFUSED.sentence,
         REFUSED.fix,
     )
-    documents: Any = told["posted"][0].detail["documents"]
+    documents: Any = published["posted"][0].detail["documents"]
     assert [each["total"] for each in documents] == ["61.95"]
 
 
 def test_an_event_told_again_has_the_same_id_and_each_state_of_an_order_its_own() -> None:
     entry = replace(posted(), version=3)
-    assert ledger.events(entry) == ledger.events(replace(ledger.told(entry), version=4))
-    assert ledger.events(entry)[0].id == f"{UNTRACKED}#1#posted#{ledger.stamp(document().at)}"
+    assert events(entry) == events(replace(ledger.published(entry), version=4))
+    assert events(entry)[0].id == f"{UNTRACKED}#1#posted#{stamp(document().at)}"
     stopped = [ledger.stop(entry, REFUSED, at) for at in (NOON, LATER)]
-    assert len({ledger.events(one)[0].id for one in (entry, *stopped)}) == 3
+    assert len({events(one)[0].id for one in (entry, *stopped)}) == 3
     # a status that changes nothing is no other event, and neither is a change shown beside what was posted
     for message_ in (message(2000, **DISPATCHED), amended(2000)):
-        assert ledger.events(after(entry, message_))[0] == ledger.events(entry)[0]
+        assert events(after(entry, message_))[0] == events(entry)[0]
     changed = [replace(after(entry, amended(sent_at)), version=4) for sent_at in (2000, 2001)]
-    ids = [
-        event.id
-        for one in changed
-        for event in ledger.events(one)
-        if event.type == "OrderChangedAfterPosting"
-    ]
+    ids = [event.id for one in changed for event in events(one) if event.type == "OrderChangedAfterPosting"]
     assert ids == [f"{UNTRACKED}#1#changed#2000", f"{UNTRACKED}#1#changed#2001"]
     # written anew for something else, the change is still the same event
-    again = [event.id for event in ledger.events(replace(changed[0], version=9)) if "changed" in event.id]
+    again = [event.id for event in events(replace(changed[0], version=9)) if "changed" in event.id]
     assert again == ids[:1]
 
 
@@ -547,7 +547,7 @@ def test_the_other_company_is_looked_at_only_while_nothing_is_sent() -> None:
 
 def test_moments_as_text_stand_in_the_order_of_time() -> None:
     moments = [NOON + timedelta(microseconds=1000 * step) for step in (0, 1, 999, 1000, 86_400_000)]
-    stamps = [ledger.stamp(moment) for moment in moments]
+    stamps = [stamp(moment) for moment in moments]
     assert stamps == sorted(stamps)
     assert ledger.sent_on(message(1795478399999)) == date(2026, 11, 23)
     assert ledger.sent_on(message(1795478400000)) == date(2026, 11, 24)

@@ -19,10 +19,11 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.domain.documents import Document, purchase_order, sales_invoice, to_json
+from bookkeeping.domain.amounts import to_json
+from bookkeeping.domain.documents import Document, purchase_order, sales_invoice
 from bookkeeping.domain.orders import Order, OrderLine, Shipping
 from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
-from bookkeeping.domain.problems.catalogue import OrderStopped
+from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.settings import Settings
 
 ORDERS = int(os.environ.get("MONEY_ORDERS", "2000"))
@@ -246,7 +247,7 @@ def check(document: Document, case: Case, total: Decimal) -> str:
     assert document.order_total == total
     for ties in (ROUND_HALF_UP, ROUND_HALF_EVEN):
         figure = xero_figures(body, case.organisation, ties)[document.compare]
-        assert figure == document.foreseen, (ties, figure, document)
+        assert figure == document.expected_total, (ties, figure, document)
     for line in body["LineItems"]:
         assert -line["UnitAmount"].as_tuple().exponent <= 4
         assert -line["Quantity"].as_tuple().exponent <= 4
@@ -255,11 +256,11 @@ def check(document: Document, case: Case, total: Decimal) -> str:
         assert ("TaxType" in line) is case.organisation.pays_tax
         assert line["AccountCode"]
         assert line["AccountCode"] != "860" or abs(line["UnitAmount"]) <= Decimal("0.05")
-    if document.foreseen == total:
+    if document.expected_total == total:
         return "equal"
     assert case.settings.rounding == "show"
-    assert abs(document.foreseen - total) <= Decimal("0.05")
-    assert any(str(document.foreseen) in note and str(total) in note for note in document.notes), (
+    assert abs(document.expected_total - total) <= Decimal("0.05")
+    assert any(str(document.expected_total) in note and str(total) in note for note in document.notes), (
         document.notes
     )
     return "shown"

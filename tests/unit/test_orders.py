@@ -12,21 +12,17 @@ from typing import Any
 
 import pytest
 
+from bookkeeping.domain.order_message import MAX_MESSAGE, MAX_WITHOUT_PDFS, Unreadable, identify, read_message
 from bookkeeping.domain.orders import (
-    MAX_MESSAGE,
-    MAX_WITHOUT_PDFS,
     Order,
     OrderLine,
-    Unreadable,
     content,
     content_hash,
-    narrow,
+    for_company,
     order_from_content,
-    read_message,
     read_order,
-    whose,
 )
-from bookkeeping.domain.problems.catalogue import OrderStopped
+from bookkeeping.domain.problems.problem import OrderStopped
 
 EVENTS = Path(__file__).parents[2] / "events"
 CONSUMER = (
@@ -671,8 +667,8 @@ def test_an_id_that_is_none_is_named(value: object) -> None:
 @pytest.mark.parametrize("value", ["x17", "0a6b1c2d-0000-4000-8000-000000000001", "00123", -1, [1]])
 def test_a_reference_that_names_no_company_stops_no_order_of_another(value: object) -> None:
     order = read(message(company_ref_id=value))
-    assert order.companies == whose(json.dumps(message(company_ref_id=value)))[0] == ("421406",)
-    assert narrow(order, "421406") == order
+    assert order.companies == identify(json.dumps(message(company_ref_id=value)))[0] == ("421406",)
+    assert for_company(order, "421406") == order
     assert read(message(secondary_company_ref_id=value)).companies == ("420913",)
     code, details = problem(message(secondary_company_ref_id=value, company_ref_id=value))
     assert (code, details["field"]) == ("bad_id", "secondary_company_ref_id")
@@ -1102,10 +1098,10 @@ def test_all_is_at_most_a_mebibyte() -> None:
 
 def test_an_order_is_narrowed_to_one_of_its_companies_and_to_no_other() -> None:
     order = read(TEXT)
-    assert narrow(order, "420913").companies == ("420913",)
-    assert content_hash(narrow(order, "420913")) == content_hash(order)
+    assert for_company(order, "420913").companies == ("420913",)
+    assert content_hash(for_company(order, "420913")) == content_hash(order)
     with pytest.raises(Unreadable) as stopped:
-        narrow(order, "999\n" + "9" * 100)
+        for_company(order, "999\n" + "9" * 100)
     assert stopped.value.problem.code == "company_not_in_order"
     assert stopped.value.problem.details == {
         "order": "62904417",

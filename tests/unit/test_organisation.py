@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bookkeeping.domain.organisation import Organisation, contact_matching, organisation_from_xero, xero_date
-from bookkeeping.domain.problems.catalogue import OrderStopped
+from bookkeeping.domain.problems.problem import OrderStopped
 
 ORGANISATION: dict[str, Any] = {
     "Organisations": [

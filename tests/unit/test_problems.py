@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 
 from bookkeeping.domain.problems import catalogue as problems
-from bookkeeping.domain.problems.catalogue import (
-    CATALOGUE,
-    SKIPPED,
-    WAITS,
-    Problem,
-    from_xero,
-    refusals,
-    worded,
-)
+from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
+from bookkeeping.domain.problems.problem import Problem, worded
+from bookkeeping.domain.problems.xero_messages import from_xero, refusals
 from bookkeeping.domain.settings import Settings
 
 SETTINGS = Settings(

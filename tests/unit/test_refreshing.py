@@ -13,7 +13,7 @@ from bookkeeping.use_cases.token_renewal import (
     AT_WORK,
     IDLE,
     IDLE_AT_MOST,
-    Outcome,
+    RenewalResult,
     Times,
     due_at,
     is_due,
@@ -74,4 +74,4 @@ def test_a_lost_answer_is_asked_for_again_several_times_within_xeros_half_hour()
 
 def test_tokens_are_not_in_the_words_for_the_log() -> None:
     tokens = Tokens("access-canary", "refresh-canary", NOON, 1)
-    assert "canary" not in repr(Outcome("412077", "renewed", tokens=tokens)) + repr(tokens)
+    assert "canary" not in repr(RenewalResult("412077", "renewed", tokens=tokens)) + repr(tokens)

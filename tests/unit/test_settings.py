@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.domain.settings import Settings, SettingsRefused, freed_by, plain_number
+from bookkeeping.domain.amounts import plain_number
+from bookkeeping.domain.settings import Settings, SettingsRefused, freed_by
 
 FULL: dict[str, Any] = {
     "enabled": False,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.adapters.xero_api import NO_ID, answered, understood, validation_errors
+from bookkeeping.adapters.xero_api import NO_ID, answered, parsed, validation_errors
 from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
@@ -58,7 +58,7 @@ def refusal(
 
 def error(status: int, text: bytes = b"", headers: Mapping[str, str] | None = None) -> XeroError:
     with pytest.raises(XeroError) as raised:
-        understood(status, headers or {}, text)
+        parsed(status, headers or {}, text)
     return raised.value
 
 
@@ -66,7 +66,7 @@ def error(status: int, text: bytes = b"", headers: Mapping[str, str] | None = No
 
 
 def test_amounts_of_a_good_answer_are_exact() -> None:
-    payload = understood(200, {}, b'{"Invoices": [{"Total": 0.1, "SubTotal": 12345678.0001}]}')
+    payload = parsed(200, {}, b'{"Invoices": [{"Total": 0.1, "SubTotal": 12345678.0001}]}')
     assert payload["Invoices"][0] == {"Total": Decimal("0.1"), "SubTotal": Decimal("12345678.0001")}
 
 

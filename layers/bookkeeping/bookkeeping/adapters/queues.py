@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from bookkeeping.domain.ledger import Event
-
-SOURCE: Final = "kornitx.xero"
 BOUNDED: Final = Config(
     connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
 )
@@ -28,14 +24,6 @@ LOOK: Final = timedelta(seconds=60)
 
 def sqs() -> Any:
     return boto3.client("sqs", config=BOUNDED)
-
-
-def event_bridge() -> Any:
-    return boto3.client("events", config=BOUNDED)
-
-
-def lambda_service() -> Any:
-    return boto3.client("lambda", config=BOUNDED)
 
 
 @dataclass(frozen=True)
@@ -140,13 +128,13 @@ class DeadLetterQueue:
         while in_time() and (messages := self._receive()):
             for message in messages:
                 letter = _dead_letter(message)
-                told = {"company": letter.company, "sent_at": str(letter.sent_at)}
+                attributes = {"company": letter.company, "sent_at": str(letter.sent_at)}
                 self._client.send_message(
                     QueueUrl=self._origin,
                     MessageBody=letter.body,
                     MessageAttributes={
                         name: {"DataType": "String", "StringValue": value}
-                        for name, value in told.items()
+                        for name, value in attributes.items()
                         if value is not None
                     },
                 )
@@ -169,86 +157,10 @@ class DeadLetterQueue:
 
 
 def _dead_letter(message: dict[str, Any]) -> DeadLetter:
-    told = {name: it.get("StringValue") for name, it in message.get("MessageAttributes", {}).items()}
+    attributes = {name: it.get("StringValue") for name, it in message.get("MessageAttributes", {}).items()}
     return DeadLetter(
         id=message["MessageId"],
         body=message["Body"],
-        sent_at=sent_first_at(int(message["Attributes"]["SentTimestamp"]), told.get("sent_at")),
-        company=told.get("company"),
+        sent_at=sent_first_at(int(message["Attributes"]["SentTimestamp"]), attributes.get("sent_at")),
+        company=attributes.get("company"),
     )
-
-
-class EventBus:
-    def __init__(self, client: Any, name: str) -> None:
-        self._client = client
-        self._name = name
-
-    def put(self, events: Sequence[Event]) -> None:
-        """Send all the events; those the bus did not take are sent again, and an error is raised if it never does."""
-        for start in range(0, len(events), 10):
-            entries = [self._entry(event) for event in events[start : start + 10]]
-            for _ in range(3):
-                answer = self._client.put_events(Entries=entries)
-                results = zip(entries, answer["Entries"], strict=True)
-                entries = [entry for entry, result in results if "ErrorCode" in result]
-                if not entries:
-                    break
-            else:
-                raise RuntimeError(f"{len(entries)} events were not taken by the bus {self._name}")
-
-    def _entry(self, event: Event) -> dict[str, Any]:
-        detail = {"id": event.id, "at": event.at.isoformat(), **event.detail}
-        return {
-            "EventBusName": self._name,
-            "Source": SOURCE,
-            "DetailType": event.type,
-            "Time": event.at,
-            "Detail": json.dumps(detail, ensure_ascii=False),
-        }
-
-
-class RefreshRequests:
-    """Asks for a company's tokens to be renewed, and does not wait for it."""
-
-    def __init__(self, client: Any, function: str) -> None:
-        self._client = client
-        self._function = function
-
-    def send(self, company: str) -> None:
-        payload = json.dumps({"company": company})
-        self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
-
-    def wait_for(self, company: str) -> str:
-        """The same, and wait for what became of it; empty where that failed."""
-        said = _answer(self._client, self._function, {"company": company})
-        return str(said["what"]) if said else ""
-
-
-class XeroDesk:
-    """Has `xero_desk` do something in Xero on a person's behalf, and waits for it; `error` where it does not answer."""
-
-    def __init__(self, client: Any, function: str) -> None:
-        self._client = client
-        self._function = function
-
-    def ask(self, company: str, task: str, **about: Any) -> dict[str, Any]:
-        said = _answer(self._client, self._function, {"company": company, "task": task, **about})
-        return said or {"error": "desk_failed"}
-
-
-def _answer(client: Any, function: str, about: dict[str, Any]) -> dict[str, Any] | None:
-    """What the function answers; None where it failed, or did not answer in time."""
-    try:
-        answer = client.invoke(FunctionName=function, Payload=json.dumps(about))
-        said: dict[str, Any] = json.loads(answer["Payload"].read())
-    except (BotoCoreError, ClientError):
-        return None
-    return None if "FunctionError" in answer else said
-
-
-def lambda_service_that_waits() -> Any:
-    """A client that never asks twice, and waits for less time than whoever waits for the page."""
-    patient = Config(
-        connect_timeout=2, read_timeout=22, retries={"mode": "standard", "total_max_attempts": 1}
-    )
-    return boto3.client("lambda", config=patient)

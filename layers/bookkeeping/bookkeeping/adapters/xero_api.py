@@ -18,8 +18,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from bookkeeping.adapters.http import bounded
-from bookkeeping.domain.documents import to_json
+from bookkeeping.adapters.http import read_bounded
+from bookkeeping.domain.amounts import to_json
+from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
@@ -32,7 +33,6 @@ from bookkeeping.domain.errors import (
     XeroError,
 )
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, Limits
-from bookkeeping.domain.problems.catalogue import DocumentKind
 
 ANSWER_AT_MOST: Final = 32 * 1024 * 1024
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
@@ -78,7 +78,7 @@ class Answered:
         return not self.messages
 
     @property
-    def dead(self) -> bool:
+    def void_or_deleted(self) -> bool:
         """Deleted or voided: it is in no books any more, and its number stays spent."""
         return self.status in ("DELETED", "VOIDED")
 
@@ -199,13 +199,13 @@ class Xero:
                 stream=True,
             ) as response:
                 observe(Limits.from_headers(response.headers))
-                text = bounded(
+                text = read_bounded(
                     lambda size: response.raw.read1(size, decode_content=True),
                     lambda: time.monotonic() > deadline,
                     ANSWER_AT_MOST,
                 )
                 if text is not None:
-                    return understood(response.status_code, response.headers, text)
+                    return parsed(response.status_code, response.headers, text)
                 trouble = "the answer is too slow or too long"
         except requests.exceptions.Timeout:
             pass
@@ -215,17 +215,17 @@ class Xero:
         raise OutcomeUnknown(f"{method} {path}: {trouble}", timed_out=timed_out)
 
 
-def understood(status: int, headers: Mapping[str, str], text: bytes) -> Json:
+def parsed(status: int, headers: Mapping[str, str], text: bytes) -> Json:
     """The JSON of a good answer, amounts as Decimal; raises what any other answer means."""
     payload = _json(text)
     if status == 200:
         if not isinstance(payload, dict):
             raise OutcomeUnknown("200 with a body that can't be read", answered=True)
         return payload
-    raise _meaning(status, headers, payload, text)
+    raise _error_for(status, headers, payload, text)
 
 
-def _meaning(status: int, headers: Mapping[str, str], payload: Json, text: bytes) -> XeroError:
+def _error_for(status: int, headers: Mapping[str, str], payload: Json, text: bytes) -> XeroError:
     if status == 429:
         return Throttled(
             _limit(headers.get("X-Rate-Limit-Problem", "")), _seconds(headers.get("Retry-After", ""))

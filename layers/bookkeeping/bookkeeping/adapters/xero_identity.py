@@ -22,7 +22,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from bookkeeping.adapters.http import bounded
+from bookkeeping.adapters.http import read_bounded
 from bookkeeping.domain.errors import (
     AccessRefused,
     IdentityError,
@@ -108,7 +108,7 @@ class Identity:
         """End every connection this person gave the app. A token Xero does not know is no error."""
         answer = self._post("revocation", client_id, secret, {"token": refresh_token})
         if answer.status != 200:
-            raise _meaning(answer)
+            raise _error_for(answer)
 
     def connections(self, access_token: str, auth_event_id: str | None = None) -> list[XeroConnection]:
         """The organisations the person has connected; with an `auth_event_id`, those of that one consent."""
@@ -164,7 +164,7 @@ class Identity:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                text = bounded(
+                text = read_bounded(
                     lambda size: response.raw.read1(size, decode_content=True),
                     lambda: time.monotonic() > deadline,
                     ANSWER_AT_MOST,
@@ -207,7 +207,7 @@ def _granted(answer: _Answer, presented: str) -> Granted:
     # a server that does not rotate leaves the refresh token out: the one presented stays good
     refresh_token = body.get("refresh_token") or presented
     if answer.status != 200 or not isinstance(access_token, str) or not access_token:
-        raise _meaning(answer)
+        raise _error_for(answer)
     if not isinstance(refresh_token, str) or not refresh_token:
         raise IdentityRefused("no refresh token came with the access token")
     return Granted(
@@ -218,7 +218,7 @@ def _granted(answer: _Answer, presented: str) -> Granted:
     )
 
 
-def _meaning(answer: _Answer) -> IdentityError:
+def _error_for(answer: _Answer) -> IdentityError:
     """What an answer without tokens means. Only the words of OAuth itself are believed to be Xero's decision."""
     if answer.status == 429:
         return IdentityThrottled(_seconds(answer.headers.get("Retry-After", "")))

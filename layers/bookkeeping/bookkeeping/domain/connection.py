@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
-from urllib.parse import parse_qsl, quote, urlencode
 
 SCOPES: Final = (
     "openid",
@@ -21,12 +17,7 @@ SCOPES: Final = (
     "accounting.settings.read",
 )
 NEEDED: Final = frozenset(SCOPES) - {"openid", "profile", "email"}
-STATE_LIVES: Final = timedelta(minutes=10)
-CODE_LIVES: Final = timedelta(minutes=5)
 REFRESH_TOKEN_LIVES: Final = timedelta(days=60)
-ISSUER: Final = "https://identity.xero.com"
-LONGEST_QUERY: Final = 8192
-LONGEST_VALUE: Final = 4096
 
 ConnectionStatus = Literal[
     "connected",
@@ -37,7 +28,7 @@ ConnectionStatus = Literal[
     "cut_off",
     "disconnected",
 ]
-Outcome = Literal[
+ConnectResult = Literal[
     "connected",
     "choose_organisation",
     "confirm_organisation",
@@ -83,7 +74,7 @@ class Connection:
     previous_organisation_name: str = ""
     previous_connection_id: str = ""
     choices: tuple[Choice, ...] = ()
-    ending: tuple[Choice, ...] = ()
+    to_end_at_xero: tuple[Choice, ...] = ()
     """Once a person ended it: what Xero may still let the app into."""
     connected_by: str = ""
     connected_at: datetime | None = None
@@ -190,7 +181,7 @@ def ended(connection: Connection) -> Connection:
         previous_organisation_name="",
         previous_connection_id="",
         choices=(),
-        ending=connection.held,
+        to_end_at_xero=connection.held,
         prefix_taken_by="",
     )
 
@@ -265,74 +256,11 @@ def words(connection: Connection | None, client_id: str = "") -> tuple[str, str 
             )
         case "disconnected":
             listed = (
-                " Xero may still list the app under Settings, Connected apps." if connection.ending else ""
+                " Xero may still list the app under Settings, Connected apps."
+                if connection.to_end_at_xero
+                else ""
             )
             return (
                 f"Disconnected from {here or 'Xero'}. Orders wait here.{listed}",
                 "Press Get Access Token to connect again.",
             )
-
-
-# --- the way to Xero and back ------------------------------------------------------------------------------------
-
-
-def verifier(session_id: str, state: str) -> str:
-    """The PKCE verifier of an attempt: told by what only its browser holds, so it is kept nowhere."""
-    digest = hmac.new(session_id.encode(), b"code_verifier " + state.encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-def authorization_url(
-    login_url: str, client_id: str, redirect_uri: str, state: str, code_verifier: str
-) -> str:
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")
-    asked = {
-        "response_type": "code",
-        "client_id": client_id,
-        "redirect_uri": redirect_uri,
-        "scope": " ".join(SCOPES),
-        "state": state,
-        "code_challenge": challenge,
-        "code_challenge_method": "S256",
-    }
-    # a plus between the scopes may be refused
-    return f"{login_url.rstrip('/')}/identity/connect/authorize?{urlencode(asked, quote_via=quote, safe='')}"
-
-
-@dataclass(frozen=True)
-class Return:
-    """What Xero sent the browser back with. Empty texts were not there."""
-
-    state: str = ""
-    code: str = ""
-    error: str = ""
-    issuer: str = ""
-
-
-def returned(raw_query: str) -> Return | None:
-    """The parameters of a return address; None where they are too long, or one is there twice."""
-    if len(raw_query) > LONGEST_QUERY:
-        return None
-    names = {"state": "state", "code": "code", "error": "error", "iss": "issuer"}
-    found: dict[str, str] = {}
-    try:
-        pairs = parse_qsl(
-            raw_query, keep_blank_values=True, strict_parsing=False, max_num_fields=50, errors="strict"
-        )
-    except ValueError:
-        return None
-    for name, value in pairs:
-        if name in names:
-            if names[name] in found or len(value) > LONGEST_VALUE:
-                return None
-            found[names[name]] = value
-    return Return(**found)
-
-
-def answer(back: Return) -> tuple[str, Outcome | None]:
-    """The code to exchange; or else what came of the attempt."""
-    if back.issuer not in ("", ISSUER) or (back.error and back.code):
-        return "", "state_invalid"
-    if back.error:
-        return "", "access_denied" if back.error == "access_denied" else "xero_refused"
-    return (back.code, None) if back.code else ("", "xero_refused")

@@ -9,19 +9,20 @@ which way it rounds half a cent, so no document leaves here whose total depends 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, Final, Literal, cast
 
+from bookkeeping.domain.amounts import plain_number
+from bookkeeping.domain.document_kinds import DOCUMENT_WORDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
-from bookkeeping.domain.problems.catalogue import DOCUMENT_WORDS, DocumentKind, OrderStopped, Problem
-from bookkeeping.domain.settings import Settings, plain_number
+from bookkeeping.domain.problems.problem import OrderStopped, Problem
+from bookkeeping.domain.settings import Settings
 
 __all__ = [
     "Document",
@@ -35,7 +36,6 @@ __all__ = [
     "reference",
     "sales_invoice",
     "skip_reason",
-    "to_json",
     "tracked_items",
     "waits_for_dispatch",
     "wants",
@@ -71,7 +71,7 @@ class Document:
     """Which of Xero's figures is to equal the order's."""
     order_total: Decimal
     """What the order says, 2 decimals."""
-    foreseen: Decimal
+    expected_total: Decimal
     """What Xero's figure will be; differs from order_total only where the settings say to show a difference."""
     notes: tuple[str, ...]
     """What a person should know about the document, in words."""
@@ -127,7 +127,7 @@ def sales_invoice(
         mode = _line_amount_types(order, settings, organisation)
         charges = _sale_charges(order, settings, organisation)
         compare: Figure = "SubTotal" if trade else "Total"
-        reckoned = _reckoned(
+        totals = _totals(
             charges,
             kind="invoice",
             mode=mode,
@@ -147,7 +147,7 @@ def sales_invoice(
             "CurrencyCode": _currency(order, settings, organisation),
             **_branding(settings),
             "LineAmountTypes": mode,
-            "LineItems": reckoned.line_items,
+            "LineItems": totals.line_items,
         }
         draft_note = (
             ("Created as a draft, because Xero has too little stock to approve it.",) if as_draft else ()
@@ -157,9 +157,9 @@ def sales_invoice(
             number,
             body,
             compare,
-            reckoned.order_total,
-            reckoned.foreseen,
-            (*draft_note, *dated.notes, *reckoned.notes),
+            totals.order_total,
+            totals.expected_total,
+            (*draft_note, *dated.notes, *totals.notes),
         )
 
 
@@ -181,7 +181,7 @@ def purchase_order(
         dated = _dated(order, settings, organisation, sent_on)
         mode: LineAmountTypes = "Exclusive" if organisation.pays_tax else "NoTax"
         charges = _cost_charges(order, settings, organisation, untracked_items)
-        reckoned = _reckoned(
+        totals = _totals(
             charges,
             kind="purchase_order",
             mode=mode,
@@ -199,16 +199,16 @@ def purchase_order(
             "CurrencyCode": _currency(order, settings, organisation),
             **_branding(settings),
             "LineAmountTypes": mode,
-            "LineItems": reckoned.line_items,
+            "LineItems": totals.line_items,
         }
         return Document(
             "purchase_order",
             number,
             body,
             "SubTotal",
-            reckoned.order_total,
-            reckoned.foreseen,
-            (*dated.notes, *reckoned.notes),
+            totals.order_total,
+            totals.expected_total,
+            (*dated.notes, *totals.notes),
         )
 
 
@@ -597,7 +597,7 @@ def _raw_tax(line: Decimal, rate: Decimal, mode: LineAmountTypes) -> Decimal:
 
 
 @dataclass(frozen=True)
-class _Sent:
+class _PricedLine:
     """A charge as it goes to Xero, and what Xero makes of it."""
 
     quantity: Decimal
@@ -616,7 +616,9 @@ class _Sent:
         return self.line - self.tax if mode == "Inclusive" else self.line
 
 
-def _sent(charge: _Charge, unit: Decimal, mode: LineAmountTypes, *, derived: bool, states_tax: bool) -> _Sent:
+def _priced(
+    charge: _Charge, unit: Decimal, mode: LineAmountTypes, *, derived: bool, states_tax: bool
+) -> _PricedLine:
     """The quantity and unit amount whose line in Xero is the charge's value in cents, whichever way ties go.
 
     A price that Xero cannot hold becomes quantity 1 at the line's value. The line of an item keeps its quantity,
@@ -633,64 +635,64 @@ def _sent(charge: _Charge, unit: Decimal, mode: LineAmountTypes, *, derived: boo
     # Xero's documentation adds that a stated tax amount cannot exceed the unit amount.
     statable = not tie or abs(tax) <= abs(price)
     if faithful and statable:
-        return _Sent(charge.quantity, price, tax if tie else None, value, tax, retold=False)
+        return _PricedLine(charge.quantity, price, tax if tie else None, value, tax, retold=False)
     if charge.item_code is None:
-        return _Sent(Decimal(1), value, tax if tie else None, value, tax, retold=True)
+        return _PricedLine(Decimal(1), value, tax if tie else None, value, tax, retold=True)
 
-    def outcome(unit_amount: Decimal) -> _Sent:
+    def outcome(unit_amount: Decimal) -> _PricedLine:
         line = _cents(charge.quantity * unit_amount)
         raw = _raw_tax(line, charge.tax.rate, mode)
         stated = _cents(raw) if states_tax and mode == "Exclusive" and _is_tie(raw) else None
-        return _Sent(charge.quantity, unit_amount, stated, line, _cents(raw), retold=False)
+        return _PricedLine(charge.quantity, unit_amount, stated, line, _cents(raw), retold=False)
 
-    def distance(sent: _Sent) -> tuple[bool, Decimal, Decimal]:
-        overstated = sent.tax_amount is not None and abs(sent.tax_amount) > abs(sent.unit_amount)
+    def distance(priced: _PricedLine) -> tuple[bool, Decimal, Decimal]:
+        overstated = priced.tax_amount is not None and abs(priced.tax_amount) > abs(priced.unit_amount)
         return (
-            overstated or _is_tie(sent.quantity * sent.unit_amount),
-            abs(sent.line + sent.tax - value - tax),
-            abs(sent.unit_amount - unit),
+            overstated or _is_tie(priced.quantity * priced.unit_amount),
+            abs(priced.line + priced.tax - value - tax),
+            abs(priced.unit_amount - unit),
         )
 
     return min((outcome(price + PRICE_STEP * steps) for steps in range(-100, 101)), key=distance)
 
 
-def _best_sent(
+def _best_priced(
     charge: _Charge, mode: LineAmountTypes, compare: Figure, *, states_tax: bool
-) -> tuple[_Sent, Decimal]:
+) -> tuple[_PricedLine, Decimal]:
     """The charge as it goes to Xero, and its exact share in the order's total."""
 
-    def sent(unit: Decimal, *, derived: bool = False) -> _Sent:
-        return _sent(charge, unit, mode, derived=derived, states_tax=states_tax)
+    def priced(unit: Decimal, *, derived: bool = False) -> _PricedLine:
+        return _priced(charge, unit, mode, derived=derived, states_tax=states_tax)
 
     if charge.gross is None:
         net = cast(Decimal, charge.net)
         if mode == "Inclusive":
             unit = _with_tax(net, charge.tax)
-            return sent(unit, derived=True), _cents(charge.quantity * unit)
+            return priced(unit, derived=True), _cents(charge.quantity * unit)
         due = charge.quantity * net
         if compare == "Total" and mode == "Exclusive":
             # Where only the net price is carried, the order leaves its tax to Xero.
             due += _cents(_raw_tax(_cents(due), charge.tax.rate, mode))
-        return sent(net), due
+        return priced(net), due
     due = charge.quantity * charge.gross
     if mode != "Exclusive":
-        return sent(charge.gross), due
-    ways = [sent(_without_tax(charge.gross, charge.tax), derived=True)]
+        return priced(charge.gross), due
+    ways = [priced(_without_tax(charge.gross, charge.tax), derived=True)]
     if charge.net is not None:
         # The carried net price comes first; where it was rounded too far, one derived from the gross is nearer.
-        ways.insert(0, sent(charge.net))
+        ways.insert(0, priced(charge.net))
     return min(ways, key=lambda way: abs(way.figure(compare, mode) - due)), due
 
 
 @dataclass(frozen=True)
-class _Reckoned:
+class _Totals:
     line_items: list[dict[str, Any]]
     order_total: Decimal
-    foreseen: Decimal
+    expected_total: Decimal
     notes: tuple[str, ...]
 
 
-def _reckoned(
+def _totals(
     charges: list[_Charge],
     *,
     kind: DocumentKind,
@@ -699,42 +701,42 @@ def _reckoned(
     order: Order,
     settings: Settings,
     organisation: Organisation,
-) -> _Reckoned:
+) -> _Totals:
     """The line items, and the document's total beside the order's."""
     # Purchase orders are compared without tax, so only an invoice with tax in its comparison needs tax amounts stated.
     states_tax = compare == "Total"
     line_items: list[dict[str, Any]] = []
-    exact_total = foreseen = grand_total = Decimal(0)
+    exact_total = expected_total = grand_total = Decimal(0)
     notes: list[str] = []
     for charge in charges:
         _check_size(charge, order)
-        sent, due = _best_sent(charge, mode, compare, states_tax=states_tax)
-        line_items.append(_line_item(charge, sent, mode, settings))
+        priced, due = _best_priced(charge, mode, compare, states_tax=states_tax)
+        line_items.append(_line_item(charge, priced, mode, settings))
         exact_total += due
-        foreseen += sent.figure(compare, mode)
-        grand_total += sent.figure("Total", mode)
+        expected_total += priced.figure(compare, mode)
+        grand_total += priced.figure("Total", mode)
     order_total = _cents(exact_total)
     if grand_total < 0:
         raise _stopped("negative_total", order, total=str(grand_total), document=DOCUMENT_WORDS[kind])
-    difference = order_total - foreseen
+    difference = order_total - expected_total
     if abs(difference) > LARGEST_ROUNDING:
         raise _stopped(
             "total_differs" if kind == "invoice" else "purchase_total_differs",
             order,
-            ours=str(foreseen),
+            ours=str(expected_total),
             theirs=str(order_total),
             difference=str(abs(difference)),
         )
     if difference and settings.rounding == "show":
         notes.append(
-            f"Comes to {foreseen} in Xero and {order_total} on the order; the difference of {abs(difference)} is from"
-            " rounding."
+            f"Comes to {expected_total} in Xero and {order_total} on the order;"
+            f" the difference of {abs(difference)} is from rounding."
         )
     elif difference:
         line_items.append(_rounding_line(difference, mode, order, settings, organisation))
-        foreseen = order_total
+        expected_total = order_total
         notes.append(f"A rounding line of {difference} makes it {order_total}, as on the order.")
-    return _Reckoned(line_items, order_total, foreseen, tuple(notes))
+    return _Totals(line_items, order_total, expected_total, tuple(notes))
 
 
 def _check_size(charge: _Charge, order: Order) -> None:
@@ -764,19 +766,21 @@ def _price_words(charge: _Charge, mode: LineAmountTypes) -> str:
     return plain_number(cast(Decimal, gross)) + (" with tax" if mode == "Exclusive" else "")
 
 
-def _line_item(charge: _Charge, sent: _Sent, mode: LineAmountTypes, settings: Settings) -> dict[str, Any]:
+def _line_item(
+    charge: _Charge, priced: _PricedLine, mode: LineAmountTypes, settings: Settings
+) -> dict[str, Any]:
     description = charge.description
-    if sent.retold:
+    if priced.retold:
         retelling = f" ({plain_number(charge.quantity)} × {_price_words(charge, mode)})"
         description = _cut(description, LONGEST_DESCRIPTION - _length(retelling)) + retelling
     return {
         "Description": description,
-        "Quantity": sent.quantity,
-        "UnitAmount": sent.unit_amount,
+        "Quantity": priced.quantity,
+        "UnitAmount": priced.unit_amount,
         **({"ItemCode": charge.item_code} if charge.item_code is not None else {}),
         "AccountCode": charge.account.code,
         **({"TaxType": charge.tax.type} if charge.tax.type is not None else {}),
-        **({"TaxAmount": sent.tax_amount} if sent.tax_amount is not None else {}),
+        **({"TaxAmount": priced.tax_amount} if priced.tax_amount is not None else {}),
         **_tracking(settings),
     }
 
@@ -873,31 +877,6 @@ def _beginning(text: str, longest: int) -> str:
 
 def _joins_the_previous(char: str) -> bool:
     return unicodedata.category(char).startswith("M") or 0x1F3FB <= ord(char) <= 0x1F3FF
-
-
-# --- the wire ----------------------------------------------------------------------------------------------------
-
-
-def to_json(body: Any) -> bytes:
-    """A body as UTF-8 JSON: the same bytes for the same content, decimals as plain numbers, never a float."""
-    return _json(body).encode()
-
-
-def _json(value: Any) -> str:
-    match value:
-        case Decimal():
-            if not value.is_finite():
-                raise ValueError("an amount must be finite")
-            return plain_number(value)
-        case float():
-            raise TypeError("an amount must be a Decimal")
-        case Mapping():
-            members = (f"{json.dumps(str(key))}:{_json(value[key])}" for key in sorted(value))
-            return "{" + ",".join(members) + "}"
-        case list() | tuple():
-            return "[" + ",".join(_json(one) for one in value) + "]"
-        case _:
-            return json.dumps(value, ensure_ascii=False)
 
 
 def _stopped(code: str, order: Order, **details: str) -> OrderStopped:

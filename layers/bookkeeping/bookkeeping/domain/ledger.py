@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.documents import (
     document_number,
     skip_reason,
@@ -25,14 +26,13 @@ from bookkeeping.domain.documents import (
 )
 from bookkeeping.domain.errors import StillBeingSent
 from bookkeeping.domain.orders import Order, content, content_hash, order_from_content
-from bookkeeping.domain.problems.catalogue import DocumentKind, Problem
+from bookkeeping.domain.pacing import BATCH_SIZE
+from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
 
 LONGEST_WORD: Final = 100
 ROOM: Final = 340_000
 """Bytes of content a row has room for: DynamoDB takes 400 KB."""
-BATCH_SIZE: Final = 50
-"""Documents a call: what Xero recommends."""
 
 
 WAITS_WHILE: Final = {
@@ -178,21 +178,6 @@ class Books:
         return self.connection is not None and self.connection.status == "connected"
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to an order or a connection. `id` stays the same when it is sent again."""
-
-    type: str
-    id: str
-    at: datetime
-    detail: Mapping[str, object]
-
-
-def stamp(at: datetime) -> str:
-    """A moment as text whose order is the moments' order."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
 def accept(entry: Entry | None, message: Message, books: Books, order_id: str, now: datetime) -> Entry | None:
     """The entry after a message of the platform; None where the message changes nothing."""
     if entry is None:
@@ -296,7 +281,7 @@ def skip(entry: Entry, reason: str, now: datetime) -> Entry:
     return skipped if entry.frozen else replace(skipped, organisation_id="", lane="")
 
 
-def told(entry: Entry) -> Entry:
+def published(entry: Entry) -> Entry:
     """At rest, and the bus knows: no longer among what is due in its lane."""
     return replace(entry, due_at=None, lane=entry.lane if entry.organisation_id else "")
 
@@ -479,51 +464,3 @@ def _word(value: object) -> str:
         return "yes" if value else "no"
     text = str(value)
     return text if len(text) <= LONGEST_WORD else f"{text[: LONGEST_WORD - 1]}…"
-
-
-EVENT_OF: Final = {
-    State.POSTED: "OrderPosted",
-    State.NEEDS_ATTENTION: "OrderNeedsAttention",
-    State.SKIPPED: "OrderSkipped",
-}
-
-
-def events(entry: Entry) -> list[Event]:
-    """What the entry's present state has to tell the bus."""
-    told: dict[str, object] = {
-        "company": entry.company,
-        "order_id": entry.order_id,
-        "state": str(entry.state),
-        "number": entry.number,
-        "organisation_id": entry.organisation_id,
-        "documents": [
-            {
-                "kind": kind,
-                "id": posted.id,
-                "number": posted.number,
-                "total": posted.total,
-                "currency": posted.currency,
-            }
-            for kind, posted in entry.documents.items()
-        ],
-    }
-    found: list[Event] = []
-    if entry.state in EVENT_OF:
-        why: dict[str, object] = {"reason": entry.reason} if entry.reason else {}
-        if entry.problem is not None:
-            why = {
-                "problem": entry.problem.code,
-                "sentence": entry.problem.sentence,
-                "fix": entry.problem.fix,
-            }
-        # what is written into the row afterwards, and changes nothing of this, makes no other event of it
-        since = entry.changed_at
-        if entry.state is State.POSTED:
-            since = max((posted.at for posted in entry.documents.values()), default=since)
-        id_ = f"{entry.company}#{entry.order_id}#{entry.state}#{stamp(since)}"
-        found.append(Event(EVENT_OF[entry.state], id_, since, told | why))
-    if entry.changes and entry.newer is not None:
-        id_ = f"{entry.company}#{entry.order_id}#changed#{entry.newer.sent_at}"
-        detail = told | {"changes": list(entry.changes)}
-        found.append(Event("OrderChangedAfterPosting", id_, entry.changed_at, detail))
-    return found

@@ -1,13 +1,10 @@
 """A message of the platform becomes an Order: exact amounts, no consumer.
 
-    read_message   the bytes of a message → the order's JSON, strictly and within bounds
     read_order     the order's JSON → Order, with every tolerance the platform's senders need
     narrow         an Order for only one of its two companies
-    whose          which order of which companies a message is about, and nothing else
     content        an Order as text and back, and the hash that tells whether its accounting changed
 
-Whatever can't be read raises Unreadable, which names the problem and, where they can be told, the companies
-and the order it is about.
+Whatever can't be read raises `order_message.Unreadable`.
 """
 
 from __future__ import annotations
@@ -17,19 +14,24 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Any, Final, Literal, NamedTuple, NoReturn, ParamSpec, TypeVar
+from typing import Final, Literal, NamedTuple, ParamSpec, TypeVar
 
-from bookkeeping.domain.problems.catalogue import OrderStopped, Problem
+from bookkeeping.domain.order_message import (
+    COMPANY_FIELDS,
+    LONGEST_NUMBER,
+    NUMBER,
+    Unreadable,
+    field_path,
+    identity,
+    platform_id,
+    quoted,
+)
+from bookkeeping.domain.problems.problem import OrderStopped, Problem
 
 Disposition = Literal["live", "on_hold", "cancelled", "error"]
-
-MAX_MESSAGE: Final = 1024 * 1024
-MAX_WITHOUT_PDFS: Final = 256 * 1024
-MAX_DEPTH: Final = 20
-MAX_LINES: Final = 500
 
 
 @dataclass(frozen=True)
@@ -78,262 +80,6 @@ class Order:
     shipping: Shipping
 
 
-class Unreadable(OrderStopped):
-    """The message is no order we can post; `companies` and `order_id` are told where that is certain."""
-
-    def __init__(self, problem: Problem, companies: tuple[str, ...], order_id: str | None) -> None:
-        super().__init__(Problem(problem.code, {"order": order_id or "?", **problem.details}))
-        self.companies = companies
-        self.order_id = order_id
-
-
-# --- a message: strict JSON within bounds -------------------------------------------------------------------
-
-
-def read_message(body: str | bytes) -> Mapping[str, object]:
-    """The order's JSON, bare or under `order`; numbers are Decimal, `pdfs` is null."""
-    if len(body) > MAX_MESSAGE or len(raw := _as_bytes(body)) > MAX_MESSAGE:
-        told = _skim(_as_bytes(body[:MAX_WITHOUT_PDFS]))
-        raise told.unreadable("too_large", size=str(len(body)), limit=str(MAX_MESSAGE))
-    skimmed = _skim(raw)
-    if skimmed.stopped is not None:
-        raise skimmed.stopped
-    if len(skimmed.rest) > MAX_WITHOUT_PDFS:
-        raise skimmed.unreadable("too_large", size=str(len(skimmed.rest)), limit=str(MAX_WITHOUT_PDFS))
-
-    message = _parse(skimmed)
-    order = message.get("order")
-    if not isinstance(order, dict):
-        order = message
-    lines = order.get("items")
-    if isinstance(lines, list) and len(lines) > MAX_LINES:
-        raise skimmed.unreadable("too_many_lines", lines=str(len(lines)), limit=str(MAX_LINES))
-    return order
-
-
-def _as_bytes(body: str | bytes) -> bytes:
-    """A lone surrogate passes, so that it is found later and the field it is in can be named."""
-    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
-
-
-def _parse(skimmed: _Skimmed) -> dict[str, Any]:
-    # The decoders' own errors carry the whole text, consumer included: none of them may travel on as a cause.
-    try:
-        text = skimmed.rest.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError as error:
-        raise skimmed.unreadable(
-            "unreadable_json", why=f"the character at byte {error.start} can't be read"
-        ) from None
-    if text.startswith("\ufeff"):
-        raise skimmed.unreadable("unreadable_json", why="it starts with a byte order mark")
-    try:
-        message = json.loads(
-            text,
-            parse_int=_bounded_number,
-            parse_float=_bounded_number,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_without_repeats,
-        )
-    except json.JSONDecodeError as error:
-        broken_at = len(text[: error.pos].encode("utf-8", "surrogatepass"))
-        raise skimmed.unreadable("unreadable_json", told_before=broken_at, why=_why(error, text)) from None
-    except _RepeatedKey as error:
-        raise skimmed.unreadable("duplicate_key", key=_quoted(error.args[0])) from None
-    except _NoSuchNumber as error:
-        raise skimmed.unreadable(
-            "unreadable_json", why=f"it has “{error.args[0]}” in the place of a number"
-        ) from None
-    if not isinstance(message, dict):
-        raise skimmed.unreadable("unreadable_json", why="it is not an order")
-    if _MAY_HOLD_SURROGATE.search(text) and (where := _lone_surrogate(message, "")) is not None:
-        raise skimmed.unreadable("bad_text", field=_quoted(where))
-    return message
-
-
-_BROKEN: Final = {
-    "Expecting ',' delimiter": "a comma or a closing bracket is missing",
-    "Expecting ':' delimiter": "a colon is missing",
-    "Expecting property name": "the name of a field is missing or has no quotes",
-    "Expecting value": "a value is missing",
-    "Extra data": "something follows behind its end",
-    "Invalid control character": "a line break or another invisible character is inside a text",
-    "Invalid \\": "a backslash stands where it means nothing",
-}
-"""How the decoder's complaints begin, and what people call it."""
-
-
-def _why(error: json.JSONDecodeError, text: str) -> str:
-    if not text.strip():
-        return "it is empty"
-    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
-        return "it breaks off before its end"
-    wrong = (plain for said, plain in _BROKEN.items() if error.msg.startswith(said))
-    return f"{next(wrong, 'something is out of place')} at character {error.pos}"
-
-
-class _RepeatedKey(Exception):
-    pass
-
-
-class _NoSuchNumber(Exception):
-    pass
-
-
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
-_LONGEST_NUMBER: Final = 40
-
-
-def _bounded_number(text: str) -> Decimal | str:
-    """A number beyond any amount stays text: it costs nothing, and the field that holds it can be named."""
-    return Decimal(text) if len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text) else text
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NoSuchNumber(name)
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _RepeatedKey(key)
-            seen.add(key)
-    return members
-
-
-_MAY_HOLD_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
-
-
-def _lone_surrogate(value: Any, where: str) -> str | None:
-    """Where the first text with half a character is. Recursion is bounded by MAX_DEPTH."""
-    if isinstance(value, str):
-        return where if any("\ud800" <= character <= "\udfff" for character in value) else None
-    members: Iterable[tuple[str, Any]] = ()
-    if isinstance(value, dict):
-        # Cut, or a key of 100 KB would be copied for each of the thousand things below it.
-        members = ((_path(where, key[:60]), item) for key, item in value.items())
-        if any(_lone_surrogate(key, where) is not None for key in value):
-            return f"a key in {where}" if where else "a key"
-    elif isinstance(value, list):
-        members = ((f"{where}[{index}]", item) for index, item in enumerate(value))
-    return next((found for path, item in members if (found := _lone_surrogate(item, path)) is not None), None)
-
-
-# --- the skim: one linear pass over the bytes, before anything is parsed ------------------------------------
-
-# Possessive, so that neither a long string nor an unterminated one costs memory or time beyond its length.
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_SPACE = rb"[ \t\r\n]*+"
-_TOKEN = re.compile(
-    rb"(?P<string>" + _STRING + rb")(?:" + _SPACE + rb"(?P<colon>:))?"
-    rb'|(?P<opening>[\[{])|(?P<closing>[\]}])|(?P<broken>")',
-    re.DOTALL,
-)
-_OBJECT_FOLLOWS = re.compile(_SPACE + rb"\{")
-_WHOLE_ID = re.compile(_SPACE + rb'("[^"\\]{0,40}+"|[0-9]{1,40}+)' + _SPACE + rb"(?=[,}])")
-_SCALAR = re.compile(_SPACE + rb"(?:" + _STRING + rb'|[^\s"\[\]{},:]++)', re.DOTALL)
-_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+([\[\]{}"])', re.DOTALL)
-_OPENER_OF: Final = {ord("]"): ord("["), ord("}"): ord("{")}
-_TELLING: Final = frozenset({"id", "company_ref_id", "secondary_company_ref_id"})
-
-
-@dataclass
-class _Skimmed:
-    """What can be told of a message without parsing it."""
-
-    rest: bytes = b""
-    """The message with every `pdfs` replaced by null."""
-    stopped: Unreadable | None = None
-    wrapped: bool = False
-    told: dict[tuple[int, str], list[tuple[str, int]]] = field(default_factory=dict)
-    """(depth, key) → each value seen and the position in `rest` where it ends."""
-
-    def unreadable(self, code: str, told_before: int | None = None, **details: str) -> Unreadable:
-        """What was told behind the place where the JSON broke is not certain; nor is what was told twice."""
-        certain = {
-            key: seen[0][0]
-            for (depth, key), seen in self.told.items()
-            if depth == (2 if self.wrapped else 1) and len(seen) == 1
-            if told_before is None or seen[0][1] <= told_before
-        }
-        companies, order_id = _identity(certain)
-        return Unreadable(Problem(code, details), companies, order_id)
-
-
-def _skim(body: bytes) -> _Skimmed:
-    """Find `pdfs`, the nesting's depth, and which order of which companies this is."""
-    skimmed = _Skimmed()
-    kept: list[bytes] = []
-    kept_until = kept_size = position = depth = 0
-    inside_order = False
-    while token := _TOKEN.search(body, position):
-        position = token.end()
-        if kept_size + position - kept_until > MAX_WITHOUT_PDFS:
-            break
-        kind = token.lastgroup
-        if kind == "opening":
-            depth += 1
-            if depth > MAX_DEPTH:
-                skimmed.stopped = skimmed.unreadable("too_deep", limit=str(MAX_DEPTH))
-                break
-        elif kind == "closing":
-            depth -= 1
-            inside_order = inside_order and depth > 1
-            if depth <= 0:
-                break
-        elif kind == "broken":
-            break
-        elif kind == "colon" and (depth == 1 or (depth == 2 and inside_order)):
-            key = _key(token["string"])
-            if key == "pdfs":
-                end = _end_of_value(body, position)
-                if end is None:
-                    why = "it breaks off inside pdfs"
-                    skimmed.stopped = skimmed.unreadable("unreadable_json", why=why)
-                    break
-                kept += body[kept_until:position], b"null"
-                kept_size += position - kept_until + len(b"null")
-                kept_until = position = end
-            elif key == "order" and depth == 1 and _OBJECT_FOLLOWS.match(body, position):
-                inside_order = skimmed.wrapped = True
-            elif key in _TELLING:
-                whole = _WHOLE_ID.match(body, position)
-                value = whole[1].decode("utf-8", "replace").strip('"') if whole else ""
-                ends_at = kept_size + (whole.end() if whole else position) - kept_until
-                skimmed.told.setdefault((depth, key), []).append((value, ends_at))
-    skimmed.rest = b"".join([*kept, body[kept_until:]])
-    return skimmed
-
-
-def _key(string: bytes) -> str:
-    text = string[1:-1].decode("utf-8", "replace")
-    if "\\" not in text:
-        return text
-    try:
-        return str(json.loads(f'"{text}"'))
-    except ValueError:
-        return ""
-
-
-def _end_of_value(body: bytes, position: int) -> int | None:
-    """Where the value that starts here ends; its brackets are paired, nothing else of it is looked at."""
-    if scalar := _SCALAR.match(body, position):
-        return scalar.end()
-    open_brackets = bytearray()
-    while bracket := _BRACKET.match(body, position):
-        position = bracket.end()
-        character = body[position - 1]
-        if character in b"[{":
-            open_brackets.append(character)
-        elif not open_brackets or open_brackets.pop() != _OPENER_OF.get(character):
-            return None
-        if not open_brackets:
-            return position
-    return None
-
-
 # --- an order -----------------------------------------------------------------------------------------------
 
 # Which key carries a price was seen in no official sample, so each name in use is read, in this order.
@@ -366,7 +112,7 @@ def read_order(message: Mapping[str, object]) -> Order:
     try:
         return _order(message)
     except OrderStopped as stopped:
-        raise Unreadable(stopped.problem, *_identity(message)) from None
+        raise Unreadable(stopped.problem, *identity(message)) from None
 
 
 def _order(message: Mapping[str, object]) -> Order:
@@ -395,20 +141,12 @@ def _order(message: Mapping[str, object]) -> Order:
     )
 
 
-def narrow(order: Order, company: str) -> Order:
+def for_company(order: Order, company: str) -> Order:
     """The order for only one of its companies, as the message's `company` attribute asks."""
     if company not in order.companies:
-        details = {"company": _quoted(company), "companies": ", ".join(order.companies)}
+        details = {"company": quoted(company), "companies": ", ".join(order.companies)}
         raise Unreadable(Problem("company_not_in_order", details), order.companies, order.id)
     return replace(order, companies=(company,))
-
-
-def whose(body: str) -> tuple[tuple[str, ...], str | None]:
-    """The companies and the order a message is about, as far as they can be told without reading the order."""
-    try:
-        return _identity(read_message(body))
-    except Unreadable as unreadable:
-        return unreadable.companies, unreadable.order_id
 
 
 _P = ParamSpec("_P")
@@ -486,46 +224,23 @@ def _shipping(
 
 # --- who and what state -------------------------------------------------------------------------------------
 
-_ID = re.compile(r"[1-9][0-9]{0,18}")
-_COMPANY_FIELDS: Final = ("secondary_company_ref_id", "company_ref_id")
-
-
-def _id(value: object) -> str | None:
-    """An id as its digits, else None. With a leading zero it is none, or one order would have two ids."""
-    match value:
-        case bool():
-            return None
-        case int() | Decimal():
-            text = f"{value:f}" if isinstance(value, Decimal) else f"{value:d}" if abs(value) < 10**19 else ""
-        case str():
-            text = value.strip()
-        case _:
-            return None
-    return text if _ID.fullmatch(text) else None
-
 
 def _required_id(message: Mapping[str, object], name: str) -> str:
     value = message.get(name)
     if _is_empty(value):
         raise _stopped("missing_field", field=name)
-    if (found := _id(value)) is None:
-        raise _stopped("bad_id", field=name, value=_quoted(value))
+    if (found := platform_id(value)) is None:
+        raise _stopped("bad_id", field=name, value=quoted(value))
     return found
 
 
 def _companies(message: Mapping[str, object]) -> tuple[str, ...]:
-    named = [name for name in _COMPANY_FIELDS if not (_is_empty(message.get(name)) or _is(message[name], 0))]
+    named = [name for name in COMPANY_FIELDS if not (_is_empty(message.get(name)) or _is(message[name], 0))]
     if not named:
-        raise _stopped("missing_field", field=_COMPANY_FIELDS[0])
+        raise _stopped("missing_field", field=COMPANY_FIELDS[0])
     # a reference that can't be one, such as the GUIDs of old, is passed over as long as there is another
-    companies, _ = _identity(message)
+    companies, _ = identity(message)
     return companies or (_required_id(message, named[0]),)
-
-
-def _identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None]:
-    """The companies and the id of an order, as far as they can be told."""
-    companies = (_id(message.get(name)) for name in _COMPANY_FIELDS)
-    return tuple(dict.fromkeys(company for company in companies if company)), _id(message.get("id"))
 
 
 def _disposition(has_error: bool, status: object, name: str) -> Disposition:
@@ -556,7 +271,7 @@ def _flag(message: Mapping[str, object], name: str) -> bool:
         return bool(value)
     text = value.strip().lower() if isinstance(value, str) else str(value) if _is(value, 0, 1) else "?"
     if text not in _FLAGS:
-        raise _stopped("bad_flag", field=name, value=_quoted(value))
+        raise _stopped("bad_flag", field=name, value=quoted(value))
     return _FLAGS[text]
 
 
@@ -574,7 +289,7 @@ def _text(members: Mapping[str, object], name: str, longest: int = _LONGEST_TEXT
             return str(value)
         case Decimal():
             return f"{value:f}"[:longest]
-    raise _stopped("not_text", field=_path(where, name), value=_quoted(value))
+    raise _stopped("not_text", field=field_path(where, name), value=quoted(value))
 
 
 # --- dates and the currency ---------------------------------------------------------------------------------
@@ -604,14 +319,14 @@ def _date(message: Mapping[str, object], name: str) -> date | None:
     if _NO_DATE.fullmatch(text):
         return None
     if match := _DATE.fullmatch(text):
-        year, month, day = (int(part) for part in match.groups())
+        year, month, day = (int(number) for number in match.groups())
         # Years in which a due date can be reckoned from it.
         if 1900 <= year <= 2199:
             try:
                 return date(year, month, day)
             except ValueError:
                 pass
-    raise _stopped("bad_date", field=name, value=_quoted(value))
+    raise _stopped("bad_date", field=name, value=quoted(value))
 
 
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
@@ -626,7 +341,7 @@ def _currency(value: object) -> str | None:
         return None
     text = value.strip() if isinstance(value, str) else ""
     if not _CURRENCY.fullmatch(text):
-        raise _stopped("bad_currency", field="currency_code", value=_quoted(value))
+        raise _stopped("bad_currency", field="currency_code", value=quoted(value))
     return text.upper()
 
 
@@ -653,7 +368,7 @@ def _number(value: object) -> Decimal | None:
             return value if value.is_finite() else None
         case int() if abs(value) < 10**19:
             return Decimal(value)
-        case str() if len(value) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text := value.strip()):
+        case str() if len(value) <= LONGEST_NUMBER and NUMBER.fullmatch(text := value.strip()):
             return Decimal(text)
     return None
 
@@ -688,7 +403,7 @@ def _aliased(members: Mapping[str, object], names: Iterable[str], where: str = "
 
     def amount(value: object, path: str) -> Decimal | None:
         if (number := _amount(value)) is None:
-            raise _stopped("bad_number", field=path, value=_quoted(value))
+            raise _stopped("bad_number", field=path, value=quoted(value))
         return number
 
     return _agreeing(members, names, where, amount, _same_but_for_rounding)
@@ -709,7 +424,7 @@ def _agreeing(
 ) -> _Given | None:
     found: _Given | None = None
     for name in names:
-        value, path = members.get(name), _path(where, name)
+        value, path = members.get(name), field_path(where, name)
         if _is_empty(value) or (number := meaning(value, path)) is None:
             continue
         given = _Given(path, value, number)
@@ -724,9 +439,9 @@ def _conflict(one: _Given, other: _Given) -> OrderStopped:
     return _stopped(
         "conflicting_prices",
         field=one.field,
-        value=_quoted(one.value),
+        value=quoted(one.value),
         other_field=other.field,
-        other_value=_quoted(other.value),
+        other_value=quoted(other.value),
     )
 
 
@@ -735,7 +450,7 @@ def _quantity(value: object, path: str) -> Decimal:
         raise _stopped("missing_field", field=path)
     quantity = _amount(value)
     if quantity is None or quantity < 0 or _decimals(quantity) > 4:
-        raise _stopped("bad_quantity", field=path, value=_quoted(value))
+        raise _stopped("bad_quantity", field=path, value=quoted(value))
     return quantity
 
 
@@ -769,7 +484,7 @@ def _tax_rate(
     free = bool(prices) and not any(prices)
     if stated is not None or unusable is None or free:
         return stated
-    raise _stopped("bad_rate", field=_path(where, unusable), value=_quoted(members[unusable]))
+    raise _stopped("bad_rate", field=field_path(where, unusable), value=quoted(members[unusable]))
 
 
 def _stated_rate(members: Mapping[str, object], names: Iterable[str], where: str) -> Decimal | None:
@@ -795,7 +510,7 @@ def _gives(rate: Decimal, price: _Given, price_inc_tax: _Given, smallest_unit: D
     return _bears_out(rate, price, price_inc_tax, smallest_unit / 2 * (100 + rate) / 100)
 
 
-def _told(price: _Given, price_inc_tax: _Given) -> Decimal:
+def _rate_between_prices(price: _Given, price_inc_tax: _Given) -> Decimal:
     return (price_inc_tax.number / price.number - 1) * 100 if price.number else Decimal(-100)
 
 
@@ -803,9 +518,9 @@ def _own_rate(
     price: _Given, price_inc_tax: _Given, smallest_unit: Decimal, used: tuple[Decimal, ...]
 ) -> Decimal | None:
     """The order's own rate that two prices bear out; of several the one nearest to what they tell."""
-    told = _told(price, price_inc_tax)
+    quotient = _rate_between_prices(price, price_inc_tax)
     fitting = [rate for rate in used if _bears_out(rate, price, price_inc_tax, smallest_unit)]
-    return min(fitting, key=lambda rate: abs(rate - told), default=None)
+    return min(fitting, key=lambda rate: abs(rate - quotient), default=None)
 
 
 def _rate_meant(
@@ -819,7 +534,7 @@ def _rate_meant(
     decimals = _decimals(stated)
     if decimals > 4:
         return _rate_between(price, price_inc_tax, smallest_unit, used)
-    off = abs(stated - _told(price, price_inc_tax))
+    off = abs(stated - _rate_between_prices(price, price_inc_tax))
     if not decimals or off > Decimal("0.5").scaleb(-decimals):
         return stated
     own = _own_rate(price, price_inc_tax, smallest_unit, used)
@@ -836,7 +551,7 @@ def _rate_between(
     price: _Given, price_inc_tax: _Given, smallest_unit: Decimal, used: tuple[Decimal, ...]
 ) -> Decimal:
     """The rate two prices tell: the order's own if they bear it out, else the roundest that does."""
-    rate = _told(price, price_inc_tax)
+    rate = _rate_between_prices(price, price_inc_tax)
     # A hair below zero is a zero rate behind a rounded price: 18.0101 and 18.01.
     if not -1 < rate <= 100:
         raise _conflict(price, price_inc_tax)
@@ -864,29 +579,6 @@ def _stopped(code: str, **details: str) -> OrderStopped:
 
 def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in ("", "n/a"))
-
-
-def _path(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
-
-
-def _quoted(value: object) -> str:
-    """A value as a problem shows it: short, on one line, and never the inside of an object or a list."""
-    match value:
-        case bool():
-            text = str(value).lower()
-        case str():
-            text = value
-        case int() if abs(value) >= 10**19:
-            text = "a very large number"
-        case int() | float() | Decimal():
-            text = str(value)
-        case list():
-            text = "a list"
-        case _:
-            text = "an object"
-    shown = "".join(character if character.isprintable() else "?" for character in text[:60])
-    return f"{shown}…" if len(text) > 60 else shown
 
 
 # --- an order as text ---------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
-from bookkeeping.domain.problems.catalogue import OrderStopped, Problem
+from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import Settings
 
 # Answers without a class still tell it by the account's type.

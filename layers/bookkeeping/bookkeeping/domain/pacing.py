@@ -13,6 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+BATCH_SIZE: Final = 50
+"""Documents a call: what Xero recommends."""
+IN_TROUBLE: Final = 10
+"""So many tries in vain are more than bad weather: they grow apart, and whoever runs this is told."""
+FAILS: Final = 3
+"""So many tries in vain are no accident: orders say that they wait for it."""
 CALLS_A_MINUTE: Final = 57
 CALLS_AT_ONCE: Final = 4
 MINUTE: Final = timedelta(seconds=60)

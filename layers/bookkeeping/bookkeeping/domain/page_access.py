@@ -159,7 +159,7 @@ def session_id(cookies: Iterable[str]) -> str | None:
     found = [
         value.strip()
         for line in cookies
-        for name, equals, value in (part.partition("=") for part in line.split(";"))
+        for name, equals, value in (pair.partition("=") for pair in line.split(";"))
         if equals and name.strip() == COOKIE
     ]
     return found[0] if len(found) == 1 and _SESSION_ID.fullmatch(found[0]) else None

@@ -24,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 
+from bookkeeping.domain.amounts import plain_number
+
 Status = Literal["DRAFT", "SUBMITTED", "AUTHORISED"]
 
 DEFAULT_NUMBER_PREFIX: Final = "KX-"
@@ -46,12 +48,6 @@ class SettingsRefused(ValueError):
     def __init__(self, refused: tuple[RefusedValue, ...]) -> None:
         super().__init__("; ".join(f"{one.field} “{one.value}”: {one.reason}" for one in refused))
         self.refused = refused
-
-
-def plain_number(number: Decimal) -> str:
-    """A number as its shortest plain text, without an exponent: `20`, `5.5`."""
-    text = format(abs(number) if number == 0 else number, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _percent_key(text: str) -> str:
@@ -334,7 +330,7 @@ def _refused_values(error: ValidationError) -> tuple[RefusedValue, ...]:
             reason=_reason(found["type"], found.get("ctx", {}), found["msg"]),
         )
         for found in error.errors(include_url=False)
-        for field in [".".join(str(part) for part in found["loc"] if part != "[key]") or "settings"]
+        for field in [".".join(str(step) for step in found["loc"] if step != "[key]") or "settings"]
     )
 
 

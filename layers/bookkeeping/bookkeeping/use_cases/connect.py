@@ -11,12 +11,12 @@ from bookkeeping.adapters.queues import PostingQueue, ReleaseCall
 from bookkeeping.adapters.secrets import AppSecret, Tokens, TokenSecret
 from bookkeeping.adapters.tables.authorizations import Attempt, AuthorizationsTable
 from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import LONG_AGO, Item
+from bookkeeping.adapters.tables.dynamodb import Item, once_each, without
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_identity import Granted, Identity, claims
 from bookkeeping.domain import connection as connecting
-from bookkeeping.domain.connection import CODE_LIVES, STATE_LIVES, Choice, Connection, Consent, Outcome
+from bookkeeping.domain.connection import Choice, Connection, ConnectResult, Consent
 from bookkeeping.domain.errors import (
     Conflict,
     IdentityError,
@@ -28,7 +28,9 @@ from bookkeeping.domain.errors import (
     StoreUnavailable,
     XeroError,
 )
-from bookkeeping.domain.ledger import Event, stamp
+from bookkeeping.domain.events import connection_lost, connection_restored
+from bookkeeping.domain.moments import LONG_AGO
+from bookkeeping.domain.oauth import CODE_LIVES, STATE_LIVES, answer, authorization_url, returned, verifier
 from bookkeeping.domain.page_access import Person, Session, hashed
 from bookkeeping.use_cases.release import event_text, once_connected
 
@@ -36,7 +38,7 @@ MOST_CHOICES: Final = 50
 
 
 @dataclass(frozen=True)
-class Edges:
+class ConnectAdapters:
     """What a change of a connection touches."""
 
     settings: SettingsTable
@@ -48,7 +50,7 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class Door:
+class CallbackAdapters:
     """What only the way back from Xero touches besides."""
 
     authorizations: AuthorizationsTable
@@ -58,7 +60,7 @@ class Door:
 
 
 def begin(
-    edges: Edges,
+    adapters: ConnectAdapters,
     authorizations: AuthorizationsTable,
     session: Session,
     session_id: str,
@@ -68,7 +70,7 @@ def begin(
     state: str,
 ) -> str | None:
     """Where to send the person to; None where no app is saved."""
-    app = edges.connections.app(session.person.company)
+    app = adapters.connections.app(session.person.company)
     if app is None:
         return None
     attempt = Attempt(
@@ -76,56 +78,63 @@ def begin(
         session_hash=session.id_hash,
         client_id=app.client_id,
         redirect_uri=redirect_uri,
-        expires_at=edges.now() + STATE_LIVES,
+        expires_at=adapters.now() + STATE_LIVES,
     )
     authorizations.begin(hashed(state), attempt)
-    code_verifier = connecting.verifier(session_id, state)
-    return connecting.authorization_url(login_url, app.client_id, redirect_uri, state, code_verifier)
+    code_verifier = verifier(session_id, state)
+    return authorization_url(login_url, app.client_id, redirect_uri, state, code_verifier)
 
 
 def finish(
-    edges: Edges, door: Door, company: str, raw_query: str, session: Session | None, session_id: str
-) -> Outcome:
+    adapters: ConnectAdapters,
+    callback: CallbackAdapters,
+    company: str,
+    raw_query: str,
+    session: Session | None,
+    session_id: str,
+) -> ConnectResult:
     """What came of the way to Xero. Xero is called only once the attempt is known to be this browser's own."""
-    back = connecting.returned(raw_query)
+    back = returned(raw_query)
     if back is None or not back.state:
         return "state_invalid"
-    if session is None or session.expires_at <= edges.now():
+    if session is None or session.expires_at <= adapters.now():
         return "session_lost"
     if session.person.company != company:
         return "state_invalid"
-    attempt = door.authorizations.finish(hashed(back.state), session, company, edges.now())
+    attempt = callback.authorizations.finish(hashed(back.state), session, company, adapters.now())
     if isinstance(attempt, str):
         return attempt
-    code, outcome = connecting.answer(back)
+    code, outcome = answer(back)
     if outcome is not None:
         return outcome
-    app = door.apps.read(company)
+    app = callback.apps.read(company)
     if app is None or app.client_id != attempt.client_id:
         return "wrong_app_credentials"
-    code_verifier = connecting.verifier(session_id, back.state)
+    code_verifier = verifier(session_id, back.state)
     try:
-        granted = door.identity.exchange_code(
+        granted = callback.identity.exchange_code(
             app.client_id, app.client_secret, code, attempt.redirect_uri, code_verifier
         )
     except InvalidGrant:
         began_at = attempt.expires_at - STATE_LIVES
-        return "code_expired" if edges.now() - began_at > CODE_LIVES else "code_used"
+        return "code_expired" if adapters.now() - began_at > CODE_LIVES else "code_used"
     except InvalidClient:
         return "wrong_app_credentials"
     except IdentityRefused as refused:
         return "wrong_redirect_url" if "redirect" in str(refused) else "xero_refused"
     except IdentityError:
         return "xero_unavailable"
-    return _consented(edges, door, attempt, granted)
+    return _consented(adapters, callback, attempt, granted)
 
 
-def _consented(edges: Edges, door: Door, attempt: Attempt, granted: Granted) -> Outcome:
+def _consented(
+    adapters: ConnectAdapters, callback: CallbackAdapters, attempt: Attempt, granted: Granted
+) -> ConnectResult:
     """Tokens have come: which organisation they are for."""
-    company, now = attempt.person.company, edges.now()
+    company, now = attempt.person.company, adapters.now()
     try:
         said = claims(granted.access_token)
-        listed = _connections(door.identity, granted, str(said.get("authentication_event_id") or "-"))
+        listed = _connections(callback.identity, granted, str(said.get("authentication_event_id") or "-"))
     except (IdentityUnknown, IdentityThrottled):
         return "xero_unavailable"
     except (IdentityError, XeroError):
@@ -146,22 +155,22 @@ def _consented(edges: Edges, door: Door, attempt: Attempt, granted: Granted) -> 
     )
     tokens = Tokens(granted.access_token, granted.refresh_token, consent.expires_at, generation=1)
     try:
-        door.tokens.save(company, tokens)
+        callback.tokens.save(company, tokens)
     except StoreUnavailable:
         return "xero_unavailable"
     # first: a renewal that is under way then finds that it is not its connection any more
-    edges.connections.plan_renewal(company, LONG_AGO, consent.expires_at)
+    adapters.connections.plan_renewal(company, LONG_AGO, consent.expires_at)
     while True:
-        before = edges.connections.connection(company)
+        before = adapters.connections.connection(company)
         after = connecting.after_consent(before, company, consent)
         try:
-            _change(edges, before, after, attempt.person, _what_changed(before, after))
+            _change(adapters, before, after, attempt.person, _what_changed(before, after))
         except Conflict:
             continue
         return "connected" if after.status == "connected" else _unfinished(after)
 
 
-def _unfinished(connection: Connection) -> Outcome:
+def _unfinished(connection: Connection) -> ConnectResult:
     return "choose_organisation" if connection.status == "choose_organisation" else "confirm_organisation"
 
 
@@ -187,10 +196,10 @@ def _what_changed(before: Connection | None, after: Connection) -> str:
     return f"Connected to {after.organisation_name}{' again' if again else ''}"
 
 
-def choose(edges: Edges, person: Person, organisation_id: str) -> bool:
+def choose(adapters: ConnectAdapters, person: Person, organisation_id: str) -> bool:
     """A person chooses or confirms the organisation. False where that one is not to be had."""
     while True:
-        before = edges.connections.connection(person.company)
+        before = adapters.connections.connection(person.company)
         after = connecting.choose(before, organisation_id) if before else None
         if before is None or after is None:
             return (
@@ -201,79 +210,65 @@ def choose(edges: Edges, person: Person, organisation_id: str) -> bool:
         confirmed = before.status == "confirm_organisation"
         what = f"{'Confirmed' if confirmed else 'Chose'} {after.organisation_name}"
         try:
-            _change(edges, before, after, person, what)
+            _change(adapters, before, after, person, what)
         except Conflict:
             continue
         return True
 
 
-def disconnect(edges: Edges, person: Person) -> bool:
+def disconnect(adapters: ConnectAdapters, person: Person) -> bool:
     """End the connection here; whether Xero is to be told. That is up to whoever renews the tokens."""
     while True:
-        before = edges.connections.connection(person.company)
+        before = adapters.connections.connection(person.company)
         if before is None or before.status == "disconnected":
-            return before is not None and bool(before.ending)
+            return before is not None and bool(before.to_end_at_xero)
         what = f"Disconnected from {before.organisation_name or 'Xero'}"
         try:
-            _change(edges, before, connecting.ended(before), person, what)
+            _change(adapters, before, connecting.ended(before), person, what)
         except Conflict:
             continue
         return True
 
 
-def _change(edges: Edges, before: Connection | None, after: Connection, person: Person, what: str) -> None:
+def _change(
+    adapters: ConnectAdapters, before: Connection | None, after: Connection, person: Person, what: str
+) -> None:
     """Write the change, who made it, and what follows from it, in one transaction; then set that going."""
-    now, id_ = edges.now(), edges.new_id()
-    connections = edges.connections
+    now, id_ = adapters.now(), adapters.new_id()
+    connections = adapters.connections
     others: list[Item] = []
     if before is not None and (before.organisation_id, before.client_id) != (
         after.organisation_id,
         after.client_id,
     ):
-        others += _without(connections.leaves(before), connections.joins(after))
+        others += without(connections.leaves(before), connections.joins(after))
     if after.status == "disconnected":
         others += [*connections.leaves(after), connections.renewal_now(person.company)]
     else:
         others += connections.joins(after)
     if after.status == "connected":
-        after, claim = _with_prefix(edges, after)
+        after, claim = _with_prefix(adapters, after)
         others += claim
     release = _release(before, after, now, id_)
     if release is not None:
-        others.append(edges.releases.put(release))
+        others.append(adapters.releases.put(release))
     others.append(connections.act(person.company, person.name, what, now, id_))
-    connections.change_connection(before, after, *_once(others))
+    connections.change_connection(before, after, *once_each(others))
     if release is not None:
-        edges.wake_ups.send(ReleaseCall(release.company, release.id))
+        adapters.wake_ups.send(ReleaseCall(release.company, release.id))
 
 
-def _key(item: Item) -> tuple[str, str]:
-    (request,) = item.values()
-    key = request.get("Key") or request["Item"]
-    return key["pk"], key["sk"]
-
-
-def _without(items: list[Item], others: list[Item]) -> list[Item]:
-    taken = {_key(item) for item in others}
-    return [item for item in items if _key(item) not in taken]
-
-
-def _once(items: list[Item]) -> list[Item]:
-    """A transaction may name a row once only."""
-    return list({_key(item): item for item in items}.values())
-
-
-def _with_prefix(edges: Edges, connection: Connection) -> tuple[Connection, list[Item]]:
+def _with_prefix(adapters: ConnectAdapters, connection: Connection) -> tuple[Connection, list[Item]]:
     """The company's number prefix becomes its own in the organisation, unless another company has it there."""
-    saved = edges.settings.saved(connection.company)
+    saved = adapters.settings.saved(connection.company)
     if saved is None:
         return replace(connection, prefix_taken_by=""), []
     prefix, here = saved.settings.number_prefix, connection.organisation_id
-    owner = edges.connections.prefix_owner(here, prefix)
+    owner = adapters.connections.prefix_owner(here, prefix)
     if owner not in (None, connection.company):
         return replace(connection, prefix_taken_by=owner or ""), []
     return replace(connection, prefix_taken_by=""), [
-        edges.connections.claim_prefix(here, prefix, connection.company)
+        adapters.connections.claim_prefix(here, prefix, connection.company)
     ]
 
 
@@ -281,18 +276,10 @@ def _release(before: Connection | None, after: Connection, now: datetime, id_: s
     """What a change of the connection sets going: orders that waited for it, lanes to look at, an event."""
     event = ""
     was_connected = before is not None and before.status == "connected"
-    detail: dict[str, object] = {
-        "company": after.company,
-        "organisation_id": after.organisation_id,
-        "status": after.status,
-    }
-    stable = f"{after.company}#{after.organisation_id}"
     if after.status == "connected" and before is not None and not was_connected:
-        told = Event("ConnectionRestored", f"{stable}#restored#{stamp(now)}", now, detail)
-        event = event_text(told)
+        event = event_text(connection_restored(after.company, after.organisation_id, now))
     elif was_connected and after.status != "connected":
-        told = Event("ConnectionLost", f"{stable}#lost#{stamp(now)}", now, detail)
-        event = event_text(told)
+        event = event_text(connection_lost(after.company, after.organisation_id, after.status, now))
     lanes = {connection.lane for connection in (before, after) if connection and connection.organisation_id}
     if after.status == "connected":
         return once_connected(after.company, lanes, now, id_, event)

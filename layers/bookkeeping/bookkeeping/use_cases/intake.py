@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from bookkeeping.adapters.queues import PostingQueue, WakeUp
+from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.lanes import Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable, order_key
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AlreadyInBooks, Conflict
-from bookkeeping.domain.ledger import Books, Entry, Event, Message, State
-from bookkeeping.domain.orders import Order, Unreadable, narrow, read_message, read_order, whose
-from bookkeeping.domain.problems.catalogue import Problem
+from bookkeeping.domain.events import Event, events
+from bookkeeping.domain.ledger import Books, Entry, Message, State
+from bookkeeping.domain.order_message import Unreadable, identify, read_message
+from bookkeeping.domain.orders import Order, for_company, read_order
+from bookkeeping.domain.problems.problem import Problem
 
-NOBODY: Final = "unknown"
+NO_COMPANY: Final = "unknown"
 """The company under which messages are kept that name none and can't be read."""
 
 
 @dataclass(frozen=True)
-class Edges:
+class IntakeAdapters:
     orders: OrdersTable
     settings: SettingsTable
     connections: ConnectionsTable
@@ -35,12 +36,12 @@ class Edges:
 class Intake:
     """One batch of messages. Companies are looked up once a batch."""
 
-    edges: Edges
+    adapters: IntakeAdapters
     rung: dict[str, list[str]] = field(default_factory=dict)
     """Lane → keys of the orders that are due there."""
     events: list[Event] = field(default_factory=list)
     accepted: int = 0
-    nobodys: int = 0
+    of_no_company: int = 0
     unreadable: int = 0
     unclaimed: int = 0
     """Messages kept under no company: nobody's Orders page shows them."""
@@ -55,7 +56,7 @@ class Intake:
         try:
             order = read_order(read_message(body))
             if company is not None:
-                order = narrow(order, company)
+                order = for_company(order, company)
         except Unreadable as unreadable:
             self._keep_unreadable(unreadable, Message.unreadable(unreadable.problem, sent_at), message_id)
             return
@@ -67,7 +68,7 @@ class Intake:
         What failed is not tried again: the message is read only as far as it takes to tell whose it is.
         """
         try:
-            companies, order_id = whose(body)
+            companies, order_id = identify(body)
         except Exception:  # noqa: BLE001 where even that fails, it is kept under its own id
             companies, order_id = (), None
         if company in companies:
@@ -80,7 +81,7 @@ class Intake:
     def _keep_order(self, order: Order, sent_at: int) -> None:
         companies = [books for books in map(self._of, order.companies) if books is not None]
         if not companies:
-            self.nobodys += 1
+            self.of_no_company += 1
             return
         self.accepted += 1
         message = Message.of(order, sent_at)
@@ -94,24 +95,26 @@ class Intake:
         if unreadable.companies and not companies:
             return
         if not companies or unreadable.order_id is None:
-            self._keep_nobodys(message, message_id)
+            self._keep_of_no_company(message, message_id)
             return
         for books in companies:
             self._keep(books, unreadable.order_id, message, sibling=None)
 
-    def _keep_nobodys(self, message: Message, message_id: str) -> None:
+    def _keep_of_no_company(self, message: Message, message_id: str) -> None:
         """Neither company nor order can be told: kept under the message's own id, for whoever runs this."""
         self.unclaimed += 1
-        now = self.edges.now()
-        entry = Entry(NOBODY, message_id, State.NEEDS_ATTENTION, message, now, now, problem=message.problem)
+        now = self.adapters.now()
+        entry = Entry(
+            NO_COMPANY, message_id, State.NEEDS_ATTENTION, message, now, now, problem=message.problem
+        )
         kept: Entry | None
         try:
-            kept = self.edges.orders.save(entry)
+            kept = self.adapters.orders.save(entry)
         except Conflict:
             # delivered again, perhaps because we ended between writing the row and telling of it
-            kept = self.edges.orders.get(NOBODY, message_id)
+            kept = self.adapters.orders.get(NO_COMPANY, message_id)
         if kept is not None:
-            self._tell(kept)
+            self._publish(kept)
 
     def _keep(self, books: Books, order_id: str, message: Message, sibling: str | None) -> None:
         while True:
@@ -122,11 +125,11 @@ class Intake:
     def _keep_unless_changed(
         self, books: Books, order_id: str, message: Message, sibling: str | None
     ) -> None:
-        orders, now = self.edges.orders, self.edges.now()
+        orders, now = self.adapters.orders, self.adapters.now()
         entry = orders.get(books.company, order_id)
         if entry is not None and message.repeats(entry.newer or entry.message):
             # delivered again, perhaps because we ended between writing the row and telling of it
-            self._tell(entry)
+            self._publish(entry)
             return
         accepted = ledger.accept(entry, message, books, order_id, now)
         if accepted is None:
@@ -136,29 +139,14 @@ class Intake:
         except AlreadyInBooks:
             skipped = ledger.skip(accepted, "already_in_books", now)
             saved = orders.save(replace(skipped, through=sibling or ""))
-        self._tell(saved)
+        self._publish(saved)
 
-    def _tell(self, entry: Entry) -> None:
-        self.events += ledger.events(entry)
+    def _publish(self, entry: Entry) -> None:
+        self.events += events(entry)
         if entry.state is State.QUEUED:
             self.rung.setdefault(entry.lane, []).append(order_key(entry.company, entry.order_id))
 
     def _of(self, company: str) -> Books | None:
         if company not in self._books:
-            self._books[company] = books_of(self.edges.settings, self.edges.connections, company)
+            self._books[company] = books_of(self.adapters.settings, self.adapters.connections, company)
         return self._books[company]
-
-
-def ring(lanes: Lanes, wake_ups: PostingQueue, rung: Mapping[str, Sequence[str]], now: datetime) -> None:
-    """Ask for a turn for each lane; one wake-up serves all who ask before the turn begins."""
-    for lane, keys in rung.items():
-        if lanes.ring(lane, now):
-            wake_ups.send(WakeUp(lane, tuple(keys)))
-
-
-def books_of(settings: SettingsTable, connections: ConnectionsTable, company: str) -> Books | None:
-    """How the company keeps its books now; None where it never saved settings."""
-    current = settings.current(company)
-    if current is None:
-        return None
-    return Books(company, *current, connections.connection(company))

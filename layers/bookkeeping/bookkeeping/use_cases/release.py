@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from bookkeeping.adapters.queues import EventBus, PostingQueue, ReleaseCall
+from bookkeeping.adapters.event_bus import EventBus
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall
+from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.lanes import Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable, order_key
@@ -21,11 +23,13 @@ from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AlreadyInBooks, Conflict
-from bookkeeping.domain.ledger import Books, Entry, Event, State, stamp
+from bookkeeping.domain.events import Event, events
+from bookkeeping.domain.ledger import Books, Entry, State
+from bookkeeping.domain.moments import stamp
 from bookkeeping.domain.problems.catalogue import CATALOGUE
-from bookkeeping.use_cases.intake import books_of, ring
+from bookkeeping.use_cases.wake_lanes import ring
 
-HAND: Final = 100
+CHUNK: Final = 100
 LEASE: Final = timedelta(minutes=2)
 """How long a hand may take before the sweep has somebody else go on."""
 LOOK_AGAIN: Final = timedelta(seconds=90)
@@ -35,7 +39,7 @@ UNDER_WAY: Final = ("queued##", "posting##")
 
 
 @dataclass(frozen=True)
-class Edges:
+class ReleaseAdapters:
     orders: OrdersTable
     settings: SettingsTable
     connections: ConnectionsTable
@@ -46,13 +50,13 @@ class Edges:
     now: Callable[[], datetime]
 
 
-def shelves_freed_by(keys: Iterable[str]) -> tuple[str, ...]:
+def list_keys_freed_by(keys: Iterable[str]) -> tuple[str, ...]:
     """The shelves whose orders a change of these settings may free."""
     changed = frozenset(keys)
-    shelves = [f"needs_attention#{kind.code}#" for kind in CATALOGUE.values() if kind.freed_by & changed]
+    list_keys = [f"needs_attention#{kind.code}#" for kind in CATALOGUE.values() if kind.freed_by & changed]
     if "post_when" in changed:
-        shelves.append("waiting#dispatch#")
-    return tuple(shelves)
+        list_keys.append("waiting#dispatch#")
+    return tuple(list_keys)
 
 
 def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, event: str = "") -> Release:
@@ -62,85 +66,87 @@ def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, 
         id=id_,
         asked_at=now,
         next_at=now,
-        shelves=(*UNCONNECTED, *UNDER_WAY),
+        list_keys=(*UNCONNECTED, *UNDER_WAY),
         lanes=tuple(sorted(lanes)),
         event=event,
-        looks_left=2,
+        passes_left=2,
     )
 
 
-def go_on(edges: Edges, call: ReleaseCall, *, time: timedelta = timedelta(seconds=45)) -> int:
+def continue_release(
+    adapters: ReleaseAdapters, call: ReleaseCall, *, time: timedelta = timedelta(seconds=45)
+) -> int:
     """Free orders of a release until none is left or the time is over; how many were freed. Then see to the rest."""
-    release = edges.releases.find(call.company, call.id)
-    if release is None or (release.next_at > edges.now() and release.step):
+    release = adapters.releases.find(call.company, call.id)
+    if release is None or (release.next_at > adapters.now() and release.step):
         # done, or somebody is at it
         return 0
-    began = edges.now()
+    began = adapters.now()
     freed = 0
     if not release.step:
-        _tell_first(edges, release)
+        _publish_first(adapters, release)
     while release is not None:
-        if edges.now() - began >= time:
-            later = replace(release, next_at=edges.now(), step=release.step + 1)
-            edges.releases.advance(release, later)
-            edges.wake_ups.send(call)
+        if adapters.now() - began >= time:
+            later = replace(release, next_at=adapters.now(), step=release.step + 1)
+            adapters.releases.advance(release, later)
+            adapters.wake_ups.send(call)
             return freed
-        now_free, release = free_hand(edges, release)
+        now_free, release = release_chunk(adapters, release)
         freed += now_free
     return freed
 
 
-def free_hand(edges: Edges, release: Release) -> tuple[int, Release | None]:
+def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Release | None]:
     """Free the next hand of orders: how many, and what is left to do now (None: nothing)."""
-    now = edges.now()
-    if release.hand:
+    now = adapters.now()
+    if release.chunk:
         # somebody ended before this hand was done
         taken = replace(release, next_at=now + LEASE, step=release.step + 1)
-    elif release.shelf >= len(release.shelves):
-        return 0, _look_over(edges, release, now)
+    elif release.list_key >= len(release.list_keys):
+        return 0, _look_over(adapters, release, now)
     else:
-        shelf = release.shelves[release.shelf]
-        keys, after = edges.orders.shelf_page(
-            release.company, shelf, shelf + stamp(release.asked_at), HAND, release.after
+        list_key = release.list_keys[release.list_key]
+        keys, after = adapters.orders.list_page(
+            release.company, list_key, list_key + stamp(release.asked_at), CHUNK, release.after
         )
-        onward = replace(release, after=after, shelf=release.shelf if after else release.shelf + 1)
+        onward = replace(release, after=after, list_key=release.list_key if after else release.list_key + 1)
         if not keys:
             # nothing that somebody else could take: not worth a write
             return 0, onward
-        taken = replace(onward, hand=tuple(keys), next_at=now + LEASE, step=release.step + 1)
-    if not edges.releases.advance(release, taken):
+        taken = replace(onward, chunk=tuple(keys), next_at=now + LEASE, step=release.step + 1)
+    if not adapters.releases.advance(release, taken):
         return 0, None
-    freed = _free(edges, taken)
-    done = replace(taken, hand=(), step=taken.step + 1)
-    return freed, done if edges.releases.advance(taken, done) else None
+    freed = _free_chunk(adapters, taken)
+    done = replace(taken, chunk=(), step=taken.step + 1)
+    return freed, done if adapters.releases.advance(taken, done) else None
 
 
-def _look_over(edges: Edges, release: Release, now: datetime) -> Release | None:
+def _look_over(adapters: ReleaseAdapters, release: Release, now: datetime) -> Release | None:
     """Every shelf was walked: over, or once more in a while."""
-    if release.looks_left <= 1:
-        edges.releases.finish(release)
+    if release.passes_left <= 1:
+        adapters.releases.finish(release)
         return None
     again = replace(
         release,
-        shelf=0,
+        list_key=0,
         after="",
-        looks_left=release.looks_left - 1,
+        passes_left=release.passes_left - 1,
         asked_at=now + LOOK_AGAIN,
         next_at=now + LOOK_AGAIN,
         step=release.step + 1,
     )
-    if edges.releases.advance(release, again):
-        edges.wake_ups.send(ReleaseCall(release.company, release.id), delay=LOOK_AGAIN)
+    if adapters.releases.advance(release, again):
+        adapters.wake_ups.send(ReleaseCall(release.company, release.id), delay=LOOK_AGAIN)
     return None
 
 
-def _tell_first(edges: Edges, release: Release) -> None:
+def _publish_first(adapters: ReleaseAdapters, release: Release) -> None:
     if release.event:
-        told = json.loads(release.event)
-        at = datetime.fromisoformat(told["at"])
-        edges.events.put([Event(told["type"], told["id"], at, told["detail"])])
+        kept = json.loads(release.event)
+        at = datetime.fromisoformat(kept["at"])
+        adapters.events.put([Event(kept["type"], kept["id"], at, kept["detail"])])
     if release.lanes:
-        ring(edges.lanes, edges.wake_ups, dict.fromkeys(release.lanes, ()), edges.now())
+        ring(adapters.lanes, adapters.wake_ups, dict.fromkeys(release.lanes, ()), adapters.now())
 
 
 def event_text(event: Event) -> str:
@@ -150,33 +156,35 @@ def event_text(event: Event) -> str:
     )
 
 
-def _free(edges: Edges, release: Release) -> int:
-    books = books_of(edges.settings, edges.connections, release.company)
+def _free_chunk(adapters: ReleaseAdapters, release: Release) -> int:
+    books = books_of(adapters.settings, adapters.connections, release.company)
     if books is None:
         return 0
     moved: list[Entry] = []
     unsettled: set[str] = set()
     freed = 0
-    for entry in edges.orders.get_many(release.hand):
+    for entry in adapters.orders.get_many(release.chunk):
         if entry.changed_at > release.asked_at:
             # freed before whoever held this hand ended, or stopped anew since: telling it twice does no harm
             moved.append(entry)
             continue
         if entry.batch:
             unsettled.add(entry.lane)
-        saved = save(edges, release.by, entry, books, release)
+        saved = save(adapters, release.by, entry, books, release)
         if saved is not None:
             moved.append(saved)
             freed += saved.state is not entry.state
-    tell(edges, moved)
-    ring(edges.lanes, edges.wake_ups, dict.fromkeys(unsettled, ()), edges.now())
+    publish(adapters, moved)
+    ring(adapters.lanes, adapters.wake_ups, dict.fromkeys(unsettled, ()), adapters.now())
     return freed
 
 
-def save(edges: Edges, by: str, entry: Entry, books: Books, release: Release | None = None) -> Entry | None:
+def save(
+    adapters: ReleaseAdapters, by: str, entry: Entry, books: Books, release: Release | None = None
+) -> Entry | None:
     """The entry as it is saved once it is free; None where there is nothing to free."""
     while True:
-        now = edges.now()
+        now = adapters.now()
         if (
             release is not None
             and release.before_version
@@ -189,22 +197,22 @@ def save(edges: Edges, by: str, entry: Entry, books: Books, release: Release | N
             return None
         sibling = ledger.sibling(freed)
         try:
-            return edges.orders.save(freed, sibling and order_key(sibling, entry.order_id))
+            return adapters.orders.save(freed, sibling and order_key(sibling, entry.order_id))
         except AlreadyInBooks:
             skipped = replace(ledger.skip(freed, "already_in_books", now), through=sibling or "")
             try:
-                return edges.orders.save(skipped)
+                return adapters.orders.save(skipped)
             except Conflict:
                 pass
         except Conflict:
             pass
-        read = edges.orders.get(*entry.key)
-        if read is None or shelf_of(read) != shelf_of(entry):
+        read = adapters.orders.get(*entry.key)
+        if read is None or state_and_reason(read) != state_and_reason(entry):
             return None
         entry = read
 
 
-def shelf_of(entry: Entry) -> tuple[State, str]:
+def state_and_reason(entry: Entry) -> tuple[State, str]:
     return entry.state, entry.problem.code if entry.problem else entry.reason
 
 
@@ -218,13 +226,13 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, *, items_as_they_
     return ledger.retry(entry, books, by, now, items_as_they_are=items_as_they_are)
 
 
-def tell(edges: Edges, entries: Sequence[Entry]) -> None:
+def publish(adapters: ReleaseAdapters, entries: Sequence[Entry]) -> None:
     """Tell the bus what became of orders, and ring the lanes where they are due."""
-    events = [event for entry in entries for event in ledger.events(entry)]
+    events = [event for entry in entries for event in events(entry)]
     if events:
-        edges.events.put(events)
+        adapters.events.put(events)
     due: dict[str, list[str]] = {}
     for entry in entries:
         if entry.state is State.QUEUED:
             due.setdefault(entry.lane, []).append(order_key(*entry.key))
-    ring(edges.lanes, edges.wake_ups, due, edges.now())
+    ring(adapters.lanes, adapters.wake_ups, due, adapters.now())

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
-from bookkeeping.adapters.queues import EventBus
+from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret, Version
 from bookkeeping.adapters.tables.connections import ConnectionsTable, Renewal
 from bookkeeping.adapters.tables.releases import Releases
@@ -36,7 +36,8 @@ from bookkeeping.domain.errors import (
     TokenExpired,
     XeroError,
 )
-from bookkeeping.domain.ledger import Event, stamp
+from bookkeeping.domain.events import connection_lost, connection_restored
+from bookkeeping.domain.moments import stamp
 from bookkeeping.use_cases.release import once_connected
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Edges:
+class RenewalAdapters:
     """Everything a renewal touches."""
 
     connections: ConnectionsTable
@@ -107,7 +108,7 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RenewalResult:
     """What became of one company's tokens; `why` is for the log."""
 
     company: str
@@ -116,62 +117,64 @@ class Outcome:
     tokens: Tokens | None = field(default=None, repr=False)
 
 
-def renew_due(edges: Edges) -> list[Outcome]:
+def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
     """Look at every company whose time has come, as far as this invocation's time reaches."""
-    began = edges.now()
+    began = adapters.now()
 
-    def look_at(company: str) -> Outcome:
-        if edges.now() - began >= edges.times.begin:
-            return Outcome(company, "put_off", "out of time")
+    def look_at(company: str) -> RenewalResult:
+        if adapters.now() - began >= adapters.times.begin:
+            return RenewalResult(company, "put_off", "out of time")
         try:
-            return _tend(edges, company)
+            return _renew_one(adapters, company)
         except Exception as error:  # noqa: BLE001 one company's trouble must not hold up the others
-            return Outcome(company, "failed", _words(error))
+            return RenewalResult(company, "failed", _words(error))
 
-    return edges.together([partial(look_at, company) for company in edges.connections.renewals_due(began)])
+    return adapters.together(
+        [partial(look_at, company) for company in adapters.connections.renewals_due(began)]
+    )
 
 
-def renew(edges: Edges, company: str) -> Outcome:
+def renew(adapters: RenewalAdapters, company: str) -> RenewalResult:
     """See to it that the company's tokens are good for a while, or gone where a person ended the connection.
 
     Where another is at it, wait for that.
     """
-    give_up_at = edges.now() + edges.times.patience
+    give_up_at = adapters.now() + adapters.times.patience
     while True:
-        connection = edges.connections.connection(company)
+        connection = adapters.connections.connection(company)
         if connection is None:
-            return Outcome(company, "no_tokens")
-        tokens = edges.tokens.read(company)
+            return RenewalResult(company, "no_tokens")
+        tokens = adapters.tokens.read(company)
         over = connection.status == "disconnected"
-        if over and not connection.ending and tokens is None:
-            return Outcome(company, "no_tokens")
-        if tokens is not None and not over and edges.now() < tokens.expires_at - AHEAD:
-            return Outcome(company, "fresh", tokens=tokens)
-        renewal = edges.connections.take_renewal(company, edges.now(), edges.times.lease)
+        if over and not connection.to_end_at_xero and tokens is None:
+            return RenewalResult(company, "no_tokens")
+        if tokens is not None and not over and adapters.now() < tokens.expires_at - AHEAD:
+            return RenewalResult(company, "fresh", tokens=tokens)
+        renewal = adapters.connections.take_renewal(company, adapters.now(), adapters.times.lease)
         if renewal is not None:
-            return _in_turn(edges, renewal, at_once=True)
-        now = edges.now()
-        if now >= give_up_at or not edges.connections.being_renewed(company, now):
-            return Outcome(company, "busy")
-        edges.sleep(edges.times.look_again.total_seconds())
+            return _in_turn(adapters, renewal, at_once=True)
+        now = adapters.now()
+        if now >= give_up_at or not adapters.connections.being_renewed(company, now):
+            return RenewalResult(company, "busy")
+        adapters.sleep(adapters.times.look_again.total_seconds())
 
 
-def _tend(edges: Edges, company: str) -> Outcome:
-    renewal = edges.connections.take_renewal(company, edges.now(), edges.times.lease)
+def _renew_one(adapters: RenewalAdapters, company: str) -> RenewalResult:
+    renewal = adapters.connections.take_renewal(company, adapters.now(), adapters.times.lease)
     if renewal is None:
-        return Outcome(company, "busy")
-    return _in_turn(edges, renewal, at_once=False)
+        return RenewalResult(company, "busy")
+    return _in_turn(adapters, renewal, at_once=False)
 
 
-def _in_turn(edges: Edges, renewal: Renewal, *, at_once: bool) -> Outcome:
-    connection = edges.connections.connection(renewal.company)
+def _in_turn(adapters: RenewalAdapters, renewal: Renewal, *, at_once: bool) -> RenewalResult:
+    connection = adapters.connections.connection(renewal.company)
     if connection is None:
-        edges.connections.settle_renewal(renewal, None)
-        return Outcome(renewal.company, "no_tokens")
+        adapters.connections.settle_renewal(renewal, None)
+        return RenewalResult(renewal.company, "no_tokens")
     # what another began is brought to an end at once, whatever the connection's own rhythm: grace is short; and
     # where a person has put the client secret right, orders wait
     at_once = at_once or renewal.unsettled or connection.status == "wrong_credentials"
-    return _Turn(edges, renewal, connection).run(at_once=at_once)
+    return _Renewal(adapters, renewal, connection).run(at_once=at_once)
 
 
 def is_due(tokens: Tokens, connection: Connection, now: datetime, *, at_once: bool) -> bool:
@@ -201,36 +204,36 @@ class _TooSlow(Exception):
     """No time is left to store what a call would bring."""
 
 
-class _Turn:
+class _Renewal:
     """One company's tokens, held by a lease from before anything is read until everything is written."""
 
-    def __init__(self, edges: Edges, renewal: Renewal, connection: Connection) -> None:
-        self._edges = edges
+    def __init__(self, adapters: RenewalAdapters, renewal: Renewal, connection: Connection) -> None:
+        self._adapters = adapters
         self._renewal = renewal
         self._connection = connection
         self._company = renewal.company
-        self._began = edges.now()
+        self._began = adapters.now()
 
-    def run(self, *, at_once: bool) -> Outcome:
+    def run(self, *, at_once: bool) -> RenewalResult:
         try:
             if self._connection.status == "disconnected":
-                return self._part()
+                return self._end_at_xero()
             return self._look(at_once=at_once)
         except _TooSlow:
             return self._put_off(timedelta(), "the store was too slow to begin a call")
         except _Reconnected:
             # a person's consent brought other tokens meanwhile: those hold
-            tokens = self._edges.tokens.read(self._company)
-            self._edges.connections.settle_renewal(self._renewal, self._edges.now())
-            return Outcome(
+            tokens = self._adapters.tokens.read(self._company)
+            self._adapters.connections.settle_renewal(self._renewal, self._adapters.now())
+            return RenewalResult(
                 self._company, "fresh" if tokens else "no_tokens", "connected again meanwhile", tokens
             )
 
-    def _look(self, *, at_once: bool) -> Outcome:
+    def _look(self, *, at_once: bool) -> RenewalResult:
         current = self._current()
         if current is None:
             return self._lose("needs_reconnect", "there are no tokens")
-        if not is_due(current.tokens, self._connection, self._edges.now(), at_once=at_once):
+        if not is_due(current.tokens, self._connection, self._adapters.now(), at_once=at_once):
             return self._done("fresh", current.tokens)
         app = self._app()
         if app is None:
@@ -249,7 +252,7 @@ class _Turn:
 
     def _current(self) -> Version | None:
         """The tokens that count."""
-        tokens, company = self._edges.tokens, self._company
+        tokens, company = self._adapters.tokens, self._company
         current = tokens.current(company)
         staged = tokens.pending(company) if current else None
         if current is not None and staged is not None and staged.replaces == current.id:
@@ -260,20 +263,20 @@ class _Turn:
 
     def _app(self) -> App | None:
         """The app the tokens are of; None where its secret is not here."""
-        app = self._edges.apps.read(self._company)
+        app = self._adapters.apps.read(self._company)
         return app if app and app.client_id == self._connection.client_id else None
 
     def _renewed(self, current: Version, app: App) -> Version:
         """New tokens in place of the current ones. Raises InvalidGrant once the store has no others to present."""
-        edges = self._edges
+        adapters = self._adapters
         refused: set[str] = set()
         while True:
-            asked_at = edges.now()
-            if asked_at - self._began > edges.times.call_by:
+            asked_at = adapters.now()
+            if asked_at - self._began > adapters.times.call_by:
                 raise _TooSlow
             try:
                 refresh_token = current.tokens.refresh_token
-                granted = edges.identity.refresh(app.client_id, app.client_secret, refresh_token)
+                granted = adapters.identity.refresh(app.client_id, app.client_secret, refresh_token)
             except InvalidGrant:
                 refused.add(current.id)
                 other = self._other(current, refused)
@@ -285,7 +288,7 @@ class _Turn:
 
     def _other(self, current: Version, refused: set[str]) -> Version | None:
         """What the store has in place of tokens that Xero did not take; None where it has no more."""
-        current_now = self._edges.tokens.current(self._company)
+        current_now = self._adapters.tokens.current(self._company)
         if current_now is None or current_now.id != current.id:
             raise _Reconnected
         other = self._relative(current, refused)
@@ -296,14 +299,14 @@ class _Turn:
 
     def _relative(self, current: Version, refused: set[str]) -> Version | None:
         """Tokens of the same consent that may be good where the current ones are not: a twin staged, or the parent."""
-        staged = self._edges.tokens.pending(self._company)
+        staged = self._adapters.tokens.pending(self._company)
         if (
             staged is not None
             and staged.id not in refused
             and staged.replaces in (current.id, current.replaces)
         ):
             return staged
-        parent = self._edges.tokens.previous(self._company)
+        parent = self._adapters.tokens.previous(self._company)
         if parent is not None and parent.id not in refused and parent.id == current.replaces:
             return parent
         return None
@@ -315,7 +318,7 @@ class _Turn:
             expires_at=asked_at + granted.lives,
             generation=current.tokens.generation + 1,
         )
-        store, company = self._edges.tokens, self._company
+        store, company = self._adapters.tokens, self._company
         staged = self._surely(lambda: store.stage(company, tokens, replaces=current.id))
         version = Version(staged, tokens, current.id)
         self._surely(lambda: self._promote(version, current))
@@ -323,89 +326,90 @@ class _Turn:
 
     def _restore(self) -> None:
         """A person has put the client secret right."""
-        connection, now = self._connection, self._edges.now()
+        connection, now = self._connection, self._adapters.now()
         # first, and for a moment later: a process that ends in between leaves no order waiting for ever
         soon = now + FREED_AFTER
-        self._edges.releases.ask(
+        self._adapters.releases.ask(
             once_connected(self._company, (connection.lane,), soon, f"renewed-{stamp(now)}")
         )
-        if self._edges.connections.restore_connection(connection):
-            self._tell("ConnectionRestored", "connected", now)
+        if self._adapters.connections.restore_connection(connection):
+            here = connection.organisation_id
+            self._adapters.events.put([connection_restored(self._company, here, now)])
 
     def _promote(self, version: Version, in_place_of: Version) -> None:
-        if not self._edges.tokens.promote(self._company, version.id, in_place_of.id):
+        if not self._adapters.tokens.promote(self._company, version.id, in_place_of.id):
             raise _Reconnected
 
     def _surely(self, write: Callable[[], T]) -> T:
         """The only copy of the tokens is in memory: whatever the store says, again, for as long as there is time."""
-        times, wait = self._edges.times, self._edges.times.store_again
+        times, wait = self._adapters.times, self._adapters.times.store_again
         while True:
             try:
                 return write()
             except StoreUnavailable:
-                if self._edges.now() + wait - self._began >= times.function:
+                if self._adapters.now() + wait - self._began >= times.function:
                     raise
-            self._edges.sleep(wait.total_seconds() * self._edges.chance.uniform(1.0, 1.25))
+            self._adapters.sleep(wait.total_seconds() * self._adapters.chance.uniform(1.0, 1.25))
             wait = min(2 * wait, times.store_again_at_most)
 
     # a connection that a person ended
 
-    def _part(self) -> Outcome:
+    def _end_at_xero(self) -> RenewalResult:
         """Have Xero end what no other company here needs, then forget the tokens: in this order, for it takes them."""
-        connections, connection = self._edges.connections, self._connection
+        connections, connection = self._adapters.connections, self._connection
         what: What = "ended"
         why, current = "", self._current()
-        if connection.ending:
+        if connection.to_end_at_xero:
             try:
                 what, current = self._ended(current)
             except (IdentityUnknown, IdentityThrottled, TokenExpired) as error:
                 return self._ask_again(error)
             except (IdentityError, XeroError) as error:
                 what, why = "left", str(error)
-            if what != "left" and not connections.part(connection):
+            if what != "left" and not connections.note_ended(connection):
                 raise _Reconnected
-        if not self._edges.tokens.forget(self._company, current):
+        if not self._adapters.tokens.forget(self._company, current):
             raise _Reconnected
         connections.settle_renewal(self._renewal, None)
-        return Outcome(self._company, what, why)
+        return RenewalResult(self._company, what, why)
 
     def _ended(self, current: Version | None) -> tuple[What, Version]:
         """What became of it at Xero, and the tokens that are left. Raises what Xero says instead."""
-        edges, connection = self._edges, self._connection
+        adapters, connection = self._adapters, self._connection
         app = self._app()
         if current is None or app is None:
             raise IdentityRefused("the tokens or their app's credentials are gone")
-        others = edges.connections.others_of_app(connection)
+        others = adapters.connections.others_of_app(connection)
         needed = {one.organisation_id for other in others for one in other.held}
-        unneeded = [one for one in connection.ending if one.organisation_id not in needed]
-        if others and unneeded and edges.now() > current.tokens.expires_at - TOKEN_TO_SPARE:
+        unneeded = [one for one in connection.to_end_at_xero if one.organisation_id not in needed]
+        if others and unneeded and adapters.now() > current.tokens.expires_at - TOKEN_TO_SPARE:
             current = self._renewed(current, app)
-        if edges.connections.connection(self._company) != connection:
+        if adapters.connections.connection(self._company) != connection:
             raise _Reconnected
         if others:
             for one in unneeded:
                 if one.connection_id:
-                    edges.identity.delete_connection(current.tokens.access_token, one.connection_id)
+                    adapters.identity.delete_connection(current.tokens.access_token, one.connection_id)
         else:
             # ends all that the person gave the app, and takes no access token
-            edges.identity.revoke(app.client_id, app.client_secret, current.tokens.refresh_token)
-        return ("ended" if unneeded == list(connection.ending) else "shared"), current
+            adapters.identity.revoke(app.client_id, app.client_secret, current.tokens.refresh_token)
+        return ("ended" if unneeded == list(connection.to_end_at_xero) else "shared"), current
 
     # how a turn ends
 
-    def _done(self, what: What, tokens: Tokens) -> Outcome:
-        now = self._edges.now()
-        next_at = due_at(tokens, self._connection, now, self._edges.chance)
-        self._edges.connections.settle_renewal(self._renewal, next_at, tokens.expires_at)
-        return Outcome(self._company, what, tokens=tokens)
+    def _done(self, what: What, tokens: Tokens) -> RenewalResult:
+        now = self._adapters.now()
+        next_at = due_at(tokens, self._connection, now, self._adapters.chance)
+        self._adapters.connections.settle_renewal(self._renewal, next_at, tokens.expires_at)
+        return RenewalResult(self._company, what, tokens=tokens)
 
-    def _put_off(self, wait: timedelta, why: str) -> Outcome:
-        until = self._edges.now() + wait * self._edges.chance.uniform(1.0, 1.1)
-        self._edges.connections.put_off_renewal(self._renewal, until)
-        return Outcome(self._company, "put_off", why)
+    def _put_off(self, wait: timedelta, why: str) -> RenewalResult:
+        until = self._adapters.now() + wait * self._adapters.chance.uniform(1.0, 1.1)
+        self._adapters.connections.put_off_renewal(self._renewal, until)
+        return RenewalResult(self._company, "put_off", why)
 
-    def _ask_again(self, error: IdentityError | XeroError) -> Outcome:
-        times = self._edges.times
+    def _ask_again(self, error: IdentityError | XeroError) -> RenewalResult:
+        times = self._adapters.times
         if isinstance(error, IdentityThrottled):
             asked = None if error.retry_after is None else timedelta(seconds=error.retry_after)
             wait = min(asked or times.throttled, times.throttled_at_most)
@@ -415,27 +419,24 @@ class _Turn:
             wait = times.refused
         return self._put_off(wait, f"{type(error).__name__}: {error}")
 
-    def _lose(self, status: ConnectionStatus, why: str) -> Outcome:
+    def _lose(self, status: ConnectionStatus, why: str) -> RenewalResult:
         """A person must act. The tokens stay as they are."""
-        connections, now = self._edges.connections, self._edges.now()
+        connections, now = self._adapters.connections, self._adapters.now()
         try:
             lost_at = connections.lose_renewed(self._renewal, self._connection, status, now)
         except Lost as error:
             raise _Reconnected from error
         if lost_at == now or (lost_at is not None and self._renewal.unsettled):
             # had another ended before the event, or after it: told again, under the same id
-            self._tell("ConnectionLost", status, lost_at)
+            here = self._connection.organisation_id
+            self._adapters.events.put([connection_lost(self._company, here, status, lost_at)])
         # a corrected secret is noticed by itself
         again = status == "wrong_credentials"
-        next_at = now + self._edges.times.refused * self._edges.chance.uniform(1.0, 1.1) if again else None
+        next_at = (
+            now + self._adapters.times.refused * self._adapters.chance.uniform(1.0, 1.1) if again else None
+        )
         connections.settle_renewal(self._renewal, next_at)
-        return Outcome(self._company, "lost", why)
-
-    def _tell(self, type_: str, status: ConnectionStatus, at: datetime) -> None:
-        company, organisation_id = self._company, self._connection.organisation_id
-        detail = {"company": company, "organisation_id": organisation_id, "status": status}
-        kind = "lost" if type_ == "ConnectionLost" else "restored"
-        self._edges.events.put([Event(type_, f"{company}#{organisation_id}#{kind}#{stamp(at)}", at, detail)])
+        return RenewalResult(self._company, "lost", why)
 
 
 def _words(error: Exception) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError
 
-from bookkeeping.adapters.tables.dynamodb import Item, moment, read, refused_for
-from bookkeeping.domain.connection import Outcome
-from bookkeeping.domain.ledger import stamp
+from bookkeeping.adapters.tables.dynamodb import Item, read, refused_for
+from bookkeeping.domain.connection import ConnectResult
+from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.page_access import Launch, Person, Session
 
 
@@ -64,7 +64,9 @@ class AuthorizationsTable:
         condition = "attribute_not_exists(pk)"
         self._table.put_item(Item=item | _until(attempt.expires_at), ConditionExpression=condition)
 
-    def finish(self, state_hash: str, session: Session, company: str, now: datetime) -> Attempt | Outcome:
+    def finish(
+        self, state_hash: str, session: Session, company: str, now: datetime
+    ) -> Attempt | ConnectResult:
         """Use the state up, in one write; or why it can't be used by this person, in this browser, for this company."""
         key = {"pk": f"state#{state_hash}"}
         condition = (
@@ -93,7 +95,7 @@ class AuthorizationsTable:
         )
 
 
-def _why_unusable(item: Item | None, session: Session, company: str) -> Outcome:
+def _why_unusable(item: Item | None, session: Session, company: str) -> ConnectResult:
     if item is None or item["company"] != company:
         return "state_invalid"
     if (item["session_hash"], item["user"]) != (session.id_hash, session.person.user):

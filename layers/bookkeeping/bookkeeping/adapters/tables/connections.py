@@ -10,9 +10,7 @@ from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.tables.dynamodb import (
-    LONG_AGO,
     Item,
-    moment,
     put,
     query,
     read,
@@ -24,7 +22,8 @@ from bookkeeping.adapters.tables.dynamodb import (
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.domain.connection import Choice, Connection
 from bookkeeping.domain.errors import Conflict
-from bookkeeping.domain.ledger import Act, stamp
+from bookkeeping.domain.ledger import Act
+from bookkeeping.domain.moments import LONG_AGO, moment, stamp
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class ConnectionsTable:
             previous_organisation_name=item.get("previous_organisation_name", ""),
             previous_connection_id=item.get("previous_connection_id", ""),
             choices=tuple(Choice(**choice) for choice in item.get("choices", ())),
-            ending=tuple(Choice(**choice) for choice in item.get("ending", ())),
+            to_end_at_xero=tuple(Choice(**choice) for choice in item.get("to_end_at_xero", ())),
             connected_by=item.get("connected_by", ""),
             connected_at=moment(item["connected_at"]) if "connected_at" in item else None,
             prefix_taken_by=item.get("prefix_taken_by", ""),
@@ -90,7 +89,7 @@ class ConnectionsTable:
         change = "SET #status = :connected REMOVE lost_at"
         return self._change_while("wrong_credentials", connection, change, {":connected": "connected"})
 
-    def part(self, connection: Connection) -> bool:
+    def note_ended(self, connection: Connection) -> bool:
         """Xero lets the app into nothing any more for its sake. False where it was connected again meanwhile."""
         return self._change_while("disconnected", connection, "SET ending = :nothing", {":nothing": []})
 
@@ -415,7 +414,7 @@ def _connection_out(connection: Connection) -> Item:
         "previous_organisation_name": connection.previous_organisation_name,
         "previous_connection_id": connection.previous_connection_id,
         "choices": [vars(choice) for choice in connection.choices],
-        "ending": [vars(choice) for choice in connection.ending],
+        "to_end_at_xero": [vars(choice) for choice in connection.to_end_at_xero],
         "connected_by": connection.connected_by,
         "prefix_taken_by": connection.prefix_taken_by,
         **{name: stamp(at) for name, at in moments.items() if at},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from time import sleep
 from typing import Any, Final
 
@@ -12,22 +11,20 @@ from boto3.dynamodb.conditions import ConditionBase
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bookkeeping.domain.errors import Conflict, Lost
+from bookkeeping.domain.errors import (
+    Conflict,
+    Lost,
+)
 
 Item = dict[str, Any]
 
 BOUNDED: Final = Config(
     connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
 )
-LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def dynamodb() -> Any:
     return boto3.resource("dynamodb", config=BOUNDED)
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 # --- reading
@@ -123,6 +120,23 @@ def together(client: Any, items: Sequence[Item]) -> None:
         once_free(client.transact_write_items, TransactItems=list(items))
     except ClientError as error:
         raise conflict(error) from error
+
+
+def _key(item: Item) -> tuple[str, str]:
+    (request,) = item.values()
+    key = request.get("Key") or request["Item"]
+    return key["pk"], key["sk"]
+
+
+def without(items: list[Item], others: list[Item]) -> list[Item]:
+    """The transaction items whose rows the others do not write."""
+    taken = {_key(item) for item in others}
+    return [item for item in items if _key(item) not in taken]
+
+
+def once_each(items: list[Item]) -> list[Item]:
+    """A transaction may name a row once only."""
+    return list({_key(item): item for item in items}.values())
 
 
 # --- refusals

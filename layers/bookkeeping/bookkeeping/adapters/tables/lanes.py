@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.tables.dynamodb import (
-    LONG_AGO,
     Item,
-    moment,
     once_free,
     put,
     query,
@@ -23,12 +21,10 @@ from bookkeeping.adapters.tables.dynamodb import (
     transact,
     update_if,
 )
+from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import Lost
-from bookkeeping.domain.ledger import stamp
-from bookkeeping.domain.problems.catalogue import DocumentKind
-
-FAILS: Final = 3
-"""So many tries in vain are no accident: orders say that they wait for it."""
+from bookkeeping.domain.moments import LONG_AGO, moment, stamp
+from bookkeeping.domain.pacing import FAILS
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Lane:
     fencing: int
     calls: tuple[datetime, ...] = ()
     """When calls of the last minute went out."""
-    stumbles: int = 0
+    failed_turns: int = 0
     """Turns in a row that Xero ended, being down."""
     pause: str = ""
     """Why Xero is not to be called before `paused_until`: a code of `problems`."""
@@ -86,7 +82,7 @@ class Planned:
     content_hash: str
     figure: str
     """Which of Xero's figures is compared: `Total` or `SubTotal`."""
-    foreseen: str
+    expected_total: str
     """What that figure must be."""
     contact_id: str
 
@@ -164,7 +160,7 @@ class Lanes:
             lane,
             int(item.get("fencing", 0)) + 1,
             tuple(moment(at) for at in item.get("calls", [])),
-            int(item.get("stumbles", 0)),
+            int(item.get("failed_turns", 0)),
             item.get("pause", ""),
             moment(item["paused_until"]) if "paused_until" in item else LONG_AGO,
             {company: _failing_in(failing) for company, failing in item.get("failing", {}).items()},
@@ -220,12 +216,12 @@ class Lanes:
         if not though_rung:
             condition = condition & Attr("rung").not_exists()
         expression = (
-            "SET calls = :calls, stumbles = :stumbles, pause = :pause, paused_until = :paused_until,"
+            "SET calls = :calls, failed_turns = :failed_turns, pause = :pause, paused_until = :paused_until,"
             " failing = :failing"
         )
         values: Item = {
             ":calls": [stamp(at) for at in calls],
-            ":stumbles": lane.stumbles,
+            ":failed_turns": lane.failed_turns,
             ":pause": lane.pause,
             ":paused_until": stamp(lane.paused_until),
             ":failing": {

@@ -14,7 +14,6 @@ from bookkeeping.adapters.tables.dynamodb import (
     Item,
     cancelled_for,
     conflict,
-    moment,
     once_free,
     read,
     read_all,
@@ -23,15 +22,16 @@ from bookkeeping.adapters.tables.dynamodb import (
 )
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.domain.errors import AlreadyInBooks
-from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State, stamp
-from bookkeeping.domain.problems.catalogue import Problem
+from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State
+from bookkeeping.domain.moments import moment, stamp
+from bookkeeping.domain.problems.problem import Problem
 
 
 def order_key(company: str, order_id: str) -> str:
     return f"{company}#{order_id}"
 
 
-def shelf(entry: Entry) -> str:
+def list_key(entry: Entry) -> str:
     """Where the entry stands among its company's: by state, then by why, then by time."""
     why = entry.problem.code if entry.problem else entry.reason
     return f"{entry.state}#{why}#{stamp(entry.changed_at)}"
@@ -116,16 +116,16 @@ class OrdersTable:
         )
         return [item["key"] for item in answer["Items"]]
 
-    def on_shelf(self, company: str, shelf_prefix: str, limit: int) -> list[str]:
+    def in_list(self, company: str, prefix: str, limit: int) -> list[str]:
         """Keys of a company's rows whose shelf begins so. An index: it may lag behind the rows."""
         answer = self._table.query(
             IndexName="page",
-            KeyConditionExpression=Key("company").eq(company) & Key("shelf").begins_with(shelf_prefix),
+            KeyConditionExpression=Key("company").eq(company) & Key("list_key").begins_with(prefix),
             Limit=limit,
         )
         return [item["key"] for item in answer["Items"]]
 
-    def shelf_page(
+    def list_page(
         self, company: str, first: str, last: str, limit: int, after: str = "", *, newest_first: bool = False
     ) -> tuple[list[str], str]:
         """Keys of the company's rows whose shelf is between the two, and where to go on (empty: at the end).
@@ -134,7 +134,7 @@ class OrdersTable:
         """
         request: Item = {
             "IndexName": "page",
-            "KeyConditionExpression": Key("company").eq(company) & Key("shelf").between(first, last),
+            "KeyConditionExpression": Key("company").eq(company) & Key("list_key").between(first, last),
             "Limit": limit,
             "ScanIndexForward": not newest_first,
         }
@@ -143,7 +143,7 @@ class OrdersTable:
             request["ExclusiveStartKey"] = {
                 "key": order_key(company, key),
                 "company": company,
-                "shelf": place,
+                "list_key": place,
             }
         try:
             answer = self._table.query(**request)
@@ -156,20 +156,20 @@ class OrdersTable:
         end = answer.get("LastEvaluatedKey")
         return keys, f"{end['key'].rpartition('#')[2]}|{end['shelf']}" if end else ""
 
-    def shelves(self, company: str, shelf_prefix: str, at_most: int) -> list[str]:
+    def list_keys(self, company: str, prefix: str, at_most: int) -> list[str]:
         """Where the company's rows stand, as far as their shelf begins so. An index: it may lag behind the rows."""
         answer = self._table.query(
             IndexName="page",
-            KeyConditionExpression=Key("company").eq(company) & Key("shelf").begins_with(shelf_prefix),
-            ProjectionExpression="shelf",
+            KeyConditionExpression=Key("company").eq(company) & Key("list_key").begins_with(prefix),
+            ProjectionExpression="list_key",
             Limit=at_most,
         )
-        return [item["shelf"] for item in answer["Items"]]
+        return [item["list_key"] for item in answer["Items"]]
 
-    def count_on_shelf(self, company: str, shelf_prefix: str, at_most: int) -> int:
+    def count_in_list(self, company: str, prefix: str, at_most: int) -> int:
         answer = self._table.query(
             IndexName="page",
-            KeyConditionExpression=Key("company").eq(company) & Key("shelf").begins_with(shelf_prefix),
+            KeyConditionExpression=Key("company").eq(company) & Key("list_key").begins_with(prefix),
             Select="COUNT",
             Limit=at_most,
         )
@@ -185,7 +185,7 @@ def entry_to_item(entry: Entry) -> Item:
         "key": order_key(entry.company, entry.order_id),
         "company": entry.company,
         "order_id": entry.order_id,
-        "shelf": shelf(entry),
+        "list_key": list_key(entry),
         "state": str(entry.state),
         "message": _message_out(entry.message),
         "received_at": stamp(entry.received_at),

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from bookkeeping.adapters.tables.dynamodb import moment, read, read_all
-from bookkeeping.domain.ledger import stamp
+from bookkeeping.adapters.tables.dynamodb import read, read_all
+from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.organisation import Contact, Organisation
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
-from bookkeeping.adapters.tables.dynamodb import Item, moment, put, query, read, refused_for
-from bookkeeping.domain.ledger import stamp
+from bookkeeping.adapters.tables.dynamodb import Item, put, query, read, refused_for
+from bookkeeping.domain.moments import moment, stamp
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Release:
     id: str
     asked_at: datetime
     next_at: datetime
-    shelves: tuple[str, ...] = ()
+    list_keys: tuple[str, ...] = ()
     """The shelves to walk, as `state#why#`."""
     lanes: tuple[str, ...] = ()
     """Lanes to ring, whatever is found."""
@@ -33,13 +33,13 @@ class Release:
     items_as_they_are: bool = False
     event: str = ""
     """What the bus is to be told first, as JSON."""
-    looks_left: int = 1
+    passes_left: int = 1
     """An index may not show yet what came to a shelf a moment ago: so it may be walked again, some time later."""
-    shelf: int = 0
+    list_key: int = 0
     """The place in `shelves` of the one being walked."""
     after: str = ""
     """Where on that shelf to go on."""
-    hand: tuple[str, ...] = ()
+    chunk: tuple[str, ...] = ()
     """Keys of the orders being freed now."""
     step: int = 0
 
@@ -96,9 +96,9 @@ def _release_out(release: Release) -> Item:
         "agenda": "release",
         "asked_at": stamp(release.asked_at),
         "next_at": stamp(release.next_at),
-        "shelves": list(release.shelves),
+        "list_keys": list(release.list_keys),
         "lanes": list(release.lanes),
-        "hand": list(release.hand),
+        "chunk": list(release.chunk),
     }
 
 
@@ -108,15 +108,15 @@ def _release_in(item: Mapping[str, Any]) -> Release:
         id=item["id"],
         asked_at=moment(item["asked_at"]),
         next_at=moment(item["next_at"]),
-        shelves=tuple(item["shelves"]),
+        list_keys=tuple(item["list_keys"]),
         lanes=tuple(item["lanes"]),
         by=item["by"],
         before_version=int(item["before_version"]),
         items_as_they_are=item["items_as_they_are"],
         event=item["event"],
-        looks_left=int(item["looks_left"]),
-        shelf=int(item["shelf"]),
+        passes_left=int(item["passes_left"]),
+        list_key=int(item["list_key"]),
         after=item["after"],
-        hand=tuple(item["hand"]),
+        chunk=tuple(item["chunk"]),
         step=int(item["step"]),
     )

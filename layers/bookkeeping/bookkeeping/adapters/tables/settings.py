@@ -10,8 +10,8 @@ from typing import Any, Final
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
-from bookkeeping.adapters.tables.dynamodb import Item, conflict, moment, once_free, read
-from bookkeeping.domain.ledger import stamp
+from bookkeeping.adapters.tables.dynamodb import Item, conflict, once_free, read
+from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.settings import Settings
 
 CURRENT: Final = "current"

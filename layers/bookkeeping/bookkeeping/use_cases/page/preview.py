@@ -20,15 +20,17 @@ from bookkeeping.domain.documents import (
     waits_for_dispatch,
     wants,
 )
-from bookkeeping.domain.orders import Order, read_message, read_order
+from bookkeeping.domain.order_message import read_message
+from bookkeeping.domain.orders import Order, read_order
 from bookkeeping.domain.organisation import Contact, Organisation
-from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS, OrderStopped, Problem, worded
+from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
+from bookkeeping.domain.problems.problem import OrderStopped, Problem, worded
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.page.xero_lookups import FACTS_KEPT
 
 
 @dataclass(frozen=True)
-class Edges:
+class PreviewAdapters:
     settings: SettingsTable
     connections: ConnectionsTable
     organisations: Organisations
@@ -45,10 +47,10 @@ class NotConnected(Exception):
     """Without a connection nobody knows the accounts and tax rates."""
 
 
-def preview(edges: Edges, company: str, body: str) -> dict[str, Any]:
+def preview(adapters: PreviewAdapters, company: str, body: str) -> dict[str, Any]:
     """The documents that the order would become, or why it would stop. Raises NotConnected and NoAnswer."""
-    saved = edges.settings.saved(company)
-    connection = edges.connections.connection(company)
+    saved = adapters.settings.saved(company)
+    connection = adapters.connections.connection(company)
     if connection is None or connection.status != "connected":
         raise NotConnected
     settings = saved.settings if saved else Settings.from_json({})
@@ -58,7 +60,10 @@ def preview(edges: Edges, company: str, body: str) -> dict[str, Any]:
         reason = skip_reason(order, settings.model_copy(update={"enabled": True}))
         if reason is not None:
             return {"documents": [], "skipped": worded(SKIPPED.get(reason, reason), {})}
-        return {"documents": _documents(edges, connection, order, settings), "waits": _waits(order, settings)}
+        return {
+            "documents": _documents(adapters, connection, order, settings),
+            "waits": _waits(order, settings),
+        }
     except OrderStopped as stopped:
         return {"problem": _shown(stopped.problem)}
 
@@ -71,16 +76,16 @@ def _waits(order: Order, settings: Settings) -> str | None:
 
 
 def _documents(
-    edges: Edges, connection: Connection, order: Order, settings: Settings
+    adapters: PreviewAdapters, connection: Connection, order: Order, settings: Settings
 ) -> list[dict[str, Any]]:
-    organisation = _organisation(edges, connection)
+    organisation = _organisation(adapters, connection)
     number = document_number(settings.number_prefix, order.id)
-    today = edges.now().date()
+    today = adapters.now().date()
     documents = []
     for kind in wants(order, settings):
         own = kind == "purchase_order" and settings.purchase_order_contact_name
         contact = _contact(
-            edges, connection, order, settings, "purchase_order_contact_name" if own else "contact_name"
+            adapters, connection, order, settings, "purchase_order_contact_name" if own else "contact_name"
         )
         make = purchase_order if kind == "purchase_order" else sales_invoice
         document = make(order, settings, organisation, contact=contact, number=number, sent_on=today)
@@ -88,34 +93,36 @@ def _documents(
     return documents
 
 
-def _organisation(edges: Edges, connection: Connection) -> Organisation:
-    known = edges.organisations.get(connection.organisation_id)
-    if known is None or edges.now() - known[1] >= FACTS_KEPT:
-        _ask(edges, connection, "organisation")
-        known = edges.organisations.get(connection.organisation_id)
+def _organisation(adapters: PreviewAdapters, connection: Connection) -> Organisation:
+    known = adapters.organisations.get(connection.organisation_id)
+    if known is None or adapters.now() - known[1] >= FACTS_KEPT:
+        _ask(adapters, connection, "organisation")
+        known = adapters.organisations.get(connection.organisation_id)
     if known is None:
         raise NotConnected
     return known[0]
 
 
-def _ask(edges: Edges, connection: Connection, task: str, **about: str) -> None:
+def _ask(adapters: PreviewAdapters, connection: Connection, task: str, **about: str) -> None:
     """Have Xero asked for what is not known yet."""
-    said = edges.ask(connection.company, task, **about)
+    said = adapters.ask(connection.company, task, **about)
     if said.get("error") == "not_connected":
         raise NotConnected
     if "error" in said:
         raise NoAnswer
 
 
-def _contact(edges: Edges, connection: Connection, order: Order, settings: Settings, setting: str) -> Contact:
+def _contact(
+    adapters: PreviewAdapters, connection: Connection, order: Order, settings: Settings, setting: str
+) -> Contact:
     name = getattr(settings, setting)
     details = {"order": order.id, "setting": setting, "label": Settings.label(setting), "contact": name}
     if not name:
         raise OrderStopped(Problem("setting_missing", details))
-    contact = edges.organisations.contact(connection.organisation_id, name)
+    contact = adapters.organisations.contact(connection.organisation_id, name)
     if contact is None:
-        _ask(edges, connection, "contact", name=name)
-        contact = edges.organisations.contact(connection.organisation_id, name)
+        _ask(adapters, connection, "contact", name=name)
+        contact = adapters.organisations.contact(connection.organisation_id, name)
     if contact is None:
         raise OrderStopped(Problem("contact_not_found", details))
     return contact

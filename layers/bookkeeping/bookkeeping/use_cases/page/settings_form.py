@@ -19,7 +19,7 @@ from bookkeeping.domain.errors import Conflict
 from bookkeeping.domain.ledger import Act
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
-from bookkeeping.use_cases.release import shelves_freed_by
+from bookkeeping.use_cases.release import list_keys_freed_by
 
 HISTORY: Final = 50
 AS_THEY_COME: Final = Settings.from_json({})
@@ -27,7 +27,7 @@ AS_THEY_COME: Final = Settings.from_json({})
 
 
 @dataclass(frozen=True)
-class Edges:
+class FormAdapters:
     settings: SettingsTable
     connections: ConnectionsTable
     releases: Releases
@@ -57,9 +57,9 @@ class ChangedMeanwhile(Exception):
         self.changes = tuple(changes)
 
 
-def shown(edges: Edges, company: str, redirect_uri: str) -> dict[str, Any]:
+def shown(adapters: FormAdapters, company: str, redirect_uri: str) -> dict[str, Any]:
     """The settings page's data."""
-    saved = edges.settings.saved(company)
+    saved = adapters.settings.saved(company)
     settings = saved.settings if saved else AS_THEY_COME
     return {
         "version": saved.number if saved else 0,
@@ -68,11 +68,11 @@ def shown(edges: Edges, company: str, redirect_uri: str) -> dict[str, Any]:
         "settings": settings.to_json(),
         "missing": settings.missing(),
         "fields": FIELDS,
-        "app": shown_app(edges.connections.app(company), redirect_uri),
+        "app": shown_app(adapters.connections.app(company), redirect_uri),
         "history": [
             {"at": act.at.isoformat(), "by": act.by, "what": act.what}
             for act in history(
-                edges.settings.latest(company, HISTORY), edges.connections.acts(company, HISTORY)
+                adapters.settings.latest(company, HISTORY), adapters.connections.acts(company, HISTORY)
             )
         ],
     }
@@ -123,42 +123,48 @@ def _field(name: str) -> dict[str, Any]:
 FIELDS: Final = [_field(name) for name in Settings.model_fields]
 
 
-def save(edges: Edges, person: Person, seen: int, given: Mapping[str, Any]) -> tuple[Saved | None, Saved]:
+def save(
+    adapters: FormAdapters, person: Person, seen: int, given: Mapping[str, Any]
+) -> tuple[Saved | None, Saved]:
     """Save the settings over the version the person saw: what stood before, and what stands now.
 
     In the same transaction: the orders that the change can free, and the company's claim to its number prefix.
     Raises ChangedMeanwhile and SettingsRefused.
     """
     while True:
-        before = edges.settings.saved(person.company)
-        settings = _merged(edges, person.company, before, seen, given)
-        now = edges.now()
+        before = adapters.settings.saved(person.company)
+        settings = _merged(adapters, person.company, before, seen, given)
+        now = adapters.now()
         old = before.settings if before else AS_THEY_COME
-        others, release = _with_it(edges, person.company, old, settings, seen + 1)
+        others, release = _with_it(adapters, person.company, old, settings, seen + 1)
         try:
-            number = edges.settings.save(person.company, settings, *others, seen=seen, by=person.name, at=now)
+            number = adapters.settings.save(
+                person.company, settings, *others, seen=seen, by=person.name, at=now
+            )
         except Conflict:
             # saved by somebody else, or the prefix is another's by now: the next round tells which
             continue
         if release is not None:
-            edges.wake_ups.send(ReleaseCall(release.company, release.id))
+            adapters.wake_ups.send(ReleaseCall(release.company, release.id))
         return before, Saved(settings, number, person.name, now)
 
 
 def _merged(
-    edges: Edges, company: str, before: Saved | None, seen: int, given: Mapping[str, Any]
+    adapters: FormAdapters, company: str, before: Saved | None, seen: int, given: Mapping[str, Any]
 ) -> Settings:
     current = before.settings.to_json() if before else AS_THEY_COME.to_json()
     if seen != (before.number if before else 0):
         if before is None:
             raise SettingsRefused((RefusedValue("version", str(seen), "nothing was saved yet"),))
-        raise ChangedMeanwhile(before, _changes(edges, company, before, seen, given))
+        raise ChangedMeanwhile(before, _changes(adapters, company, before, seen, given))
     return Settings.from_json(current | dict(given))
 
 
-def _changes(edges: Edges, company: str, current: Saved, seen: int, given: Mapping[str, Any]) -> list[Change]:
+def _changes(
+    adapters: FormAdapters, company: str, current: Saved, seen: int, given: Mapping[str, Any]
+) -> list[Change]:
     """What somebody else changed since the version the person saw."""
-    seen_then = edges.settings.version(company, seen) if 0 < seen < current.number else AS_THEY_COME
+    seen_then = adapters.settings.version(company, seen) if 0 < seen < current.number else AS_THEY_COME
     base, theirs = seen_then.to_json(), current.settings.to_json()
     return [
         Change(name, Settings.label(name), given.get(name, base[name]), theirs[name])
@@ -168,65 +174,65 @@ def _changes(edges: Edges, company: str, current: Saved, seen: int, given: Mappi
 
 
 def _with_it(
-    edges: Edges, company: str, old: Settings, new: Settings, number: int
+    adapters: FormAdapters, company: str, old: Settings, new: Settings, number: int
 ) -> tuple[list[Item], Release | None]:
     """What goes into the transaction with a version of the settings. Raises SettingsRefused."""
-    now, items = edges.now(), list[Item]()
-    connection = edges.connections.connection(company)
+    now, items = adapters.now(), list[Item]()
+    connection = adapters.connections.connection(company)
     settled = False
     if connection is not None and connection.organisation_id and connection.status != "disconnected":
-        items.append(_claim(edges, connection, new.number_prefix))
+        items.append(_claim(adapters, connection, new.number_prefix))
         if connection.prefix_taken_by:
-            items.append(edges.connections.settle_prefix(connection))
+            items.append(adapters.connections.settle_prefix(connection))
             settled = True
-    shelves = shelves_freed_by(freed_by(old, new) | ({"number_prefix"} if settled else frozenset()))
-    if not shelves:
+    list_keys = list_keys_freed_by(freed_by(old, new) | ({"number_prefix"} if settled else frozenset()))
+    if not list_keys:
         return items, None
     release = Release(
         company=company,
-        id=edges.new_id(),
+        id=adapters.new_id(),
         asked_at=now,
         next_at=now,
-        shelves=shelves,
+        list_keys=list_keys,
         before_version=number,
-        looks_left=2,
+        passes_left=2,
     )
-    return [*items, edges.releases.put(release)], release
+    return [*items, adapters.releases.put(release)], release
 
 
-def _claim(edges: Edges, connection: Connection, prefix: str) -> Item:
-    owner = edges.connections.prefix_owner(connection.organisation_id, prefix)
+def _claim(adapters: FormAdapters, connection: Connection, prefix: str) -> Item:
+    owner = adapters.connections.prefix_owner(connection.organisation_id, prefix)
     if owner not in (None, connection.company):
         reason = f"company {owner} uses it in {connection.organisation_name} already; enter another one"
         raise SettingsRefused((RefusedValue("number_prefix", prefix, reason),))
-    return edges.connections.claim_prefix(connection.organisation_id, prefix, connection.company)
+    return adapters.connections.claim_prefix(connection.organisation_id, prefix, connection.company)
 
 
 class SecretNeeded(Exception):
     """Another app has another secret."""
 
 
-def save_app(edges: Edges, person: Person, client_id: str, client_secret: str | None) -> KnownApp:
+def save_app(adapters: FormAdapters, person: Person, client_id: str, client_secret: str | None) -> KnownApp:
     """Save the company's own Xero app. Raises SecretNeeded."""
-    company, now = person.company, edges.now()
-    known = edges.connections.app(company)
+    company, now = person.company, adapters.now()
+    known = adapters.connections.app(company)
     if client_secret is None:
         if known is None or known.client_id != client_id:
             raise SecretNeeded
         return known
-    edges.apps.save(company, App(client_id, client_secret))
+    adapters.apps.save(company, App(client_id, client_secret))
     app = KnownApp(client_id, now)
     what = (
         "Saved the client secret" if known and known.client_id == client_id else "Saved client id and secret"
     )
-    edges.connections.save_app(
-        company, app, edges.connections.act(company, person.name, what, now, edges.new_id())
+    adapters.connections.save_app(
+        company, app, adapters.connections.act(company, person.name, what, now, adapters.new_id())
     )
-    connection = edges.connections.connection(company)
+    connection = adapters.connections.connection(company)
     if (
         connection is not None
         and connection.status == "wrong_credentials"
         and connection.client_id == client_id
     ):
-        edges.connections.plan_renewal(company, now)
+        adapters.connections.plan_renewal(company, now)
     return app

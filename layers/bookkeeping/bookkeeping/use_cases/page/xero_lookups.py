@@ -21,7 +21,7 @@ from bookkeeping.domain.organisation import (
     organisation_from_xero,
 )
 from bookkeeping.domain.pacing import Limits
-from bookkeeping.domain.problems.catalogue import OrderStopped
+from bookkeeping.domain.problems.problem import OrderStopped
 
 FACTS_KEPT: Final = timedelta(minutes=5)
 """A person at the settings wants to see what they did in Xero a moment ago."""
@@ -39,7 +39,7 @@ TAXED: Final[Mapping[str, str]] = {"sales": "REVENUE", "purchases": "EXPENSE"}
 
 
 @dataclass(frozen=True)
-class Edges:
+class LookupAdapters:
     connections: ConnectionsTable
     organisations: Organisations
     tokens: TokenSecret
@@ -53,10 +53,10 @@ class NotConnected(Exception):
     """The company has no connection that can be used."""
 
 
-def answer(edges: Edges, company: str, task: str, about: Mapping[str, Any]) -> dict[str, Any]:
+def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str, Any]) -> dict[str, Any]:
     """What became of a task, as JSON; `error` where nothing did."""
     try:
-        return TASKS[task](Asker(edges, company), **about)
+        return TASKS[task](XeroLookups(adapters, company), **about)
     except NotConnected:
         return {"error": "not_connected"}
     except Throttled:
@@ -76,11 +76,11 @@ def answer(edges: Edges, company: str, task: str, about: Mapping[str, Any]) -> d
         }
 
 
-class Asker:
+class XeroLookups:
     """One company at Xero's desk."""
 
-    def __init__(self, edges: Edges, company: str) -> None:
-        self._edges = edges
+    def __init__(self, adapters: LookupAdapters, company: str) -> None:
+        self._adapters = adapters
         self._company = company
         self._limits: list[Limits] = []
 
@@ -135,9 +135,9 @@ class Asker:
                 "contact_not_unique": f"Xero has more than one contact named “{name}”. Rename or merge them there.",
             }
             missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
-            self._edges.organisations.forget_contact(access.organisation_id, name)
+            self._adapters.organisations.forget_contact(access.organisation_id, name)
             return {"note": notes.get(stopped.problem.code, missing)}
-        self._edges.organisations.save_contact(access.organisation_id, name, contact)
+        self._adapters.organisations.save_contact(access.organisation_id, name, contact)
         return {"contact": {"id": contact.id, "name": contact.name}}
 
     def organisation(self) -> dict[str, Any]:
@@ -147,49 +147,49 @@ class Asker:
 
     def disconnect(self) -> dict[str, Any]:
         """Have Xero told of a connection that was ended: `ended`, `shared`, `left`, or else it is not certain yet."""
-        return {"ended": self._edges.renew_token(self._company)}
+        return {"ended": self._adapters.renew_token(self._company)}
 
     # what all of them need
 
     def _connection(self) -> Connection:
-        connection = self._edges.connections.connection(self._company)
+        connection = self._adapters.connections.connection(self._company)
         if connection is None or connection.status not in ("connected", "confirm_organisation"):
             raise NotConnected
         return connection
 
     def _access(self) -> Access:
         connection = self._connection()
-        tokens = self._edges.tokens.read(self._company)
-        if tokens is None or tokens.expires_at - self._edges.now() < TOKEN_TO_SPARE:
-            self._edges.renew_token(self._company)
-            tokens = self._edges.tokens.read(self._company)
+        tokens = self._adapters.tokens.read(self._company)
+        if tokens is None or tokens.expires_at - self._adapters.now() < TOKEN_TO_SPARE:
+            self._adapters.renew_token(self._company)
+            tokens = self._adapters.tokens.read(self._company)
         if tokens is None:
             raise NotConnected
         return Access(connection.organisation_id, tokens.access_token)
 
     def _organisation(self) -> tuple[Organisation, datetime]:
-        organisations, now = self._edges.organisations, self._edges.now()
+        organisations, now = self._adapters.organisations, self._adapters.now()
         known = organisations.get(self._connection().organisation_id)
         if known is not None and now - known[1] < FACTS_KEPT:
             return known
         access = self._access()
         resources = ("Organisation", "Accounts", "TaxRates", "Currencies")
-        answers = [self._edges.xero.read(resource, access, self._limits.append) for resource in resources]
+        answers = [self._adapters.xero.read(resource, access, self._limits.append) for resource in resources]
         organisation = organisation_from_xero(*answers)
         organisations.save(organisation, now)
         return organisation, now
 
     def _contacts(self, access: Access, params: Mapping[str, str]) -> list[Any]:
-        found = self._edges.xero.read("Contacts", access, self._limits.append, **params).get("Contacts")
+        found = self._adapters.xero.read("Contacts", access, self._limits.append, **params).get("Contacts")
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 TASKS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
-    "accounts": Asker.accounts,
-    "tax_rates": Asker.tax_rates,
-    "currencies": Asker.currencies,
-    "contacts": Asker.contacts,
-    "contact": Asker.contact,
-    "organisation": Asker.organisation,
-    "disconnect": Asker.disconnect,
+    "accounts": XeroLookups.accounts,
+    "tax_rates": XeroLookups.tax_rates,
+    "currencies": XeroLookups.currencies,
+    "contacts": XeroLookups.contacts,
+    "contact": XeroLookups.contact,
+    "organisation": XeroLookups.organisation,
+    "disconnect": XeroLookups.disconnect,
 }

@@ -16,30 +16,19 @@ from bookkeeping.adapters.tables.lanes import Planned
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.adapters.xero_api import Access, Observe
 from bookkeeping.domain import ledger
-from bookkeeping.domain.documents import (
-    Document,
-    document_date,
-    purchase_order,
-    sales_invoice,
-    to_json,
-    tracked_items,
-)
+from bookkeeping.domain.amounts import to_json
+from bookkeeping.domain.document_kinds import Created, DocumentKind
+from bookkeeping.domain.documents import Document, document_date, purchase_order, sales_invoice, tracked_items
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Books, Entry
 from bookkeeping.domain.organisation import Contact, Organisation, contact_matching, organisation_from_xero
 from bookkeeping.domain.pacing import CALLS_AT_ONCE
-from bookkeeping.domain.problems.catalogue import (
-    OF_THE_ORGANISATION,
-    Created,
-    DocumentKind,
-    OrderStopped,
-    Problem,
-    from_xero,
-    refusals,
-)
+from bookkeeping.domain.problems.catalogue import OF_THE_ORGANISATION
+from bookkeeping.domain.problems.problem import OrderStopped, Problem
+from bookkeeping.domain.problems.xero_messages import from_xero, refusals
 from bookkeeping.domain.settings import Settings
-from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, Hold
-from bookkeeping.use_cases.posting.publishing import Teller
+from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, LaneHolder
+from bookkeeping.use_cases.posting.publishing import Publisher
 
 ITEMS_A_CALL: Final = 100
 FACTS_KEPT: Final = timedelta(hours=12)
@@ -51,7 +40,7 @@ ItemAnswers = Mapping[str, tuple[bool, tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ReadyDocument:
     """An order with its next document, ready to send."""
 
     entry: Entry
@@ -64,17 +53,17 @@ class Sheet:
             number=self.document.number,
             content_hash=self.entry.message.content_hash,
             figure=self.document.compare,
-            foreseen=str(self.document.foreseen),
+            expected_total=str(self.document.expected_total),
             contact_id=str(self.document.body["Contact"]["ContactID"]),
         )
 
 
 @dataclass
-class Desk:
+class CompanyTurn:
     """One company at work in this round: read once, used for the round only."""
 
-    hold: Hold
-    teller: Teller
+    holder: LaneHolder
+    publisher: Publisher
     books: Books
     access: Access
     organisation: Organisation
@@ -86,13 +75,13 @@ class Desk:
     items: dict[str, bool] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, books: Books, hold: Hold, teller: Teller) -> Self:
-        access = hold.access(books)
-        return cls(hold, teller, books, access, _organisation(books.company, access, hold))
+    def of(cls, books: Books, holder: LaneHolder, publisher: Publisher) -> Self:
+        access = holder.access(books)
+        return cls(holder, publisher, books, access, _organisation(books.company, access, holder))
 
     def settings(self, entry: Entry) -> Settings:
         if entry.settings_version not in self.versions:
-            version = self.hold.edges.settings.version(self.books.company, entry.settings_version)
+            version = self.holder.adapters.settings.version(self.books.company, entry.settings_version)
             self.versions[entry.settings_version] = version
         return self.versions[entry.settings_version]
 
@@ -113,46 +102,50 @@ class Desk:
 
     # --- documents
 
-    def sheets(self, entries: Sequence[Entry]) -> list[Sheet]:
+    def ready_documents(self, entries: Sequence[Entry]) -> list[ReadyDocument]:
         """The next document of each order; an order that can't have one is stopped, and holds no other up."""
         if any(self.settings(entry).process_method == "tracked" for entry in entries):
             entries = self._with_items(entries)
-        sheets: list[Sheet] = []
+        ready_documents: list[ReadyDocument] = []
         for entry in entries:
             try:
-                sheet = self.sheet(entry)
+                ready = self.ready(entry)
             except OrderStopped as stopped:
                 self._stop(entry, stopped.problem)
                 continue
-            if sheet is None:
-                self.teller.save(ledger.nothing_left(entry, self.settings(entry), self.hold.now))
+            if ready is None:
+                self.publisher.save(ledger.nothing_left(entry, self.settings(entry), self.holder.now))
             else:
-                sheets.append(sheet)
-        return sheets
+                ready_documents.append(ready)
+        return ready_documents
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
         """Stop the order; or leave it due, to be tried with what Xero says now of the organisation."""
-        hold, organisations, here = self.hold, self.hold.edges.organisations, self.access.organisation_id
-        if problem.code in OF_THE_ORGANISATION and here not in hold.read_anew:
+        holder, organisations, here = (
+            self.holder,
+            self.holder.adapters.organisations,
+            self.access.organisation_id,
+        )
+        if problem.code in OF_THE_ORGANISATION and here not in holder.read_anew:
             known = organisations.get(here)
             retried_at = max((act.at for act in entry.history), default=None)
             if known is None or (
-                hold.now - known[1] >= FACTS_STOP_FOR or (retried_at is not None and retried_at > known[1])
+                holder.now - known[1] >= FACTS_STOP_FOR or (retried_at is not None and retried_at > known[1])
             ):
                 organisations.forget(here)
-                hold.keys.append(order_key(*entry.key))
-                hold.look_again = True
+                holder.keys.append(order_key(*entry.key))
+                holder.look_again = True
                 return
-        self.teller.save(ledger.stop(entry, problem, hold.now))
+        self.publisher.save(ledger.stop(entry, problem, holder.now))
 
-    def sheet(self, entry: Entry) -> Sheet | None:
+    def ready(self, entry: Entry) -> ReadyDocument | None:
         """The order's next document; None where none is left. Raises OrderStopped.
 
         The documents after it are made too: what stops the invoice stops the order before its purchase order is sent.
         """
         left = ledger.remaining(entry, self.settings(entry))
         documents = [self._document(entry, kind) for kind in left]
-        return Sheet(entry, documents[0]) if documents else None
+        return ReadyDocument(entry, documents[0]) if documents else None
 
     def _document(self, entry: Entry, kind: DocumentKind) -> Document:
         settings, order = self.settings(entry), entry.message.order
@@ -183,7 +176,7 @@ class Desk:
         if not name:
             details = {"order": entry.order_id, "setting": setting, "label": Settings.label(setting)}
             raise OrderStopped(Problem("setting_missing", details))
-        organisations, organisation_id = self.hold.edges.organisations, self.access.organisation_id
+        organisations, organisation_id = self.holder.adapters.organisations, self.access.organisation_id
         if name in self.known_contacts:
             return self.known_contacts[name]
         if name not in self.contacts:
@@ -199,8 +192,8 @@ class Desk:
         return contact_matching(name, self.contacts[name], order=entry.order_id, setting=setting)
 
     def _contacts(self, name: str, by_name: Mapping[str, str], entry: Entry, setting: str) -> list[Any]:
-        xero, access = self.hold.edges.xero, self.access
-        [answer] = self.hold.calls_or_refusals(
+        xero, access = self.holder.adapters.xero, self.access
+        [answer] = self.holder.calls_or_refusals(
             self.books.company,
             [lambda observe: xero.read("Contacts", access, observe, includeArchived="true", **by_name)],
         )
@@ -230,7 +223,7 @@ class Desk:
             codes[entry.order_id] = {item["Code"] for item in items}
             wanted |= {item["Code"]: item for item in items}
             going.append(entry)
-        self.items = self.hold.edges.organisations.items(self.access.organisation_id, wanted)
+        self.items = self.holder.adapters.organisations.items(self.access.organisation_id, wanted)
         # a person may have made it a tracked item in Xero before pressing Retry
         self._look_up_items(
             sorted(
@@ -251,7 +244,7 @@ class Desk:
         while left:
             together, left = left[:CALLS_AT_ONCE], left[CALLS_AT_ONCE:]
             calls = [self._creation(some) for some in together]
-            answers = self.hold.calls_or_refusals(self.books.company, calls)
+            answers = self.holder.calls_or_refusals(self.books.company, calls)
             for some, answer in zip(together, answers, strict=True):
                 if not isinstance(answer, CallRefused):
                     refused |= self._refused(answer)
@@ -263,34 +256,39 @@ class Desk:
         return refused
 
     def _creation(self, items: Sequence[Any]) -> Callable[[Observe], ItemAnswers]:
-        xero, key = self.hold.edges.xero, f"{self.access.organisation_id}:{self.hold.edges.new_id()}"
+        xero, key = (
+            self.holder.adapters.xero,
+            f"{self.access.organisation_id}:{self.holder.adapters.new_id()}",
+        )
         return lambda observe: xero.create_items(items, self.access, key, observe)
 
     def _refused(self, answer: ItemAnswers) -> dict[str, tuple[str, ...]]:
         """Keep the items that are there now; Xero's words on the others."""
         known = {code: tracked for code, (tracked, messages) in answer.items() if not messages}
         there = [code for code, (_, messages) in answer.items() if "item_exists" in refusals(messages)]
-        self.hold.edges.organisations.save_items(self.access.organisation_id, known)
+        self.holder.adapters.organisations.save_items(self.access.organisation_id, known)
         self.items |= known
         known |= self._look_up_items(there)
         return {code: messages for code, (_, messages) in answer.items() if messages and code not in known}
 
     def _look_up_items(self, codes: Sequence[str]) -> dict[str, bool]:
         """Which of the items Xero has now, and whether each is tracked."""
-        hold, edges = self.hold, self.hold.edges
+        holder, adapters = self.holder, self.holder.adapters
         if len(codes) > SINGLE_ITEM_READS:
-            listed = hold.call(self.books.company, lambda observe: edges.xero.items(self.access, observe))
+            listed = holder.call(
+                self.books.company, lambda observe: adapters.xero.items(self.access, observe)
+            )
             found = {code: listed[code] for code in codes if code in listed}
         else:
             asked = {code: self._item(code) for code in codes}
             found = {code: tracked for code, tracked in asked.items() if tracked is not None}
-        edges.organisations.save_items(self.access.organisation_id, found)
+        adapters.organisations.save_items(self.access.organisation_id, found)
         self.items = {code: tracked for code, tracked in self.items.items() if code not in codes} | found
         return found
 
     def _item(self, code: str) -> bool | None:
-        xero, access = self.hold.edges.xero, self.access
-        return self.hold.call(self.books.company, lambda observe: xero.item(code, access, observe))
+        xero, access = self.holder.adapters.xero, self.access
+        return self.holder.call(self.books.company, lambda observe: xero.item(code, access, observe))
 
     def _items_fit(self, entry: Entry, codes: set[str], refused: dict[str, tuple[str, ...]]) -> bool:
         for code in sorted(codes):
@@ -308,60 +306,62 @@ class Desk:
         return True
 
 
-def _organisation(company: str, access: Access, hold: Hold) -> Organisation:
-    organisations, xero = hold.edges.organisations, hold.edges.xero
+def _organisation(company: str, access: Access, holder: LaneHolder) -> Organisation:
+    organisations, xero = holder.adapters.organisations, holder.adapters.xero
     known = organisations.get(access.organisation_id)
-    if known is not None and hold.now - known[1] < FACTS_KEPT:
+    if known is not None and holder.now - known[1] < FACTS_KEPT:
         return known[0]
 
     def read(resource: str) -> Callable[[Observe], Any]:
         return lambda observe: xero.read(resource, access, observe)
 
-    answers = hold.calls(
+    answers = holder.calls(
         company, [read(name) for name in ("Organisation", "Accounts", "TaxRates", "Currencies")]
     )
     organisation = organisation_from_xero(*answers)
-    organisations.save(organisation, hold.now)
-    hold.read_anew.add(access.organisation_id)
+    organisations.save(organisation, holder.now)
+    holder.read_anew.add(access.organisation_id)
     return organisation
 
 
 @dataclass(frozen=True)
-class Stack:
+class ReadyBatch:
     """The sheets of one call."""
 
-    desk: Desk
+    company_turn: CompanyTurn
     kind: DocumentKind
-    sheets: tuple[Sheet, ...]
+    ready_documents: tuple[ReadyDocument, ...]
     full: bool
 
     @property
     def fresh(self) -> bool:
         """Whether it holds an order's first document, which others may be about to join."""
-        return any(not sheet.entry.frozen and not sheet.entry.refusals for sheet in self.sheets)
+        return any(not ready.entry.frozen and not ready.entry.refusals for ready in self.ready_documents)
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
-        return [sheet.document.body for sheet in self.sheets]
+        return [ready.document.body for ready in self.ready_documents]
 
     @property
     def hash(self) -> str:
         return hashlib.sha256(to_json({"documents": self.bodies})).hexdigest()
 
 
-def stacked(desk: Desk, kind: DocumentKind, sheets: Sequence[Sheet], at_most: int) -> list[Stack]:
+def in_batches(
+    company_turn: CompanyTurn, kind: DocumentKind, ready_documents: Sequence[ReadyDocument], at_most: int
+) -> list[ReadyBatch]:
     """The sheets in as few calls as their number and size allow."""
-    stacks: list[Stack] = []
-    mine: list[Sheet] = []
+    ready_batches: list[ReadyBatch] = []
+    mine: list[ReadyDocument] = []
     size = 0
-    for sheet in sheets:
+    for ready in ready_documents:
         # DynamoDB takes 4 MB in a transaction, and a row may be larger than its document
-        bytes_ = max(len(to_json(sheet.document.body)), ledger.weight(sheet.entry))
+        bytes_ = max(len(to_json(ready.document.body)), ledger.weight(ready.entry))
         if mine and (len(mine) >= at_most or size + bytes_ > BODY_AT_MOST):
-            stacks.append(Stack(desk, kind, tuple(mine), full=True))
+            ready_batches.append(ReadyBatch(company_turn, kind, tuple(mine), full=True))
             mine, size = [], 0
-        mine.append(sheet)
+        mine.append(ready)
         size += bytes_
     if mine:
-        stacks.append(Stack(desk, kind, tuple(mine), full=len(mine) >= at_most))
-    return stacks
+        ready_batches.append(ReadyBatch(company_turn, kind, tuple(mine), full=len(mine) >= at_most))
+    return ready_batches

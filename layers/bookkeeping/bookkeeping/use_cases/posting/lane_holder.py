@@ -13,15 +13,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from bookkeeping.adapters.queues import LONGEST_DELAY, EventBus, PostingQueue, WakeUp
+from bookkeeping.adapters.event_bus import EventBus
+from bookkeeping.adapters.queues import LONGEST_DELAY, PostingQueue, WakeUp
 from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.lanes import Failing, Lane, Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Access, Observe, Xero
-from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
@@ -32,9 +33,10 @@ from bookkeeping.domain.errors import (
     TokenExpired,
     XeroError,
 )
-from bookkeeping.domain.ledger import Books, Event
-from bookkeeping.domain.pacing import Budget, Limits, Waits, back_off
-from bookkeeping.use_cases.intake import books_of, ring
+from bookkeeping.domain.events import connection_lost
+from bookkeeping.domain.ledger import Books
+from bookkeeping.domain.pacing import IN_TROUBLE, Budget, Limits, Waits, back_off
+from bookkeeping.use_cases.wake_lanes import ring
 
 T = TypeVar("T")
 
@@ -42,12 +44,10 @@ BODY_AT_MOST: Final = 3_000_000
 """Bytes a call; Xero advises to stay under 3.5 MB."""
 TOKEN_TO_SPARE: Final = timedelta(seconds=60)
 SHORT_WAIT: Final = timedelta(seconds=2)
-IN_TROUBLE: Final = 10
-"""So many tries in vain are more than bad weather: they grow apart, and whoever runs this is told."""
 
 
 @dataclass(frozen=True)
-class Edges:
+class PostingAdapters:
     """Everything a turn touches."""
 
     orders: OrdersTable
@@ -81,7 +81,7 @@ class Tally:
     unknown: int = 0
     companies: set[str] = field(default_factory=set)
     """Whose orders were looked at."""
-    trouble: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     """Answers that only a fault of ours explains."""
 
 
@@ -93,9 +93,9 @@ class CompanyHeld(Exception):
     """Nothing more can be done for this company in this turn."""
 
 
-class Hold:
-    def __init__(self, edges: Edges, lane: Lane, wake_up: WakeUp, tally: Tally) -> None:
-        self.edges = edges
+class LaneHolder:
+    def __init__(self, adapters: PostingAdapters, lane: Lane, wake_up: WakeUp, tally: Tally) -> None:
+        self.adapters = adapters
         self.lane = lane
         self.long = wake_up.backlog
         self.too_much = False
@@ -104,8 +104,8 @@ class Hold:
         """Orders to be read from the table in the next round, whatever an index says."""
         self.tally = tally
         self._budget = Budget.resumed(lane.calls)
-        self._began = self.now = edges.now()
-        self._lease_ends = self._began + edges.waits.lease
+        self._began = self.now = adapters.now()
+        self._lease_ends = self._began + adapters.waits.lease
         self.held: dict[str, datetime | None] = {
             company: failing.until for company, failing in lane.failing.items() if failing.until > self.now
         }
@@ -123,11 +123,11 @@ class Hold:
     # --- time and lease
 
     def tick(self) -> datetime:
-        self.now = self.edges.now()
+        self.now = self.adapters.now()
         return self.now
 
     def sleep(self, time: timedelta) -> None:
-        self.edges.sleep(time.total_seconds())
+        self.adapters.sleep(time.total_seconds())
         self.tick()
 
     def _is_over(self, time: timedelta) -> bool:
@@ -135,9 +135,9 @@ class Hold:
 
     @property
     def _may_take(self) -> timedelta:
-        return self.edges.waits.turn if self.long else self.edges.waits.short_turn
+        return self.adapters.waits.turn if self.long else self.adapters.waits.short_turn
 
-    def go_on(self, at_most: timedelta) -> datetime:
+    def check_time(self, at_most: timedelta) -> datetime:
         """The time now. Raises TurnEnds where the turn has gone on that long."""
         now = self.tick()
         if self._is_over(at_most):
@@ -146,25 +146,25 @@ class Hold:
 
     def keep(self) -> bool:
         """Keep the lane for another round; whether it was rung. Clears `rung` before anything is read."""
-        now = self.go_on(self._may_take)
-        rung = self.edges.lanes.keep(self.lane, now, self.edges.waits.lease, self._budget.calls)
-        self._lease_ends = now + self.edges.waits.lease
+        now = self.check_time(self._may_take)
+        rung = self.adapters.lanes.keep(self.lane, now, self.adapters.waits.lease, self._budget.calls)
+        self._lease_ends = now + self.adapters.waits.lease
         self.look_again = False
         self.found = self.found or rung
         return rung
 
     def _secure_lease(self) -> None:
         """See to it that the lease outlasts the call about to go out. Raises Lost where it already did not."""
-        now, waits = self.tick(), self.edges.waits
+        now, waits = self.tick(), self.adapters.waits
         if now > self._lease_ends - 2 * waits.call_time_out:
-            rung = self.edges.lanes.keep(self.lane, now, waits.lease, self._budget.calls)
+            rung = self.adapters.lanes.keep(self.lane, now, waits.lease, self._budget.calls)
             self._lease_ends = now + waits.lease
             self.look_again = self.look_again or rung
 
     def release(self, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
         """Let the lane go and see to it that it is woken when there is something to do. False: go round again."""
-        edges, now, waits = self.edges, self.tick(), self.edges.waits
-        ring(edges.lanes, edges.wake_ups, self.rung_elsewhere, now)
+        adapters, now, waits = self.adapters, self.tick(), self.adapters.waits
+        ring(adapters.lanes, adapters.wake_ups, self.rung_elsewhere, now)
         self.rung_elsewhere = {}
         soon = [*settle_next, *(at for at in self.held.values() if at is not None)]
         next_at = resume_at or min(soon, default=None)
@@ -177,7 +177,7 @@ class Hold:
         too_much = self.too_much or self._is_over(waits.short_turn)
         backlog = next_at is not None and not last_look and too_much
         woken = next_at is not None and not last_look and next_at - now <= LONGEST_DELAY
-        if not edges.lanes.release(
+        if not adapters.lanes.release(
             self.lane,
             next_at=next_at + waits.overdue if next_at and backlog and woken else next_at,
             calls=self._budget.calls,
@@ -189,7 +189,7 @@ class Hold:
         if next_at is not None and woken:
             # keys that nobody has looked at yet: an index may not show them so soon
             wake_up = WakeUp(self.lane.key, tuple(self.keys), backlog)
-            edges.wake_ups.send(wake_up, delay=next_at - now)
+            adapters.wake_ups.send(wake_up, delay=next_at - now)
         return True
 
     def pause_ends(self) -> datetime | None:
@@ -206,13 +206,13 @@ class Hold:
     def ring_elsewhere(self, lane: str, key: str) -> None:
         """An order is about to be due in another lane, which looks once more after a while if this ends in between."""
         if lane not in self.rung_elsewhere:
-            ring(self.edges.lanes, self.edges.wake_ups, {lane: ()}, self.now)
+            ring(self.adapters.lanes, self.adapters.wake_ups, {lane: ()}, self.now)
         self.rung_elsewhere.setdefault(lane, []).append(key)
 
     # --- the companies in it
 
     def books(self, company: str) -> Books:
-        books = books_of(self.edges.settings, self.edges.connections, company)
+        books = books_of(self.adapters.settings, self.adapters.connections, company)
         if books is None:
             raise LookupError(f"company {company} has orders but no settings")
         self.tally.companies.add(company)
@@ -225,10 +225,10 @@ class Hold:
         company = books.company
         self._connected_at[company] = books.connection.connected_at if books.connection else None
         try:
-            tokens = self.edges.tokens.read(company)
+            tokens = self.adapters.tokens.read(company)
         except StoreUnavailable as error:
-            self.tally.trouble.append(f"the tokens of company {company}: {error}")
-            self._fail(company, self.edges.waits.settle_again)
+            self.tally.faults.append(f"the tokens of company {company}: {error}")
+            self._fail(company, self.adapters.waits.settle_again)
             raise CompanyHeld from error
         if tokens is None or tokens.expires_at - self.now < TOKEN_TO_SPARE:
             self._await_token(company)
@@ -237,8 +237,8 @@ class Hold:
 
     def _await_token(self, company: str) -> None:
         """The company's token has to be renewed; meanwhile its orders wait."""
-        self.edges.renew_token(company)
-        self.held[company] = self.now + self.edges.waits.token
+        self.adapters.renew_token(company)
+        self.held[company] = self.now + self.adapters.waits.token
 
     # --- calls
 
@@ -247,10 +247,10 @@ class Hold:
         return self._budget.allowed(self.now)
 
     def await_budget(self) -> None:
-        now = self.go_on(self._may_take)
+        now = self.check_time(self._may_take)
         free_at = self._budget.free_at(now)
         while free_at > now:
-            if free_at - now > SHORT_WAIT or free_at - self._began > self.edges.waits.turn:
+            if free_at - now > SHORT_WAIT or free_at - self._began > self.adapters.waits.turn:
                 raise TurnEnds(free_at)
             self.sleep(free_at - now)
             now = self.now
@@ -265,7 +265,7 @@ class Hold:
         answers = self.calls_or_refusals(company, calls)
         for answer in answers:
             if isinstance(answer, CallRefused):
-                self.stumble(company, answer)
+                self.handle_failure(company, answer)
                 raise CompanyHeld from answer
         return [answer for answer in answers if not isinstance(answer, CallRefused)]
 
@@ -280,7 +280,7 @@ class Hold:
             now_possible = calls[len(answers) :][: self.allowed()]
             for answer in self._answers(now_possible):
                 if isinstance(answer, XeroError) and not isinstance(answer, CallRefused):
-                    self.stumble(company, answer)
+                    self.handle_failure(company, answer)
                     raise CompanyHeld from answer
                 answers.append(answer)
         return answers
@@ -293,7 +293,7 @@ class Hold:
     def _answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | XeroError]:
         for _ in calls:
             self._spend()
-        answers = self.edges.together([self._answering(call) for call in calls])
+        answers = self.adapters.together([self._answering(call) for call in calls])
         self.tick()
         return answers
 
@@ -302,7 +302,7 @@ class Hold:
         self.tally.calls += 1
 
     def _observe(self, limits: Limits) -> None:
-        self._budget.observe(limits, self.edges.now())
+        self._budget.observe(limits, self.adapters.now())
 
     def _answering(self, call: Callable[[Observe], T]) -> Callable[[], T | XeroError]:
         """The call, its error for an answer where it fails."""
@@ -317,43 +317,43 @@ class Hold:
 
     # --- answers that are none
 
-    def recover(self, company: str) -> None:
+    def note_answer(self, company: str) -> None:
         """Xero has answered what it was sent of the company: it is not down."""
         failing = {name: one for name, one in self.lane.failing.items() if name != company}
-        self.lane = replace(self.lane, stumbles=0, failing=failing)
+        self.lane = replace(self.lane, failed_turns=0, failing=failing)
 
     def _fail(self, company: str, first_wait: timedelta) -> None:
         """One more try for the company was in vain: after many, the next one is later than the one before was."""
-        waits, known = self.edges.waits, self.lane.failing.get(company)
+        waits, known = self.adapters.waits, self.lane.failing.get(company)
         in_a_row = known is not None and self.now - known.until < waits.failing_at_most
         times = known.times + 1 if known and in_a_row else 1
         until = self.now + back_off(
-            max(1, times - IN_TROUBLE), first_wait, waits.failing_at_most, self.edges.chance
+            max(1, times - IN_TROUBLE), first_wait, waits.failing_at_most, self.adapters.chance
         )
         self.lane = replace(self.lane, failing={**self.lane.failing, company: Failing(times, until)})
         self.held[company] = until
         if times == IN_TROUBLE:
-            self.tally.trouble.append(f"{times} tries in a row for company {company} were in vain")
+            self.tally.faults.append(f"{times} tries in a row for company {company} were in vain")
 
-    def stumble(self, company: str, error: XeroError) -> None:
+    def handle_failure(self, company: str, error: XeroError) -> None:
         """What an answer that is no answer means for the company, or for the lane (TurnEnds)."""
-        edges, now, waits = self.edges, self.now, self.edges.waits
+        adapters, now, waits = self.adapters, self.now, self.adapters.waits
         if isinstance(error, Throttled):
             self.tally.throttled += 1
             defaults = {"concurrent": waits.concurrent, "minute": waits.minute, "app": waits.minute}
             wait = defaults.get(error.limit, timedelta(hours=1))
             if error.retry_after is not None:
                 wait = timedelta(seconds=error.retry_after)
-            wait += waits.concurrent * edges.chance.random()
+            wait += waits.concurrent * adapters.chance.random()
             raise self._pause("day_limit" if error.limit == "day" else "minute_limit", now + wait)
         if isinstance(error, Offline):
-            self.lane = replace(self.lane, stumbles=self.lane.stumbles + 1)
-            wait = back_off(self.lane.stumbles, waits.offline, waits.offline_at_most, edges.chance)
+            self.lane = replace(self.lane, failed_turns=self.lane.failed_turns + 1)
+            wait = back_off(self.lane.failed_turns, waits.offline, waits.offline_at_most, adapters.chance)
             if error.organisation_only:
                 raise self._pause("organisation_offline", now + waits.organisation_offline)
             raise self._pause("xero_offline", now + wait)
         if isinstance(error, TokenExpired):
-            edges.renew_token(company)
+            adapters.renew_token(company)
             self._fail(company, waits.token)
         elif isinstance(error, AccessRefused):
             self._lose(company, error)
@@ -361,13 +361,13 @@ class Hold:
             self.tally.unknown += 1
             self._fail(company, waits.settle_again)
         else:
-            self.tally.trouble.append(str(error))
+            self.tally.faults.append(str(error))
             self._fail(company, waits.settle_again)
 
     def _lose(self, company: str, error: AccessRefused) -> None:
         """The company can't post until a person acts: its orders wait, and the bus is told once."""
         self.held[company] = None
-        connection = self.edges.connections.connection(company)
+        connection = self.adapters.connections.connection(company)
         if connection is None or connection.lane != self.lane.key:
             return
         if connection.connected_at != self._connected_at.get(company):
@@ -377,9 +377,8 @@ class Hold:
         status = "cut_off" if error.kind == "organisation" else "needs_reconnect"
         if connection.status == "connected":
             # told first: nobody would tell if this ended in between
-            detail = {"company": company, "organisation_id": connection.organisation_id, "status": status}
-            id_ = f"{company}#{connection.organisation_id}#lost#{ledger.stamp(self.now)}"
-            self.edges.events.put([Event("ConnectionLost", id_, self.now, detail)])
-            self.edges.connections.lose_connection(connection, status, self.now)
+            event = connection_lost(company, connection.organisation_id, status, self.now)
+            self.adapters.events.put([event])
+            self.adapters.connections.lose_connection(connection, status, self.now)
         # what is due moves to `waiting` in the next round, which finds the connection lost
         self.held.pop(company)

@@ -8,17 +8,21 @@ from decimal import Decimal
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.xero_api import Answered
 from bookkeeping.domain import ledger
+from bookkeeping.domain.document_kinds import DOCUMENT_WORDS, DocumentKind
 from bookkeeping.domain.documents import Document, item_code
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Entry, Posted
-from bookkeeping.domain.problems.catalogue import DOCUMENT_WORDS, DocumentKind, Problem, refusals
-from bookkeeping.use_cases.posting.company_turn import Desk
+from bookkeeping.domain.problems.problem import Problem
+from bookkeeping.domain.problems.xero_messages import refusals
+from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 
 
-def posted(batch: Batch, desk: Desk, entry: Entry, answered: Answered, document: Document | None) -> Entry:
+def posted(
+    batch: Batch, company_turn: CompanyTurn, entry: Entry, answered: Answered, document: Document | None
+) -> Entry:
     """The order with its document; stopped where the document is not what the order says."""
-    now = desk.hold.now
-    desk.hold.tally.posted += 1
+    now = company_turn.holder.now
+    company_turn.holder.tally.posted += 1
     planned = next(planned for planned in batch.documents if planned.order_id == entry.order_id)
     posted = Posted(
         id=answered.id,
@@ -30,19 +34,19 @@ def posted(batch: Batch, desk: Desk, entry: Entry, answered: Answered, document:
         adopted=document is None,
         notes=() if document is None else document.notes,
     )
-    settled = ledger.settle_posted(entry, batch.kind, posted, desk.settings(entry), now)
+    settled = ledger.settle_posted(entry, batch.kind, posted, company_turn.settings(entry), now)
     # a difference that was foreseen is in the document's notes, said before it was sent
     compared = answered.total if planned.figure == "Total" else answered.subtotal
-    differs = compared is not None and compared != Decimal(planned.foreseen)
+    differs = compared is not None and compared != Decimal(planned.expected_total)
     details = {"order": entry.order_id, "number": answered.number}
     if differs and document is not None:
         totals = {"order_total": str(document.order_total), "xero_total": f"{compared:.2f}"}
         return ledger.stop(settled, Problem("posted_total_differs", details | totals), now)
     if differs:
-        found = {"field": "total", "value": planned.foreseen, "xero_value": f"{compared:.2f}"}
+        found = {"field": "total", "value": planned.expected_total, "xero_value": f"{compared:.2f}"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
     if document is None and answered.contact_id not in ("", planned.contact_id):
-        settings = desk.settings(entry)
+        settings = company_turn.settings(entry)
         wanted = settings.contact_name
         if batch.kind == "purchase_order":
             wanted = settings.purchase_order_contact_name or wanted
@@ -51,13 +55,16 @@ def posted(batch: Batch, desk: Desk, entry: Entry, answered: Answered, document:
     return settled
 
 
-def refused(desk: Desk, entry: Entry, kind: DocumentKind, messages: Sequence[str]) -> Entry:
+def refused(company_turn: CompanyTurn, entry: Entry, kind: DocumentKind, messages: Sequence[str]) -> Entry:
     """What becomes of an order Xero refused: what may be out of date is read anew, once; else a person must act."""
-    organisations, organisation_id = desk.hold.edges.organisations, desk.access.organisation_id
-    settings, now = desk.settings(entry), desk.hold.now
-    problem, calls_for = desk.problem(messages, entry, kind), refusals(messages)
+    organisations, organisation_id = (
+        company_turn.holder.adapters.organisations,
+        company_turn.access.organisation_id,
+    )
+    settings, now = company_turn.settings(entry), company_turn.holder.now
+    problem, calls_for = company_turn.problem(messages, entry, kind), refusals(messages)
     if "stock" in calls_for and kind == "invoice" and not entry.as_draft:
-        return ledger.settle_again(entry, desk.books, now, as_draft=True)
+        return ledger.settle_again(entry, company_turn.books, now, as_draft=True)
     if entry.refusals == 0 and "contact" in calls_for:
         name = settings.contact_name
         if kind == "purchase_order":
@@ -69,15 +76,15 @@ def refused(desk: Desk, entry: Entry, kind: DocumentKind, messages: Sequence[str
     elif entry.refusals == 0 and "facts" in calls_for:
         organisations.forget(organisation_id)
     else:
-        return ledger.settle_refused(entry, problem, desk.books, now)
-    return ledger.settle_again(entry, desk.books, now)
+        return ledger.settle_refused(entry, problem, company_turn.books, now)
+    return ledger.settle_again(entry, company_turn.books, now)
 
 
-def refused_alone(batch: Batch, desk: Desk, entry: Entry, error: CallRefused) -> Entry:
+def refused_alone(batch: Batch, company_turn: CompanyTurn, entry: Entry, error: CallRefused) -> Entry:
     """What becomes of an order whose call Xero refused without naming a document, though it held no other."""
     if error.status in (400, 413):
-        return refused(desk, entry, batch.kind, error.messages)
-    desk.hold.tally.trouble.append(f"{error} (batch {batch.id})")
+        return refused(company_turn, entry, batch.kind, error.messages)
+    company_turn.holder.tally.faults.append(f"{error} (batch {batch.id})")
     details = {
         "order": entry.order_id,
         "document": DOCUMENT_WORDS[batch.kind],
@@ -85,25 +92,27 @@ def refused_alone(batch: Batch, desk: Desk, entry: Entry, error: CallRefused) ->
         "reference": batch.id,
     }
     problem = Problem("sent_wrongly", details, error.messages)
-    return ledger.settle_refused(entry, problem, desk.books, desk.hold.now)
+    return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
 
 
-def found(batch: Batch, desk: Desk, entry: Entry, there: Answered, *, ours: bool) -> Entry:
+def found(batch: Batch, company_turn: CompanyTurn, entry: Entry, there: Answered, *, ours: bool) -> Entry:
     """What becomes of an order whose number is in the books already."""
-    if there.dead:
-        return _without_its_number(batch, desk, entry, "number_spent")
-    return posted(batch, desk, entry, there, None) if ours else number_taken(batch, desk, entry)
+    if there.void_or_deleted:
+        return _without_its_number(batch, company_turn, entry, "number_spent")
+    return (
+        posted(batch, company_turn, entry, there, None) if ours else number_taken(batch, company_turn, entry)
+    )
 
 
-def number_taken(batch: Batch, desk: Desk, entry: Entry) -> Entry:
-    return _without_its_number(batch, desk, entry, "number_taken")
+def number_taken(batch: Batch, company_turn: CompanyTurn, entry: Entry) -> Entry:
+    return _without_its_number(batch, company_turn, entry, "number_taken")
 
 
-def _without_its_number(batch: Batch, desk: Desk, entry: Entry, code: str) -> Entry:
+def _without_its_number(batch: Batch, company_turn: CompanyTurn, entry: Entry, code: str) -> Entry:
     details = {
         "order": entry.order_id,
         "number": entry.number,
         "document": DOCUMENT_WORDS[batch.kind],
         "ref": entry.message.order.ref or entry.order_id,
     }
-    return ledger.settle_refused(entry, Problem(code, details), desk.books, desk.hold.now)
+    return ledger.settle_refused(entry, Problem(code, details), company_turn.books, company_turn.holder.now)

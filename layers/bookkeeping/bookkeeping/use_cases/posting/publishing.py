@@ -14,95 +14,96 @@ from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AlreadyInBooks, Conflict
-from bookkeeping.domain.ledger import Entry, Event, State
+from bookkeeping.domain.events import EVENT_OF, events
+from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.problems.catalogue import CATALOGUE
 from bookkeeping.domain.settings import freed_by
-from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, Hold
+from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, LaneHolder
 
 
-class Teller:
-    def __init__(self, hold: Hold) -> None:
-        self._hold = hold
+class Publisher:
+    def __init__(self, holder: LaneHolder) -> None:
+        self._holder = holder
 
     def save(self, entry: Entry) -> None:
-        hold, orders = self._hold, self._hold.edges.orders
+        holder, orders = self._holder, self._holder.adapters.orders
         sibling = ledger.sibling(entry)
-        to_tell = entry.state in ledger.EVENT_OF
+        to_tell = entry.state in EVENT_OF
         if to_tell:
             # it stays among what is due until the bus was told, so that a crash in between does not keep it silent
-            entry = replace(entry, lane=hold.lane.key, due_at=hold.now)
+            entry = replace(entry, lane=holder.lane.key, due_at=holder.now)
         self._ring_elsewhere(entry)
         try:
             saved = orders.save(entry, sibling and order_key(sibling, entry.order_id))
         except Conflict:
             return  # a message came in between: what is due is read anew in the next round
         except AlreadyInBooks:
-            skipped = ledger.skip(entry, "already_in_books", hold.now)
+            skipped = ledger.skip(entry, "already_in_books", holder.now)
             self.save(replace(skipped, through=sibling or ""))
             return
         if to_tell:
-            self.tell_at_last(saved)
+            self.publish_and_remove(saved)
             return
-        self.tell([saved])
+        self.publish([saved])
 
     def _ring_elsewhere(self, entry: Entry) -> None:
-        if entry.state is State.QUEUED and entry.lane != self._hold.lane.key:
-            self._hold.ring_elsewhere(entry.lane, order_key(*entry.key))
+        if entry.state is State.QUEUED and entry.lane != self._holder.lane.key:
+            self._holder.ring_elsewhere(entry.lane, order_key(*entry.key))
 
-    def tell_at_last(self, entry: Entry) -> None:
+    def publish_and_remove(self, entry: Entry) -> None:
         """Tell of an order that is at rest, and take it from what is due."""
         freed = self._freed_meanwhile(entry)
         if freed is not None:
             self.save(freed)
             return
-        self.tell([entry])
+        self.publish([entry])
         with contextlib.suppress(Conflict):  # a message came in between, and decided anew
-            self._hold.edges.orders.save(ledger.told(entry))
+            self._holder.adapters.orders.save(ledger.published(entry))
 
     def _freed_meanwhile(self, entry: Entry) -> Entry | None:
         """The order, due anew, where what stopped it was set right since it became due: no release finds it now."""
         if entry.problem is None or entry.frozen or not entry.settings_version:
             return None
-        books = self._hold.books(entry.company)
+        books = self._holder.books(entry.company)
         if books.settings_version <= entry.settings_version:
             return None
-        then = self._hold.edges.settings.version(entry.company, entry.settings_version)
+        then = self._holder.adapters.settings.version(entry.company, entry.settings_version)
         if not CATALOGUE[entry.problem.code].freed_by & freed_by(then, books.settings):
             return None
-        return ledger.decide(entry, books, self._hold.now)
+        return ledger.decide(entry, books, self._holder.now)
 
-    def tell(self, entries: Iterable[Entry]) -> None:
-        told: list[Event] = [event for entry in entries for event in ledger.events(entry)]
-        if told:
-            self._hold.edges.events.put(told)
-        self._hold.tally.stopped += sum(event.type == "OrderNeedsAttention" for event in told)
+    def publish(self, entries: Iterable[Entry]) -> None:
+        found = [event for entry in entries for event in events(entry)]
+        if found:
+            self._holder.adapters.events.put(found)
+        self._holder.tally.stopped += sum(event.type == "OrderNeedsAttention" for event in found)
 
     def write_outcomes(self, batch: Batch, outcomes: Sequence[Entry]) -> None:
         """Write the outcomes into the ledger and tell of them."""
-        hold = self._hold
+        holder = self._holder
         for together in _within_a_transaction(outcomes):
             for outcome in together:
                 self._ring_elsewhere(outcome)
             try:
-                saved = hold.edges.orders.save_together(together, hold.lane)
+                saved = holder.adapters.orders.save_together(together, holder.lane)
             except Conflict:
                 written = (self._write_outcome(batch, outcome) for outcome in together)
                 saved = [entry for entry in written if entry is not None]
             # what is due again at once need not wait until an index shows it
-            hold.keys += [order_key(*entry.key) for entry in saved if entry.state is State.QUEUED]
-            self.tell(saved)
+            holder.keys += [order_key(*entry.key) for entry in saved if entry.state is State.QUEUED]
+            self.publish(saved)
 
     def _write_outcome(self, batch: Batch, outcome: Entry) -> Entry | None:
         """One outcome, over whatever message came in meanwhile."""
-        hold, orders = self._hold, self._hold.edges.orders
+        holder, orders = self._holder, self._holder.adapters.orders
         while True:
             try:
-                return orders.save_together([outcome], hold.lane)[0]
+                return orders.save_together([outcome], holder.lane)[0]
             except Conflict:
                 now = orders.get(*outcome.key)
                 if now is None or now.batch != batch.id:
                     return None
-                outcome = ledger.merge(outcome, now, hold.books(batch.company), hold.now)
+                outcome = ledger.merge(outcome, now, holder.books(batch.company), holder.now)
                 self._ring_elsewhere(outcome)
 
 

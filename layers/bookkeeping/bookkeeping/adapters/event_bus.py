@@ -1,0 +1,47 @@
+"""ADAPTER: events on the bus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import boto3
+
+from bookkeeping.adapters.queues import BOUNDED
+from bookkeeping.domain.events import Event
+
+SOURCE: Final = "kornitx.xero"
+
+
+def event_bridge() -> Any:
+    return boto3.client("events", config=BOUNDED)
+
+
+class EventBus:
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def put(self, events: Sequence[Event]) -> None:
+        """Send all the events; those the bus did not take are sent again, and an error is raised if it never does."""
+        for start in range(0, len(events), 10):
+            entries = [self._entry(event) for event in events[start : start + 10]]
+            for _ in range(3):
+                answer = self._client.put_events(Entries=entries)
+                results = zip(entries, answer["Entries"], strict=True)
+                entries = [entry for entry, result in results if "ErrorCode" in result]
+                if not entries:
+                    break
+            else:
+                raise RuntimeError(f"{len(entries)} events were not taken by the bus {self._name}")
+
+    def _entry(self, event: Event) -> dict[str, Any]:
+        detail = {"id": event.id, "at": event.at.isoformat(), **event.detail}
+        return {
+            "EventBusName": self._name,
+            "Source": SOURCE,
+            "DetailType": event.type,
+            "Time": event.at,
+            "Detail": json.dumps(detail, ensure_ascii=False),
+        }

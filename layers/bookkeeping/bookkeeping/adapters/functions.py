@@ -1,0 +1,63 @@
+"""ADAPTER: requests to the TokenRefreshFunction and to the XeroDeskFunction."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bookkeeping.adapters.queues import BOUNDED
+
+
+def lambda_service() -> Any:
+    return boto3.client("lambda", config=BOUNDED)
+
+
+class RefreshRequests:
+    """Asks for a company's tokens to be renewed, and does not wait for it."""
+
+    def __init__(self, client: Any, function: str) -> None:
+        self._client = client
+        self._function = function
+
+    def send(self, company: str) -> None:
+        payload = json.dumps({"company": company})
+        self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
+
+    def wait_for(self, company: str) -> str:
+        """The same, and wait for what became of it; empty where that failed."""
+        said = _answer(self._client, self._function, {"company": company})
+        return str(said["what"]) if said else ""
+
+
+class XeroDesk:
+    """Has `xero_desk` do something in Xero on a person's behalf, and waits for it; `error` where it does not answer."""
+
+    def __init__(self, client: Any, function: str) -> None:
+        self._client = client
+        self._function = function
+
+    def ask(self, company: str, task: str, **about: Any) -> dict[str, Any]:
+        said = _answer(self._client, self._function, {"company": company, "task": task, **about})
+        return said or {"error": "desk_failed"}
+
+
+def _answer(client: Any, function: str, about: dict[str, Any]) -> dict[str, Any] | None:
+    """What the function answers; None where it failed, or did not answer in time."""
+    try:
+        answer = client.invoke(FunctionName=function, Payload=json.dumps(about))
+        said: dict[str, Any] = json.loads(answer["Payload"].read())
+    except (BotoCoreError, ClientError):
+        return None
+    return None if "FunctionError" in answer else said
+
+
+def lambda_service_that_waits() -> Any:
+    """A client that never asks twice, and waits for less time than whoever waits for the page."""
+    patient = Config(
+        connect_timeout=2, read_timeout=22, retries={"mode": "standard", "total_max_attempts": 1}
+    )
+    return boto3.client("lambda", config=patient)

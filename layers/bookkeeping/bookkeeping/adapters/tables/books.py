@@ -1,0 +1,15 @@
+"""How a company keeps its books at this moment."""
+
+from __future__ import annotations
+
+from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.domain.ledger import Books
+
+
+def books_of(settings: SettingsTable, connections: ConnectionsTable, company: str) -> Books | None:
+    """How the company keeps its books now; None where it never saved settings."""
+    current = settings.current(company)
+    if current is None:
+        return None
+    return Books(company, *current, connections.connection(company))

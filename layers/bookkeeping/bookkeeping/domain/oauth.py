@@ -1,0 +1,85 @@
+"""The way to Xero's login and back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlencode
+
+from bookkeeping.domain.connection import SCOPES, ConnectResult
+
+STATE_LIVES: Final = timedelta(minutes=10)
+
+CODE_LIVES: Final = timedelta(minutes=5)
+
+ISSUER: Final = "https://identity.xero.com"
+
+LONGEST_QUERY: Final = 8192
+
+LONGEST_VALUE: Final = 4096
+
+
+def verifier(session_id: str, state: str) -> str:
+    """The PKCE verifier of an attempt: told by what only its browser holds, so it is kept nowhere."""
+    digest = hmac.new(session_id.encode(), b"code_verifier " + state.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def authorization_url(
+    login_url: str, client_id: str, redirect_uri: str, state: str, code_verifier: str
+) -> str:
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")
+    asked = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(SCOPES),
+        "state": state,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    # a plus between the scopes may be refused
+    return f"{login_url.rstrip('/')}/identity/connect/authorize?{urlencode(asked, quote_via=quote, safe='')}"
+
+
+@dataclass(frozen=True)
+class Return:
+    """What Xero sent the browser back with. Empty texts were not there."""
+
+    state: str = ""
+    code: str = ""
+    error: str = ""
+    issuer: str = ""
+
+
+def returned(raw_query: str) -> Return | None:
+    """The parameters of a return address; None where they are too long, or one is there twice."""
+    if len(raw_query) > LONGEST_QUERY:
+        return None
+    names = {"state": "state", "code": "code", "error": "error", "iss": "issuer"}
+    found: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(
+            raw_query, keep_blank_values=True, strict_parsing=False, max_num_fields=50, errors="strict"
+        )
+    except ValueError:
+        return None
+    for name, value in pairs:
+        if name in names:
+            if names[name] in found or len(value) > LONGEST_VALUE:
+                return None
+            found[names[name]] = value
+    return Return(**found)
+
+
+def answer(back: Return) -> tuple[str, ConnectResult | None]:
+    """The code to exchange; or else what came of the attempt."""
+    if back.issuer not in ("", ISSUER) or (back.error and back.code):
+        return "", "state_invalid"
+    if back.error:
+        return "", "access_denied" if back.error == "access_denied" else "xero_refused"
+    return (back.code, None) if back.code else ("", "xero_refused")

@@ -1,0 +1,50 @@
+"""Why one order stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bookkeeping.domain.problems.catalogue import CATALOGUE, Kind
+
+
+class _Words(dict[str, str]):
+    """Details of a sentence; one that was never given reads as unknown instead of failing the page."""
+
+    def __missing__(self, key: str) -> str:
+        return "(not known)"
+
+
+def worded(words: str, details: Mapping[str, str]) -> str:
+    """`words` with its `{names}` filled from `details`; never fails for one that is missing."""
+    return words.format_map(_Words(details))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why one order stopped."""
+
+    code: str
+    details: Mapping[str, str] = field(default_factory=dict)
+    xero_says: tuple[str, ...] = ()
+    """Xero's own words, as they came."""
+
+    @property
+    def kind(self) -> Kind:
+        return CATALOGUE[self.code]
+
+    @property
+    def sentence(self) -> str:
+        return worded(self.kind.sentence, self.details)
+
+    @property
+    def fix(self) -> str:
+        return worded(self.kind.fix, self.details)
+
+
+class OrderStopped(Exception):
+    """The order cannot go on until the problem is solved; a person must act."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem

@@ -1,0 +1,55 @@
+"""A company's connection as the settings page shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bookkeeping.domain import connection as connecting
+from bookkeeping.domain.connection import REFRESH_TOKEN_LIVES
+from bookkeeping.use_cases.page.orders import OrderPageAdapters
+
+MASKED: Final = "••••••••"
+
+
+def connection(adapters: OrderPageAdapters, company: str) -> dict[str, Any]:
+    """The connection as JSON. Tokens are never shown: only that there are some, and how long they live."""
+    known = adapters.connections.connection(company)
+    app = adapters.connections.app(company)
+    client_id = app.client_id if app else ""
+    words, fix = connecting.words(known, client_id)
+    live = known is not None and known.status != "disconnected"
+    expires_at = adapters.connections.tokens_expire_at(company) if live else None
+    refresh_until = expires_at - timedelta(minutes=30) + REFRESH_TOKEN_LIVES if expires_at else None
+    unsettled = known is not None and known.status in ("choose_organisation", "confirm_organisation")
+    return {
+        "status": known.status if known else "not_connected",
+        "words": words,
+        "fix": fix,
+        "other_app": connecting.of_another_app(known, client_id),
+        "organisation": _named_organisation(known.organisation_id, known.organisation_name)
+        if known
+        else None,
+        "previous_organisation": _named_organisation(
+            known.previous_organisation_id, known.previous_organisation_name
+        )
+        if known and unsettled
+        else None,
+        "choices": [{"id": one.organisation_id, "name": one.organisation_name} for one in known.choices]
+        if known and known.status == "choose_organisation"
+        else [],
+        "tenant_id": known.organisation_id if known and live else "",
+        "access_token": {"masked": MASKED if live else None, "expires_at": _iso(expires_at)},
+        "refresh_token": {"masked": MASKED if live else None, "expires_at": _iso(refresh_until)},
+        "scopes_missing": list(known.scopes_missing) if known and live else [],
+        "connected_by": known.connected_by if known else "",
+        "connected_at": _iso(known.connected_at) if known else None,
+    }
+
+
+def _named_organisation(id_: str, name: str) -> dict[str, str] | None:
+    return {"id": id_, "name": name} if id_ else None
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

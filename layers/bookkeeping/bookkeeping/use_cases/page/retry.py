@@ -1,0 +1,71 @@
+"""A person has orders tried again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from bookkeeping.adapters.queues import ReleaseCall
+from bookkeeping.adapters.tables.books import books_of
+from bookkeeping.adapters.tables.releases import Release
+from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.domain.page_access import Person
+from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED
+from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases.page.orders import OrderPageAdapters, can_retry
+
+
+class NothingToRetry(Exception):
+    """The order is not stopped, or it is not certain yet what became of it. `message` says which."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def retry(
+    adapters: OrderPageAdapters, person: Person, entry: Entry, *, items_as_they_are: bool = False
+) -> Entry:
+    """The order after a person pressed Retry. Raises NothingToRetry."""
+    if entry.batch:
+        raise NothingToRetry(
+            "It is not certain yet whether Xero has this order; that is being looked up. Try again soon."
+        )
+    if not can_retry(entry):
+        raise NothingToRetry("This order is not stopped, so there is nothing to retry.")
+    books = books_of(adapters.settings, adapters.connections, person.company)
+    if books is None:
+        raise NothingToRetry("Save the settings first.")
+    how = Release(
+        person.company,
+        "",
+        adapters.now(),
+        adapters.now(),
+        by=person.name,
+        items_as_they_are=items_as_they_are,
+    )
+    saved = releasing.save(adapters.releasing, person.name, entry, books, how)
+    if saved is None:
+        raise NothingToRetry("This order changed a moment ago. Look at it again.")
+    releasing.publish(adapters.releasing, [saved])
+    return saved
+
+
+def retry_all(adapters: OrderPageAdapters, person: Person, why: str) -> dict[str, Any]:
+    """Retry every order that stopped for that reason: some at once, the others in the background."""
+    states = [State.NEEDS_ATTENTION] if why in CATALOGUE else [State.SKIPPED] if why in SKIPPED else []
+    if not states:
+        raise NothingToRetry("There is no such problem.")
+    now = adapters.now()
+    release = Release(
+        company=person.company,
+        id=adapters.new_id(),
+        asked_at=now,
+        next_at=now,
+        list_keys=tuple(f"{state}#{why}#" for state in states),
+        by=person.name,
+    )
+    adapters.releases.ask(release)
+    call = ReleaseCall(release.company, release.id)
+    freed = releasing.continue_release(adapters.releasing, call, time=timedelta(seconds=5))
+    return {"retried": freed, "more": adapters.releases.find(*vars(call).values()) is not None}
