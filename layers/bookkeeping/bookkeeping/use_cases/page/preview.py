@@ -12,6 +12,7 @@ from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.document_kinds import contact_setting
 from bookkeeping.domain.documents import (
     document_number,
     purchase_order,
@@ -83,10 +84,7 @@ def _documents(
     today = adapters.now().date()
     documents = []
     for kind in wants(order, settings):
-        own = kind == "purchase_order" and settings.purchase_order_contact_name
-        contact = _contact(
-            adapters, connection, order, settings, "purchase_order_contact_name" if own else "contact_name"
-        )
+        contact = _contact(adapters, connection, order, settings, contact_setting(kind, settings))
         make = purchase_order if kind == "purchase_order" else sales_invoice
         document = make(order, settings, organisation, contact=contact, number=number, sent_on=today)
         documents.append({"kind": kind, "body": _plain(document.body), "notes": list(document.notes)})

@@ -17,7 +17,7 @@ from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.adapters.xero_api import Access, Observe
 from bookkeeping.domain import ledger
 from bookkeeping.domain.amounts import to_json
-from bookkeeping.domain.document_kinds import Created, DocumentKind
+from bookkeeping.domain.document_kinds import Created, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, document_date, purchase_order, sales_invoice, tracked_items
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Books, Entry
@@ -155,24 +155,25 @@ class CompanyTurn:
                 order,
                 settings,
                 self.organisation,
-                contact=self._contact(settings.contact_name, entry),
+                contact=self._contact(kind, entry),
                 number=entry.number,
                 sent_on=sent_on,
                 as_draft=entry.as_draft,
             )
-        setting = "purchase_order_contact_name" if settings.purchase_order_contact_name else "contact_name"
         return purchase_order(
             order,
             settings,
             self.organisation,
-            contact=self._contact(getattr(settings, setting), entry, setting),
+            contact=self._contact(kind, entry),
             number=entry.number,
             sent_on=sent_on,
             untracked_items=frozenset(code for code, tracked in self.items.items() if not tracked),
         )
 
-    def _contact(self, name: str, entry: Entry, setting: str = "contact_name") -> Contact:
-        """The contact of that name. Raises OrderStopped where there is none, or none that can be used."""
+    def _contact(self, kind: DocumentKind, entry: Entry) -> Contact:
+        """The document's contact. Raises OrderStopped where there is none, or none that can be used."""
+        setting = contact_setting(kind, self.settings(entry))
+        name: str = getattr(self.settings(entry), setting)
         if not name:
             details = {"order": entry.order_id, "setting": setting, "label": Settings.label(setting)}
             raise OrderStopped(Problem("setting_missing", details))
