@@ -27,7 +27,7 @@ from bookkeeping.domain.organisation import Contact, Organisation
 from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import OrderStopped, Problem, worded
 from bookkeeping.domain.settings import Settings
-from bookkeeping.use_cases.page.xero_lookups import FACTS_KEPT
+from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _documents(
 
 def _organisation(adapters: PreviewAdapters, connection: Connection) -> Organisation:
     known = adapters.organisations.get(connection.organisation_id)
-    if known is None or adapters.now() - known[1] >= FACTS_KEPT:
+    if known is None or adapters.now() - known[1] >= KEPT_BY_PAGE:
         _ask(adapters, connection, "organisation")
         known = adapters.organisations.get(connection.organisation_id)
     if known is None:

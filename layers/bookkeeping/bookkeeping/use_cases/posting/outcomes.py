@@ -22,7 +22,7 @@ def posted(
 ) -> Entry:
     """The order with its document; stopped where the document is not what the order says."""
     now = company_turn.holder.now
-    company_turn.holder.tally.posted += 1
+    company_turn.holder.count(posted=1)
     planned = next(planned for planned in batch.documents if planned.order_id == entry.order_id)
     posted = Posted(
         id=answered.id,
@@ -79,7 +79,7 @@ def refused_alone(batch: Batch, company_turn: CompanyTurn, entry: Entry, error: 
     """What becomes of an order whose call Xero refused without naming a document, though it held no other."""
     if error.status in (400, 413):
         return refused(company_turn, entry, batch.kind, error.messages)
-    company_turn.holder.tally.faults.append(f"{error} (batch {batch.id})")
+    company_turn.holder.note_fault(f"{error} (batch {batch.id})")
     details = {
         "order": entry.order_id,
         "document": DOCUMENT_KINDS[batch.kind].words,
