@@ -62,7 +62,7 @@ def retry_all(adapters: OrderPageAdapters, person: Person, why: str) -> dict[str
         id=adapters.new_id(),
         asked_at=now,
         next_at=now,
-        list_keys=tuple(f"{state}#{why}#" for state in states),
+        lists=tuple((state, why) for state in states),
         by=person.name,
     )
     adapters.releases.ask(release)

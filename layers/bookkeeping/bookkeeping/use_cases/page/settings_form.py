@@ -19,7 +19,7 @@ from bookkeeping.domain.errors import Conflict
 from bookkeeping.domain.ledger import Act
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
-from bookkeeping.use_cases.release import list_keys_freed_by
+from bookkeeping.use_cases.release import lists_freed_by
 
 HISTORY: Final = 50
 AS_THEY_COME: Final = Settings.from_json({})
@@ -185,15 +185,15 @@ def _with_it(
         if connection.prefix_taken_by:
             items.append(adapters.connections.settle_prefix(connection))
             settled = True
-    list_keys = list_keys_freed_by(freed_by(old, new) | ({"number_prefix"} if settled else frozenset()))
-    if not list_keys:
+    lists = lists_freed_by(freed_by(old, new) | ({"number_prefix"} if settled else frozenset()))
+    if not lists:
         return items, None
     release = Release(
         company=company,
         id=adapters.new_id(),
         asked_at=now,
         next_at=now,
-        list_keys=list_keys,
+        lists=lists,
         before_version=number,
         passes_left=2,
     )
