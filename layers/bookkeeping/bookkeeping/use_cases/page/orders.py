@@ -187,7 +187,6 @@ class View:
     def order(self, entry: Entry) -> dict[str, Any]:
         words, until = self._words(entry)
         order = entry.message.order if entry.message.content else None
-        problem = entry.problem
         return {
             "id": entry.order_id,
             "number": entry.number,
@@ -197,14 +196,7 @@ class View:
             "received_at": entry.received_at.isoformat(),
             "changed_at": entry.changed_at.isoformat(),
             "reason": entry.reason or None,
-            "problem": problem
-            and {
-                "code": problem.code,
-                "sentence": problem.sentence,
-                "who": problem.kind.who,
-                "fix": problem.fix,
-                "xero_says": list(problem.xero_says),
-            },
+            "problem": entry.problem and entry.problem.as_json(),
             "ref": order.ref if order else "",
             "external_ref": order.external_ref if order else "",
             "currency": (order.currency if order else None) or "",

@@ -65,7 +65,7 @@ def preview(adapters: PreviewAdapters, company: str, body: str) -> dict[str, Any
             "waits": _waits(order, settings),
         }
     except OrderStopped as stopped:
-        return {"problem": _shown(stopped.problem)}
+        return {"problem": stopped.problem.as_json()}
 
 
 def _waits(order: Order, settings: Settings) -> str | None:
@@ -135,13 +135,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _shown(problem: Problem) -> dict[str, Any]:
-    return {
-        "code": problem.code,
-        "sentence": problem.sentence,
-        "who": problem.kind.who,
-        "fix": problem.fix,
-        "xero_says": list(problem.xero_says),
-    }
