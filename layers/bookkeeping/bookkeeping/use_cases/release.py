@@ -7,6 +7,7 @@ time, and by the sweep if nobody was.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from bookkeeping.adapters.tables.orders import OrdersTable, order_key
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
-from bookkeeping.domain.errors import AlreadyInBooks, Conflict
+from bookkeeping.domain.errors import Conflict
 from bookkeeping.domain.events import Event, events
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.problems.catalogue import CATALOGUE
@@ -196,17 +197,8 @@ def save(
         freed = _freed(entry, books, by, now, items_as_they_are=as_they_are)
         if freed is None:
             return None
-        sibling = ledger.sibling(freed)
-        try:
-            return adapters.orders.save(freed, sibling and order_key(sibling, entry.order_id))
-        except AlreadyInBooks:
-            skipped = replace(ledger.skip(freed, "already_in_books", now), through=sibling or "")
-            try:
-                return adapters.orders.save(skipped)
-            except Conflict:
-                pass
-        except Conflict:
-            pass
+        with contextlib.suppress(Conflict):  # a message of the order, or posting, came in between
+            return adapters.orders.save_once(freed, ledger.sibling(freed), now)
         read = adapters.orders.get(*entry.key)
         if read is None or (read.state, read.why) != (entry.state, entry.why):
             return None

@@ -21,6 +21,7 @@ from bookkeeping.adapters.tables.dynamodb import (
     transact,
 )
 from bookkeeping.adapters.tables.lanes import Lane
+from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AlreadyInBooks
 from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State
 from bookkeeping.domain.moments import moment, stamp
@@ -84,6 +85,19 @@ class OrdersTable:
                 raise AlreadyInBooks(sibling) from error
             raise conflict(error) from error
         return saved
+
+    def save_once(self, entry: Entry, sibling: str | None, now: datetime, *, due_in: str = "") -> Entry:
+        """Save the entry, or save it as skipped where the order's other company has it in the same books.
+
+        `sibling` is that company. A skipped entry stays due in the lane `due_in`. Raises Conflict.
+        """
+        try:
+            return self.save(entry, sibling and order_key(sibling, entry.order_id))
+        except AlreadyInBooks:
+            skipped = replace(ledger.skip(entry, "already_in_books", now), through=sibling or "")
+            if due_in:
+                skipped = replace(skipped, lane=due_in, due_at=now)
+            return self.save(skipped)
 
     def _put(self, entry: Entry, version: int) -> Item:
         item = entry_to_item(entry)

@@ -15,7 +15,7 @@ from bookkeeping.adapters.tables.dynamodb import Item
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import Saved, SettingsTable
 from bookkeeping.domain.connection import Connection
-from bookkeeping.domain.errors import Conflict
+from bookkeeping.domain.errors import Conflict, PrefixTaken
 from bookkeeping.domain.ledger import Act
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
@@ -201,11 +201,11 @@ def _with_it(
 
 
 def _claim(adapters: FormAdapters, connection: Connection, prefix: str) -> Item:
-    owner = adapters.connections.prefix_owner(connection.organisation_id, prefix)
-    if owner not in (None, connection.company):
-        reason = f"company {owner} uses it in {connection.organisation_name} already; enter another one"
-        raise SettingsRefused((RefusedValue("number_prefix", prefix, reason),))
-    return adapters.connections.claim_prefix(connection.organisation_id, prefix, connection.company)
+    try:
+        return adapters.connections.claim_prefix(connection, prefix)
+    except PrefixTaken as taken:
+        reason = f"company {taken.owner} uses it in {connection.organisation_name} already; enter another one"
+        raise SettingsRefused((RefusedValue("number_prefix", prefix, reason),)) from taken
 
 
 class SecretNeeded(Exception):
