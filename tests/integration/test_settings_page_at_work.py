@@ -348,7 +348,7 @@ def shop(popup: Popup, office: Browser) -> Iterator[Browser]:
     """An office with an order that is posted."""
     popup.world.send(Maker().order(COMPANY, 1))
     popup.world.run()
-    orders = popup.page.page_adapters.orders
+    orders = popup.page.adapters.orders
     page = orders.list_page
 
     def strict(*about: Any, **more: Any) -> Any:

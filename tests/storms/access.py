@@ -186,13 +186,13 @@ def set_right(orders: int, weather: Weather = F1) -> Outcome:
         environment.xero.change_organisation(organisation, {"subscribe_currency": "CHF"})
 
     def retry_all(company: Company) -> None:
-        retrying.retry_all(environment.viewing, person(company.ref), "currency_not_enabled")
+        retrying.retry_all(environment.page, person(company.ref), "currency_not_enabled")
 
     def retry_each(company: Company) -> None:
         for order_id in stopped[company.ref]:
             entry = environment.orders.get(company.ref, order_id)
             if entry is not None and viewing.can_retry(entry):
-                retry(environment.viewing, person(company.ref), entry)
+                retry(environment.page, person(company.ref), entry)
 
     for company in companies:
         enabled = began + timedelta(seconds=chance.uniform(400, 700))

@@ -6,23 +6,18 @@ import base64
 import binascii
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.lanes import Batch, Lanes
-from bookkeeping.adapters.tables.orders import OrdersTable, order_key
-from bookkeeping.adapters.tables.organisations import Organisations
-from bookkeeping.adapters.tables.releases import Releases
-from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters.tables.lanes import Batch
+from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain.documents import DocumentKind
 from bookkeeping.domain.ledger import Act, Entry, Posted, State
 from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import worded
-from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases.page.adapters import PageAdapters
 
 PAGE: Final = 50
 LOOKED_AT: Final = 400
@@ -37,21 +32,6 @@ ORDER_OF_STATES: Final = (
     State.SKIPPED,
 )
 _WHYLESS: Final = frozenset({State.QUEUED, State.POSTING, State.POSTED})
-
-
-@dataclass(frozen=True)
-class OrderPageAdapters:
-    orders: OrdersTable
-    settings: SettingsTable
-    connections: ConnectionsTable
-    lanes: Lanes
-    organisations: Organisations
-    releases: Releases
-    releasing: releasing.ReleaseAdapters
-    web_url: str
-    """Where a person opens a document in Xero."""
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -70,7 +50,7 @@ class Asked:
 # --- lists -------------------------------------------------------------------------------------------------------
 
 
-def orders(adapters: OrderPageAdapters, company: str, asked: Asked) -> dict[str, Any]:
+def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]:
     """A page of orders: those that need a person first, the latest of each kind before the others."""
     found, cursor = _found(adapters, company, asked)
     view = View(adapters, company)
@@ -87,7 +67,7 @@ def orders(adapters: OrderPageAdapters, company: str, asked: Asked) -> dict[str,
     return page
 
 
-def _found(adapters: OrderPageAdapters, company: str, asked: Asked) -> tuple[list[Entry], str]:
+def _found(adapters: PageAdapters, company: str, asked: Asked) -> tuple[list[Entry], str]:
     if asked.search:
         exact = _named(adapters, company, asked.search)
         if exact:
@@ -140,7 +120,7 @@ def _fits(entry: Entry, asked: Asked) -> bool:
     )
 
 
-def _named(adapters: OrderPageAdapters, company: str, search: str) -> list[Entry]:
+def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
     """The order of that id, or of that document number."""
     digits = search[len(search.rstrip("0123456789")) :]
     entry = adapters.orders.get(company, digits) if digits else None
@@ -176,7 +156,7 @@ def _cursor_in(cursor: str) -> tuple[int, str]:
 class View:
     """Orders of a company as JSON; what they have in common is read once."""
 
-    def __init__(self, adapters: OrderPageAdapters, company: str) -> None:
+    def __init__(self, adapters: PageAdapters, company: str) -> None:
         self._adapters = adapters
         self._company = company
         self._connection = adapters.connections.connection(company)
