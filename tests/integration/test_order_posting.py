@@ -152,7 +152,7 @@ def test_a_release_is_gone_on_with_and_its_orders_are_freed(
     assert states(posting, sent) == {"skipped"}
     posting.world.save_settings(UNTRACKED, enabled=True)
     now = posting.world.clock.now()
-    release = Release(UNTRACKED, "1", now, now, list_keys=("skipped#integration_off#",), by="Ada Moore")
+    release = Release(UNTRACKED, "1", now, now, lists=((State.SKIPPED, "integration_off"),), by="Ada Moore")
     posting.world.releases.ask(release)
     posting.handle(batch(record({"release": "1", "company": UNTRACKED})))
     assert states(posting, sent) == {"queued"}
