@@ -85,10 +85,10 @@ def contact_queries(name: str) -> list[dict[str, str]]:
     queries = []
     if not any(sign in spelt for sign in '"\\') and len(spelt.encode()) <= MOST_IN_A_QUERY:
         queries.append({"where": f'Name=="{spelt}"'})
-    parts = _SAME_IN_ALL_SPELLINGS.findall(spelt) or spelt.split()
-    part = max(parts, key=len, default="").encode()[:MOST_IN_A_QUERY].decode(errors="ignore")
-    if part:
-        queries.append({"searchTerm": part, "page": "1", "pageSize": str(LISTED_A_PAGE)})
+    words = _SAME_IN_ALL_SPELLINGS.findall(spelt) or spelt.split()
+    word = max(words, key=len, default="").encode()[:MOST_IN_A_QUERY].decode(errors="ignore")
+    if word:
+        queries.append({"searchTerm": word, "page": "1", "pageSize": str(LISTED_A_PAGE)})
     return [{"includeArchived": "true", **query} for query in queries]
 
 

@@ -180,7 +180,7 @@ class Turn:
             key
             for company in adapters.connections.companies_of(self._holder.lane)
             if ready[company] < ROUND
-            for key in adapters.orders.in_list(company, f"{State.QUEUED}##", LOOKED_AT)
+            for key in adapters.orders.in_list(company, State.QUEUED, "", LOOKED_AT)
         ]
 
     def _company_turn(self, company: str, entries: Sequence[Entry]) -> CompanyTurn | None:
