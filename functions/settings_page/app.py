@@ -367,7 +367,7 @@ def get_settings(company: Company) -> Json:
 @app.put("/api/<company>/settings")
 def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> Response[Any]:
     try:
-        before, saved = saving.save(adapters, _session().person, given.version, given.settings)
+        saved = saving.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
         fields = [{"name": one.field, "message": one.reason} for one in refused.refused]
         return _answer(
@@ -379,20 +379,20 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
         changes = [vars(change) for change in changed.changes]
         error = _error("changed_meanwhile", words, by=by, at=at, changes=changes)
         return _answer(409, error | {"current": saving.shown(adapters, company, _redirect_uri())})
-    notes = _contact_notes(before.settings if before else None, saved.settings)
+    notes = _contact_notes(saved.settings)
     return _answer(200, saving.shown(adapters, company, _redirect_uri()) | {"notes": notes})
 
 
-def _contact_notes(old: Settings | None, new: Settings) -> list[Json]:
-    """Have Xero asked for contacts whose names are new, so that a wrong one shows here and not on an order."""
+def _contact_notes(settings: Settings) -> list[Json]:
+    """Have Xero asked who bears the contacts' names now, so that a wrong name shows here and not on an order."""
     began = now()
     connection = adapters.connections.connection(_session().person.company)
     notes: list[Json] = []
     if connection is None or connection.status != "connected":
         return notes
     for key in ("contact_name", "purchase_order_contact_name"):
-        name = getattr(new, key)
-        if name and (old is None or getattr(old, key) != name):
+        name = getattr(settings, key)
+        if name:
             late = now() - began > CONTACTS_BEGIN
             said = {"error": "late"} if late else _ask_desk("contact", name=name)
             if "error" in said:
