@@ -5,9 +5,8 @@ import hashlib
 import json
 import os
 import secrets
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,18 +25,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, ConfigDict, Field
 
-from bookkeeping.adapters.event_bus import EventBus, event_bridge
-from bookkeeping.adapters.functions import XeroDesk, lambda_service_that_waits
-from bookkeeping.adapters.queues import PostingQueue, sqs
-from bookkeeping.adapters.secrets import AppSecret, LaunchKey, secrets_manager
-from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import dynamodb
-from bookkeeping.adapters.tables.lanes import Lanes
-from bookkeeping.adapters.tables.orders import OrdersTable
-from bookkeeping.adapters.tables.organisations import Organisations
-from bookkeeping.adapters.tables.releases import Releases
-from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters import from_environment
 from bookkeeping.domain import page_access as launching
 from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
@@ -52,6 +40,9 @@ from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.retry import NothingToRetry
 
 HERE = Path(__file__).parent
+LAUNCH_ISSUER = os.environ["LAUNCH_ISSUER"]
+LAUNCH_AUDIENCE = os.environ["LAUNCH_AUDIENCE"]
+XERO_LOGIN_URL = os.environ["XERO_LOGIN_URL"]
 LARGEST_LAUNCH = 16 * 1024
 CONTACTS_BEGIN = timedelta(seconds=3)
 """No contact is looked for later than this into a save, so that the person has an answer in time."""
@@ -77,34 +68,27 @@ SECURE = {
 }
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 logger = Logger()
 metrics = Metrics()
 app = APIGatewayHttpResolver(enable_validation=True)
 pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
-tables = dynamodb()
-connections_table = os.environ["CONNECTIONS_TABLE"]
-authorizations_table = AuthorizationsTable(tables, os.environ["AUTHORIZATIONS_TABLE"])
-secret_store = secrets_manager()
-launch_key = LaunchKey(secret_store, os.environ["LAUNCH_KEY"], now)
-desk = XeroDesk(lambda_service_that_waits(), os.environ["XERO_DESK_FUNCTION"])
+launch_key = from_environment.launch_key()
+authorizations = from_environment.authorizations_table()
+desk = from_environment.xero_desk()
 adapters = PageAdapters(
-    orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], connections_table),
-    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
-    connections=ConnectionsTable(tables, connections_table),
-    lanes=Lanes(tables, connections_table),
-    organisations=Organisations(tables, connections_table),
-    releases=Releases(tables, connections_table),
-    apps=AppSecret(secret_store, os.environ["SECRETS_PREFIX"]),
-    wake_ups=PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"]),
-    events=EventBus(event_bridge(), os.environ["EVENT_BUS"]),
+    orders=from_environment.orders_table(),
+    settings=from_environment.settings_table(),
+    connections=from_environment.connections_table(),
+    lanes=from_environment.lanes(),
+    organisations=from_environment.organisations(),
+    releases=from_environment.releases(),
+    apps=from_environment.apps(),
+    wake_ups=from_environment.posting_queue(),
+    events=from_environment.event_bus(),
     ask=desk.ask,
     web_url=os.environ["XERO_WEB_URL"],
-    now=now,
-    new_id=lambda: uuid.uuid4().hex,
+    now=from_environment.now,
+    new_id=from_environment.new_id,
 )
 
 Json = dict[str, Any]
@@ -184,11 +168,11 @@ def _admitted(event: Json) -> Json:
         origin=origin,
         body_size=len(event.get("body") or ""),
     )
-    session_id = launching.session_id(event.get("cookies", ()))
-    found = authorizations_table.session(hashed(session_id)) if session_id else None
+    session_id = launching.session_id_in(event.get("cookies", ()))
+    found = authorizations.session(hashed(session_id)) if session_id else None
     if parts[1] == "settings" and method == "GET":
         request = Request(method, request.company, {}, origin, 0)
-    session = launching.admit(found, request, now())
+    session = launching.admit(found, request, adapters.now())
     if event.get("body"):
         _check_json(event)
     return {"origin": origin, "session": session, "session_id": session_id}
@@ -290,13 +274,13 @@ def launch() -> Response[Any]:
         launched = launching.launch(
             tokens[0],
             launch_key.read(),
-            issuer=os.environ["LAUNCH_ISSUER"],
-            audience=os.environ["LAUNCH_AUDIENCE"],
-            now=now(),
+            issuer=LAUNCH_ISSUER,
+            audience=LAUNCH_AUDIENCE,
+            now=adapters.now(),
         )
         session_id = secrets.token_urlsafe(32)
-        session = Session(launched.person, hashed(session_id), now() + launching.SESSION_LASTS)
-        if not authorizations_table.open_session(launched, session):
+        session = Session(launched.person, hashed(session_id), adapters.now() + launching.SESSION_LASTS)
+        if not authorizations.open_session(launched, session):
             raise Refused(launching.LAUNCH_USED)
     except ValueError:
         raise Refused(launching.LAUNCH_REFUSED, "form") from None
@@ -385,7 +369,7 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
 
 def _contact_notes(old: Settings | None, new: Settings) -> list[Json]:
     """Have Xero asked for contacts whose names are new, so that a wrong one shows here and not on an order."""
-    began = now()
+    began = adapters.now()
     connection = adapters.connections.connection(_session().person.company)
     notes: list[Json] = []
     if connection is None or connection.status != "connected":
@@ -393,7 +377,7 @@ def _contact_notes(old: Settings | None, new: Settings) -> list[Json]:
     for key in ("contact_name", "purchase_order_contact_name"):
         name = getattr(new, key)
         if name and (old is None or getattr(old, key) != name):
-            late = now() - began > CONTACTS_BEGIN
+            late = adapters.now() - began > CONTACTS_BEGIN
             said = {"error": "late"} if late else _ask_desk("contact", name=name)
             if "error" in said:
                 notes.append(
@@ -438,10 +422,10 @@ def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
         _ask_desk("disconnect")
     url = authorising.begin(
         adapters,
-        authorizations_table,
+        authorizations,
         _session(),
         app.context["session_id"],
-        login_url=os.environ["XERO_LOGIN_URL"],
+        login_url=XERO_LOGIN_URL,
         redirect_uri=_redirect_uri(),
         state=secrets.token_urlsafe(32),
     )
