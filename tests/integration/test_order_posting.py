@@ -296,5 +296,5 @@ def test_an_answer_that_only_a_fault_of_ours_explains_is_logged_and_counted(
     posting.handle(wake_up)
     assert metrics_in(capsys.readouterr().out)[-1]["UnexpectedAnswers"] == [1.0]
     [line] = [line for line in posting.logged() if line["level"] == "ERROR"]
-    assert line["faults"].startswith("404")
+    assert line["fault"].startswith("404")
     assert posting.world.entry(sent[0]).state is State.QUEUED

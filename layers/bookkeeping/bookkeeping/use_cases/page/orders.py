@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
-from bookkeeping.domain.documents import DocumentKind
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.ledger import Act, Entry, Posted, State
 from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import worded
@@ -261,10 +261,7 @@ def link(web_url: str, kind: DocumentKind, id_: str, short_code: str) -> str | N
     """Where the document is in Xero; the short code makes Xero open the right organisation."""
     if not short_code:
         return None
-    if kind == "invoice":
-        return f"{web_url}/app/{short_code}/invoicing/view/{id_}"
-    path = f"/Accounts/Payable/PurchaseOrders/View/{id_}/"
-    return f"{web_url}/organisationlogin/default.aspx?shortcode={short_code}&redirecturl={path}"
+    return web_url + DOCUMENT_KINDS[kind].page.format(short_code=short_code, id=id_)
 
 
 def can_retry(entry: Entry) -> bool:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.document_kinds import contact_setting
 from bookkeeping.domain.documents import (
     document_number,
     purchase_order,
@@ -22,7 +23,7 @@ from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import OrderStopped, Problem, worded
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.page.adapters import PageAdapters
-from bookkeeping.use_cases.page.xero_lookups import FACTS_KEPT
+from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE
 
 
 class NoAnswer(Exception):
@@ -69,10 +70,7 @@ def _documents(
     today = adapters.now().date()
     documents = []
     for kind in wants(order, settings):
-        own = kind == "purchase_order" and settings.purchase_order_contact_name
-        contact = _contact(
-            adapters, connection, order, settings, "purchase_order_contact_name" if own else "contact_name"
-        )
+        contact = _contact(adapters, connection, order, settings, contact_setting(kind, settings))
         make = purchase_order if kind == "purchase_order" else sales_invoice
         document = make(order, settings, organisation, contact=contact, number=number, sent_on=today)
         documents.append({"kind": kind, "body": _plain(document.body), "notes": list(document.notes)})
@@ -81,7 +79,7 @@ def _documents(
 
 def _organisation(adapters: PageAdapters, connection: Connection) -> Organisation:
     known = adapters.organisations.get(connection.organisation_id)
-    if known is None or adapters.now() - known[1] >= FACTS_KEPT:
+    if known is None or adapters.now() - known[1] >= KEPT_BY_PAGE:
         _ask(adapters, connection, "organisation")
         known = adapters.organisations.get(connection.organisation_id)
     if known is None:

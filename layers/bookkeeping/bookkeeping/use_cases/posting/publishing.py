@@ -71,7 +71,7 @@ class Publisher:
         found = [event for entry in entries for event in events(entry)]
         if found:
             self._holder.adapters.events.put(found)
-        self._holder.tally.stopped += sum(event.type == "OrderNeedsAttention" for event in found)
+        self._holder.count(stopped=sum(event.type == "OrderNeedsAttention" for event in found))
 
     def write_outcomes(self, batch: Batch, outcomes: Sequence[Entry]) -> None:
         """Write the outcomes into the ledger and tell of them."""
@@ -85,7 +85,7 @@ class Publisher:
                 written = (self._write_outcome(batch, outcome) for outcome in together)
                 saved = [entry for entry in written if entry is not None]
             # what is due again at once need not wait until an index shows it
-            holder.keys += [order_key(*entry.key) for entry in saved if entry.state is State.QUEUED]
+            holder.look_again_at(order_key(*entry.key) for entry in saved if entry.state is State.QUEUED)
             self.publish(saved)
 
     def _write_outcome(self, batch: Batch, outcome: Entry) -> Entry | None:
