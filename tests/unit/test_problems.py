@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bookkeeping.domain.problems import catalogue as problems
+from bookkeeping.domain.problems import catalogue
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.domain.problems.xero_messages import from_xero, refusals
@@ -26,7 +26,7 @@ SETTINGS = Settings(
     branding_theme_id="0b2f6b1c-0000-4000-8000-000000000001",
     tracking_categories=({"Name": "Region", "Option": "North"},),
 )
-PACKAGE = Path(problems.__file__).parents[2]
+PACKAGE = Path(catalogue.__file__).parents[2]
 
 
 def names(words: str) -> set[str]:

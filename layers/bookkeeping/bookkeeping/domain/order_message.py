@@ -210,9 +210,9 @@ def _skim(body: bytes) -> _Skimmed:
     inside_order = False
     while token := _TOKEN.search(body, position):
         position = token.end()
-        if kept_size + position - kept_until > MAX_WITHOUT_PDFS:
-            break
         kind = token.lastgroup
+        if kind == "broken" or kept_size + position - kept_until > MAX_WITHOUT_PDFS:
+            break
         if kind == "opening":
             depth += 1
             if depth > MAX_DEPTH:
@@ -223,8 +223,6 @@ def _skim(body: bytes) -> _Skimmed:
             inside_order = inside_order and depth > 1
             if depth <= 0:
                 break
-        elif kind == "broken":
-            break
         elif kind == "colon" and (depth == 1 or (depth == 2 and inside_order)):
             key = _key(token["string"])
             if key == "pdfs":
