@@ -60,8 +60,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         try:
             check_time(context)
             intake.accept(record.body, sent_at, record.message_id, company)
-        except Exception:
-            logger.exception("order message failed", message_id=record.message_id)
+        except Exception as error:
+            logger.error("order message failed", message_id=record.message_id, kind=type(error).__name__)
             if int(record.attributes.approximate_receive_count) >= MAX_RECEIVES:
                 intake.keep_our_fault(record.body, sent_at, record.message_id, company)
             raise

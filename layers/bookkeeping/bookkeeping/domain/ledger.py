@@ -301,6 +301,11 @@ def stop(entry: Entry, problem: Problem, now: datetime) -> Entry:
     return replace(_at(entry, State.NEEDS_ATTENTION, now), problem=problem)
 
 
+def stop_for_our_fault(entry: Entry, reference: str, now: datetime) -> Entry:
+    """Stopped by a fault of ours. In a batch it stays in it: what became of its document is still to be found out."""
+    return stop(entry, Problem("our_fault", {"order": entry.order_id, "reference": reference}), now)
+
+
 def nothing_left(entry: Entry, settings: Settings, now: datetime) -> Entry:
     """Due, and yet no document is to be posted any more."""
     if entry.documents:
@@ -404,7 +409,7 @@ def retry(
 
     What was posted stays; a document that exists is never sent again.
     """
-    if entry.batch or entry.state in (State.QUEUED, State.POSTING, State.POSTED):
+    if entry.state in (State.QUEUED, State.POSTING, State.POSTED):
         return None
     freed = replace(
         entry,
@@ -413,6 +418,9 @@ def retry(
         items_as_they_are=entry.items_as_they_are or items_as_they_are,
         history=(*entry.history, Act(by, "retry", now)) if by else entry.history,
     )
+    if entry.batch:
+        # stopped by a fault of ours: what became of its document is found out first
+        return _at(freed, State.POSTING, now)
     if not entry.documents:
         return decide(freed, books, now)
     if not remaining(freed, books.settings):

@@ -10,6 +10,7 @@ from typing import Any
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from botocore.exceptions import ClientError
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.dynamodb import (
     Item,
     once_free,
@@ -108,6 +109,8 @@ class Batch:
     timed_out: int = 0
     by_number: bool = False
     """The key is of no more use: look the numbers up."""
+    faults: int = 0
+    """How often a fault of ours kept an order of it from its outcome."""
 
 
 class Lanes:
@@ -265,16 +268,23 @@ class Lanes:
         found = list(query(self._table, IndexName="agenda", KeyConditionExpression=due))
         found += query(self._table, IndexName="rung", KeyConditionExpression=Key("rung").eq("rung"))
         keys = list({item["pk"]: {"pk": item["pk"], "sk": item["sk"]} for item in found}.values())
-        lanes = read_all(self._resource, self._table.name, keys)
-        return [item["pk"].removeprefix("lane#") for item in lanes if _to_wake(item, now)]
+        to_wake: list[str] = []
+        for item in read_all(self._resource, self._table.name, keys):
+            lane = item["pk"].removeprefix("lane#")
+            with contained(lane):
+                to_wake += [lane] if _to_wake(item, now) else []
+        return to_wake
 
     # batch records
 
     def batches(self, lane: str) -> list[Batch]:
         """The lane's unsettled batches, oldest first."""
         condition = Key("pk").eq(f"lane#{lane}") & Key("sk").begins_with("batch#")
-        items = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
-        return sorted((_batch_in(item) for item in items), key=lambda batch: (batch.first_sent_at, batch.id))
+        batches: list[Batch] = []
+        for item in query(self._table, KeyConditionExpression=condition, ConsistentRead=True):
+            with contained(str(item.get("company", ""))):
+                batches.append(_batch_in(item))
+        return sorted(batches, key=lambda batch: (batch.first_sent_at, batch.id))
 
     def batch(self, lane: str, id_: str) -> Batch | None:
         item = read(self._table, pk=f"lane#{lane}", sk=f"batch#{id_}")
@@ -344,4 +354,5 @@ def _batch_in(item: Item) -> Batch:
         tries=int(item["tries"]),
         timed_out=int(item["timed_out"]),
         by_number=item["by_number"],
+        faults=int(item.get("faults", 0)),
     )

@@ -26,7 +26,7 @@ class NothingToRetry(Exception):
 
 def retry(adapters: PageAdapters, person: Person, entry: Entry, *, items_as_they_are: bool = False) -> Entry:
     """The order after a person pressed Retry. Raises NothingToRetry."""
-    if entry.batch:
+    if entry.state is State.POSTING:
         raise NothingToRetry(
             "It is not certain yet whether Xero has this order; that is being looked up. Try again soon."
         )

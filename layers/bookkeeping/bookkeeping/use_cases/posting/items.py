@@ -36,7 +36,7 @@ class TrackedItems:
 
     def recall(self, codes: Iterable[str]) -> None:
         """Take what was known of the items before this round. Xero is not asked."""
-        self._tracked = self._holder.adapters.organisations.items(self._access.organisation_id, codes)
+        self._tracked |= self._holder.adapters.organisations.items(self._access.organisation_id, codes)
 
     def look_up(self, codes: Sequence[str]) -> None:
         """Ask Xero which of the items it has now, and whether each is tracked."""
