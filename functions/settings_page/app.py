@@ -39,7 +39,7 @@ from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import page_access as launching
-from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
 from bookkeeping.domain.settings import Settings, SettingsRefused
 from bookkeeping.use_cases import connect as authorising
@@ -177,6 +177,7 @@ class Chosen(Strict):
 
 class Retry(Strict):
     items_as_they_are: bool = False
+    no_sale: Choice | None = None
 
 
 class RetryAll(Strict):
@@ -610,7 +611,11 @@ def retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()]) ->
     entry = _order(company, order_id)
     try:
         saved = retrying.retry(
-            page_adapters, _session().person, entry, items_as_they_are=how.items_as_they_are
+            page_adapters,
+            _session().person,
+            entry,
+            items_as_they_are=how.items_as_they_are,
+            no_sale=how.no_sale,
         )
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))

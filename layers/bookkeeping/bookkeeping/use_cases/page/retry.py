@@ -8,7 +8,7 @@ from typing import Any
 from bookkeeping.adapters.queues import ReleaseCall
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.releases import Release
-from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED
 from bookkeeping.use_cases import release as releasing
@@ -24,9 +24,14 @@ class NothingToRetry(Exception):
 
 
 def retry(
-    adapters: OrderPageAdapters, person: Person, entry: Entry, *, items_as_they_are: bool = False
+    adapters: OrderPageAdapters,
+    person: Person,
+    entry: Entry,
+    *,
+    items_as_they_are: bool = False,
+    no_sale: Choice | None = None,
 ) -> Entry:
-    """The order after a person pressed Retry. Raises NothingToRetry."""
+    """The order after a person pressed Retry, or Post or Skip. Raises NothingToRetry."""
     if entry.batch:
         raise NothingToRetry(
             "It is not certain yet whether Xero has this order; that is being looked up. Try again soon."
@@ -43,6 +48,7 @@ def retry(
         adapters.now(),
         by=person.name,
         items_as_they_are=items_as_they_are,
+        no_sale=no_sale,
     )
     saved = releasing.save(adapters.releasing, person.name, entry, books, how)
     if saved is None:

@@ -56,9 +56,22 @@ class Publisher:
         if freed is not None:
             self.save(freed)
             return
+        self._free_sibling(entry)
         self.publish([entry])
         with contextlib.suppress(Conflict):  # a message came in between, and decided anew
             self._holder.adapters.orders.save(ledger.published(entry))
+
+    def _free_sibling(self, entry: Entry) -> None:
+        """Post the order through its other company, which left it to this one, where this one skips it."""
+        if entry.state is not State.SKIPPED or entry.reason == "already_in_books":
+            return
+        orders = self._holder.adapters.orders
+        for company in entry.message.order.companies:
+            other = orders.get(company, entry.order_id) if company != entry.company else None
+            if other is not None and other.through == entry.company:
+                freed = ledger.retry(other, self._holder.books(company), "", self._holder.now)
+                if freed is not None:
+                    self.save(freed)
 
     def _freed_meanwhile(self, entry: Entry) -> Entry | None:
         """The order, due anew, where what stopped it was set right since it became due: no release finds it now."""
