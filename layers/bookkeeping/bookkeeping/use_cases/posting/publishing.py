@@ -65,13 +65,16 @@ class Publisher:
         """Post the order through its other company, which left it to this one, where this one skips it."""
         if entry.state is not State.SKIPPED or entry.reason == "already_in_books":
             return
-        orders = self._holder.adapters.orders
+        holder = self._holder
         for company in entry.message.order.companies:
-            other = orders.get(company, entry.order_id) if company != entry.company else None
-            if other is not None and other.through == entry.company:
-                freed = ledger.retry(other, self._holder.books(company), "", self._holder.now)
-                if freed is not None:
-                    self.save(freed)
+            other = holder.adapters.orders.get(company, entry.order_id)
+            if other is None or other.through != entry.company:
+                continue
+            freed = ledger.retry(other, holder.books(company), "", holder.now)
+            if freed is not None:
+                self.save(freed)
+                holder.keys.append(order_key(*freed.key))
+                holder.look_again = True
 
     def _freed_meanwhile(self, entry: Entry) -> Entry | None:
         """The order, due anew, where what stopped it was set right since it became due: no release finds it now."""
