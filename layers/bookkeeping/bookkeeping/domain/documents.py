@@ -18,7 +18,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, Final, Literal, cast
 
 from bookkeeping.domain.amounts import plain_number
-from bookkeeping.domain.document_kinds import DOCUMENT_WORDS, DocumentKind
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -316,16 +316,14 @@ def _dating(order: Order, settings: Settings) -> date | None:
 
 
 def _zone_note(order: Order, settings: Settings, organisation: Organisation) -> tuple[str, ...]:
+    """Where the day rests on a time zone that Xero did not tell, which one was taken."""
     at = _dating(order, settings)
     if zone_named(organisation.time_zone) or (at and is_as_written(at, settings.order_time_zone)):
         return ()
-    told = (
-        f"the time zone “{organisation.time_zone}”, which is not known here"
-        if organisation.time_zone
-        else "no time zone"
-    )
+    unknown = f"the time zone “{organisation.time_zone}”, which is not known here"
+    xero_tells = unknown if organisation.time_zone else "no time zone"
     zone = organisation.calendar("").zone
-    return (f"Xero tells {told}, for {organisation.name}. The order's day is the one in {zone}.",)
+    return (f"For {organisation.name} Xero tells {xero_tells}. The order's day is the one in {zone}.",)
 
 
 def _due_on(order: Order, settings: Settings, on: date) -> date:
@@ -749,7 +747,7 @@ def _totals(
         grand_total += priced.figure("Total", mode)
     order_total = _cents(exact_total)
     if grand_total < 0:
-        raise _stopped("negative_total", order, total=str(grand_total), document=DOCUMENT_WORDS[kind])
+        raise _stopped("negative_total", order, total=str(grand_total), document=DOCUMENT_KINDS[kind].words)
     difference = order_total - expected_total
     if abs(difference) > LARGEST_ROUNDING:
         raise _stopped(
