@@ -290,4 +290,6 @@ def _refused(make: Maker) -> list[Sample]:
     found.append(
         Sample("broken JSON", UNTRACKED, str(order["id"]), (broken,), ends="needs_attention unreadable_json")
     )
+    refunded = make.order(UNTRACKED, 1, status=1024, status_name="Refunded")
+    found.append(ends("refunded", UNTRACKED, refunded, "needs_attention no_sale"))
     return found
