@@ -68,9 +68,16 @@ def contained(company: str, order_id: str = "", then: Shown | None = None) -> It
 
 
 def noted(error: Exception, company: str = "", order_id: str = "") -> str:
-    """The kind of an exception, for a log: its text may quote what it choked on. A fault of ours is recorded, too."""
+    """The kind of an exception, for a log. A fault of ours is recorded, too."""
     if is_ours(error):
         record(error, company, order_id)
+    return kind_of(error)
+
+
+def kind_of(error: Exception) -> str:
+    """The kind of an exception, for a log: its text may quote what it choked on."""
+    if isinstance(error, ClientError):
+        return f"{error.operation_name}: {refused_for(error)}"
     return str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
 
 
@@ -83,7 +90,7 @@ def is_ours(error: Exception) -> bool:
 
 def record(error: Exception, company: str = "", order_id: str = "") -> str:
     """Log and count a fault of ours. Its reference is the same whenever it happens in the same place."""
-    kind = type(error).__name__
+    kind = kind_of(error)
     frames = [
         f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__, limit=-MOST_FRAMES)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final, Self
 
 from bookkeeping.adapters.containment import contained
@@ -29,6 +29,7 @@ from bookkeeping.domain.problems.catalogue import OF_THE_ORGANISATION
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.problems.xero_messages import from_xero
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.time_zones import Calendar
 from bookkeeping.use_cases.posting.items import TrackedItems
 from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
@@ -100,6 +101,12 @@ class CompanyTurn:
             self.versions[entry.settings_version] = version
         return self.versions[entry.settings_version]
 
+    def calendar(self, entry: Entry) -> Calendar:
+        return self.organisation.calendar(self.settings(entry).order_time_zone)
+
+    def _sent_on(self, entry: Entry) -> date:
+        return self.calendar(entry).day(ledger.sent_at(entry.message))
+
     def problem(self, messages: Sequence[str], entry: Entry, created: Created) -> Problem:
         order, settings = entry.message.order, self.settings(entry)
         return from_xero(
@@ -111,7 +118,7 @@ class CompanyTurn:
             organisation=self.organisation.name,
             sent={
                 "currency": order.currency or self.organisation.base_currency,
-                "date": document_date(order, settings, ledger.sent_on(entry.message)).isoformat(),
+                "date": document_date(order, settings, self.organisation, self._sent_on(entry)).isoformat(),
             },
         )
 
@@ -147,6 +154,16 @@ class CompanyTurn:
             except OrderStopped as stopped:
                 self._stop(entry, stopped.problem)
 
+    def _held_back(self, entry: Entry) -> bool:
+        """Whether the order is not to be posted, which only its organisation's calendar could tell."""
+        settings = self.settings(entry)
+        if settings.start_from is None or entry.documents:
+            return False
+        held = ledger.held_back(entry, settings, self.holder.now, self.calendar(entry))
+        if held is not None:
+            self.publisher.save(held)
+        return held is not None
+
     def _stop(self, entry: Entry, problem: Problem) -> None:
         """Stop the order; or leave it due, to be tried with what Xero says now of the organisation."""
         holder, organisations = self.holder, self.holder.adapters.organisations
@@ -173,7 +190,7 @@ class CompanyTurn:
 
     def _document(self, entry: Entry, kind: DocumentKind) -> Document:
         settings, order = self.settings(entry), entry.message.order
-        sent_on = ledger.sent_on(entry.message)
+        sent_on = self._sent_on(entry)
         if kind == "invoice":
             return sales_invoice(
                 order,
@@ -232,12 +249,14 @@ class CompanyTurn:
     # --- items
 
     def _with_items(self, entries: Sequence[Entry]) -> list[Entry]:
-        """The orders whose items are in Xero, creating those that are missing; the others are stopped."""
+        """The orders to be posted whose items are in Xero, creating those that are missing; the others are stopped."""
         wanted: dict[str, Any] = {}
         codes: dict[str, set[str]] = {}
         going: list[Entry] = []
         for entry in entries:
             with self._stopping(entry):
+                if self._held_back(entry):
+                    continue
                 settings = self.settings(entry)
                 items = (
                     tracked_items(entry.message.order, settings, self.organisation)

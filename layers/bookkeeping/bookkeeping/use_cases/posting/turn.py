@@ -238,7 +238,10 @@ class Turn:
         """Write the batch down, and freeze its orders. Raises Conflict."""
         holder, adapters = self._holder, self._holder.adapters
         batch = self._batch(ready_batch)
-        entries = [ledger.begin(ready.entry, batch.id, holder.now) for ready in ready_batch.ready_documents]
+        entries = [
+            ledger.begin(ready.entry, batch.id, holder.now, ready_batch.company_turn.calendar(ready.entry))
+            for ready in ready_batch.ready_documents
+        ]
         saved = adapters.orders.save_together(entries, holder.lane, adapters.lanes.put_batch(batch))
         self._handled |= {order_key(*entry.key) for entry in saved}
         ready_documents = tuple(
