@@ -97,7 +97,12 @@ def record(error: Exception, company: str = "", order_id: str = "") -> str:
     ]
     reference = hashlib.sha256(f"{kind} {frames[-1:]}".encode()).hexdigest()[:8]
     Logger().error(
-        "fault of ours", reference=reference, kind=kind, frames=frames, company=company, order_id=order_id
+        "fault of ours contained",
+        reference=reference,
+        kind=kind,
+        frames=frames,
+        company=company,
+        order_id=order_id,
     )
     # at once: what is counted when the function ends is lost if it ends badly
     namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "KornitXero")
