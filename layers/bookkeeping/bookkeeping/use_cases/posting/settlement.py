@@ -19,7 +19,7 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.documents import carries_ref, item_code
 from bookkeeping.domain.errors import CallRefused, KeyReused, Offline, OutcomeUnknown, XeroError
 from bookkeeping.domain.ledger import Entry
-from bookkeeping.domain.pacing import back_off
+from bookkeeping.domain.pacing import FAILS, back_off
 from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.problems.xero_messages import refusals
 from bookkeeping.use_cases.posting import outcomes as outcome_of
@@ -283,7 +283,8 @@ class Settlement:
         waits = self._holder.adapters.waits
         if isinstance(error, OutcomeUnknown):
             self._holder.count(unknown=1)
-            if not isinstance(error, Offline):
+            if batch.tries < FAILS and not isinstance(error, Offline):
+                # what goes on failing must not use up the day's calls for look-ups
                 ready_batch.company_turn.doubt_contacts(ready_batch)
             tries = batch.tries + 1
             wait = back_off(
