@@ -110,7 +110,7 @@ def site(api_url: str, key: str, audience: str, companies: Sequence[str], send: 
         except (BotoCoreError, ClientError) as refusal:
             complaint = f"The queue did not take the message: {refusal}"
             return _order_page(company, chosen, message, only_for, complaint=complaint)
-        return _order_page(company, chosen, message, only_for, told="The message is on the queue.")
+        return _order_page(company, chosen, message, only_for, notice="The message is on the queue.")
 
     return pages
 
@@ -141,7 +141,7 @@ def _text(message: Any) -> str:
 
 
 def _order_page(
-    company: str, sample: Choice, message: str, only_for: str, *, told: str = "", complaint: str = ""
+    company: str, sample: Choice, message: str, only_for: str, *, notice: str = "", complaint: str = ""
 ) -> str:
     return render_template(
         "platform_order.html",
@@ -149,7 +149,7 @@ def _order_page(
         sample=sample,
         message=message,
         only_for=only_for,
-        told=told,
+        notice=notice,
         complaint=complaint,
     )
 

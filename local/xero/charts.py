@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 CLASS_OF_TYPE = {
     "BANK": "ASSET",
@@ -38,7 +37,8 @@ class Country:
     code: str
     base_currency: str
     timezone: str
-    utc_offset: timedelta
+    zone: str
+    """The same time zone as the world knows it."""
     accounts: tuple[_AccountRow, ...]
     tax_rates: tuple[_TaxRow, ...]
     currencies: tuple[str, ...]
@@ -133,7 +133,7 @@ COUNTRIES = {
         "GB",
         "GBP",
         "GMTSTANDARDTIME",
-        timedelta(),
+        "Europe/London",
         _commonwealth("OUTPUT2", "INPUT2", "NONE", "VAT"),
         _BRITISH_RATES,
         ("GBP", "EUR", "USD"),
@@ -143,7 +143,7 @@ COUNTRIES = {
         "AU",
         "AUD",
         "AUSEASTERNSTANDARDTIME",
-        timedelta(hours=11),
+        "Australia/Sydney",
         _commonwealth("OUTPUT", "INPUT", "BASEXCLUDED", "GST"),
         _AUSTRALIAN_RATES,
         ("AUD", "USD"),
@@ -153,13 +153,20 @@ COUNTRIES = {
         "NZ",
         "NZD",
         "NEWZEALANDSTANDARDTIME",
-        timedelta(hours=13),
+        "Pacific/Auckland",
         _commonwealth("OUTPUT2", "INPUT2", "NONE", "GST"),
         _NEW_ZEALAND_RATES,
         ("NZD", "AUD"),
     ),
     "US": Country(
-        "US", "US", "USD", "EASTERNSTANDARDTIME", timedelta(hours=-5), _AMERICAN, _AMERICAN_RATES, ("USD",)
+        "US",
+        "US",
+        "USD",
+        "EASTERNSTANDARDTIME",
+        "America/New_York",
+        _AMERICAN,
+        _AMERICAN_RATES,
+        ("USD",),
     ),
 }
 

@@ -134,8 +134,8 @@ def order(chance: random.Random, rates: list[Decimal], place: int) -> Order:
         dispatched=True,
         free_of_charge=False,
         currency=None,
-        sold_on=date(2026, 11, 20),
-        completed_on=None,
+        sold_at=date(2026, 11, 20),
+        completed_at=None,
         lines=tuple(lines),
         shipping=Shipping(*shipping, rate),
     )
