@@ -39,7 +39,7 @@ SETTINGS: Json = {
     "number_prefix": "KX-",
     "payment_terms_days": 30,
     "invoice_price": "sale",
-    "tax_types": {},
+    "tax_types": [],
     "purchase_tax_type": "",
     "line_amounts": "auto",
     "rounding": "line",

@@ -83,7 +83,7 @@ def tracked_with_gaps(site: Site, page: Page) -> None:
 @state
 def everything_open(site: Site, page: Page) -> None:
     site.set_up(
-        tax_types={"20": "OUTPUT2", "0": "ZERORATEDOUTPUT"},
+        tax_types=[{"rate": "20", "tax_type": "OUTPUT2"}, {"rate": "0", "tax_type": "ZERORATEDOUTPUT"}],
         sales_accounts_by_sku_prefix={"EMB-": "205"},
         tracking_categories=[{"Name": "Region", "Option": "North"}, {"Name": "Team", "Option": "Print"}],
         start_from="2031-01-01",

@@ -237,7 +237,7 @@ def test_what_is_typed_while_saving_stays_unsaved_and_there(site: Site, page: Pa
 
 
 def test_tables_are_edited_by_rows(site: Site, page: Page) -> None:
-    site.set_up(tax_types={"20": "OUTPUT2"})
+    site.set_up(tax_types=[{"rate": "20", "tax_type": "OUTPUT2"}])
     open_page(site, page)
     page.locator("#more > summary").click()
     taxes = page.get_by_role("group", name="Tax rates", exact=True)
@@ -256,8 +256,8 @@ def test_tables_are_edited_by_rows(site: Site, page: Page) -> None:
     save(page)
     expect(page.locator("#save-status")).to_contain_text("Saved")
     assert [body["settings"] for body in saved_with(site)] == [
-        {"tax_types": {"20": "OUTPUT2", "0": "ZERORATEDOUTPUT"}},
-        {"tax_types": {"0": "ZERORATEDOUTPUT"}},
+        {"tax_types": [{"rate": "20", "tax_type": "OUTPUT2"}, {"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]},
+        {"tax_types": [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]},
     ]
 
 
@@ -284,7 +284,11 @@ def test_there_are_at_most_two_tracking_categories(site: Site, page: Page) -> No
 def test_every_kind_of_value_survives_a_save_of_another(site: Site, page: Page) -> None:
     everything = {
         "enabled": False,
-        "tax_types": {"20": "OUTPUT2", "5": "RROUTPUT", "0": "ZERORATEDOUTPUT"},
+        "tax_types": [
+            {"rate": "20", "tax_type": "OUTPUT2"},
+            {"rate": "5", "tax_type": "RROUTPUT"},
+            {"rate": "0", "tax_type": "ZERORATEDOUTPUT"},
+        ],
         "sales_accounts_by_sku_prefix": {"EMB-": "205", "A": "260"},
         "tracking_categories": [{"Name": "Region", "Option": "North"}],
         "start_from": "2031-01-01",

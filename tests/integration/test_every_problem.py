@@ -405,8 +405,8 @@ as_set(
     "INPUT2",
     "20 %",
     "200",
-    tax_types={"20": "INPUT2"},
-    cure=saved(tax_types={"20": "OUTPUT2"}),
+    tax_types=[{"rate": "20", "tax_type": "INPUT2"}],
+    cure=saved(tax_types=[{"rate": "20", "tax_type": "OUTPUT2"}]),
 )
 as_set(
     "purchase_tax_type_not_usable",
@@ -484,10 +484,10 @@ def _(site: Site) -> Scene:
     "0 %",
     "Zero Rated Income",
     "Exempt Income",
-    cure=saved(tax_types={"0": "ZERORATEDOUTPUT"}),
+    cure=saved(tax_types=[{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]),
 )
 def _(site: Site) -> Scene:
-    scene = Scene(site, tax_types={})
+    scene = Scene(site, tax_types=[])
     change = with_line(unit_sale_price="13.00", unit_sale_price_inc_tax="13.00", sale_vat_rate="0")
     scene.send(change(scene.good))
     return scene
@@ -706,7 +706,7 @@ class ThroughThePopup(Scene):
     def settle_in(self, settings: Json) -> None:
         self.connected_by = self.site.popup.browser(self.company)
         self.connected_by.app()
-        fitting = CHART | {"tax_types": {"0": "ZERORATEDOUTPUT"}}
+        fitting = CHART | {"tax_types": [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]}
         self.connected_by.save(**fitting, contact_name=self.world.contact(self.organisation), **settings)
         assert self.connected_by.connect(self.organisation) == "connected"
 
