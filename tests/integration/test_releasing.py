@@ -103,7 +103,7 @@ def test_an_order_that_the_index_does_not_show_yet_is_freed_at_the_second_look(
 
 @pytest.fixture
 def small_hands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(releasing, "HAND", 10)
+    monkeypatch.setattr(releasing, "CHUNK", 10)
 
 
 @pytest.mark.usefixtures("small_hands")
@@ -216,7 +216,7 @@ def test_an_order_that_waits_for_dispatch_is_posted_once_dispatch_is_not_waited_
 
 
 def test_a_secret_put_right_frees_what_waited_for_it(popup: Popup, office: Browser, uk: Organisation) -> None:
-    world, door = popup.world, popup.callback.door
+    world, door = popup.world, popup.callback.callback_adapters
     office.connect(uk)
     connection = world.connections.connection(COMPANY)
     assert connection is not None

@@ -351,7 +351,18 @@ def test_connecting_needs_an_app(visitor: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "////", "WzAsICJhfGIiXQ==", "WzksICIiXQ==", "bnVsbA==", "W10=", "\ud7ff", "a" * 900]
+    "cursor",
+    [
+        "x",
+        "////",
+        "WzAsICJhfGIiXQ==",
+        "WzksICIiXQ==",
+        "bnVsbA==",
+        "W10=",
+        "WzAsICJ4Il0=",
+        "\ud7ff",
+        "a" * 900,
+    ],
 )
 def test_a_made_up_cursor_begins_anew(visitor: Browser, cursor: str) -> None:
     assert visitor.get("orders", cursor=cursor).status == 200
@@ -364,7 +375,7 @@ def test_the_openapi_document_says_that_a_session_is_needed(door: Popup) -> None
 
 
 def test_the_platform_knows_how_to_sign(door: Popup) -> None:
-    """What the README tells the platform's engineers."""
+    """What docs/sending-orders.md tells the platform's engineers."""
     now = int(door.world.clock.now().timestamp())
     token = signed(
         iss=ISSUER,

@@ -80,14 +80,14 @@ def test_what_is_empty_is_not_set() -> None:
                 {"rate": "0", "tax_type": "NONE", "ships_to": "el"},
                 {"rate": "0", "tax_type": "NONE"},
             ],
-            [
+            (
                 {"rate": "20", "ships_to": "DE", "tax_type": "OUTPUT2", **PLAIN_ROW},
                 {"rate": "5.5", "ships_to": "GB", "tax_type": "TAX001", **PLAIN_ROW},
                 {"rate": "0", "ships_to": "home", "tax_type": "NONE", **PLAIN_ROW},
                 {"rate": "0", "ships_to": "EU", "tax_type": "NONE", **PLAIN_ROW},
                 {"rate": "0", "ships_to": "GR", "tax_type": "NONE", **PLAIN_ROW},
                 {"rate": "0", "ships_to": "anywhere", "tax_type": "NONE", **PLAIN_ROW},
-            ],
+            ),
         ),
         ("currency", "gbp", "GBP"),
         ("contact_name", "  Marlow ", "Marlow"),
@@ -99,7 +99,7 @@ def test_what_is_empty_is_not_set() -> None:
     ],
 )
 def test_values_are_kept_in_one_spelling(key: str, given: object, kept: object) -> None:
-    assert Settings.from_json({key: given}).to_json()[key] == kept
+    assert Settings.from_json({key: given}).model_dump()[key] == kept
 
 
 @pytest.mark.parametrize(

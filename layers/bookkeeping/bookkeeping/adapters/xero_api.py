@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from bookkeeping.adapters.http import read_bounded
 from bookkeeping.domain.amounts import to_json
-from bookkeeping.domain.document_kinds import DocumentKind
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
@@ -37,12 +37,6 @@ from bookkeeping.domain.pacing import CALLS_AT_ONCE, Limits
 
 ANSWER_AT_MOST: Final = 32 * 1024 * 1024
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
-RESOURCE: Final[Mapping[DocumentKind, str]] = {"invoice": "Invoices", "purchase_order": "PurchaseOrders"}
-NUMBER: Final[Mapping[DocumentKind, str]] = {
-    "invoice": "InvoiceNumber",
-    "purchase_order": "PurchaseOrderNumber",
-}
-ID: Final[Mapping[DocumentKind, str]] = {"invoice": "InvoiceID", "purchase_order": "PurchaseOrderID"}
 
 Observe = Callable[[Limits], None]
 Json = Any
@@ -105,7 +99,7 @@ class Xero:
         params = {"summarizeErrors": "false"}
         if kind == "invoice":
             params |= {"unitdp": "4", "allowBackorders": "true"}
-        resource = RESOURCE[kind]
+        resource = DOCUMENT_KINDS[kind].resource
         answer = self._call(
             "PUT", resource, access, observe, params=params, body={resource: list(bodies)}, key=key
         )
@@ -190,7 +184,7 @@ class Xero:
             headers |= {"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": key}
         # requests' own time-out starts anew with every byte that comes: a slow drip would outlast the lease
         deadline = time.monotonic() + self._time_out
-        trouble, timed_out = "no answer in time", True
+        failure, timed_out = "no answer in time", True
         try:
             with self.session.request(
                 method,
@@ -210,13 +204,13 @@ class Xero:
                 )
                 if text is not None:
                     return parsed(response.status_code, response.headers, text)
-                trouble = "the answer is too slow or too long"
+                failure = "the answer is too slow or too long"
         except requests.exceptions.Timeout:
             pass
         except (requests.exceptions.RequestException, HTTPError) as error:
-            trouble, timed_out = type(error).__name__, False
+            failure, timed_out = type(error).__name__, False
         # outside the handlers: the library's errors quote headers, and a chained one would carry them into a log
-        raise OutcomeUnknown(f"{method} {path}: {trouble}", timed_out=timed_out)
+        raise OutcomeUnknown(f"{method} {path}: {failure}", timed_out=timed_out)
 
 
 def parsed(status: int, headers: Mapping[str, str], text: bytes) -> Json:
@@ -321,7 +315,7 @@ def validation_errors(element: Json) -> Iterator[str]:
 def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
     """What one element of an answer says. It is refused if any of Xero's three ways of saying so does."""
     messages = tuple(validation_errors(element))
-    id_ = str(element.get(ID[kind]) or "")
+    id_ = str(element.get(DOCUMENT_KINDS[kind].id_key) or "")
     refused = messages or element.get("StatusAttributeString") == "ERROR" or id_ in ("", NO_ID)
     explained = bool(messages)
     if refused and not explained:
@@ -329,7 +323,7 @@ def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
     contact = element.get("Contact")
     return Answered(
         id=id_,
-        number=str(element.get(NUMBER[kind]) or ""),
+        number=str(element.get(DOCUMENT_KINDS[kind].number_key) or ""),
         status=str(element.get("Status") or ""),
         total=_amount(element.get("Total")),
         net=_amount(element.get("SubTotal")),

@@ -31,7 +31,7 @@ from bookkeeping.domain.amounts import (
     plain_number,
 )
 from bookkeeping.domain.countries import EU
-from bookkeeping.domain.document_kinds import DOCUMENT_WORDS, DocumentKind
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -853,7 +853,7 @@ def _totals(
         order_taxes[charge.tax.type or ""] += due.tax
     total = net + sum(taxes.values())
     if total < 0:
-        raise basis.stop("negative_total", total=str(total), document=DOCUMENT_WORDS[kind])
+        raise basis.stop("negative_total", total=str(total), document=DOCUMENT_KINDS[kind].words)
     order_total, in_xero = _cents(share), total if compare == "Total" else net
     limit = len(charges) * (CENT if mode == "Exclusive" else HALF_A_CENT) + HALF_A_CENT
     _check_difference(basis, kind, "it", theirs=order_total, ours=in_xero, limit=limit)
@@ -982,7 +982,7 @@ def _untaxed(basis: _Basis, account: Account, difference: Decimal) -> str:
 def _description(line: OrderLine) -> str:
     parts = (line.description, line.sku, line.colour, line.size)
     return clean(
-        ", ".join(part.strip() for part in parts if part.strip()) or f"Item {line.id}", LONGEST_DESCRIPTION
+        ", ".join(text.strip() for text in parts if text.strip()) or f"Item {line.id}", LONGEST_DESCRIPTION
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bookkeeping.domain.document_kinds import DOCUMENT_WORDS, Created
+from bookkeeping.domain.document_kinds import Created, contact_setting, created_kind
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
 
@@ -112,7 +112,7 @@ def from_xero(
     quoted = tuple(message[:LONGEST_QUOTE] for message in messages)
     details: dict[str, str] = {
         "order": order,
-        "document": DOCUMENT_WORDS[document],
+        "document": created_kind(document).words,
         "number": number or settings.number_prefix + order,
         **({"organisation": organisation} if organisation else {}),
         **(sent or {}),
@@ -136,18 +136,6 @@ def _completed(code: str, details: dict[str, str], document: Created, settings: 
     return {**(complete(details, document, settings) if complete else {}), **details}
 
 
-_ACCOUNTS_OF: Final[dict[Created, tuple[str, ...]]] = {
-    "invoice": ("sales_account_code", "sales_accounts_by_sku_prefix", "shipping_account_code"),
-    "purchase_order": ("inventory_asset_account_code", "cogs_account_code"),
-    "item": (
-        "sales_account_code",
-        "sales_accounts_by_sku_prefix",
-        "cogs_account_code",
-        "inventory_asset_account_code",
-    ),
-}
-
-
 def _account_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
     account = details.get("account", "")
 
@@ -155,14 +143,15 @@ def _account_details(details: Mapping[str, str], document: Created, settings: Se
         value = getattr(settings, setting)
         return account in value.values() if isinstance(value, Mapping) else account == value
 
-    settings_of = _ACCOUNTS_OF[document]
+    kind = created_kind(document)
+    settings_of = kind.account_settings
     setting = next(filter(names_it, settings_of), settings_of[0])
     return {
         "setting": setting,
         "label": settings.label(setting),
         "account": account or str(getattr(settings, setting)) or "(none)",
         "account_type": "a stock account",
-        "wanted": "an account that Xero takes on a " + DOCUMENT_WORDS[document],
+        "wanted": f"an account that Xero takes on a {kind.words}",
     }
 
 
@@ -176,9 +165,7 @@ def _tax_details(details: Mapping[str, str], document: Created, settings: Settin
 
 
 def _contact_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
-    key = "contact_name"
-    if document == "purchase_order" and settings.purchase_order_contact_name:
-        key = "purchase_order_contact_name"
+    key = "contact_name" if document == "item" else contact_setting(document, settings)
     return {"setting": key, "label": settings.label(key), "contact": str(getattr(settings, key))}
 
 
