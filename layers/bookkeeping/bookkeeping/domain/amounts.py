@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, Final
 
@@ -49,15 +49,28 @@ def noise(number: Decimal) -> Decimal:
     return Decimal(1).scaleb(number.adjusted() - 14)
 
 
-def bears_out(rate: Decimal, net: Decimal, gross: Decimal, places: int) -> bool:
-    """Whether one of two prices is the other at this rate, rounded half up; which one was rounded, nobody says.
+def rates_between(net: Decimal, gross: Decimal, rates: Iterable[Decimal], places: int) -> list[Decimal]:
+    """The rates in percent at which one of two prices is the other, rounded half up.
 
-    Both are compared at the larger of the decimals sent and the currency's own (`places`), to 15 significant digits.
+    Which one was rounded, nobody says: it is the one with more decimals, and either where they have as many. They are
+    compared at the larger of the decimals sent and the currency's own (`places`), to 15 significant digits. A zero at
+    the end of a price may have been dropped on the way: where no rate fits, either price may be the rounded one.
     """
-    places = max(places, decimals(net), decimals(gross))
-    with_tax = 1 + rate / 100
-    with localcontext(_EXACT):
-        return _is(gross, net * with_tax, places) or _is(net, gross / with_tax, places)
+    net_places, gross_places = max(places, decimals(net)), max(places, decimals(gross))
+    finest = max(net_places, gross_places)
+    rates = list(rates)
+
+    def fitting(*, to_gross: bool, to_net: bool) -> list[Decimal]:
+        with localcontext(_EXACT):
+            return [
+                rate
+                for rate in rates
+                if (to_gross and _is(gross, net * (1 + rate / 100), finest))
+                or (to_net and _is(net, gross / (1 + rate / 100), finest))
+            ]
+
+    to_gross, to_net = gross_places >= net_places, net_places >= gross_places
+    return fitting(to_gross=to_gross, to_net=to_net) or fitting(to_gross=True, to_net=True)
 
 
 def _is(sent: Decimal, reckoned: Decimal, places: int) -> bool:

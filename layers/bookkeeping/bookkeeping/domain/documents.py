@@ -23,12 +23,12 @@ from functools import cached_property
 from typing import Any, Final, Literal, cast
 
 from bookkeeping.domain.amounts import (
-    bears_out,
     currency_decimals,
     decimals,
     is_quotient,
     noise,
     plain_number,
+    rates_between,
 )
 from bookkeeping.domain.countries import EU
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
@@ -440,8 +440,7 @@ def _rate(basis: _Basis, sold: _Sold) -> Decimal:
             raise _no_tax_type(basis, sold.name, stated)
     if pair is None:
         raise basis.stop("missing_rate", line=sold.name)
-    places = currency_decimals(basis.currency)
-    fitting = [rate for rate in basis.known_rates if bears_out(rate, *pair, places)]
+    fitting = rates_between(*pair, basis.known_rates, currency_decimals(basis.currency))
     chosen = fitting if len(fitting) == 1 else [rate for rate in fitting if rate in basis.stated_rates]
     if len(chosen) == 1:
         return chosen[0]
