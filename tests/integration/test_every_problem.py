@@ -409,6 +409,14 @@ as_set(
     cure=saved(tax_types=[{"rate": "20", "tax_type": "OUTPUT2"}]),
 )
 as_set(
+    "tax_type_differs",
+    "RROUTPUT",
+    "5 %",
+    "20 %",
+    tax_types=[{"rate": "20", "tax_type": "RROUTPUT"}],
+    cure=saved(tax_types=[{"rate": "20", "tax_type": "OUTPUT2"}]),
+)
+as_set(
     "purchase_tax_type_not_usable",
     "OUTPUT",
     "purchases",
@@ -475,6 +483,39 @@ def _(site: Site) -> Scene:
     scene = Scene(site)
     change = with_line(unit_sale_price="10.00", unit_sale_price_inc_tax="11.75", sale_vat_rate="17.5")
     scene.send(change(scene.good))
+    return scene
+
+
+@provokes(
+    "no_rate_fits",
+    "line 1",
+    "11.75",
+    "0 %, 5 %, 20 %",
+    cure=then_retried(lambda scene: scene.in_xero(tax_rate_status={"TAX001": "ACTIVE"})),
+)
+def _(site: Site) -> Scene:
+    scene = Scene(site)
+    change = with_line(unit_sale_price="10.00", unit_sale_price_inc_tax="11.75", sale_vat_rate=None)
+    scene.send(change(scene.order()) | {"id": scene.good["id"]})
+    return scene
+
+
+@provokes("several_rates_fit", "line 1", "0.03", "0 %, 5 %, 20 %", cure=sent_again)
+def _(site: Site) -> Scene:
+    scene = Scene(site)
+    change = with_line(unit_sale_price="0.03", unit_sale_price_inc_tax="0.03", sale_vat_rate=-1)
+    scene.send(
+        change(scene.order()) | {"id": scene.good["id"], "shipping_price": 0, "shipping_price_inc_tax": 0}
+    )
+    return scene
+
+
+@provokes("destination_unknown", "line 1", "20 %", "home, EU", cure=sent_again)
+def _(site: Site) -> Scene:
+    rows = [{"rate": "20", "ships_to": place, "tax_type": "OUTPUT2"} for place in ("home", "EU")]
+    scene = Scene(site, tax_types=rows)
+    scene.good["shipping_country_code"] = "FR"
+    scene.send(scene.good | {"shipping_country_code": "", "shipping_country": "Somewhere nice"})
     return scene
 
 
@@ -769,7 +810,16 @@ def _(site: Site) -> Scene:
 
 @provokes("posted_total_differs", "KX-", "in Xero", cure=retried)
 def _(site: Site) -> Scene:
-    scene = Scene(site, line_amounts="exclusive")
+    return posted_at_another_rate(site, line_amounts="exclusive")
+
+
+@provokes("posted_tax_differs", "KX-", "net", cure=retried)
+def _(site: Site) -> Scene:
+    return posted_at_another_rate(site, line_amounts="inclusive")
+
+
+def posted_at_another_rate(site: Site, **settings: Any) -> Scene:
+    scene = Scene(site, **settings)
     scene.world.send(scene.order())
     scene.world.run()
     # the rate is changed in Xero, and what is known of the organisation is hours old

@@ -444,6 +444,8 @@ def _rate(basis: _Basis, sold: _Sold) -> Decimal:
     chosen = fitting if len(fitting) == 1 else [rate for rate in fitting if rate in basis.stated_rates]
     if len(chosen) == 1:
         return chosen[0]
+    if stated is not None and not fitting:
+        raise _no_tax_type(basis, sold.name, stated)
     net, gross = map(plain_number, pair)
     rates = ", ".join(f"{plain_number(rate)} %" for rate in sorted(fitting or basis.known_rates))
     code = "several_rates_fit" if fitting else "no_rate_fits"
@@ -880,10 +882,14 @@ def _check_difference(
             "total_differs" if kind == "invoice" else "purchase_total_differs",
             what=what,
             ours=str(ours),
-            theirs=plain_number(theirs),
-            difference=plain_number(difference),
+            theirs=_with_cents(theirs),
+            difference=_with_cents(difference),
             limit=plain_number(limit),
         )
+
+
+def _with_cents(amount: Decimal) -> str:
+    return f"{amount:.2f}" if decimals(amount) <= 2 else plain_number(amount)
 
 
 def _tax_notes(taxes: Mapping[str, Decimal], order_taxes: Mapping[str, Decimal]) -> Iterator[str]:

@@ -201,8 +201,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_rate_fits",
-            "Order {order}: {line} states no tax rate of its own, and no tax rate of yours makes {gross} of {net}, the"
-            " price with tax of the one without. There are: {rates}.",
+            "Order {order}: {line} states no tax rate, and none that is in use here makes the price with tax ({gross})"
+            " of the one without ({net}). There are: {rates}.",
             "accountant",
             "Add the missing tax rate in Xero, or under “Tax rates” in the settings, and press Retry. If a price is"
             " wrong, correct it on the platform and send the order again.",
@@ -210,16 +210,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "several_rates_fit",
-            "Order {order}: {line} states no tax rate of its own, and its prices {net} without and {gross} with tax fit"
-            " more than one: {rates}.",
+            "Order {order}: {line} states no tax rate that is in use here, and its prices ({net} without, {gross} with"
+            " tax) fit more than one: {rates}.",
             "platform",
             "State the tax rate of {line} on the order and send it again; it is then posted by itself.",
             _TAX_KEYS,
         ),
         Kind(
             "destination_unknown",
-            "Order {order}: “Tax rates” has rows for {rate} % by where an order is shipped to ({places}), and that is"
-            " not known for {line}: the order names no country that can be read.",
+            "Order {order}: which tax rate {line} has at {rate} % depends on where it is shipped to ({places}), and the"
+            " order names no country that can be read.",
             "platform",
             "Fill in the country of the shipping address on the order and send it again, or make the row for {rate} %"
             " one for anywhere in the settings.",
