@@ -131,7 +131,7 @@ def words(entry: Entry) -> str:
 
 
 def wait_until_quiet(system: LocalSystem, samples: Sequence[Sample]) -> dict[tuple[str, str], Row]:
-    """The ledger once every order is in it and none is on its way, or when nothing has moved for long."""
+    """The ledger's rows, once every order is in it and none is on its way, or once nothing moves any more."""
     expected = {(sample.company, sample.order_id) for sample in samples if sample.ends != "no company"}
     seen, until = "", 0.0
     while True:

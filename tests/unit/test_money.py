@@ -21,10 +21,11 @@ from typing import Any
 import pytest
 
 from bookkeeping.domain.amounts import to_json
+from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.documents import Document, purchase_order, sales_invoice
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Order, read_order
-from bookkeeping.domain.organisation import Contact, Organisation, organisation_from_xero
+from bookkeeping.domain.organisation import Organisation, organisation_from_xero
 from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.settings import Settings
 from local.xero import wire

@@ -30,10 +30,11 @@ from bookkeeping.domain.amounts import (
     plain_number,
     rates_between,
 )
+from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.countries import EU
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
-from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
+from bookkeeping.domain.organisation import Account, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import ANYWHERE, Settings, TaxRow
 

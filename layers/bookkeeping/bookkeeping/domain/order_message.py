@@ -17,21 +17,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
-from bookkeeping.domain.problems.problem import OrderStopped, Problem
+from bookkeeping.domain.orders import LONGEST_NUMBER, NUMBER, Unreadable, field_path, identity, quoted
+from bookkeeping.domain.problems.problem import Problem
 
 MAX_MESSAGE: Final = 1024 * 1024
 MAX_WITHOUT_PDFS: Final = 256 * 1024
 MAX_DEPTH: Final = 20
 MAX_LINES: Final = 500
-
-
-class Unreadable(OrderStopped):
-    """The message is no order we can post; `companies` and `order_id` are told where that is certain."""
-
-    def __init__(self, problem: Problem, companies: tuple[str, ...], order_id: str | None) -> None:
-        super().__init__(Problem(problem.code, {"order": order_id or "?", **problem.details}))
-        self.companies = companies
-        self.order_id = order_id
 
 
 def read_message(body: str | bytes) -> Mapping[str, object]:
@@ -121,11 +113,6 @@ class _RepeatedKey(Exception):
 
 class _NoSuchNumber(Exception):
     pass
-
-
-NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
-
-LONGEST_NUMBER: Final = 40
 
 
 def _bounded_number(text: str) -> Decimal | str:
@@ -223,9 +210,9 @@ def _skim(body: bytes) -> _Skimmed:
     inside_order = False
     while token := _TOKEN.search(body, position):
         position = token.end()
-        if kept_size + position - kept_until > MAX_WITHOUT_PDFS:
-            break
         kind = token.lastgroup
+        if kind == "broken" or kept_size + position - kept_until > MAX_WITHOUT_PDFS:
+            break
         if kind == "opening":
             depth += 1
             if depth > MAX_DEPTH:
@@ -236,8 +223,6 @@ def _skim(body: bytes) -> _Skimmed:
             inside_order = inside_order and depth > 1
             if depth <= 0:
                 break
-        elif kind == "broken":
-            break
         elif kind == "colon" and (depth == 1 or (depth == 2 and inside_order)):
             key = _key(token["string"])
             if key == "pdfs":
@@ -293,51 +278,3 @@ def identify(body: str) -> tuple[tuple[str, ...], str | None]:
         return identity(read_message(body))
     except Unreadable as unreadable:
         return unreadable.companies, unreadable.order_id
-
-
-_ID = re.compile(r"[1-9][0-9]{0,18}")
-
-COMPANY_FIELDS: Final = ("secondary_company_ref_id", "company_ref_id")
-
-
-def platform_id(value: object) -> str | None:
-    """An id as its digits, else None. With a leading zero it is none, or one order would have two ids."""
-    match value:
-        case bool():
-            return None
-        case int() | Decimal():
-            text = f"{value:f}" if isinstance(value, Decimal) else f"{value:d}" if abs(value) < 10**19 else ""
-        case str():
-            text = value.strip()
-        case _:
-            return None
-    return text if _ID.fullmatch(text) else None
-
-
-def identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None]:
-    """The companies and the id of an order, as far as they can be told."""
-    companies = (platform_id(message.get(name)) for name in COMPANY_FIELDS)
-    return tuple(dict.fromkeys(company for company in companies if company)), platform_id(message.get("id"))
-
-
-def field_path(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
-
-
-def quoted(value: object) -> str:
-    """A value as a problem shows it: short, on one line, and never the inside of an object or a list."""
-    match value:
-        case bool():
-            text = str(value).lower()
-        case str():
-            text = value
-        case int() if abs(value) >= 10**19:
-            text = "a very large number"
-        case int() | float() | Decimal():
-            text = str(value)
-        case list():
-            text = "a list"
-        case _:
-            text = "an object"
-    shown = "".join(character if character.isprintable() else "?" for character in text[:60])
-    return f"{shown}…" if len(text) > 60 else shown

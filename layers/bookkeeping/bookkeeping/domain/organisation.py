@@ -1,4 +1,4 @@
-"""What is known of a Xero organisation: accounts, tax rates, currencies, contacts, lock dates."""
+"""What is known of a Xero organisation: accounts, tax rates, currencies, lock dates."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
 from bookkeeping.domain.countries import country_code
-from bookkeeping.domain.problems.problem import OrderStopped, Problem
-from bookkeeping.domain.settings import Settings
 
 # Answers without a class still tell it by the account's type.
 _CLASS_OF_TYPE: Final = {
@@ -92,13 +90,6 @@ class TaxRate:
             "LIABILITY": self.can_apply_to_liabilities,
         }
         return self.status == "ACTIVE" and applies.get(account_class, False)
-
-
-@dataclass(frozen=True)
-class Contact:
-    id: str
-    name: str
-    status: str
 
 
 @dataclass(frozen=True)
@@ -211,45 +202,6 @@ def organisation_from_xero(
         ),
         country=country_code(_text(about, "CountryCode")) or "",
     )
-
-
-def contact_from_xero(contact_json: Mapping[str, Any]) -> Contact:
-    return Contact(
-        id=_text(contact_json, "ContactID"),
-        name=_text(contact_json, "Name"),
-        status=_text(contact_json, "ContactStatus") or "ACTIVE",
-    )
-
-
-def contact_matching(
-    name: str,
-    contacts_json: Iterable[Mapping[str, Any]],
-    *,
-    order: str = "",
-    setting: str = "contact_name",
-) -> Contact:
-    """The one active contact of that name (capitals and outer spaces do not matter) among Xero's `Contacts`.
-
-    Xero's search finds parts of names and archived contacts too. Raises OrderStopped: contact_not_found,
-    contact_archived, contact_not_unique.
-    """
-    details = {
-        **({"order": order} if order else {}),
-        "contact": name.strip(),
-        "setting": setting,
-        "label": Settings.label(setting),
-    }
-    named = {
-        contact.id: contact
-        for contact in map(contact_from_xero, contacts_json)
-        if contact.name.strip().casefold() == name.strip().casefold() and contact.id
-    }
-    active = [contact for contact in named.values() if contact.status == "ACTIVE"]
-    if len(active) == 1:
-        return active[0]
-    if active:
-        raise OrderStopped(Problem("contact_not_unique", details))
-    raise OrderStopped(Problem("contact_archived" if named else "contact_not_found", details))
 
 
 def xero_date(value: Any) -> date | None:

@@ -24,7 +24,6 @@ from pydantic import (
     model_validator,
 )
 
-from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.countries import country_code
 
 Status = Literal["DRAFT", "SUBMITTED", "AUTHORISED"]
@@ -57,7 +56,7 @@ def _percent_key(text: str) -> str:
     plain = text.strip().removesuffix("%").strip()
     if not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", plain, re.ASCII) or Decimal(plain) > 100:
         raise ValueError(f"“{text}” is not a tax rate from 0 to 100 %, such as 20 or 5.5")
-    return plain_number(Decimal(plain))
+    return f"{Decimal(plain).normalize():f}"
 
 
 def _keys_as(key: Callable[[str], str]) -> Callable[[dict[str, str]], dict[str, str]]:

@@ -14,6 +14,7 @@ from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Entry, Posted
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.problems.xero_messages import refusals
+from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 
 
@@ -37,6 +38,9 @@ def posted(
     settled = ledger.settle_posted(entry, batch.kind, posted, company_turn.settings(entry), now)
     # a difference that was foreseen is in the document's notes, said before it was sent
     difference = _difference(planned, answered)
+    setting = contact_setting(batch.kind, company_turn.settings(entry))
+    name: str = getattr(company_turn.settings(entry), setting)
+    named = company_turn.still_named(name, answered)
     details = {"order": entry.order_id, "number": answered.number}
     if difference is not None:
         field, value, xero_value = difference
@@ -48,10 +52,11 @@ def posted(
         totals = {"order_total": value, "xero_total": xero_value}
         return ledger.stop(settled, Problem("posted_total_differs", details | totals), now)
     if document is None and answered.contact_id not in ("", planned.contact_id):
-        settings = company_turn.settings(entry)
-        wanted = getattr(settings, contact_setting(batch.kind, settings))
-        found = {"field": "contact", "value": wanted, "xero_value": answered.contact_name or "another"}
+        found = {"field": "contact", "value": name, "xero_value": answered.contact_name or "another"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
+    if not named:
+        found = {"contact": name, "xero_value": answered.contact_name, "label": Settings.label(setting)}
+        return ledger.stop(settled, Problem("posted_contact_differs", details | found), now)
     return settled
 
 
