@@ -135,6 +135,17 @@ def connection(status: str = "not_connected", **more: Any) -> Json:
     }
 
 
+def tax_row(rate: str, tax_type: str, ships_to: str = "anywhere", *, reverse_charge: bool = False) -> Json:
+    """A row of “Tax rates” as the API tells it."""
+    return {
+        "rate": rate,
+        "ships_to": ships_to,
+        "tax_type": tax_type,
+        "account": "",
+        "reverse_charge": reverse_charge,
+    }
+
+
 def order(order_id: str, state: str = "posted", **more: Any) -> Json:
     """An order as the API tells it."""
     words = {
@@ -261,6 +272,7 @@ class Site:
     page_length: int = 50
     notes: list[Json] = field(default_factory=list)
     """What the next Save says beside having saved."""
+    advice: list[Json] = field(default_factory=list)
     session_over: bool = False
     refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
     """Answers that take the place of the usual ones, by method and path: `PUT settings`."""
@@ -307,6 +319,7 @@ class Site:
             "settings": copy.deepcopy(self.settings),
             "missing": [name for name in needed if not self.settings[name]],
             "fields": [],
+            "advice": self.advice,
             "app": self.app_answer(),
             "history": self.history,
         }
