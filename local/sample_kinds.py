@@ -207,6 +207,12 @@ _SKIPPED = (
         "skipped cancelled",
     ),
     SampleKind(
+        "refunded",
+        "Refunded before it was posted: a person says *Post* or *Skip*, unless the settings say it already.",
+        with_fields(status=1024, status_name="Refunded"),
+        "needs_attention no_sale",
+    ),
+    SampleKind(
         "in error",
         "With an error on the platform, such as missing artwork.",
         with_fields(has_error=True, error_message="artwork missing"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 CLASS_OF_TYPE = {
     "BANK": "ASSET",
@@ -38,7 +37,8 @@ class Country:
     code: str
     base_currency: str
     timezone: str
-    utc_offset: timedelta
+    zone: str
+    """The same time zone as the world knows it."""
     accounts: tuple[_AccountRow, ...]
     tax_rates: tuple[_TaxRow, ...]
     currencies: tuple[str, ...]
@@ -177,7 +177,7 @@ COUNTRIES = {
         "GB",
         "GBP",
         "GMTSTANDARDTIME",
-        timedelta(),
+        "Europe/London",
         _commonwealth("OUTPUT2", "INPUT2", "NONE", "VAT"),
         _BRITISH_RATES,
         ("GBP", "EUR", "USD"),
@@ -187,7 +187,7 @@ COUNTRIES = {
         "AU",
         "AUD",
         "AUSEASTERNSTANDARDTIME",
-        timedelta(hours=11),
+        "Australia/Sydney",
         _commonwealth("OUTPUT", "INPUT", "BASEXCLUDED", "GST"),
         _AUSTRALIAN_RATES,
         ("AUD", "USD"),
@@ -197,7 +197,7 @@ COUNTRIES = {
         "NZ",
         "NZD",
         "NEWZEALANDSTANDARDTIME",
-        timedelta(hours=13),
+        "Pacific/Auckland",
         _commonwealth("OUTPUT2", "INPUT2", "NONE", "GST"),
         _NEW_ZEALAND_RATES,
         ("NZD", "AUD"),
@@ -207,7 +207,7 @@ COUNTRIES = {
         "IE",
         "EUR",
         "GMTSTANDARDTIME",
-        timedelta(),
+        "Europe/Dublin",
         _commonwealth("OUTPUT2", "INPUT2", "NONE", "VAT"),
         _IRISH_RATES,
         ("EUR", "GBP", "USD"),
@@ -217,13 +217,20 @@ COUNTRIES = {
         "ZA",
         "ZAR",
         "SOUTHAFRICASTANDARDTIME",
-        timedelta(hours=2),
+        "Africa/Johannesburg",
         _commonwealth("OUTPUT3", "INPUT3", "NONE", "VAT"),
         _SOUTH_AFRICAN_RATES,
         ("ZAR", "USD"),
     ),
     "US": Country(
-        "US", "US", "USD", "EASTERNSTANDARDTIME", timedelta(hours=-5), _AMERICAN, _AMERICAN_RATES, ("USD",)
+        "US",
+        "US",
+        "USD",
+        "EASTERNSTANDARDTIME",
+        "America/New_York",
+        _AMERICAN,
+        _AMERICAN_RATES,
+        ("USD",),
     ),
 }
 

@@ -46,6 +46,8 @@ SETTINGS: Json = {
     "currency": "",
     "post_when": "arrival",
     "start_from": None,
+    "order_time_zone": "",
+    "refunded_orders": "ask",
     "lock_date_action": "hold",
     "branding_theme_id": "",
     "tracking_categories": [],
@@ -185,6 +187,15 @@ def problem(order_id: str, code: str = "account_not_found") -> Json:
             "who": "accountant",
             "fix": "Press “Use it as it is” to post the order with the item untracked, or make MUG-01 a tracked item"
             " in Xero and press Retry.",
+            "xero_says": [],
+        }
+    if code == "no_sale":
+        return {
+            "code": code,
+            "sentence": f"Order {order_id}: it is refunded on the platform, so it may be no sale.",
+            "who": "accountant",
+            "fix": "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in"
+            " the settings decides this for all such orders.",
             "xero_says": [],
         }
     return {
@@ -502,8 +513,9 @@ def create_app(site: Site) -> Flask:
     def retry(order_id: str) -> Json:
         one = found(order_id)
         assert one is not None
+        skip = request.get_json().get("no_sale") == "skip"
         one.update(
-            order(order_id, "queued"),
+            order(order_id, "skipped", reason="refunded") if skip else order(order_id, "queued"),
             history=[{"at": "2031-03-04T11:00:00Z", "by": site.user, "what": "retried"}],
         )
         return one

@@ -613,6 +613,13 @@ def _(site: Site) -> Scene:
     return scene
 
 
+@provokes("no_sale", "refunded", cure=lambda scene: scene.retry(no_sale="post"))
+def _(site: Site) -> Scene:
+    scene = Scene(site)
+    scene.send(scene.good | {"status": 1024, "status_name": "Refunded"})
+    return scene
+
+
 def contact_of(scene: Scene) -> Contact:
     name = scene.world.contact(scene.organisation)
     return next(contact for contact in scene.organisation.contacts.values() if contact.name == name)

@@ -14,8 +14,8 @@ import pytest
 import requests
 from werkzeug.routing import Rule
 
-from bookkeeping.problems import CATALOGUE, WAITS
-from bookkeeping.settings import Settings
+from bookkeeping.domain.problems.catalogue import CATALOGUE, WAITS
+from bookkeeping.domain.settings import Settings
 from local.sample_kinds import KINDS
 from local.xero import faults
 from local.xero.changes import CHANGES

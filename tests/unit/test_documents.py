@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +28,7 @@ from bookkeeping.domain.documents import (
     reference,
     sales_invoice,
     skip_reason,
+    sold_before_start,
     tracked_items,
     waits_for_dispatch,
     wants,
@@ -36,6 +37,7 @@ from bookkeeping.domain.orders import Order, OrderLine, Shipping
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import Settings, TaxRow
+from bookkeeping.domain.time_zones import Calendar
 
 D = Decimal
 CONTACT = Contact("7e6f7f0a-0000-4000-8000-000000000001", "Marlow", "ACTIVE")
@@ -78,6 +80,8 @@ ORGANISATION = Organisation(
         rate("NONE", "0"),
     ),
     currencies=("GBP", "EUR"),
+    country_code="GB",
+    time_zone="GMTSTANDARDTIME",
 )
 SETTINGS = Settings(
     sales_account_code="200",
@@ -139,8 +143,8 @@ ORDER = Order(
     dispatched=False,
     free_of_charge=False,
     currency="GBP",
-    sold_on=date(2026, 11, 20),
-    completed_on=date(2026, 11, 21),
+    sold_at=date(2026, 11, 20),
+    completed_at=date(2026, 11, 21),
     lines=(line(), TEE, BIB),
     shipping=Shipping(D("3.29"), D("3.95"), D(20)),
 )
@@ -153,6 +157,10 @@ def order(*lines: OrderLine, **changes: Any) -> Order:
 
 def settings(**changes: Any) -> Settings:
     return Settings.from_json(SETTINGS.to_json() | changes)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def books(**changes: Any) -> Organisation:
@@ -681,7 +689,49 @@ def test_documents_carry_the_sale_s_day_or_the_dispatch_s() -> None:
     assert invoice(ORDER).body["Date"] == "2026-11-20"
     assert invoice(ORDER, dispatched).body["Date"] == "2026-11-21"
     assert invoice(ORDER, dispatched).body["DueDate"] == "2026-11-21"
-    assert invoice(replace(ORDER, completed_on=None), dispatched).body["Date"] == "2026-11-25"
+    assert invoice(replace(ORDER, completed_at=None), dispatched).body["Date"] == "2026-11-25"
+
+
+NEW_ZEALAND = {"country_code": "NZ", "time_zone": "NEWZEALANDSTANDARDTIME"}
+
+
+def test_documents_are_dated_in_the_organisation_s_time_zone() -> None:
+    late = replace(ORDER, sold_at=at("2026-06-30T13:30:00Z"), completed_at=at("2026-12-31T11:30:00Z"))
+    dispatched = {"post_when": "dispatch", "payment_terms_days": 0}
+    for kind, how in ((invoice, SETTINGS), (bought, TRACKED)):
+        assert kind(late, how, books(**NEW_ZEALAND)).body["Date"] == "2026-07-01"
+        by_dispatch = kind(late, how.model_copy(update=dispatched), books(**NEW_ZEALAND))
+        assert by_dispatch.body["Date"] == "2027-01-01"
+        assert by_dispatch.notes == ()
+    assert invoice(late).body["Date"] == "2026-06-30"
+
+
+def test_times_without_a_zone_are_taken_in_the_order_time_zone() -> None:
+    late = replace(ORDER, sold_at=at("2026-06-30T13:30:00"))
+    assert invoice(late, SETTINGS, books(**NEW_ZEALAND)).body["Date"] == "2026-06-30"
+    in_utc = settings(order_time_zone="UTC")
+    assert invoice(late, in_utc, books(**NEW_ZEALAND)).body["Date"] == "2026-07-01"
+
+
+@pytest.mark.parametrize("told", ["", "MARSSTANDARDTIME"])
+def test_without_a_known_time_zone_the_country_s_counts_and_the_document_says_so(told: str) -> None:
+    late = replace(ORDER, sold_at=at("2026-06-30T14:30:00Z"))
+    document = invoice(late, SETTINGS, books(country_code="AU", time_zone=told))
+    assert document.body["Date"] == "2026-07-01"
+    (note,) = document.notes
+    assert "Australia/Sydney" in note
+    assert told in note
+    as_written = replace(ORDER, sold_at=at("2026-06-30T14:30:00"))
+    assert invoice(as_written, SETTINGS, books(country_code="AU", time_zone=told)).notes == ()
+
+
+def test_a_lock_date_is_compared_with_the_organisation_s_day() -> None:
+    late = replace(ORDER, sold_at=at("2026-06-30T13:30:00Z"))
+    locked = books(**NEW_ZEALAND, period_lock_date=date(2026, 6, 30))
+    assert invoice(late, SETTINGS, locked).body["Date"] == "2026-07-01"
+    with pytest.raises(OrderStopped) as caught:
+        invoice(late, SETTINGS, books(period_lock_date=date(2026, 6, 30), time_zone="GMTSTANDARDTIME"))
+    assert caught.value.problem.code == "date_locked"
 
 
 def test_a_locked_date_is_held() -> None:
@@ -703,7 +753,7 @@ def test_a_locked_date_moves_to_the_first_open_day_and_the_true_one_is_kept() ->
 
 
 def test_a_due_date_beyond_the_calendar_is_a_problem() -> None:
-    assert problem(replace(ORDER, sold_on=date(9999, 12, 31))).code == "bad_date"
+    assert problem(replace(ORDER, sold_at=date(9999, 12, 31))).code == "bad_date"
 
 
 def test_the_currency_is_the_order_s_the_company_s_or_the_organisation_s() -> None:
@@ -779,8 +829,7 @@ def test_which_documents_an_order_wants() -> None:
         ({"disposition": "cancelled"}, SETTINGS, "cancelled"),
         ({"disposition": "error"}, SETTINGS, "error"),
         ({}, settings(enabled=False), "integration_off"),
-        ({}, settings(start_from=date(2026, 11, 21)), "before_start"),
-        ({}, settings(start_from=date(2026, 11, 20)), None),
+        ({"disposition": "refunded"}, SETTINGS, None),
         ({"lines": (line(cancelled=True),)}, SETTINGS, "all_lines_cancelled"),
         ({"free_of_charge": True}, SETTINGS, "free_of_charge"),
         ({"free_of_charge": True}, TRACKED, None),
@@ -788,6 +837,34 @@ def test_which_documents_an_order_wants() -> None:
 )
 def test_why_an_order_is_skipped(changes: dict[str, Any], how: Settings, reason: str | None) -> None:
     assert skip_reason(replace(ORDER, **changes), how) == reason
+
+
+@pytest.mark.parametrize(
+    ("sold_at", "order_zone", "zone", "before"),
+    [
+        (date(2026, 11, 20), "", None, True),
+        (date(2026, 11, 21), "UTC", None, False),
+        (at("2026-11-20T23:59:59"), "", None, True),
+        (at("2026-11-21T00:00:00"), "", None, False),
+        (at("2026-11-20T13:30:00Z"), "", None, None),
+        (at("2026-11-20T13:30:00Z"), "", "Pacific/Auckland", False),
+        (at("2026-11-20T10:59:59Z"), "", "Pacific/Auckland", True),
+        (at("2026-11-20T11:00:00Z"), "", "Pacific/Auckland", False),
+        (at("2026-11-21T04:59:59Z"), "", "America/New_York", True),
+        (at("2026-11-21T05:00:00Z"), "", "America/New_York", False),
+        (at("2026-11-20T18:00:00"), "UTC", None, None),
+        (at("2026-11-20T18:00:00"), "UTC", "Australia/Sydney", False),
+        (at("2026-11-01T12:00:00Z"), "", None, True),
+        (at("2026-12-01T12:00:00Z"), "", None, False),
+    ],
+)
+def test_start_from_begins_at_the_organisation_s_midnight(
+    sold_at: date, order_zone: str, zone: str | None, before: bool | None
+) -> None:
+    how = settings(start_from=date(2026, 11, 21), order_time_zone=order_zone)
+    calendar = Calendar(zone, order_zone) if zone else None
+    assert sold_before_start(replace(ORDER, sold_at=sold_at), how, calendar) is before
+    assert sold_before_start(ORDER, SETTINGS, calendar) is False
 
 
 def test_an_order_waits_for_dispatch_only_if_so_set() -> None:

@@ -80,7 +80,7 @@ def check_problem(stopped: Unreadable) -> None:
 def check_order(order: Order) -> None:
     assert re.fullmatch("[1-9][0-9]{0,18}", order.id)
     assert 1 <= len(order.companies) <= 2
-    assert isinstance(order.sold_on, date)
+    assert isinstance(order.sold_at, date)
     shipping = order.shipping
     amounts = [shipping.price, shipping.price_inc_tax]
     rates = [shipping.tax_rate]

@@ -13,6 +13,7 @@ export class SettingsTab {
     this.draftKey = `accounting-draft ${company} ${user}`;
     this.form = byId("settings-form");
     this.settings = settingsOf(this.form, lists);
+    byId("time-zones").append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((value) => element("option", { value })));
     this.clientId = byId("client_id");
     this.clientSecret = byId("client_secret");
     this.loaded = null;

@@ -37,6 +37,7 @@ from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import ANYWHERE, Settings, TaxRow
+from bookkeeping.domain.time_zones import Calendar, is_as_written, is_before, zone_named
 
 __all__ = [
     "Document",
@@ -51,6 +52,7 @@ __all__ = [
     "reference",
     "sales_invoice",
     "skip_reason",
+    "sold_before_start",
     "tracked_items",
     "waits_for_dispatch",
     "wants",
@@ -154,15 +156,22 @@ def wants(order: Order, settings: Settings) -> tuple[DocumentKind, ...]:
 
 def skip_reason(order: Order, settings: Settings) -> str | None:
     """Why an order is not posted (a code of problems.SKIPPED), or None."""
-    if order.disposition != "live":
+    if order.disposition in ("cancelled", "error", "on_hold"):
         return order.disposition
     if not settings.enabled:
         return "integration_off"
-    if settings.start_from is not None and order.sold_on < settings.start_from:
-        return "before_start"
     if order.lines and all(line.cancelled for line in order.lines):
         return "all_lines_cancelled"
     return None if wants(order, settings) else "free_of_charge"
+
+
+def sold_before_start(order: Order, settings: Settings, calendar: Calendar | None) -> bool | None:
+    """Whether the order was sold before “Start from”; None where that is not certain without a calendar."""
+    if settings.start_from is None:
+        return False
+    if calendar is None:
+        return is_before(order.sold_at, settings.start_from, settings.order_time_zone)
+    return calendar.day(order.sold_at) < settings.start_from
 
 
 def waits_for_dispatch(order: Order, settings: Settings) -> bool:
@@ -315,22 +324,43 @@ class _Dated:
 def _dated(basis: _Basis, sent_on: date) -> _Dated:
     """The documents' date. A purchase order follows lock dates too, so that no order ends up half posted."""
     order, settings, organisation = basis.order, basis.settings, basis.organisation
-    on = document_date(order, settings, sent_on)
+    on = document_date(order, settings, organisation, sent_on)
+    notes = _zone_note(order, settings, organisation)
     open_day = organisation.next_open_day(on)
     if open_day == on:
-        return _Dated(on)
+        return _Dated(on, notes=notes)
     if settings.lock_date_action == "hold":
         raise basis.stop("date_locked", date=on.isoformat(), lock_date=str(organisation.lock_date))
     return _Dated(
         open_day,
         on,
-        (f"Dated {open_day}, the first open day; the order's own date {on} is in a locked period in Xero.",),
+        (
+            f"Dated {open_day}, the first open day; the order's own date {on} is in a locked period in Xero.",
+            *notes,
+        ),
     )
 
 
-def document_date(order: Order, settings: Settings, sent_on: date) -> date:
-    """The day an order's documents have, lock dates apart."""
-    return order.sold_on if settings.post_when == "arrival" else order.completed_on or sent_on
+def document_date(order: Order, settings: Settings, organisation: Organisation, sent_on: date) -> date:
+    """The day an order's documents have in the organisation's time zone, lock dates apart."""
+    at = _dating(order, settings)
+    return sent_on if at is None else organisation.calendar(settings.order_time_zone).day(at)
+
+
+def _dating(order: Order, settings: Settings) -> date | None:
+    """The moment that dates the documents; None: it is the day the message was sent."""
+    return order.sold_at if settings.post_when == "arrival" else order.completed_at
+
+
+def _zone_note(order: Order, settings: Settings, organisation: Organisation) -> tuple[str, ...]:
+    """Where the day rests on a time zone that Xero did not tell, which one was taken."""
+    at = _dating(order, settings)
+    if zone_named(organisation.time_zone) or (at and is_as_written(at, settings.order_time_zone)):
+        return ()
+    unknown = f"the time zone “{organisation.time_zone}”, which is not known here"
+    xero_tells = unknown if organisation.time_zone else "no time zone"
+    zone = organisation.calendar("").zone
+    return (f"For {organisation.name} Xero tells {xero_tells}. The order's day is the one in {zone}.",)
 
 
 def _due_on(basis: _Basis, on: date) -> date:
@@ -488,7 +518,7 @@ def _row(basis: _Basis, name: str, rate: Decimal) -> TaxRow | None:
     rows = [row for row in basis.settings.tax_types if Decimal(row.rate) == rate]
     if all(row.ships_to == ANYWHERE for row in rows):
         return rows[0] if rows else None
-    destination, home = basis.order.ships_to, basis.organisation.country
+    destination, home = basis.order.ships_to, basis.organisation.country_code
     if not destination or not home:
         places = ", ".join(row.ships_to for row in rows)
         raise basis.stop("destination_unknown", line=name, rate=plain_number(rate), places=places)

@@ -15,7 +15,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final, Literal, NamedTuple, ParamSpec, TypeVar
 
@@ -23,7 +23,9 @@ from bookkeeping.domain.amounts import decimals
 from bookkeeping.domain.countries import vat_territory
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 
-Disposition = Literal["live", "on_hold", "cancelled", "error"]
+Disposition = Literal["live", "on_hold", "cancelled", "error", "refunded", "returned", "rejected"]
+NO_SALE: Final[tuple[Disposition, ...]] = ("refunded", "returned", "rejected")
+"""Dispositions of orders that are no sale, or no longer one, by the status's name: whether to post them is asked."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ class Order:
     free_of_charge: bool
     currency: str | None
     """ISO 4217, upper case."""
-    sold_on: date
-    completed_on: date | None
+    sold_at: date
+    """As it was sent: a date, or a date and time, with its zone or without."""
+    completed_at: date | None
     lines: tuple[OrderLine, ...]
     shipping: Shipping
     ships_to: str | None = None
@@ -125,9 +128,10 @@ def _order(message: Mapping[str, object]) -> Order:
     order_id = _required_id(message, "id")
     companies = _companies(message)
     currency = _currency(message.get("currency_code"))
-    status, status_name = message.get("status"), _name(message.get("status_name"))
+    status = message.get("status")
+    status_name = _name(message.get("status_name")) or _name(status)
     disposition = _disposition(_flag(message, "has_error"), status, status_name)
-    live = disposition == "live"
+    live = disposition == "live" or disposition in NO_SALE
     lines = _read(live, _lines, message.get("items"), live=live) or ()
     completed = _flag(message, "has_been_completed")
     return Order(
@@ -139,8 +143,8 @@ def _order(message: Mapping[str, object]) -> Order:
         dispatched=completed or _is(status, *_DISPATCHED) or status_name.startswith(_DISPATCHED_NAMES),
         free_of_charge=_flag(message, "is_free_of_charge"),
         currency=currency,
-        sold_on=_sold_on(message),
-        completed_on=_date(message, "completion_datetime"),
+        sold_at=_sold_at(message),
+        completed_at=_moment(message, "completion_datetime"),
         lines=lines,
         shipping=_shipping(message, live=live),
         ships_to=vat_territory(
@@ -270,11 +274,12 @@ def identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None
 def _disposition(has_error: bool, status: object, name: str) -> Disposition:
     if has_error:
         return "error"
-    if _is(status, _CANCELLED) or name in ("cancelled", "canceled"):
+    if _is(status, _CANCELLED) or name.startswith(("cancelled", "canceled")):
         return "cancelled"
     if _is(status, _ON_HOLD) or name.startswith("on hold"):
         return "on_hold"
-    return "live"
+    words = re.findall("[a-z]+", name)
+    return next((disposition for disposition in NO_SALE if disposition in words), "live")
 
 
 def _name(value: object) -> str:
@@ -318,39 +323,54 @@ def _text(members: Mapping[str, object], name: str, longest: int = _LONGEST_TEXT
 
 # --- dates and the currency ---------------------------------------------------------------------------------
 
-_DATE = re.compile(
+_MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
-    r"(?:(?:[Tt]| +)[0-9]{1,2}:[0-9]{1,2}(?::[0-9]{1,2}(?:[.,][0-9]{1,9})?)?"
-    r" ?(?:[Zz]|[+-][0-9]{1,2}:?(?:[0-9]{2})?)?)?"
+    r"(?:(?:[Tt]| +)([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:[.,]([0-9]+))?)?"
+    r" ?(?:([Zz])|([+-])([0-9]{1,2}):?([0-9]{2})?)?)?"
 )
 # MySQL's empty date, and what PHP makes of it.
 _NO_DATE = re.compile(r"(?:0000-0?0-0?0|-0001-11-30)(?:[Tt ].*)?")
 
 
-def _sold_on(message: Mapping[str, object]) -> date:
-    sold_on = _date(message, "sale_datetime") or _date(message, "creation_datetime")
-    if sold_on is None:
+def _sold_at(message: Mapping[str, object]) -> date:
+    sold_at = _moment(message, "sale_datetime") or _moment(message, "creation_datetime")
+    if sold_at is None:
         raise _stopped("missing_field", field="sale_datetime")
-    return sold_on
+    return sold_at
 
 
-def _date(message: Mapping[str, object], name: str) -> date | None:
-    """The day as written, whatever its zone; None for the platform's ways of saying none."""
+def _moment(message: Mapping[str, object], name: str) -> date | None:
+    """The date, or the date and time with the zone that was sent; None for the platform's ways of saying none."""
     value = message.get(name)
     if _is_empty(value):
         return None
     text = value.strip() if isinstance(value, str) and len(value) < 60 else ""
     if _NO_DATE.fullmatch(text):
         return None
-    if match := _DATE.fullmatch(text):
-        year, month, day = (int(number) for number in match.groups())
-        # Years in which a due date can be reckoned from it.
-        if 1900 <= year <= 2199:
-            try:
-                return date(year, month, day)
-            except ValueError:
-                pass
+    # Years in which a due date can be reckoned from it.
+    if (match := _MOMENT.fullmatch(text)) and 1900 <= int(match[1]) <= 2199:
+        try:
+            return _moment_in(match)
+        except ValueError:
+            pass
     raise _stopped("bad_date", field=name, value=quoted(value))
+
+
+def _moment_in(match: re.Match[str]) -> date:
+    """What a date, or a date and time, says. Raises ValueError where there is no such moment."""
+    day = date(int(match[1]), int(match[2]), int(match[3]))
+    if match[4] is None:
+        return day
+    hour, minute, second = int(match[4]), int(match[5]), int(match[6] or 0)
+    if (hour, minute, second) == (24, 0, 0):
+        # the end of a day is still that day
+        hour, minute, second = 23, 59, 59
+    microsecond = int(f"{match[7] or '':0<6}"[:6])
+    zone = UTC if match[8] else None
+    if match[9]:
+        east = timedelta(hours=int(match[10]), minutes=int(match[11] or 0))
+        zone = timezone(east if match[9] == "+" else -east)
+    return datetime.combine(day, time(hour, minute, second, microsecond, zone))
 
 
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
@@ -567,7 +587,8 @@ def content(order: Order) -> str:
             "id": order.id,
             "companies": list(order.companies),
             "dispatched": order.dispatched,
-            "completed_on": order.completed_on.isoformat() if order.completed_on else None,
+            "completed_at": order.completed_at.isoformat() if order.completed_at else None,
+            "sold_at": order.sold_at.isoformat(),
             **_accounting(order),
             "lines": [
                 {"id": line.id, "cancelled": line.cancelled, **_line_accounting(line)} for line in order.lines
@@ -577,7 +598,10 @@ def content(order: Order) -> str:
 
 
 def content_hash(order: Order) -> str:
-    """Equal for two orders when accounting can't tell them apart: cancelled lines are in no document."""
+    """Equal for two orders when accounting can't tell them apart, but perhaps by the day of their sale.
+
+    Cancelled lines are in no document. Which day a moment is depends on the organisation.
+    """
     lines = [_line_accounting(line) for line in order.lines if not line.cancelled]
     return hashlib.sha256(_compact({**_accounting(order), "lines": lines}).encode()).hexdigest()
 
@@ -595,8 +619,8 @@ def order_from_content(text: str) -> Order:
         free_of_charge=raw["free_of_charge"],
         currency=raw["currency"],
         ships_to=raw.get("ships_to"),
-        sold_on=date.fromisoformat(raw["sold_on"]),
-        completed_on=date.fromisoformat(raw["completed_on"]) if raw["completed_on"] else None,
+        sold_at=_written_moment(raw["sold_at"]),
+        completed_at=_written_moment(raw["completed_at"]) if raw["completed_at"] else None,
         lines=tuple(
             OrderLine(
                 id=line["id"],
@@ -629,7 +653,6 @@ def _accounting(order: Order) -> dict[str, object]:
         "free_of_charge": order.free_of_charge,
         "currency": order.currency,
         "ships_to": order.ships_to,
-        "sold_on": order.sold_on.isoformat(),
         "shipping": {
             "price": _as_text(order.shipping.price),
             "price_inc_tax": _as_text(order.shipping.price_inc_tax),
@@ -659,6 +682,10 @@ def _compact(members: Mapping[str, object]) -> str:
 
 def _as_text(number: Decimal | None) -> str | None:
     return None if number is None else f"{_plain(number):f}"
+
+
+def _written_moment(text: str) -> date:
+    return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
 
 
 def _written(text: str | None) -> Decimal | None:

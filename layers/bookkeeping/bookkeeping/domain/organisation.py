@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
-from bookkeeping.domain.countries import country_code
+from bookkeeping.domain import countries
+from bookkeeping.domain.time_zones import Calendar, main_zone, zone_named
 
 # Answers without a class still tell it by the account's type.
 _CLASS_OF_TYPE: Final = {
@@ -106,8 +107,13 @@ class Organisation:
     accounts: tuple[Account, ...]
     tax_rates: tuple[TaxRate, ...]
     currencies: tuple[str, ...]
-    country: str = ""
-    """ISO code, as Xero has it."""
+    country_code: str = ""
+    time_zone: str = ""
+    """By Xero's name, such as NEWZEALANDSTANDARDTIME."""
+
+    def calendar(self, order_zone: str) -> Calendar:
+        """The organisation's days; times that name no zone are in `order_zone` (empty: as written)."""
+        return Calendar(zone_named(self.time_zone) or main_zone(self.country_code), order_zone)
 
     def account(self, code: str) -> Account | None:
         return next((account for account in self.accounts if account.code == code), None)
@@ -200,7 +206,8 @@ def organisation_from_xero(
             for one in _elements(currencies_json, "Currencies")
             if _text(one, "Code")
         ),
-        country=country_code(_text(about, "CountryCode")) or "",
+        country_code=countries.country_code(_text(about, "CountryCode")) or "",
+        time_zone=_text(about, "Timezone"),
     )
 
 

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from bookkeeping.domain.countries import country_code
+from bookkeeping.domain.time_zones import is_zone
 
 Status = Literal["DRAFT", "SUBMITTED", "AUTHORISED"]
 
@@ -88,6 +89,12 @@ def _matching(pattern: str, reason: str) -> AfterValidator:
         return text
 
     return AfterValidator(checked)
+
+
+def _time_zone(name: str) -> str:
+    if name and not is_zone(name):
+        raise ValueError("a time zone is needed, such as Europe/London, Australia/Sydney or UTC")
+    return name
 
 
 def _no_flag(value: Any) -> Any:
@@ -282,6 +289,20 @@ class Settings(BaseModel):
         default=None,
         title="Start from",
         description="Orders sold before this date are not posted; empty means all are.",
+    )
+    order_time_zone: Annotated[
+        str, StringConstraints(strip_whitespace=True, max_length=50), AfterValidator(_time_zone)
+    ] = Field(
+        default="",
+        title="Time zone of orders",
+        description="The time zone of an order's times that name none, such as Europe/London or UTC; empty means"
+        " that their day is taken as written.",
+    )
+    refunded_orders: Literal["ask", "skip", "post"] = Field(
+        default="ask",
+        title="Refunded orders",
+        description="Whether an order that is refunded, returned or rejected before it is posted stops for a person"
+        " to decide, is skipped, or is posted all the same.",
     )
     lock_date_action: Literal["hold", "next_open_day"] = Field(
         default="hold",

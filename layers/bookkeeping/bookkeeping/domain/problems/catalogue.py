@@ -372,7 +372,15 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Move the lock date in Xero and press Retry, or set “When the date is locked” to the next open"
             " day in the settings.",
-            frozenset({"lock_date_action", "post_when"}),
+            frozenset({"lock_date_action", "post_when", "order_time_zone"}),
+        ),
+        Kind(
+            "no_sale",
+            "Order {order}: it is {status} on the platform, so it may be no sale.",
+            "accountant",
+            "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in the"
+            " settings decides this for all such orders.",
+            frozenset({"refunded_orders"}),
         ),
         Kind(
             "contact_not_found",
@@ -591,6 +599,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
 SKIPPED: Final[dict[str, str]] = {
     "on_hold": "The order is on hold on the platform. It is posted once it is released and sent again.",
     "cancelled": "The order is cancelled on the platform.",
+    "refunded": "The order is refunded on the platform.",
+    "returned": "The order is returned on the platform.",
+    "rejected": "The order is rejected on the platform.",
     "error": "The order has an error on the platform. It is posted once that is solved and it is sent again.",
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
     "before_start": "The order was sold before the “Start from” date in the settings.",
