@@ -46,12 +46,14 @@ class ReadyDocument:
 
     @property
     def planned(self) -> Planned:
+        figures = self.document.figures
         return Planned(
             order_id=self.entry.order_id,
             number=self.document.number,
             content_hash=self.entry.message.content_hash,
-            figure=self.document.compare,
-            expected_total=str(self.document.expected_total),
+            net=str(figures.net),
+            total=str(figures.total),
+            taxes={tax_type: str(tax) for tax_type, tax in figures.taxes.items()},
             contact_id=str(self.document.body["Contact"]["ContactID"]),
         )
 
