@@ -161,8 +161,10 @@ class Settlement:
             return
         again = replace(ready_batch, ready_documents=tuple(left))
         key = f"{batch.organisation_id}:{self._holder.adapters.new_id()}"
+        planned = {ready.entry.order_id: ready.planned for ready in left}
         renewed = replace(
             batch,
+            documents=tuple(planned.get(before.order_id, before) for before in batch.documents),
             idempotency_key=key,
             body_hash=again.hash,
             first_sent_at=self._holder.now,
@@ -281,6 +283,8 @@ class Settlement:
         waits = self._holder.adapters.waits
         if isinstance(error, OutcomeUnknown):
             self._holder.count(unknown=1)
+            if not isinstance(error, Offline):
+                ready_batch.company_turn.doubt_contacts(ready_batch)
             tries = batch.tries + 1
             wait = back_off(
                 tries, waits.settle_again, waits.organisation_offline, self._holder.adapters.chance
