@@ -272,7 +272,7 @@ def can_retry(entry: Entry) -> bool:
 
 
 def _act(act: Act) -> dict[str, str]:
-    words = {"retry": "Pressed Retry"}
+    words = {"retry": "Pressed Retry", "post": "Pressed Post", "skip": "Pressed Skip"}
     return {"at": act.at.isoformat(), "by": act.by, "what": words.get(act.what, act.what)}
 
 
