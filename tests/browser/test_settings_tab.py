@@ -245,7 +245,7 @@ def test_tables_are_edited_by_rows(site: Site, page: Page) -> None:
     accounts.get_by_role("button", name="Add a beginning").click()
     expect(accounts.get_by_label("Sku begins with").nth(1)).to_be_focused()
     accounts.get_by_label("Sku begins with").nth(1).fill("EMB-")
-    accounts.get_by_label("Sales account").nth(1).fill("260")
+    accounts.get_by_label("Sales account", exact=True).nth(1).fill("260")
     save(page)
     expect(page.locator("#sales_accounts_by_sku_prefix-error")).to_contain_text("“EMB-” is there twice")
     assert saved_with(site) == []

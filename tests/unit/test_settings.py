@@ -40,6 +40,8 @@ FULL: dict[str, Any] = {
     "start_from": "2026-04-01",
     "order_time_zone": "Europe/London",
     "refunded_orders": "skip",
+    "cost_currency": "USD",
+    "free_of_charge": "nil_invoice",
     "lock_date_action": "next_open_day",
     "branding_theme_id": "0b2f6b1c-0000-4000-8000-000000000001",
     "tracking_categories": [{"Name": "Region", "Option": "North"}, {"Name": "Channel", "Option": "Web"}],

@@ -158,7 +158,8 @@ class Xero:
             if refused.status == 404:
                 return None
             raise
-        return any(item.get("IsTrackedAsInventory") is True for item in _elements(answer, "Items"))
+        found = [item for item in _elements(answer, "Items") if item.get("Code") == code]
+        return any(item.get("IsTrackedAsInventory") is True for item in found) if found else None
 
     def read(self, resource: str, access: Access, observe: Observe, **params: str) -> Json:
         """The answer to a GET, as Xero gave it."""

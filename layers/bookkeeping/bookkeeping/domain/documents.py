@@ -150,8 +150,10 @@ class _Basis:
 
 def wants(order: Order, settings: Settings) -> tuple[DocumentKind, ...]:
     """The documents an order needs, in the order they are sent."""
-    invoice: tuple[DocumentKind, ...] = () if order.free_of_charge else ("invoice",)
-    return ("purchase_order", *invoice) if settings.process_method == "tracked" else invoice
+    tracked = settings.process_method == "tracked"
+    billed = not order.free_of_charge or (tracked and settings.free_of_charge == "nil_invoice")
+    invoice: tuple[DocumentKind, ...] = ("invoice",) if billed else ()
+    return ("purchase_order", *invoice) if tracked else invoice
 
 
 def skip_reason(order: Order, settings: Settings) -> str | None:
@@ -215,11 +217,15 @@ def sales_invoice(
             "LineAmountTypes": mode,
             "LineItems": totals.line_items,
         }
-        draft_note = (
-            ("Created as a draft, because Xero has too little stock to approve it.",) if as_draft else ()
-        )
-        notes = (*draft_note, *dated.notes, *totals.notes)
+        notes = (*_invoice_notes(basis, as_draft=as_draft), *dated.notes, *totals.notes)
         return Document("invoice", number, body, compare, totals.order_total, totals.figures, notes)
+
+
+def _invoice_notes(basis: _Basis, *, as_draft: bool) -> Iterator[str]:
+    if as_draft:
+        yield "Created as a draft, because Xero has too little stock to approve it."
+    if basis.order.free_of_charge and (as_draft or basis.settings.invoice_status != "AUTHORISED"):
+        yield "Free of charge: the stock leaves Xero's inventory once this invoice of 0.00 is approved."
 
 
 def purchase_order(
@@ -247,13 +253,29 @@ def purchase_order(
             "Reference": reference(order, true_date=dated.moved_from),
             "Contact": {"ContactID": contact.id},
             "Date": dated.on.isoformat(),
-            "CurrencyCode": _currency(basis),
+            **({"DeliveryDate": order.dispatch_by.isoformat()} if order.dispatch_by else {}),
+            "CurrencyCode": _currency(basis, settings.cost_currency),
             **_branding(settings),
             "LineAmountTypes": mode,
             "LineItems": totals.line_items,
         }
-        notes = (*dated.notes, *totals.notes)
+        notes = (*_purchase_notes(basis), *dated.notes, *totals.notes)
         return Document("purchase_order", number, body, "SubTotal", totals.order_total, totals.figures, notes)
+
+
+def _purchase_notes(basis: _Basis) -> Iterator[str]:
+    if basis.order.free_of_charge and basis.settings.free_of_charge == "none":
+        yield "Free of charge: without an invoice the stock does not leave Xero's inventory. Take it out there by hand."
+    if (
+        basis.organisation.pays_tax
+        and not basis.settings.purchase_tax_type
+        and not basis.settings.purchase_tax_types
+    ):
+        account = _account(basis, "cogs_account_code")
+        yield (
+            f"Nobody chose “{basis.settings.label('purchase_tax_type')}”: this takes the tax rate of account"
+            f" {account.code}, {account.tax_type}."
+        )
 
 
 def tracked_items(order: Order, settings: Settings, organisation: Organisation) -> tuple[dict[str, Any], ...]:
@@ -288,11 +310,14 @@ def document_number(prefix: str, order_id: str) -> str:
 def item_code(sku: str) -> str | None:
     """Xero's item code for a sku, at most 30 characters; None without a sku.
 
-    A longer sku keeps its first 21 characters, and the hash keeps it apart from others that begin alike.
+    It is a key, and Xero keeps codes apart by every character, so nothing of it is made prettier or safer. A longer sku
+    keeps its first 21 characters, and the hash keeps it apart from others that begin alike.
     """
-    code = clean(sku)
-    if not code or _length(code) <= LONGEST_ITEM_CODE:
-        return code or None
+    code = "".join(char for char in sku if unicodedata.category(char) != "Cc").strip()
+    if not clean(code):
+        return None
+    if _length(code) <= LONGEST_ITEM_CODE:
+        return code
     digest = hashlib.sha256(code.encode()).hexdigest()[:8]
     return f"{_beginning(code, LONGEST_ITEM_CODE - 9)}-{digest}"
 
@@ -370,12 +395,11 @@ def _due_on(basis: _Basis, on: date) -> date:
         raise basis.stop("bad_date", field="sale_datetime", value=on.isoformat()) from None
 
 
-def _currency(basis: _Basis) -> str:
-    if not basis.organisation.has_currency(basis.currency):
-        raise basis.stop(
-            "currency_not_enabled", currency=basis.currency, organisation=basis.organisation.name
-        )
-    return basis.currency
+def _currency(basis: _Basis, code: str = "") -> str:
+    code = code or basis.currency
+    if not basis.organisation.has_currency(code):
+        raise basis.stop("currency_not_enabled", currency=code, organisation=basis.organisation.name)
+    return code
 
 
 def _branding(settings: Settings) -> dict[str, str]:
@@ -574,17 +598,36 @@ def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None
     return _Tax(own.tax_type, own.effective_rate)
 
 
-def _purchase_tax(basis: _Basis, account: Account) -> _Tax:
+def _purchase_tax(basis: _Basis, account: Account, sold: _Sold) -> _Tax:
+    """The tax type of a purchase: that of its sale's rate, that of all, else that of the cost of goods sold account.
+
+    Never the line's own account's: a stock account has "no tax" in Xero, which says nothing of the purchase.
+    """
     settings, organisation = basis.settings, basis.organisation
     if not organisation.pays_tax:
         return _NO_TAX
-    tax_type = settings.purchase_tax_type or account.tax_type
-    if not tax_type:
-        raise basis.stop("no_purchase_tax_type", account=account.code)
+    chosen = _chosen_for_purchases(basis, sold)
+    tax_type = chosen or _account(basis, "cogs_account_code").tax_type
     found = organisation.tax_rate(tax_type)
-    if settings.purchase_tax_type and (found is None or not found.fits(account.account_class)):
+    if found is not None and found.fits(account.account_class):
+        return _Tax(tax_type, found.effective_rate)
+    if chosen:
         raise basis.stop("purchase_tax_type_not_usable", tax_type=tax_type, account=account.code)
-    return _Tax(tax_type, found.effective_rate if found else Decimal(0))
+    raise basis.stop("no_purchase_tax_type", account=settings.cogs_account_code)
+
+
+def _chosen_for_purchases(basis: _Basis, sold: _Sold) -> str:
+    rows = {Decimal(row.rate): row.tax_type for row in basis.settings.purchase_tax_types}
+    try:
+        rate = _rate(basis, sold) if rows else None
+    except OrderStopped:
+        # what is given away need not tell at which rate it would be sold
+        rate = None
+    return (
+        rows.get(rate, basis.settings.purchase_tax_type)
+        if rate is not None
+        else basis.settings.purchase_tax_type
+    )
 
 
 def _choices(rates: Iterable[TaxRate]) -> str:
@@ -628,28 +671,40 @@ def _kept_lines(basis: _Basis) -> list[tuple[str, OrderLine]]:
 
 
 def _sale_charges(basis: _Basis) -> list[_Charge]:
-    trade = basis.settings.invoice_price == "trade"
     charges = []
     for name, line in _kept_lines(basis):
-        if trade and line.cost is None:
-            raise basis.stop("missing_price", line=name, field="unit cost (the trade price)")
-        if not trade and line.price is None and line.price_inc_tax is None:
-            raise basis.stop("missing_price", line=name, field="sale price")
+        net, gross = _billed(basis, name, line)
         charge = _Charge(
             name=name,
             description=_description(line),
             # Xero refuses the code of an item that it does not have, and only Tracked adds items.
             item_code=item_code(line.sku) if basis.settings.process_method == "tracked" else None,
             quantity=line.quantity,
-            net=line.cost if trade else line.price,
-            gross=None if trade else line.price_inc_tax,
+            net=net,
+            gross=gross,
             account=_sales_account(basis, line.sku),
             tax=_NO_TAX,
         )
-        free = not charge.net and not charge.gross
-        sold = _Sold(name, line.tax_rate, line.price, line.price_inc_tax, free)
+        sold = _sold(name, line, free=not charge.net and not charge.gross)
         charges.append(_taxed(basis, charge, sold, own_account=False))
-    return [*charges, *_shipping_charge(basis)]
+    return charges if basis.order.free_of_charge else [*charges, *_shipping_charge(basis)]
+
+
+def _sold(name: str, line: OrderLine, *, free: bool = False) -> _Sold:
+    return _Sold(name, line.tax_rate, line.price, line.price_inc_tax, free)
+
+
+def _billed(basis: _Basis, name: str, line: OrderLine) -> tuple[Decimal | None, Decimal | None]:
+    """The prices of one, without and with tax, that the invoice carries."""
+    if basis.order.free_of_charge:
+        return Decimal(0), Decimal(0)
+    if basis.settings.invoice_price == "trade":
+        if line.cost is None:
+            raise basis.stop("missing_price", line=name, field="unit cost (the trade price)")
+        return line.cost, None
+    if line.price is None and line.price_inc_tax is None:
+        raise basis.stop("missing_price", line=name, field="sale price")
+    return line.price, line.price_inc_tax
 
 
 def _shipping_charge(basis: _Basis) -> list[_Charge]:
@@ -718,7 +773,7 @@ def _cost_charges(basis: _Basis, untracked_items: frozenset[str]) -> list[_Charg
                 net=line.cost,
                 gross=None,
                 account=account,
-                tax=_purchase_tax(basis, account),
+                tax=_purchase_tax(basis, account, _sold(name, line)),
             )
         )
     return charges

@@ -76,6 +76,8 @@ class Order:
     completed_at: date | None
     lines: tuple[OrderLine, ...]
     shipping: Shipping
+    dispatch_by: date | None = None
+    """The day by which the order has to be dispatched, where the platform names one."""
     ships_to: str | None = None
     """The country or VAT territory it is shipped to, nothing else of the address; None if not known."""
 
@@ -147,6 +149,7 @@ def _order(message: Mapping[str, object]) -> Order:
         completed_at=_moment(message, "completion_datetime"),
         lines=lines,
         shipping=_shipping(message, live=live),
+        dispatch_by=_dispatch_by(message),
         ships_to=vat_territory(
             message.get("shipping_country_code"),
             message.get("shipping_country"),
@@ -354,6 +357,12 @@ def _moment(message: Mapping[str, object], name: str) -> date | None:
         except ValueError:
             pass
     raise _stopped("bad_date", field=name, value=quoted(value))
+
+
+def _dispatch_by(message: Mapping[str, object]) -> date | None:
+    """A day that can't be read stops no order: nothing depends on it but a purchase order's delivery date."""
+    moment = _read(False, _moment, message, "required_dispatch_date")
+    return moment.date() if isinstance(moment, datetime) else moment
 
 
 def _moment_in(match: re.Match[str]) -> date:
@@ -587,6 +596,7 @@ def content(order: Order) -> str:
             "id": order.id,
             "companies": list(order.companies),
             "dispatched": order.dispatched,
+            "dispatch_by": order.dispatch_by.isoformat() if order.dispatch_by else None,
             "completed_at": order.completed_at.isoformat() if order.completed_at else None,
             "sold_at": order.sold_at.isoformat(),
             **_accounting(order),
@@ -618,6 +628,7 @@ def order_from_content(text: str) -> Order:
         dispatched=raw["dispatched"],
         free_of_charge=raw["free_of_charge"],
         currency=raw["currency"],
+        dispatch_by=date.fromisoformat(raw["dispatch_by"]) if raw.get("dispatch_by") else None,
         ships_to=raw.get("ships_to"),
         sold_at=_written_moment(raw["sold_at"]),
         completed_at=_written_moment(raw["completed_at"]) if raw["completed_at"] else None,

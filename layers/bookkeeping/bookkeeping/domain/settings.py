@@ -304,6 +304,17 @@ class Settings(BaseModel):
         description="Whether an order that is refunded, returned or rejected before it is posted stops for a person"
         " to decide, is skipped, or is posted all the same.",
     )
+    cost_currency: CurrencyCode = Field(
+        default="",
+        title="Currency of unit costs",
+        description="The currency of purchase orders, which carry unit costs; empty means the order's.",
+    )
+    free_of_charge: Literal["none", "nil_invoice"] = Field(
+        default="none",
+        title="Free-of-charge orders",
+        description="In Tracked: whether an order that is free of charge gets no invoice, so that its stock stays in"
+        " Xero, or an invoice of 0.00, so that it leaves.",
+    )
     lock_date_action: Literal["hold", "next_open_day"] = Field(
         default="hold",
         title="When the date is locked",
