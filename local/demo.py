@@ -74,7 +74,7 @@ def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Com
             sales_account_code="200",
             invoice_status="AUTHORISED",
             # Britain has several rates of 0 %; only the accountant knows which is meant
-            tax_types={"0": "ZERORATEDOUTPUT"},
+            tax_types=[{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}],
         ),
         connect(
             system.outputs,

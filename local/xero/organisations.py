@@ -44,6 +44,8 @@ class TaxRate:
     displayed: Decimal
     applies_to: frozenset[str]
     status: str = "ACTIVE"
+    report_tax_type: str = ""
+    """What it is reported as, where a company chose that itself."""
 
     def fits(self, account: Account) -> bool:
         # An inventory account is a purchase account, though sales tax may stand on other assets.

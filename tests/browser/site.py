@@ -39,7 +39,8 @@ SETTINGS: Json = {
     "number_prefix": "KX-",
     "payment_terms_days": 30,
     "invoice_price": "sale",
-    "tax_types": {},
+    "tax_types": [],
+    "purchase_tax_types": [],
     "purchase_tax_type": "",
     "line_amounts": "auto",
     "rounding": "line",
@@ -48,6 +49,8 @@ SETTINGS: Json = {
     "start_from": None,
     "order_time_zone": "",
     "refunded_orders": "ask",
+    "cost_currency": "",
+    "free_of_charge": "none",
     "lock_date_action": "hold",
     "branding_theme_id": "",
     "tracking_categories": [],
@@ -134,6 +137,17 @@ def connection(status: str = "not_connected", **more: Any) -> Json:
         "connected_by": "Ada Moore" if linked else None,
         "connected_at": "2031-03-04T10:12:00Z" if linked else None,
         **more,
+    }
+
+
+def tax_row(rate: str, tax_type: str, ships_to: str = "anywhere", *, reverse_charge: bool = False) -> Json:
+    """A row of “Tax rates” as the API tells it."""
+    return {
+        "rate": rate,
+        "ships_to": ships_to,
+        "tax_type": tax_type,
+        "account": "",
+        "reverse_charge": reverse_charge,
     }
 
 
@@ -272,6 +286,7 @@ class Site:
     page_length: int = 50
     notes: list[Json] = field(default_factory=list)
     """What the next Save says beside having saved."""
+    advice: list[Json] = field(default_factory=list)
     session_over: bool = False
     refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
     """Answers that take the place of the usual ones, by method and path: `PUT settings`."""
@@ -318,6 +333,7 @@ class Site:
             "settings": copy.deepcopy(self.settings),
             "missing": [name for name in needed if not self.settings[name]],
             "fields": [],
+            "advice": self.advice,
             "app": self.app_answer(),
             "history": self.history,
         }

@@ -107,7 +107,7 @@ def taken(stores: Stores) -> Lane:
 
 
 def batch_of(entry: Entry) -> Batch:
-    planned = Planned(entry.order_id, entry.number, "hash", "Total", "61.95", "c-1")
+    planned = Planned(entry.order_id, entry.number, "hash", "51.63", "61.95", {"OUTPUT2": "10.32"}, "c-1")
     return Batch("batch-1", LANE, "ORG", UNTRACKED, "invoice", "key", "hash", NOON, (planned,))
 
 

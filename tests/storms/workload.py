@@ -78,7 +78,7 @@ class Workload:
         }
         if not tracked:
             # the British organisation has several rates of 0 %, and only its accountant knows which is meant
-            settings["tax_types"] = {"0": "ZERORATEDOUTPUT"}
+            settings["tax_types"] = [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]
         environment.company(ref, organisation, client_id, **settings)
         self.companies.append(company)
         return company

@@ -285,7 +285,7 @@ export class SettingsTab {
 
   showTodo() {
     if (!this.loaded) return;
-    const { app, missing, settings } = this.loaded;
+    const { advice = [], app, missing, settings } = this.loaded;
     const { connection } = this;
     const connected = connection?.status === "connected";
     const todo = [
@@ -318,6 +318,12 @@ export class SettingsTab {
       replace(byId("todo"), element("p", { class: "notice good" }, `Everything is set up. Orders are posted to ${where}.`));
     } else {
       replace(byId("todo"), element("p", { class: "quiet-words" }, "Looking at the connection …"));
+    }
+    if (advice.length) {
+      byId("todo").append(
+        element("p", { class: "notice warn" }, "Worth a second look:"),
+        element("ul", { class: "todo" }, advice.map(({ name, message }) => element("li", {}, leadTo(name, this.settings[name].label), `: ${message}`))),
+      );
     }
   }
 

@@ -510,8 +510,10 @@ def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) 
         ("Reference", old.ref, new.ref),
         ("Sales channel's reference", old.external_ref, new.external_ref),
         ("Free of charge", old.free_of_charge, new.free_of_charge),
+        ("Shipped to", old.ships_to, new.ships_to),
         ("Shipping price", old.shipping.price, new.shipping.price),
         ("Shipping price inc. tax", old.shipping.price_inc_tax, new.shipping.price_inc_tax),
+        ("Shipping tax rate", old.shipping.tax_rate, new.shipping.tax_rate),
     )
     found += [f"{name}: {_word(was)} → {_word(now)}" for name, was, now in named if was != now]
     if len(old.lines) != len(new.lines):

@@ -18,6 +18,10 @@ OF_THE_ORGANISATION: Final = frozenset(
         "no_tax_type",
         "several_tax_types",
         "tax_type_not_usable",
+        "tax_type_differs",
+        "several_rates_fit",
+        "no_rate_fits",
+        "destination_unknown",
         "no_purchase_tax_type",
         "purchase_tax_type_not_usable",
         "currency_not_enabled",
@@ -46,6 +50,7 @@ class Kind:
 _SEND_AGAIN = "Correct the order on the platform and send it again; it is then posted by itself."
 _ACCOUNT_KEYS = frozenset(
     {
+        "tax_types",
         "sales_account_code",
         "shipping_account_code",
         "cogs_account_code",
@@ -195,6 +200,32 @@ CATALOGUE: Final[dict[str, Kind]] = {
             _SEND_AGAIN,
         ),
         Kind(
+            "no_rate_fits",
+            "Order {order}: {line} states no tax rate, and none that is in use here makes the price with tax ({gross})"
+            " of the one without ({net}). There are: {rates}.",
+            "accountant",
+            "Add the missing tax rate in Xero, or under “Tax rates” in the settings, and press Retry. If a price is"
+            " wrong, correct it on the platform and send the order again.",
+            _TAX_KEYS,
+        ),
+        Kind(
+            "several_rates_fit",
+            "Order {order}: {line} states no tax rate that is in use here, and its prices ({net} without, {gross} with"
+            " tax) fit more than one: {rates}.",
+            "platform",
+            "State the tax rate of {line} on the order and send it again; it is then posted by itself.",
+            _TAX_KEYS,
+        ),
+        Kind(
+            "destination_unknown",
+            "Order {order}: which tax rate {line} has at {rate} % depends on where it is shipped to ({places}), and the"
+            " order names no country that can be read.",
+            "platform",
+            "Fill in the country of the shipping address on the order and send it again, or make the row for {rate} %"
+            " one for anywhere in the settings.",
+            frozenset({"tax_types"}),
+        ),
+        Kind(
             "setting_missing",
             "Order {order}: “{label}” is not filled in in the settings.",
             "office",
@@ -236,10 +267,19 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "several_tax_types",
-            "Order {order}: {line} is taxed at {rate} %, and several tax rates in Xero have that rate:"
+            "Order {order}: {line} is taxed at {rate} %, and a person has to say which of Xero's tax rates that is:"
             " {choices}.",
             "accountant",
             "Choose the right one for {rate} % under “Tax rates” in the settings.",
+            _TAX_KEYS,
+        ),
+        Kind(
+            "tax_type_differs",
+            "Order {order}: “Tax rates” gives {tax_type} for {rate}, and {tax_type} has {percent} in Xero. It must have"
+            " {wanted}.",
+            "accountant",
+            "Choose a tax rate that has {wanted} in Xero under “Tax rates” in the settings, or correct {tax_type} there"
+            " and press Retry.",
             _TAX_KEYS,
         ),
         Kind(
@@ -277,8 +317,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "total_differs",
-            "Order {order}: the order comes to {theirs}, but its lines would come to {ours} in Xero"
-            " ({difference} apart). More than 0.05 is never posted.",
+            "Order {order}: {what} comes to {theirs} on the order and would come to {ours} in Xero, {difference} apart."
+            " More than {limit} here is no rounding, and never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
             " order again, or change “Prices with or without tax” or “Price on the invoice” in the settings.",
@@ -286,9 +326,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "purchase_total_differs",
-            "Order {order}: its unit costs come to {theirs}, but the purchase order would come to {ours} in Xero"
-            " ({difference} apart), which rounds them to 4 decimals and each line to cents. More than 0.05 is"
-            " never posted.",
+            "Order {order}: by its unit costs {what} comes to {theirs}, and on the purchase order would come to {ours}"
+            " in Xero ({difference} apart), which rounds them to 4 decimals and each line to cents. More than {limit}"
+            " here is never posted.",
             "accountant",
             "Round the unit costs on the platform to whole cents and send the order again, or choose “Untracked”"
             " in the settings.",
@@ -500,6 +540,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "posted_total_differs",
             "Order {order}: {number} was posted, but comes to {xero_total} in Xero and {order_total} on the"
             " order.",
+            "accountant",
+            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
+            " invoice is then sent if it is still to come.",
+        ),
+        Kind(
+            "posted_tax_differs",
+            "Order {order}: {number} was posted with the order's total, but its {field} is {xero_value} in Xero and"
+            " {value} by the order.",
             "accountant",
             "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
             " invoice is then sent if it is still to come.",

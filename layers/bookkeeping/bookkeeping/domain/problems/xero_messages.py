@@ -157,7 +157,7 @@ def _account_details(details: Mapping[str, str], document: Created, settings: Se
 
 def _tax_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
     tax_type = details.get("tax_type", "")
-    rates = [rate for rate, mapped in settings.tax_types.items() if mapped == tax_type]
+    rates = dict.fromkeys(row.rate for row in settings.tax_types if row.tax_type == tax_type)
     return {
         "rate": ", ".join(f"{rate} %" for rate in rates) or "the order's rate",
         "account": _account_details(details, document, settings)["account"],

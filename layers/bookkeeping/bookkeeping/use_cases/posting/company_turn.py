@@ -55,12 +55,14 @@ class ReadyDocument:
 
     @property
     def planned(self) -> Planned:
+        figures = self.document.figures
         return Planned(
             order_id=self.entry.order_id,
             number=self.document.number,
             content_hash=self.entry.message.content_hash,
-            figure=self.document.compare,
-            expected_total=str(self.document.expected_total),
+            net=str(figures.net),
+            total=str(figures.total),
+            taxes={tax_type: str(tax) for tax_type, tax in figures.taxes.items()},
             contact_id=str(self.document.body["Contact"]["ContactID"]),
         )
 
@@ -230,6 +232,14 @@ class CompanyTurn:
             raise OrderStopped(Problem(found.code, details, found.xero_says))
         self.holder.note_named(found.id, found.read_at)
         return found
+
+    def doubt_contacts(self, ready_batch: ReadyBatch) -> None:
+        """Xero did not say which names the batch's contacts bear: they are looked up before the next batch."""
+        for ready in ready_batch.ready_documents:
+            settings = self.settings(ready.entry)
+            name = getattr(settings, contact_setting(ready_batch.kind, settings))
+            if self.contacts.pop(name, None) is not None:
+                self.holder.adapters.organisations.forget_contact(self.access.organisation_id, name)
 
     def still_named(self, name: str, answered: Answered) -> bool:
         """Whether a document's contact still bears the name. If not, who does is asked before the next batch."""

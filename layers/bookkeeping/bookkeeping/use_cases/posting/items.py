@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 ITEMS_A_CALL: Final = 100
 SINGLE_ITEM_READS: Final = 3
 """More items than these are looked up in one list of all."""
+PLAIN_CODE: Final = re.compile("[A-Za-z0-9_-]+")
 ItemAnswers = Mapping[str, tuple[bool, tuple[str, ...]]]
 """Item code → whether it is tracked, and why it was refused."""
 
@@ -41,7 +43,8 @@ class TrackedItems:
     def look_up(self, codes: Sequence[str]) -> None:
         """Ask Xero which of the items it has now, and whether each is tracked."""
         holder, adapters = self._holder, self._holder.adapters
-        if len(codes) > SINGLE_ITEM_READS:
+        # in a path a slash or dots lead elsewhere
+        if len(codes) > SINGLE_ITEM_READS or not all(map(PLAIN_CODE.fullmatch, codes)):
             listed = holder.call(self._company, lambda observe: adapters.xero.items(self._access, observe))
             found = {code: listed[code] for code in codes if code in listed}
         else:
