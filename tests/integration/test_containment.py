@@ -31,13 +31,14 @@ from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.order_message import identify
 from bookkeeping.domain.organisation import TaxRate
 from bookkeeping.use_cases import intake, release
-from bookkeeping.use_cases.page.orders import can_retry
+from bookkeeping.use_cases.page.orders import View, can_retry
 from bookkeeping.use_cases.posting import company_turn, publishing, settlement, turn
 from bookkeeping.use_cases.posting.items import TrackedItems
 from bookkeeping.use_cases.release import save
 from bookkeeping.use_cases.xero_facts import XeroFacts
 from local.samples import TRACKED, UNTRACKED, Maker
 from tests.integration.one_process import Killed, OneProcess
+from tests.integration.popup import Browser, Popup
 from tests.our_faults import Fault
 from tests.storms.dynamodb import DynamoDB
 from tests.storms.environment import table_properties
@@ -45,6 +46,7 @@ from tests.storms.environment import table_properties
 OTHER = "412099"
 IN_TIME = timedelta(minutes=5)
 SENT_AT = 1795425600000
+CHOKED_ON = "a consumer's own words"
 
 
 class Unforeseen(Exception):
@@ -79,7 +81,7 @@ def poisoned(
         ids = {str(getattr(one, name, "")) for one in about for name in ("id", "order_id")}
         if str(bad["id"]) in ids and left[0] != 0:
             left[0] = None if left[0] is None else left[0] - 1
-            raise Unforeseen("Zoë O'Brien")
+            raise Unforeseen(CHOKED_ON)
         return function(*given, **more)
 
     return call
@@ -92,7 +94,7 @@ def failing(function: Callable[..., Any], times: int | None = None) -> Callable[
         if left[0] == 0:
             return function(*given, **more)
         left[0] = None if left[0] is None else left[0] - 1
-        raise Unforeseen("Zoë O'Brien")
+        raise Unforeseen(CHOKED_ON)
 
     return call
 
@@ -164,20 +166,20 @@ def test_what_means_wait_is_not_contained_and_what_aws_never_takes_is(
 def test_a_fault_is_logged_by_its_kind_and_lines_and_counted_without_a_value_of_it(
     our_faults: list[Fault], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    customer, references = "Zoë O'Brien", list[str]()
+    references = list[str]()
     logged: list[dict[str, Any]] = []
     with patch.object(containment, "Logger") as logger:
         logger.return_value.error.side_effect = lambda words, **about: logged.append(about)
         for _ in range(2):
             with contained("412077", "7", references.append):
-                raise Unforeseen(customer)
+                raise Unforeseen(CHOKED_ON)
     provoked(our_faults)
     first, second = logged
     assert first == second
     assert (first["kind"], first["company"], first["order_id"]) == ("Unforeseen", "412077", "7")
     assert any("test_a_fault_is_logged" in frame for frame in first["frames"])
     assert references == [first["reference"]] * 2
-    assert customer not in json.dumps(logged, ensure_ascii=False)
+    assert CHOKED_ON not in json.dumps(logged, ensure_ascii=False)
     counted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert [line["OurFaults"] for line in counted] == [[1.0]] * 2
     assert {line["service"] for line in counted} == {"tests"}
@@ -282,7 +284,7 @@ def test_an_order_that_no_document_can_be_made_of_stops_alone_and_retry_frees_it
     assert states(books, sent) == ["posted", "posted", "needs_attention our_fault", "posted", "posted"]
     [told] = books.bus.of("OrderNeedsAttention")
     assert (told["problem"], told["order_id"]) == ("our_fault", str(sent[2]["id"]))
-    assert "O'Brien" not in json.dumps(told)
+    assert CHOKED_ON not in json.dumps(told)
     retry(books, sent[2])
     assert len(set(numbers(books))) == len(numbers(books)) == 5
 
@@ -311,7 +313,7 @@ def test_an_order_whose_items_we_fail_on_stops_alone(
     def bad_code(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(found: Any, codes: Any, **more: Any) -> Any:
             if "SKU-1" in codes:
-                raise Unforeseen("Zoë O'Brien")
+                raise Unforeseen(CHOKED_ON)
             return function(found, codes, **more)
 
         return call
@@ -359,7 +361,7 @@ def test_a_fault_of_a_company_is_tried_again_and_then_shown_while_another_in_its
 
     def facts(found: Any, kept: timedelta) -> Any:
         if held.get("company") == UNTRACKED:
-            raise Unforeseen("Zoë O'Brien")
+            raise Unforeseen(CHOKED_ON)
         return real(found, kept)
 
     held: dict[str, str] = {}
@@ -471,7 +473,7 @@ def test_an_order_at_rest_that_can_not_be_told_of_holds_no_other_up(
 
     def remove(publisher: Any, entry: Entry) -> None:
         if entry.order_id == str(sent[0]["id"]):
-            raise Unforeseen("Zoë O'Brien")
+            raise Unforeseen(CHOKED_ON)
         real(publisher, entry)
 
     with patch.object(publishing.Publisher, "publish_and_remove", remove):
@@ -577,7 +579,7 @@ def test_an_outcome_that_can_not_be_written_holds_up_none_of_its_batch(
 
     def unwritable(entry: Entry) -> Any:
         if entry.documents and entry.order_id == str(sent[2]["id"]):
-            raise Unforeseen("Zoë O'Brien")
+            raise Unforeseen(CHOKED_ON)
         return real(entry)
 
     with patch.object(orders_table, "entry_to_item", unwritable):
@@ -649,7 +651,7 @@ def test_an_order_whose_document_we_fail_to_know_again_holds_no_other_up(
 
     def weakened(*about: Any) -> Any:
         if bad_sku in about or str(sent[1]["id"]) in {getattr(one, "id", "") for one in about}:
-            raise Unforeseen("Zoë O'Brien")
+            raise Unforeseen(CHOKED_ON)
         return real(*about)
 
     with patch.object(settlement, where, weakened):
@@ -859,3 +861,93 @@ def test_a_version_of_the_settings_that_can_not_be_read_leaves_the_others_in_the
     spoil(books, "SettingsTable", {"company": UNTRACKED, "version": "v00000002"}, settings="{")
     assert [saved.number for saved in books.settings.latest(UNTRACKED, 10)] == [4, 3, 1]
     provoked(our_faults)
+
+
+# --- what a person sees
+
+
+@pytest.fixture
+def popup() -> Iterator[Popup]:
+    with mock_aws():
+        yield Popup(OneProcess())
+
+
+@pytest.fixture
+def office(popup: Popup) -> Browser:
+    popup.world.company(UNTRACKED)
+    return popup.browser()
+
+
+def listed(office: Browser) -> dict[str, dict[str, Any]]:
+    answer = office.get("orders")
+    assert answer.status == 200
+    return {order["id"]: order for order in answer.json["orders"]}
+
+
+def test_a_row_that_can_not_be_read_is_named_and_does_not_empty_the_page(
+    popup: Popup, office: Browser, our_faults: list[Fault]
+) -> None:
+    sent = orders(3)
+    popup.world.send(*sent)
+    key = {"key": order_key(UNTRACKED, str(sent[1]["id"]))}
+    spoil(popup.world, "OrdersTable", key, received_at="yesterday")
+    shown = listed(office)
+    provoked(our_faults)
+    assert shown.keys() == {str(order["id"]) for order in sent}
+    named = shown[str(sent[1]["id"])]
+    assert (named["state"], named["problem"]["code"], named["can_retry"]) == (
+        "needs_attention",
+        "our_fault",
+        False,
+    )
+    assert shown[str(sent[0]["id"])]["words"] == "On its way to Xero."
+
+
+def test_a_row_that_can_not_be_shown_is_named_and_does_not_empty_the_page(
+    popup: Popup, office: Browser, our_faults: list[Fault]
+) -> None:
+    sent = orders(3)
+    popup.world.send(*sent)
+    real = View._words
+
+    def words(view: View, entry: Entry) -> Any:
+        if entry.order_id == str(sent[2]["id"]) and entry.state is State.QUEUED:
+            raise Unforeseen(CHOKED_ON)
+        return real(view, entry)
+
+    with patch.object(View, "_words", words):
+        shown = listed(office)
+    [fault] = provoked(our_faults)
+    assert fault.order_id == str(sent[2]["id"])
+    assert [shown[str(order["id"])]["state"] for order in sent] == ["queued", "queued", "needs_attention"]
+
+
+def test_a_request_that_we_fail_on_is_recorded_without_its_text(
+    popup: Popup, office: Browser, our_faults: list[Fault], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with patch("bookkeeping.use_cases.page.orders.View.order", failing(View.order)):
+        popup.world.send(*orders(1))
+        assert office.get("orders").error == "our_fault"
+    provoked(our_faults)
+    assert CHOKED_ON not in capsys.readouterr().out
+
+
+def test_a_person_frees_an_order_in_its_batch_which_is_then_looked_up(
+    popup: Popup, office: Browser, our_faults: list[Fault]
+) -> None:
+    world = popup.world
+    [order] = orders(1)
+    with patch.object(ledger, "settle_posted", failing(ledger.settle_posted)):
+        world.send(order)
+        world.run(IN_TIME)
+    provoked(our_faults)
+    entry = world.entry(order)
+    assert (entry.why, bool(entry.batch)) == ("our_fault", True)
+    shown = listed(office)[str(order["id"])]
+    assert shown["can_retry"]
+    answer = office.post(f"orders/{order['id']}/retry", {})
+    assert (answer.status, answer.json["state"]) == (200, "posting")
+    assert office.post(f"orders/{order['id']}/retry", {}).error == "nothing_to_retry"
+    world.run(timedelta(minutes=10), until_quiet=False)
+    assert states(world, [order]) == ["posted"]
+    assert len(numbers(world)) == 1

@@ -26,6 +26,7 @@ from local.xero.in_process import InProcess
 from local.xero.server import create_app
 from tests.integration.one_function import cold_start
 from tests.integration.one_process import make_tables
+from tests.our_faults import Fault
 from tests.storms import keeping_alive, rhythm
 from tests.storms.dynamodb import refused
 from tests.storms.keeping_alive import MUTANTS, WEATHERS, Storm, storm_over
@@ -329,7 +330,7 @@ def test_an_outage_of_four_hours_ends_no_connection_and_calls_seldom(storm: Stor
     assert good(storm)
 
 
-def test_one_company_in_trouble_does_not_hold_up_the_others() -> None:
+def test_one_company_in_trouble_does_not_hold_up_the_others(our_faults: list[Fault]) -> None:
     storm = Storm(3, "lenient_grace", seed=SEED)
     storm.secrets._secrets[f"kornit-xero/{COMPANY}/tokens"].clear()
     for company in storm.companies:
@@ -348,6 +349,24 @@ def test_one_company_in_trouble_does_not_hold_up_the_others() -> None:
         "412002": "renewed",
     }
     assert "canary" not in outcomes["412001"].why
+    assert [fault.company for fault in our_faults] == ["412001"]
+    our_faults.clear()
+
+
+def test_a_store_in_trouble_is_no_fault_of_ours() -> None:
+    storm = Storm(2, "lenient_grace", seed=SEED)
+    for company in storm.companies:
+        storm.adapters.connections.note_work(company, storm.clock.now())
+
+    def busy(call: str, key: str) -> None:
+        if "412001" in key and call == "get_item":
+            raise refused(call, "ProvisionedThroughputExceededException")
+
+    storm.dynamodb.before = busy
+    to_expiry(storm)
+    outcomes = {outcome.company: outcome for outcome in renew_due(storm.adapters)}
+    assert [outcomes[company].what for company in storm.companies] == ["renewed", "failed"]
+    assert outcomes["412001"].why == "get_item: ProvisionedThroughputExceededException"
 
 
 # --- how often: P6
