@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.tables.dynamodb import Item, put, query, read, refused_for
-from bookkeeping.domain.ledger import Choice
 from bookkeeping.domain.moments import moment, stamp
+
+if TYPE_CHECKING:
+    # loading the ledger loads pydantic, which the sweep does not need
+    from bookkeeping.domain.ledger import Choice
 
 
 @dataclass(frozen=True)

@@ -212,6 +212,14 @@ class CompanyTurn:
         self.holder.note_named(found.id, found.read_at)
         return found
 
+    def doubt_contacts(self, ready_batch: ReadyBatch) -> None:
+        """Xero did not say which names the batch's contacts bear: they are looked up before the next batch."""
+        for ready in ready_batch.ready_documents:
+            settings = self.settings(ready.entry)
+            name = getattr(settings, contact_setting(ready_batch.kind, settings))
+            if self.contacts.pop(name, None) is not None:
+                self.holder.adapters.organisations.forget_contact(self.access.organisation_id, name)
+
     def still_named(self, name: str, answered: Answered) -> bool:
         """Whether a document's contact still bears the name. If not, who does is asked before the next batch."""
         if not answered.contact_name:
