@@ -19,7 +19,7 @@ from bookkeeping.domain.organisation import Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import Settings
 from bookkeeping.domain.settings_advice import advice, rows_of_other_rates
-from tests.unit.test_money import read_from_xero
+from tests.unit.priced_orders import read_from_xero
 
 D = Decimal
 CONTACT = Contact("7e6f7f0a-0000-4000-8000-000000000001", "Marlow", "ACTIVE")
