@@ -1,8 +1,8 @@
 """The storm over what an order is taxed at.
 
-Books of six countries; senders that state rates and senders that don't; rows of “Tax rates” that have another percentage;
-rates that somebody edits in Xero while orders come. Its auditor reckons net, tax for each rate and total from each
-message, and holds the document in Xero against them. What differs has to be shown on the order.
+Books of six countries; senders that state rates and senders that don't; rows of “Tax rates” that have another
+percentage; rates that somebody edits in Xero while orders come. Its auditor reckons net, tax for each rate and total
+from each message, and holds the document in Xero against them. What differs has to be shown on the order.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _company(environment: Environment, chance: random.Random, number: int) -> Co
     books.tie_rounding = chance.choice(("half_up", "half_even"))
     add_rates(books, chance, chance.choice((0, 0, 3)))
     ref, rates = f"{415000 + number}", percentages(books)
-    settings = (AMERICAN if country == "US" else COMMONWEALTH) | {
+    settings: Json = (AMERICAN if country == "US" else COMMONWEALTH) | {
         "contact_name": next(iter(books.contacts.values())).name,
         "number_prefix": f"T{number}-",
         "tax_types": rows(books, chance),
@@ -183,10 +183,10 @@ def a_rounder_rate_in_its_place() -> Iterator[None]:
     """Of the rates in use that are as near as prices in cents can tell, the roundest is taken."""
     real = documents._rate
 
-    def rate(basis: Any, sold: Any) -> Decimal:
+    def rate(basis: Any, sold: Any) -> Any:
         found = real(basis, sold)
         near = [one for one in basis.known_rates if abs(one - found) <= Decimal("0.25")]
-        return min(near, key=lambda one: (-int(one.normalize().as_tuple().exponent), one))
+        return min(near, default=found, key=lambda one: (-int(one.normalize().as_tuple().exponent), one))
 
     with patch.object(documents, "_rate", rate):
         yield
