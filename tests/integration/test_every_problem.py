@@ -759,7 +759,8 @@ def _(site: Site) -> Scene:
     def nowhere(_: PreparedRequest) -> tuple[int, Json] | None:
         if left:
             left.pop()
-            return 404, {"Title": "NotFound", "Detail": "The resource you're looking for cannot be found"}
+            number, words = 20, "The Api Method called is not implemented"
+            return 501, {"ErrorNumber": number, "Type": "ApiMethodNotImplementedException", "Message": words}
         return None
 
     scene.at_the_wire(nowhere)
