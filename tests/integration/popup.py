@@ -149,7 +149,7 @@ class Popup:
         page.page_adapters = replace(page.page_adapters, releasing=releasing, now=now)  # type: ignore[attr-defined]
         page.preview_adapters = replace(page.preview_adapters, now=now, ask=page.desk.ask)  # type: ignore[attr-defined]
         self.callback.adapters = replace(self.callback.adapters, wake_ups=queue, now=now)  # type: ignore[attr-defined]
-        self.callback.door = replace(self.callback.door, apps=apps, tokens=tokens)  # type: ignore[attr-defined]
+        self.callback.callback_adapters = replace(self.callback.callback_adapters, apps=apps, tokens=tokens)  # type: ignore[attr-defined]
         renewals = RefreshRequests(functions, "token_refresh")
         world.posting = replace(world.posting, tokens=tokens, renew_token=renewals.send)
         self.desk.adapters = replace(  # type: ignore[attr-defined]

@@ -167,7 +167,7 @@ def test_no_secret_and_no_consumer_leaves_a_trace(popup: Popup, monkeypatch: pyt
             browser.get(path)
         browser.post("preview", order)
         # faults whose errors quote what they can
-        monkeypatch.setattr(popup.callback.door.identity, "exchange_code", _fail)
+        monkeypatch.setattr(popup.callback.callback_adapters.identity, "exchange_code", _fail)
         browser.come_back(browser.consent(browser.authorization_url(), uk))
         monkeypatch.undo()
         world.xero.faults.add({"kind": "html_body", "path_prefix": "/connect", "times": 3})

@@ -81,8 +81,8 @@ def _finish(browser: Browser, query: str) -> str:
 
     callback = browser.popup.callback
     session_id = browser.cookie.partition("=")[2]
-    session = callback.door.authorizations.session(hashed(session_id))
-    return str(finish(callback.adapters, callback.door, "412077", query, session, session_id))
+    session = callback.callback_adapters.authorizations.session(hashed(session_id))
+    return str(finish(callback.adapters, callback.callback_adapters, "412077", query, session, session_id))
 
 
 def test_a_code_of_somebody_elses_login_does_not_fit(browser: Browser, uk: Organisation) -> None:

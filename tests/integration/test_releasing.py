@@ -216,7 +216,7 @@ def test_an_order_that_waits_for_dispatch_is_posted_once_dispatch_is_not_waited_
 
 
 def test_a_secret_put_right_frees_what_waited_for_it(popup: Popup, office: Browser, uk: Organisation) -> None:
-    world, door = popup.world, popup.callback.door
+    world, door = popup.world, popup.callback.callback_adapters
     office.connect(uk)
     connection = world.connections.connection(COMPANY)
     assert connection is not None

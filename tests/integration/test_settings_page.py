@@ -360,7 +360,7 @@ def test_the_openapi_document_says_that_a_session_is_needed(door: Popup) -> None
 
 
 def test_the_platform_knows_how_to_sign(door: Popup) -> None:
-    """What the README tells the platform's engineers."""
+    """What docs/sending-orders.md tells the platform's engineers."""
     now = int(door.world.clock.now().timestamp())
     token = signed(
         iss=ISSUER,

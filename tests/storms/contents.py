@@ -723,7 +723,7 @@ def settings_of_the_moment() -> Iterator[None]:
 
 @contextmanager
 def nobody_is_freed() -> Iterator[None]:
-    with patch.object(saving, "shelves_freed_by", lambda _: ()):
+    with patch.object(saving, "list_keys_freed_by", lambda _: ()):
         yield
 
 

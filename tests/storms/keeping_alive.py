@@ -496,13 +496,13 @@ def same_token_again_at_once() -> Iterator[None]:
 @contextmanager
 def _times(times: Times) -> Iterator[None]:
     def adapters(storm: Storm) -> RenewalAdapters:
-        real: RenewalAdapters = storm.__dict__["real_edges"]
+        real: RenewalAdapters = storm.__dict__["real_adapters"]
         return replace(real, times=times)
 
-    def set_edges(storm: Storm, adapters: RenewalAdapters) -> None:
-        storm.__dict__["real_edges"] = adapters
+    def set_adapters(storm: Storm, adapters: RenewalAdapters) -> None:
+        storm.__dict__["real_adapters"] = adapters
 
-    with patch.object(Storm, "edges", property(adapters, set_edges), create=True):
+    with patch.object(Storm, "adapters", property(adapters, set_adapters), create=True):
         yield
 
 

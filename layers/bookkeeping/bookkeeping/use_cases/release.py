@@ -228,9 +228,9 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, *, items_as_they_
 
 def publish(adapters: ReleaseAdapters, entries: Sequence[Entry]) -> None:
     """Tell the bus what became of orders, and ring the lanes where they are due."""
-    events = [event for entry in entries for event in events(entry)]
-    if events:
-        adapters.events.put(events)
+    found = [event for entry in entries for event in events(entry)]
+    if found:
+        adapters.events.put(found)
     due: dict[str, list[str]] = {}
     for entry in entries:
         if entry.state is State.QUEUED:

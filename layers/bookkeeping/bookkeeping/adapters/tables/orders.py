@@ -154,7 +154,7 @@ class OrdersTable:
             return [], ""
         keys = [item["key"] for item in answer["Items"]]
         end = answer.get("LastEvaluatedKey")
-        return keys, f"{end['key'].rpartition('#')[2]}|{end['shelf']}" if end else ""
+        return keys, f"{end['key'].rpartition('#')[2]}|{end['list_key']}" if end else ""
 
     def list_keys(self, company: str, prefix: str, at_most: int) -> list[str]:
         """Where the company's rows stand, as far as their shelf begins so. An index: it may lag behind the rows."""
