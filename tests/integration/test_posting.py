@@ -420,7 +420,7 @@ def test_an_item_refused_for_its_account_names_the_setting_at_fault(
     tracked.run()
     problem = tracked.entry(second, TRACKED).problem
     assert problem is not None
-    assert "“Sales account” is set to account 260" in problem.sentence
+    assert "account 260 (“Sales account”)" in problem.sentence
 
 
 def test_a_person_says_whose_document_it_is_by_writing_the_orders_reference_on_it(

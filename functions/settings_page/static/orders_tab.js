@@ -35,6 +35,7 @@ const TYPING_PAUSE = 300;
 const badge = (state) => element("span", { class: `badge ${STATES[state]?.[1] || "plain"}` }, STATES[state]?.[0] || codeWords(state));
 const path = (id) => `orders/${encodeURIComponent(id)}`;
 
+const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
 const COUNTED_UP_TO = 1000;
 
@@ -182,7 +183,12 @@ export class OrdersTab {
     const { problem } = this.asked;
     const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
     const able = Boolean(problem) && here.length > 0;
-    if (able) byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${codeWords(problem)}” can be tried again at once.`;
+    if (able) {
+      const label = here[0].retry_label;
+      const again = label === RETRY ? "can be tried again at once" : "can be freed at once";
+      byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${codeWords(problem)}” ${again}.`;
+      byId("retry-problem").textContent = label === RETRY ? "Retry all of them" : `${label}: all of them`;
+    }
     byId("retry-all").hidden = !able;
   }
 
@@ -257,7 +263,7 @@ export class OrdersTab {
       byId("one-order-body"),
       this.problemOf(order),
       order.problem ? "" : element("p", {}, order.words),
-      !order.problem && order.can_retry ? element("p", { class: "actions" }, this.retryButton(order, "Retry", {}, "main"), this.retryAllButton(order)) : "",
+      !order.problem && order.can_retry ? element("p", { class: "actions" }, this.retryButton(order, order.retry_label, {}, "main"), this.retryAllButton(order)) : "",
       order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
       changesOf(order),
       documentsOf(order),
@@ -289,7 +295,7 @@ export class OrdersTab {
         ? element(
             "p",
             { class: "actions" },
-            this.retryButton(order, "Retry", {}, "main"),
+            this.retryButton(order, order.retry_label, {}, "main"),
             problem.code === "item_not_tracked" ? this.retryButton(order, "Use it as it is", { items_as_they_are: true }) : "",
             this.retryAllButton(order),
           )
@@ -316,7 +322,8 @@ export class OrdersTab {
 
   retryAllButton(order) {
     if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order)) return "";
-    const words = order.problem ? "Retry all orders with this problem" : "Retry all orders skipped for this reason";
+    const which = order.problem ? "all orders with this problem" : "all orders skipped for this reason";
+    const words = order.retry_label === RETRY ? `Retry ${which}` : `${order.retry_label}: ${which}`;
     return whilePressed(element("button", { type: "button", class: "quiet" }, words), async () => {
       this.orderError("");
       try {

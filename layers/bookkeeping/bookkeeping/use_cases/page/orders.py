@@ -21,7 +21,7 @@ from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain.documents import DocumentKind
 from bookkeeping.domain.ledger import Act, Entry, Posted, State
 from bookkeeping.domain.moments import LONG_AGO
-from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import worded
 from bookkeeping.use_cases import release as releasing
 
@@ -213,6 +213,7 @@ class View:
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": list(entry.changes),
             "can_retry": can_retry(entry),
+            "retry_label": problem.kind.retry_label if problem else "Retry",
         }
 
     def whole(self, entry: Entry) -> dict[str, Any]:
@@ -305,7 +306,7 @@ def can_retry(entry: Entry) -> bool:
 
 
 def _act(act: Act) -> dict[str, str]:
-    words = {"retry": "Pressed Retry"}
+    words = {"retry": "Pressed Retry", "accept": f"Pressed “{ACCEPT}”"}
     return {"at": act.at.isoformat(), "by": act.by, "what": words.get(act.what, act.what)}
 
 
