@@ -309,7 +309,7 @@ def _session() -> Session:
 @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
 def invalid(error: RequestValidationError) -> Response[Any]:
     fields = [
-        {"name": ".".join(str(part) for part in found["loc"][1:]), "message": str(found["msg"])}
+        {"name": ".".join(str(step) for step in found["loc"][1:]), "message": str(found["msg"])}
         for found in error.errors()
     ]
     return _answer(422, _error("invalid", "Some of this can't be taken as it is.", fields=fields))
@@ -452,7 +452,7 @@ def _ask_desk(task: str, **about: Any) -> Json:
     company = _session().person.company
     said = desk.ask(company, task, **about)
     if said.get("error") == "desk_failed":
-        logger.warning("the desk did not answer", company=company, task=task)
+        logger.warning("xero_desk did not answer", company=company, task=task)
     return said
 
 

@@ -175,7 +175,7 @@ class Xero:
             headers |= {"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": key}
         # requests' own time-out starts anew with every byte that comes: a slow drip would outlast the lease
         deadline = time.monotonic() + self._time_out
-        trouble, timed_out = "no answer in time", True
+        failure, timed_out = "no answer in time", True
         try:
             with self.session.request(
                 method,
@@ -195,13 +195,13 @@ class Xero:
                 )
                 if text is not None:
                     return parsed(response.status_code, response.headers, text, read=method == "GET")
-                trouble = "the answer is too slow or too long"
+                failure = "the answer is too slow or too long"
         except requests.exceptions.Timeout:
             pass
         except (requests.exceptions.RequestException, HTTPError) as error:
-            trouble, timed_out = type(error).__name__, False
+            failure, timed_out = type(error).__name__, False
         # outside the handlers: the library's errors quote headers, and a chained one would carry them into a log
-        raise OutcomeUnknown(f"{method} {path}: {trouble}", timed_out=timed_out)
+        raise OutcomeUnknown(f"{method} {path}: {failure}", timed_out=timed_out)
 
 
 def parsed(status: int, headers: Mapping[str, str], text: bytes, *, read: bool = False) -> Json:

@@ -143,7 +143,7 @@ class Identity:
     ) -> _Answer:
         # requests' own time-out starts anew with every byte that comes: a slow drip would outlast the lease
         deadline = time.monotonic() + self._time_out
-        trouble = "no answer in time"
+        failure = "no answer in time"
         try:
             with self.session.request(
                 method,
@@ -162,12 +162,12 @@ class Identity:
                 )
                 if text is not None:
                     return _Answer(response.status_code, response.headers, _json(text))
-                trouble = "the answer is too slow or too long"
+                failure = "the answer is too slow or too long"
         except requests.exceptions.Timeout:
             pass
         except (requests.exceptions.RequestException, HTTPError) as error:
-            trouble = type(error).__name__
-        raise IdentityUnknown(trouble)
+            failure = type(error).__name__
+        raise IdentityUnknown(failure)
 
 
 def claims(access_token: str) -> Mapping[str, Any]:

@@ -830,7 +830,7 @@ def _untaxed(
 def _description(line: OrderLine) -> str:
     parts = (line.description, line.sku, line.colour, line.size)
     return clean(
-        ", ".join(part.strip() for part in parts if part.strip()) or f"Item {line.id}", LONGEST_DESCRIPTION
+        ", ".join(text.strip() for text in parts if text.strip()) or f"Item {line.id}", LONGEST_DESCRIPTION
     )
 
 

@@ -139,8 +139,8 @@ def refusals(messages: Sequence[str]) -> frozenset[Refusal]:
     known of the organisation (accounts, tax rates, currencies, lock dates) is out of date, so read it again. `stock`:
     send the invoice as a draft. `item_exists`: the item is there already.
     """
-    told = (_told_by(message) for message in messages)
-    return frozenset(saying.refusal for saying in told if saying is not None and saying.refusal is not None)
+    found = (_told_by(message) for message in messages)
+    return frozenset(saying.refusal for saying in found if saying is not None and saying.refusal is not None)
 
 
 def _told_by(message: str) -> _Saying | None:
