@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters.event_bus import EventBus, event_bridge
-from bookkeeping.adapters.queues import PostingQueue, sent_first_at, sqs
+from bookkeeping.adapters.queues import PostingQueue, attribute_text, sent_first_at, sqs
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import dynamodb
 from bookkeeping.adapters.tables.lanes import Lanes
@@ -60,7 +60,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
     def accept(record: SQSRecord) -> None:
         attributes = {
-            name: it.get("stringValue") for name, it in record.raw_event.get("messageAttributes", {}).items()
+            name: attribute_text(it) for name, it in record.raw_event.get("messageAttributes", {}).items()
         }
         sent_at = sent_first_at(int(record.attributes.sent_timestamp or 0), attributes.get("sent_at"))
         company = attributes.get("company")

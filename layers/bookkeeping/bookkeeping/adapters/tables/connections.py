@@ -91,7 +91,9 @@ class ConnectionsTable:
 
     def note_ended(self, connection: Connection) -> bool:
         """Xero lets the app into nothing any more for its sake. False where it was connected again meanwhile."""
-        return self._change_while("disconnected", connection, "SET to_end_at_xero = :nothing", {":nothing": []})
+        return self._change_while(
+            "disconnected", connection, "SET to_end_at_xero = :nothing", {":nothing": []}
+        )
 
     def _change_while(self, status: str, connection: Connection, change: str, values: Item) -> bool:
         """Change the row while it is of this very connection, in that status; whether it was."""
