@@ -8,7 +8,7 @@ UV_COMPILE = .venv/bin/uv pip compile --no-config --quiet --universal --python-v
 SOURCES = layers/bookkeeping/bookkeeping functions local tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test storms lint format build locks clean
+.PHONY: help demo up test storms lint format build locks clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -29,7 +29,7 @@ endef
 	@echo "Setting up for the first time, which takes a minute and the network ..."
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
 .venv/.ready: requirements/develop.txt .venv/.uv
@@ -51,8 +51,12 @@ LOCAL_SYSTEM = .venv/.ready .venv-runtime/.ready .venv-ministack/.ready $(LOCAL_
 
 # --- what a person asks for --------------------------------------------------------------------------------------
 
+# `exec`: make is then the program's parent, so that the program notices when make is gone
 demo: $(LOCAL_SYSTEM)  ## the whole system on this machine, with a simulated Xero
-	@PYTHONPATH=layers/bookkeeping .venv/bin/python -m local.demo
+	@PYTHONPATH=layers/bookkeeping exec .venv/bin/python -m local.demo
+
+up: $(LOCAL_SYSTEM)  ## the same without sample orders; takes XERO_*_URL from outside
+	@PYTHONPATH=layers/bookkeeping exec .venv/bin/python -m local.up
 
 test: $(LOCAL_SYSTEM)  ## every test of a few minutes or less
 	@.venv/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from bookkeeping.adapters.tables.orders import entry_from_item
@@ -19,49 +17,42 @@ from local.audit import OPEN, Findings, Row, audit
 from local.companies import Company, SimulatedXero, connect
 from local.samples import TRACKED, UNTRACKED, Sample, demonstration
 from local.system import LocalSystem
+from local.terminal import run, say, stay_up
 
-SETTLES_WITHIN: Final = 120.0
+PATIENCE: Final = 180.0
+"""Seconds in which nothing moves before the demonstration gives up."""
 PREFIXES: Final = {UNTRACKED: "KX-", TRACKED: "TR-"}
 
 
 def main() -> int:
-    once = os.environ.get("ONCE", "") not in ("", "0")
-    # what it started ends with it, however it is told to end
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    say("Starting the local system: AWS services, the functions, a simulated Xero ...")
-    began = time.monotonic()
-    with LocalSystem() as system:
-        say(f"It runs, after {time.monotonic() - began:.1f} s.")
-        xero = SimulatedXero(system.outputs["xero_url"])
-        companies = connect_companies(system, xero)
-        samples = demonstration()
-        sent_at = time.monotonic()
-        calls_before = calls_of(xero, companies)
-        send(system, [body for sample in samples for body in sample.bodies], "orders")
-        rows = wait_until_quiet(system, samples)
-        send(
-            system, [body for sample in samples for body in sample.later], "later messages of the same orders"
-        )
-        rows = wait_until_quiet(system, samples)
-        took = time.monotonic() - sent_at
-        findings = audit(
-            samples,
-            rows,
-            xero.control("GET", "log")["entries"],
-            PREFIXES,
-            {ref_id: company.organisation_id for ref_id, company in companies.items()},
-        )
-        show(samples, rows, companies)
-        show_calls(samples, calls_before, calls_of(xero, companies), companies, took)
-        show_findings(findings)
-        if not once:
-            show_addresses(system, companies)
-            wait_for_a_person()
+    return run(demonstrate)
+
+
+def demonstrate(system: LocalSystem) -> int:
+    xero = SimulatedXero(system.outputs["xero_url"])
+    companies = connect_companies(system, xero)
+    samples = demonstration()
+    sent_at = time.monotonic()
+    calls_before = calls_of(xero, companies)
+    send(system, [body for sample in samples for body in sample.bodies], "orders")
+    wait_until_quiet(system, samples)
+    send(system, [body for sample in samples for body in sample.later], "later messages of the same orders")
+    rows = wait_until_quiet(system, samples)
+    took = time.monotonic() - sent_at
+    findings = audit(
+        samples,
+        rows,
+        xero.control("GET", "log")["entries"],
+        PREFIXES,
+        {ref_id: company.organisation_id for ref_id, company in companies.items()},
+    )
+    show(samples, rows, companies)
+    show_calls(samples, calls_before, calls_of(xero, companies), companies, took)
+    show_findings(findings, system)
+    if os.environ.get("ONCE", "") in ("", "0"):
+        show_addresses(system, companies)
+        stay_up()
     return 0 if findings.clean else 1
-
-
-def say(text: str = "") -> None:
-    print(text, flush=True)
 
 
 def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Company]:
@@ -140,17 +131,21 @@ def words(entry: Entry) -> str:
 
 
 def wait_until_quiet(system: LocalSystem, samples: Sequence[Sample]) -> dict[tuple[str, str], Row]:
-    """The ledger once every order is in it and none is on its way, or when patience ends."""
+    """The ledger once every order is in it and none is on its way, or when nothing has moved for long."""
     expected = {(sample.company, sample.order_id) for sample in samples if sample.ends != "no company"}
-    until = time.monotonic() + SETTLES_WITHIN
+    seen, until = "", 0.0
     while True:
         rows = ledger(system)
         still = sum(row.state in OPEN for row in rows.values())
         undelivered = messages(system, system.outputs["orders_queue_url"])
         posted = sum(len(row.documents) for row in rows.values())
-        say(
-            f"  {undelivered:4} in the queue, {len(rows):4} in the ledger, {still:4} on their way, {posted:4} documents"
+        now = (
+            f"  {undelivered:4} in the queue, {len(rows):4} in the ledger,"
+            f" {still:4} on their way, {posted:4} documents"
         )
+        if now != seen:
+            say(now)
+            seen, until = now, time.monotonic() + PATIENCE
         if (not undelivered and not still and expected <= rows.keys()) or time.monotonic() > until:
             return rows
         time.sleep(1)
@@ -222,10 +217,12 @@ def show_calls(
     say(f"{len(samples)} orders in {took:.1f} s, both waves and the pauses between them included.")
 
 
-def show_findings(findings: Findings) -> None:
-    say(f"Held against the simulated Xero's own log: {findings}.")
+def show_findings(findings: Findings, system: LocalSystem) -> None:
+    say(f"Compared with the simulated Xero's own log: {findings}.")
     for complaint in findings.all:
         say(f"  ! {complaint}")
+    if not findings.clean:
+        say(f"The functions' logs are in {system.outputs['logs']}.")
 
 
 def show_addresses(system: LocalSystem, companies: Mapping[str, Company]) -> None:
@@ -238,15 +235,6 @@ def show_addresses(system: LocalSystem, companies: Mapping[str, Company]) -> Non
     say(f"Connect a company yourself, as its office would: {system.outputs['launch_url']}420001")
     say(f"Send it orders, as the platform would:            {system.outputs['platform_url']}")
     say()
-    say(f"{datetime.now(UTC):%H:%M:%S} UTC. It stays up until Ctrl-C.")
-
-
-def wait_for_a_person() -> None:
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        say("Ending.")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from local.aws import REGION, Ministack
 from local.build import layer_folder, task_folder
 from local.expand import ROOT, Template, expanded, source
 from local.gateway import Route, routes
+from local.processes import pids_folder
 
 STACK = "kornit-xero"
 CODE_BUCKET = "artifacts"
@@ -63,7 +64,7 @@ class Places:
         return self.state / "logs" / f"{function}.log"
 
     def pids(self, function: str) -> Path:
-        return self.state / "pids" / function
+        return pids_folder(self.state) / function
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,7 @@ def deploy(ministack: Ministack, plan: Plan, places: Places, parameters: Mapping
         Capabilities=["CAPABILITY_IAM"],
     )
     cloudformation.get_waiter("stack_create_complete").wait(
-        StackName=STACK, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+        StackName=STACK, WaiterConfig={"Delay": 0.1, "MaxAttempts": 6000}
     )
     stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]

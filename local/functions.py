@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
-from pathlib import Path
 from typing import Any
 
 from local.deploy import Places
+from local.processes import function_pids, kill_functions
 
 
 def invoke(client: Any, name: str, payload: bytes) -> tuple[bool, bytes]:
@@ -20,25 +16,9 @@ def invoke(client: Any, name: str, payload: bytes) -> tuple[bool, bytes]:
 
 def pids(places: Places, function: str) -> list[int]:
     """The live processes of a function, oldest first."""
-    files = sorted(places.pids(function).iterdir(), key=lambda file: file.stat().st_mtime_ns)
-    return [int(file.name) for file in files if _runs_a_function(int(file.name))]
+    return function_pids(places.pids(function))
 
 
 def kill(places: Places, function: str) -> list[int]:
-    """End a function's processes with SIGKILL, whatever they are at; the next call starts a new one."""
-    killed = pids(places, function)
-    for pid in killed:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return killed
-
-
-def _runs_a_function(pid: int) -> bool:
-    """Whether the process is a function's still: it may have ended, and its number may be another's by now."""
-    if Path("/proc/self").exists():
-        try:
-            return b"awslambdaric" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            return False
-    listed = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False)
-    return b"awslambdaric" in listed.stdout
+    """End a function's processes with SIGKILL, whatever they do; the next call starts a new one."""
+    return kill_functions(places.pids(function))

@@ -13,18 +13,22 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
 
 from local import platform
-from local.aws import REGION, Ministack, end, free_port, started
+from local.aws import REGION, Ministack
 from local.build import build
 from local.deploy import Deployed, Places, Plan, deploy, plan
 from local.expand import ROOT
 from local.functions import invoke, kill, pids
 from local.gateway import make_server
+from local.processes import end, free_port, kill_all_functions, started
 from local.triggers import QueuePoller, Ticker
+from local.watchdog import Watchdog
 
 COMPANIES = ["412077", "413995", "420001", "420002"]
 """Companies of the platform's page; the last is set up by nobody but the person at the browser."""
@@ -37,6 +41,30 @@ XERO_URLS = {
     "XeroApiUrl": "XERO_API_URL",
     "XeroWebUrl": "XERO_WEB_URL",
 }
+
+
+def _message(body: object) -> dict[str, Any]:
+    attributes = {"SentTimestamp": "0", "ApproximateReceiveCount": "1"}
+    return {
+        "Records": [
+            {"messageId": "1", "eventSource": "aws:sqs", "body": json.dumps(body), "attributes": attributes}
+        ]
+    }
+
+
+HARMLESS: Mapping[str, Any] = {
+    "OrderIntakeFunction": _message({"id": 1, "company_ref_id": 1}),
+    "OrderPostingFunction": _message({"release": "none", "company": "none"}),
+    "SettingsPageFunction": {
+        "version": "2.0",
+        "rawPath": "/health",
+        "headers": {},
+        "requestContext": {"http": {"method": "GET", "path": "/health"}, "stage": "$default"},
+    },
+    "OauthCallbackFunction": {"rawPath": "/health"},
+    "XeroDeskFunction": {"company": "none", "task": "accounts"},
+}
+"""A call for each function without a schedule: it names what does not exist, so it changes nothing."""
 
 logger = logging.getLogger("local")
 
@@ -65,6 +93,10 @@ class LocalSystem:
         self._events: list[dict[str, Any]] = []
         self._running: list[threading.Thread] = []
         self._tickers: dict[str, Ticker] = {}
+        self._own_log: Path | None = None
+        self._simulates_xero = False
+        self._functions: tuple[str, ...] = ()
+        self._watchdog: Watchdog
         self._ministack: Ministack
         self._deployed: Deployed
         self._places: Places
@@ -72,12 +104,17 @@ class LocalSystem:
     def __enter__(self) -> Self:
         try:
             self._start()
-        except BaseException:
-            self._stack.close()
+        except BaseException as failure:
+            self._end(failure)
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _type: object, failure: BaseException | None, _traceback: object) -> None:
+        self._end(failure)
+
+    def _end(self, failure: BaseException | None) -> None:
+        if isinstance(failure, Exception):
+            logger.error("ends because of a failure", exc_info=failure)
         self._stack.close()
 
     # --- for those who use it ----------------------------------------------------------------------------------------
@@ -85,6 +122,19 @@ class LocalSystem:
     @property
     def state(self) -> Path:
         return self._places.state
+
+    @property
+    def outputs_file(self) -> Path:
+        return self._places.state / "outputs.json"
+
+    @property
+    def own_log(self) -> Path | None:
+        """What the system itself has logged; None as long as there is no such file."""
+        return self._own_log
+
+    @property
+    def simulates_xero(self) -> bool:
+        return self._simulates_xero
 
     def client(self, service: str) -> Any:
         """A boto3 client that may do everything."""
@@ -125,12 +175,29 @@ class LocalSystem:
             sqs.delete_message_batch(QueueUrl=url, Entries=taken)
         return list(self._events)
 
-    def wait_ready(self, within: float = 60.0) -> None:
-        """Return once every schedule's first call has succeeded: functions start, and may do what they must."""
+    def wait_ready(self, within: float = 600.0) -> None:
+        """Return once every function has started and done something, however long that takes a busy machine.
+
+        A function that has a schedule has answered its own first call by then. The others get a harmless one.
+        """
         give_up_at = time.monotonic() + within
-        for function, ticker in self._tickers.items():
-            if not ticker.succeeded.wait(max(0.0, give_up_at - time.monotonic())):
+        with ThreadPoolExecutor() as calls:
+            list(calls.map(partial(self._wait_for, give_up_at), self._functions))
+
+    def _wait_for(self, give_up_at: float, function: str) -> None:
+        while not self._has_succeeded(function):
+            if time.monotonic() > give_up_at:
                 raise RuntimeError(f"{function} has not succeeded yet; see {self.log(function)}")
+            time.sleep(0.1)
+
+    def _has_succeeded(self, function: str) -> bool:
+        if function in self._tickers:
+            return self._tickers[function].succeeded.is_set()
+        succeeded, answer = self._invoke(function, json.dumps(HARMLESS[function]).encode())
+        # a call may take too long on a busy machine; any other failure would come again
+        if not succeeded and not json.loads(answer)["errorType"].startswith("Sandbox."):
+            raise RuntimeError(f"{function} failed: {answer.decode()}; see {self.log(function)}")
+        return succeeded
 
     # --- start and end -----------------------------------------------------------------------------------------------
 
@@ -138,8 +205,12 @@ class LocalSystem:
         build(self.root)
         state = self._take_state()
         self._places = Places(self.root, state)
-        self._log_to(state / "logs" / "local.log")
+        self._own_log = state / "logs" / "local.log"
+        self._log_to(self._own_log)
+        self._watchdog = Watchdog(state)
+        self._stack.callback(self._watchdog.dismiss)
         self._ministack = Ministack(state)
+        self._watchdog.watch(self._ministack.process, "ministack")
         self._stack.callback(self._end_aws)
         parameters = {"WaitsScale": str(self.scale), **self._xero_parameters()}
         self._ministack.wait_started()
@@ -149,6 +220,7 @@ class LocalSystem:
         known = {name: value for name, value in parameters.items() if name in planned.template["Parameters"]}
         self._deployed = deploy(self._ministack, planned, self._places, known)
         self.outputs = self._collect_outputs(parameters["XeroApiUrl"])
+        self._functions = planned.functions
         self._start_triggers(planned)
         if planned.routes:
             self.outputs["api_url"] = self._start_gateway(planned)
@@ -187,6 +259,7 @@ class LocalSystem:
         if outside.keys() | {"XeroWebUrl"} == XERO_URLS.keys():
             return outside
         simulated = self._start_xero()
+        self._simulates_xero = True
         portal = {"XeroPortalUrl": f"{simulated}/developer/apps"}
         return dict.fromkeys(XERO_URLS, simulated) | portal | outside
 
@@ -204,6 +277,7 @@ class LocalSystem:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._watchdog.watch(process, "local.xero")
         self._stack.callback(end, process)
         started(process, f"{url}/_simulator/clock", log)
         return url
@@ -226,6 +300,7 @@ class LocalSystem:
             "connections_table": given["ConnectionsTable"],
             "event_bus": given["EventBus"],
             "secrets_prefix": given["SecretsPrefix"],
+            "launch_key_secret": given["LaunchKey"],
             "scale": self.scale,
             "logs": str(self._places.state / "logs"),
         }
@@ -307,7 +382,7 @@ class LocalSystem:
         return f"http://localhost:{port}/launch/"
 
     def _write_outputs(self) -> None:
-        path = self._places.state / "outputs.json"
+        path = self.outputs_file
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(self.outputs, indent=2) + "\n")
         # whoever waits for the file finds it whole
@@ -327,8 +402,7 @@ class LocalSystem:
             thread.join()
 
     def _kill_all(self) -> None:
-        for folder in (self._places.state / "pids").glob("*"):
-            kill(self._places, folder.name)
+        kill_all_functions(self._places.state)
 
 
 def _lock(path: Path) -> IO[str] | None:

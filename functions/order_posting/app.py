@@ -88,8 +88,8 @@ def post(record: SQSRecord) -> None:
         metrics.add_metric("OrdersFreed", MetricUnit.Count, freed)
         return
     tally = take_turn(adapters, wake_up)
-    for faults in tally.faults:
-        logger.error("posting met what it does not expect", lane=wake_up.lane, faults=faults)
+    for fault in tally.faults:
+        logger.error("posting met what it does not expect", lane=wake_up.lane, fault=fault)
     logger.info(
         "turn",
         lane=wake_up.lane,

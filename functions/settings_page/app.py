@@ -43,12 +43,12 @@ from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
 from bookkeeping.domain.settings import Settings, SettingsRefused
 from bookkeeping.use_cases import connect as authorising
-from bookkeeping.use_cases import release as releasing
 from bookkeeping.use_cases.page import connection as connection_page
 from bookkeeping.use_cases.page import orders as viewing
 from bookkeeping.use_cases.page import preview as previewing
 from bookkeeping.use_cases.page import retry as retrying
 from bookkeeping.use_cases.page import settings_form as saving
+from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.retry import NothingToRetry
 
 HERE = Path(__file__).parent
@@ -86,68 +86,25 @@ metrics = Metrics()
 app = APIGatewayHttpResolver(enable_validation=True)
 pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
 tables = dynamodb()
-orders_table = OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"])
-settings_table = SettingsTable(tables, os.environ["SETTINGS_TABLE"])
-connections_table = ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"])
-lanes = Lanes(tables, os.environ["CONNECTIONS_TABLE"])
-organisations = Organisations(tables, os.environ["CONNECTIONS_TABLE"])
-releases = Releases(tables, os.environ["CONNECTIONS_TABLE"])
+connections_table = os.environ["CONNECTIONS_TABLE"]
 authorizations_table = AuthorizationsTable(tables, os.environ["AUTHORIZATIONS_TABLE"])
-wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
 secret_store = secrets_manager()
 launch_key = LaunchKey(secret_store, os.environ["LAUNCH_KEY"], now)
 desk = XeroDesk(lambda_service_that_waits(), os.environ["XERO_DESK_FUNCTION"])
-
-
-def new_id() -> str:
-    return uuid.uuid4().hex
-
-
-form_adapters = saving.FormAdapters(
-    settings=settings_table,
-    connections=connections_table,
-    releases=releases,
+adapters = PageAdapters(
+    orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], connections_table),
+    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
+    connections=ConnectionsTable(tables, connections_table),
+    lanes=Lanes(tables, connections_table),
+    organisations=Organisations(tables, connections_table),
+    releases=Releases(tables, connections_table),
     apps=AppSecret(secret_store, os.environ["SECRETS_PREFIX"]),
-    wake_ups=wake_ups,
-    now=now,
-    new_id=new_id,
-)
-connect_adapters = authorising.ConnectAdapters(
-    settings=settings_table,
-    connections=connections_table,
-    releases=releases,
-    wake_ups=wake_ups,
-    now=now,
-    new_id=new_id,
-)
-page_adapters = viewing.OrderPageAdapters(
-    orders=orders_table,
-    settings=settings_table,
-    connections=connections_table,
-    lanes=lanes,
-    organisations=organisations,
-    releases=releases,
-    releasing=releasing.ReleaseAdapters(
-        orders=orders_table,
-        settings=settings_table,
-        connections=connections_table,
-        lanes=lanes,
-        releases=releases,
-        wake_ups=wake_ups,
-        events=EventBus(event_bridge(), os.environ["EVENT_BUS"]),
-        now=now,
-    ),
+    wake_ups=PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"]),
+    events=EventBus(event_bridge(), os.environ["EVENT_BUS"]),
+    ask=desk.ask,
     web_url=os.environ["XERO_WEB_URL"],
     now=now,
-    new_id=new_id,
-)
-
-preview_adapters = previewing.PreviewAdapters(
-    settings=settings_table,
-    connections=connections_table,
-    organisations=organisations,
-    ask=desk.ask,
-    now=now,
+    new_id=lambda: uuid.uuid4().hex,
 )
 
 Json = dict[str, Any]
@@ -404,13 +361,13 @@ def _redirect_uri() -> str:
 
 @app.get("/api/<company>/settings")
 def get_settings(company: Company) -> Json:
-    return saving.shown(form_adapters, company, _redirect_uri())
+    return saving.shown(adapters, company, _redirect_uri())
 
 
 @app.put("/api/<company>/settings")
 def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> Response[Any]:
     try:
-        before, saved = saving.save(form_adapters, _session().person, given.version, given.settings)
+        before, saved = saving.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
         fields = [{"name": one.field, "message": one.reason} for one in refused.refused]
         return _answer(
@@ -421,15 +378,15 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
         words = f"{by} changed the settings meanwhile. Look at what changed, then save again."
         changes = [vars(change) for change in changed.changes]
         error = _error("changed_meanwhile", words, by=by, at=at, changes=changes)
-        return _answer(409, error | {"current": saving.shown(form_adapters, company, _redirect_uri())})
+        return _answer(409, error | {"current": saving.shown(adapters, company, _redirect_uri())})
     notes = _contact_notes(before.settings if before else None, saved.settings)
-    return _answer(200, saving.shown(form_adapters, company, _redirect_uri()) | {"notes": notes})
+    return _answer(200, saving.shown(adapters, company, _redirect_uri()) | {"notes": notes})
 
 
 def _contact_notes(old: Settings | None, new: Settings) -> list[Json]:
     """Have Xero asked for contacts whose names are new, so that a wrong one shows here and not on an order."""
     began = now()
-    connection = connections_table.connection(_session().person.company)
+    connection = adapters.connections.connection(_session().person.company)
     notes: list[Json] = []
     if connection is None or connection.status != "connected":
         return notes
@@ -459,7 +416,7 @@ def _ask_desk(task: str, **about: Any) -> Json:
 @app.put("/api/<company>/credentials")
 def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> Response[Any]:
     try:
-        known = saving.save_app(form_adapters, _session().person, given.client_id, given.client_secret)
+        known = saving.save_app(adapters, _session().person, given.client_id, given.client_secret)
     except saving.SecretNeeded:
         words = (
             "This is another client id than before, so enter its client secret, too. If you don't have it any more,"
@@ -475,12 +432,12 @@ def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> 
 
 @app.post("/api/<company>/connect")
 def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
-    known = connections_table.connection(company)
+    known = adapters.connections.connection(company)
     if known is not None and known.to_end_at_xero:
         # told later, Xero would end the new consent with the old one
         _ask_desk("disconnect")
     url = authorising.begin(
-        connect_adapters,
+        adapters,
         authorizations_table,
         _session(),
         app.context["session_id"],
@@ -497,21 +454,21 @@ def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
 
 @app.get("/api/<company>/connection")
 def get_connection(company: Company) -> Json:
-    return connection_page.connection(page_adapters, company)
+    return connection_page.connection(adapters, company)
 
 
 @app.post("/api/<company>/connection/organisation")
 def choose_organisation(company: Company, chosen: Annotated[Chosen, Body()]) -> Response[Any]:
-    if not authorising.choose(connect_adapters, _session().person, chosen.organisation_id):
+    if not authorising.choose(adapters, _session().person, chosen.organisation_id):
         return _answer(
             409, _error("no_such_choice", "This organisation can't be chosen now. Load the page anew.")
         )
-    return _answer(200, connection_page.connection(page_adapters, company))
+    return _answer(200, connection_page.connection(adapters, company))
 
 
 @app.delete("/api/<company>/connection")
 def disconnect(company: Company) -> Response[Any]:
-    if not authorising.disconnect(connect_adapters, _session().person):
+    if not authorising.disconnect(adapters, _session().person):
         return _answer(200, {"words": "There is no connection to end."})
     said = _ask_desk("disconnect")
     words = {
@@ -590,11 +547,11 @@ def get_orders(
     cursor: Annotated[str, Query(max_length=1000)] = "",
 ) -> Json:
     asked = viewing.Asked(status, problem.strip(), search.strip(), from_, to, cursor)
-    return viewing.orders(page_adapters, company, asked)
+    return viewing.orders(adapters, company, asked)
 
 
 def _order(company: str, order_id: str) -> Entry:
-    entry = orders_table.get(company, order_id)
+    entry = adapters.orders.get(company, order_id)
     if entry is None:
         raise NotFoundError
     return entry
@@ -602,25 +559,23 @@ def _order(company: str, order_id: str) -> Entry:
 
 @app.get("/api/<company>/orders/<order_id>")
 def get_order(company: Company, order_id: OrderId) -> Json:
-    return viewing.View(page_adapters, company).whole(_order(company, order_id))
+    return viewing.View(adapters, company).whole(_order(company, order_id))
 
 
 @app.post("/api/<company>/orders/<order_id>/retry")
 def retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()]) -> Response[Any]:
     entry = _order(company, order_id)
     try:
-        saved = retrying.retry(
-            page_adapters, _session().person, entry, items_as_they_are=how.items_as_they_are
-        )
+        saved = retrying.retry(adapters, _session().person, entry, items_as_they_are=how.items_as_they_are)
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
-    return _answer(200, viewing.View(page_adapters, company).order(saved))
+    return _answer(200, viewing.View(adapters, company).order(saved))
 
 
 @app.post("/api/<company>/orders/retry")
 def retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Response[Any]:
     try:
-        return _answer(200, retrying.retry_all(page_adapters, _session().person, which.problem))
+        return _answer(200, retrying.retry_all(adapters, _session().person, which.problem))
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
 
@@ -629,9 +584,7 @@ def retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Response[
 def preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Response[Any]:
     try:
         # read anew from its text: an amount must not have been a float on the way
-        return _answer(
-            200, previewing.preview(preview_adapters, company, app.current_event.decoded_body or "")
-        )
+        return _answer(200, previewing.preview(adapters, company, app.current_event.decoded_body or ""))
     except previewing.NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))
     except previewing.NoAnswer:

@@ -44,7 +44,7 @@ def write_each(
         call.summarize_errors and call.unconfirmed["good_elements_of_a_refused_batch"] == "dropped"
     )
     before = copy.deepcopy(call.organisation.__dict__) if all_or_nothing else None
-    outcomes = [save(element) for element in elements]
+    outcomes = [Outcome(element, [call.refusal]) if call.refusal else save(element) for element in elements]
     if before is not None and any(outcome.failed for outcome in outcomes):
         call.organisation.__dict__.update(before)
         call.committed.clear()

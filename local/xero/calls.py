@@ -30,6 +30,8 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     committed: list[Json] = field(default_factory=list)
+    refusal: str | None = None
+    """Xero's words, where a fault has every element of a write refused."""
 
     @property
     def now(self) -> datetime:

@@ -23,6 +23,7 @@ REFUSED_AT_THE_DOOR = frozenset(
         "authentication_unsuccessful",
         "authorization_unsuccessful",
         "forbidden",
+        "not_found",
     }
 )
 # The work is done and the answer is spoilt; `commit: false` leaves the work undone.
@@ -31,6 +32,7 @@ KINDS = (
     REFUSED_AT_THE_DOOR
     | SPOILT_ANSWERS
     | {
+        "refused",
         "error_before_commit",
         "error_after_commit",
         "reply_lost",
@@ -59,6 +61,8 @@ class Fault:
     seconds: float = 30.0
     retry_after: int | None = None
     commit: bool = True
+    message: str | None = None
+    """Xero's words where the kind is `refused`."""
     seen: int = 0
     hits: int = 0
     dice: random.Random = field(default_factory=random.Random, repr=False)
@@ -105,6 +109,8 @@ class Faults:
         settable = set(Fault.__dataclass_fields__) - {"id", "seen", "hits", "dice"}
         if unknown := set(given) - settable - {"seed"}:
             raise ValueError(f"a fault has no {', '.join(sorted(unknown))}")
+        if (kind == "refused") != ("message" in given):
+            raise ValueError("a fault of the kind refused has a message, and no other has")
         # A rule that says how often by rate goes on until removed, unless told otherwise.
         rated = given.get("probability") is not None or given.get("every") is not None
         times = given.get("times", None if rated else 1)

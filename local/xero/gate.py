@@ -22,6 +22,7 @@ from local.xero.replies import (
     not_found,
     not_implemented,
     organisation_offline,
+    query_parse_error,
     server_error,
     unauthorized,
 )
@@ -246,6 +247,8 @@ def _refused_at_the_door(world: World, fault: Fault, caller: _Caller) -> Reply |
             return unauthorized("AuthorizationUnsuccessful", world.new_id(), missing_scope=True)
         case "forbidden":
             return forbidden(world.new_id())
+        case "not_found":
+            return not_found()
     limit = fault.kind.removeprefix("rate_limit_")
     organisation = world.organisations.get(caller.tenant_id or "")
     if organisation is None or caller.bearer is None:
@@ -404,6 +407,9 @@ def _execute(world: World, request: Request, admitted: _Admitted, entry: Entry, 
     """Do it, with the faults that sit around the commit."""
     if fault and fault.kind == "error_before_commit":
         return server_error(world.new_id())
+    refusal = fault.message if fault else None
+    if refusal and request.method == "GET":
+        return query_parse_error(refusal).reply
     if fault and not fault.commit:
         return Reply(200, {"Id": world.new_id(), "Status": "OK"})
     endpoint = admitted.route.endpoint(request.method)
@@ -421,6 +427,7 @@ def _execute(world: World, request: Request, admitted: _Admitted, entry: Entry, 
         headers=request.headers,
         body=request.body,
         committed=entry.committed,
+        refusal=refusal,
     )
     reply = _run(endpoint, call)
     return server_error(world.new_id()) if fault and fault.kind == "error_after_commit" else reply

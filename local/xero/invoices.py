@@ -134,7 +134,7 @@ def _kind(given: Json, known: Document | None) -> DocumentKind:
     return "ACCPAY" if fields.one_of(given, "Type", ("ACCREC", "ACCPAY")) == "ACCPAY" else "ACCREC"
 
 
-def _save(call: Call, given: Json, known: Document | None) -> Outcome:  # noqa: PLR0915
+def _save(call: Call, given: Json, known: Document | None) -> Outcome:
     """Create, or overwrite `known` with what is given."""
     organisation, unconfirmed = call.organisation, call.unconfirmed
     errors = fields.length_errors(given, _LENGTHS, unconfirmed)
@@ -211,16 +211,21 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:  # noqa: 
     document.currency, document.branding_theme_id = code, theme_id
     if known and given.get("CurrencyCode"):
         document.currency_rate = currency_rate(call, given, code)
-    reference = fields.text(given, "Reference")
-    if kind == "ACCREC" and reference is not None:
-        document.reference = reference
-    document.url = fields.text(given, "Url") or document.url
-    document.expected_on = fields.day(given, "ExpectedPaymentDate") or document.expected_on
-    if status == "AUTHORISED":
-        document.sent_to_contact = fields.flag(given, "SentToContact") or document.sent_to_contact
+    _set_details(document, given)
     document.contact_id = contact.settle(call).id
     _store(call, document, known, number or organisation.next_number(kind))
     return Outcome(_view(call, document))
+
+
+def _set_details(document: Document, given: Json) -> None:
+    """What of an invoice no rule depends on."""
+    reference = fields.text(given, "Reference")
+    if document.kind == "ACCREC" and reference is not None:
+        document.reference = reference
+    document.url = fields.text(given, "Url") or document.url
+    document.expected_on = fields.day(given, "ExpectedPaymentDate") or document.expected_on
+    if document.status == "AUTHORISED":
+        document.sent_to_contact = fields.flag(given, "SentToContact") or document.sent_to_contact
 
 
 def _store(call: Call, document: Document, known: Document | None, number: str) -> None:

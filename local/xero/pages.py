@@ -8,6 +8,7 @@ from flask import Blueprint, Response, abort, make_response, redirect, render_te
 
 from local.xero.organisations import Document, Organisation
 from local.xero.people import find_document
+from local.xero.routes import mount, route
 from local.xero.world import World
 
 STATUS_IN_WORDS = {
@@ -28,19 +29,21 @@ def status_in_words(document: Document) -> str:
 
 
 def blueprint(world: World) -> Blueprint:
-    site = Blueprint("pages", __name__)
+    return mount(Blueprint("pages", __name__), _Pages(world))
 
-    def found(wanted: str) -> Organisation:
-        return world.organisation(wanted) or abort(404)
 
-    @site.get("/")
-    def home() -> str:
-        return render_template("home.html", organisations=list(world.organisations.values()))
+class _Pages:
+    def __init__(self, world: World) -> None:
+        self._world = world
 
-    @site.get("/organisation/<wanted>")
-    def books(wanted: str) -> str:
-        organisation = found(wanted)
-        with world.lock:
+    @route("GET", "/")
+    def home(self) -> str:
+        return render_template("home.html", organisations=list(self._world.organisations.values()))
+
+    @route("GET", "/organisation/<wanted>")
+    def books(self, wanted: str) -> str:
+        organisation = self._organisation(wanted)
+        with self._world.lock:
             documents = sorted(organisation.documents.values(), key=lambda one: one.created_at, reverse=True)
             return render_template(
                 "organisation.html",
@@ -51,10 +54,10 @@ def blueprint(world: World) -> Blueprint:
                 status_in_words=status_in_words,
             )
 
-    @site.get("/organisation/<wanted>/document/<key>")
-    def document_page(wanted: str, key: str) -> str:
-        organisation = found(wanted)
-        with world.lock:
+    @route("GET", "/organisation/<wanted>/document/<key>")
+    def document_page(self, wanted: str, key: str) -> str:
+        organisation = self._organisation(wanted)
+        with self._world.lock:
             document = find_document(organisation, key.lower(), None) or abort(404)
             return render_template(
                 "document.html",
@@ -67,19 +70,20 @@ def blueprint(world: World) -> Blueprint:
 
     # Xero's deep links land on the same pages.
 
-    @site.get("/app/<short_code>/invoicing/view/<key>")
-    def new_invoice_link(short_code: str, key: str) -> Response:
-        return make_response(redirect(f"/organisation/{found(short_code).id}/document/{key}"))
+    @route("GET", "/app/<short_code>/invoicing/view/<key>")
+    def new_invoice_link(self, short_code: str, key: str) -> Response:
+        organisation = self._organisation(short_code)
+        return make_response(redirect(f"/organisation/{organisation.id}/document/{key}"))
 
-    @site.get("/app/<short_code>/contacts/contact/<key>")
-    def contact_link(short_code: str, key: str) -> Response:
-        return make_response(redirect(f"/organisation/{found(short_code).id}"))
+    @route("GET", "/app/<short_code>/contacts/contact/<key>")
+    def contact_link(self, short_code: str, key: str) -> Response:
+        return make_response(redirect(f"/organisation/{self._organisation(short_code).id}"))
 
-    @site.get("/organisationlogin/default.aspx")
-    def classic_link() -> Response:
+    @route("GET", "/organisationlogin/default.aspx")
+    def classic_link(self) -> Response:
         """`shortcode` names the organisation, `redirecturl` one of its documents."""
         given = {name.lower(): value for name, value in request.args.items()}
-        organisation = found(given.get("shortcode", ""))
+        organisation = self._organisation(given.get("shortcode", ""))
         target = urlsplit(given.get("redirecturl", ""))
         by_query = parse_qs(target.query).get("InvoiceID", [])
         parts = [*by_query, *(part for part in target.path.split("/") if part)]
@@ -88,4 +92,5 @@ def blueprint(world: World) -> Blueprint:
                 return make_response(redirect(f"/organisation/{organisation.id}/document/{part.lower()}"))
         return make_response(redirect(f"/organisation/{organisation.id}"))
 
-    return site
+    def _organisation(self, wanted: str) -> Organisation:
+        return self._world.organisation(wanted) or abort(404)

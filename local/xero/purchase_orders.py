@@ -21,7 +21,7 @@ from local.xero.documents import (
     record_commit,
 )
 from local.xero.lines import DocumentRules, add_up
-from local.xero.organisations import DEAD, Document
+from local.xero.organisations import DEAD, Document, Organisation
 from local.xero.query import listed, page_of
 from local.xero.replies import Reply, not_found
 from local.xero.views import purchase_order_view
@@ -114,7 +114,7 @@ def _find(call: Call, key: str) -> Document | None:
     return next(call.organisation.numbered("PURCHASEORDER", key, same_case=same_case), None)
 
 
-def _save(call: Call, given: Json, known: Document | None) -> Outcome:  # noqa: PLR0912, PLR0915
+def _save(call: Call, given: Json, known: Document | None) -> Outcome:
     """Create, or overwrite `known` with what is given."""
     organisation = call.organisation
     errors = fields.length_errors(given, _LENGTHS, call.unconfirmed)
@@ -178,6 +178,22 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:  # noqa: 
     add_up(document)
     document.status, document.dated_on, document.currency = status, document_date, code
     document.branding_theme_id = theme_id
+    _set_details(document, given)
+    warnings = []
+    if fields.flag(given, "SentToContact"):
+        if status in ("AUTHORISED", "BILLED"):
+            document.sent_to_contact = True
+        else:
+            warnings.append(SENT_TOO_EARLY)
+    settled = contact.settle(call)
+    document.contact_id, settled.is_supplier, document.updated_at = settled.id, True, call.now
+    _store(organisation, document, known, number or organisation.next_number("PURCHASEORDER"))
+    record_commit(call, document, "changed" if known else "created")
+    return Outcome(purchase_order_view(organisation, document, call.ties), warnings=warnings)
+
+
+def _set_details(document: Document, given: Json) -> None:
+    """What of a purchase order no rule depends on."""
     document.delivery_on = fields.day(given, "DeliveryDate") or document.delivery_on
     document.expected_on = fields.day(given, "ExpectedArrivalDate") or document.expected_on
     for key, attribute in (
@@ -189,15 +205,9 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:  # noqa: 
     ):
         if (value := fields.text(given, key)) is not None:
             setattr(document, attribute, value)
-    warnings = []
-    if fields.flag(given, "SentToContact"):
-        if status in ("AUTHORISED", "BILLED"):
-            document.sent_to_contact = True
-        else:
-            warnings.append(SENT_TOO_EARLY)
-    settled = contact.settle(call)
-    document.contact_id, settled.is_supplier, document.updated_at = settled.id, True, call.now
-    number = number or organisation.next_number("PURCHASEORDER")
+
+
+def _store(organisation: Organisation, document: Document, known: Document | None, number: str) -> None:
     if known:
         if number != known.number:
             organisation.renumber(known, number)
@@ -206,5 +216,3 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:  # noqa: 
     else:
         document.number = number
         organisation.add(document)
-    record_commit(call, document, "changed" if known else "created")
-    return Outcome(purchase_order_view(organisation, document, call.ties), warnings=warnings)

@@ -10,7 +10,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from local.xero import consent, controls, pages
+from local.xero import consent, controls, pages, portal_pages
 from local.xero.gate import Answer, Request, answer, answers_for
 from local.xero.world import World
 
@@ -22,8 +22,8 @@ class SimulatedXero:
         self.world = world
         self.site = Flask("local.xero", template_folder="templates")
         self.site.config["PROPAGATE_EXCEPTIONS"] = True
-        for blueprint in (consent.blueprint(world), pages.blueprint(world), controls.blueprint(world)):
-            self.site.register_blueprint(blueprint)
+        for part in (consent, portal_pages, pages, controls):
+            self.site.register_blueprint(part.blueprint(world))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         self.world.run_due()

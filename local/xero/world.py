@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
+from local.xero.changes import CHANGES
 from local.xero.clock import Clock, VirtualClock
 from local.xero.connections import Connections
 from local.xero.faults import Faults
@@ -197,53 +197,12 @@ class World:
         code = wanted.lstrip("!")
         return next((one for one in self.organisations.values() if one.short_code.lstrip("!") == code), None)
 
-    def change_organisation(self, organisation: Organisation, given: Json) -> None:  # noqa: PLR0912
+    def change_organisation(self, organisation: Organisation, given: Json) -> None:
         """Apply changes to an organisation's facts. Raises ValueError for a key or value it doesn't know."""
         for key, value in given.items():
-            match key:
-                case "period_lock_date" | "end_of_year_lock_date":
-                    setattr(organisation, key, date.fromisoformat(value) if value else None)
-                case "pays_tax" | "multicurrency" | "backorders" | "offline" | "gone" | "is_demo":
-                    setattr(organisation, key, bool(value))
-                case "approval_cap":
-                    organisation.approval_cap = None if value is None else int(value)
-                case "day_limit":
-                    organisation.day_limit = int(value)
-                case "name":
-                    organisation.name = str(value)
-                case "tie_rounding":
-                    if value not in ("half_up", "half_even", None):
-                        raise ValueError(f"tie_rounding is half_up, half_even or null, not {value!r}")
-                    organisation.tie_rounding = value
-                case "archive_account" | "restore_account":
-                    account = organisation.account(str(value)) or organisation.account_by_id(str(value))
-                    if account is None:
-                        raise ValueError(f"no account {value!r}")
-                    account.status = "ARCHIVED" if key == "archive_account" else "ACTIVE"
-                case "archive_contact" | "restore_contact":
-                    contact = organisation.contacts.get(str(value)) or next(
-                        (one for one in organisation.contacts.values() if one.name == value), None
-                    )
-                    if contact is None:
-                        raise ValueError(f"no contact {value!r}")
-                    contact.status = "ARCHIVED" if key == "archive_contact" else "ACTIVE"
-                    contact.updated_at = self.now()
-                case "subscribe_currency":
-                    if value not in organisation.currencies:
-                        organisation.currencies.append(str(value))
-                case "unsubscribe_currency":
-                    organisation.currencies.remove(value)
-                case "stock":
-                    for code, quantity in value.items():
-                        item = organisation.items.get(code)
-                        if item is None or not item.tracked:
-                            raise ValueError(f"no tracked item {code!r}")
-                        item.on_hand = Decimal(str(quantity))
-                case "tax_rate_status":
-                    for tax_type, status in value.items():
-                        organisation.tax_rates[tax_type].status = str(status)
-                case _:
-                    raise ValueError(f"an organisation has no {key}")
+            if key not in CHANGES:
+                raise ValueError(f"an organisation has no {key}")
+            CHANGES[key](self, organisation, value)
 
     def consent(self, app: App, user: User, tenant_ids: list[str], scopes: str = ALL_SCOPES) -> Json:
         """A token set as after a consent of that user in a browser, for programs without one."""

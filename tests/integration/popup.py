@@ -143,11 +143,9 @@ class Popup:
         page = self.page
         page.launch_key = LaunchKey(world.secrets, f"{PREFIX}/launch", now)  # type: ignore[attr-defined]
         page.desk = XeroDesk(functions, "xero_desk")  # type: ignore[attr-defined]
-        page.form_adapters = replace(page.form_adapters, apps=apps, wake_ups=queue, now=now)  # type: ignore[attr-defined]
-        page.connect_adapters = replace(page.connect_adapters, wake_ups=queue, now=now)  # type: ignore[attr-defined]
-        releasing = replace(page.page_adapters.releasing, wake_ups=queue, events=world.events, now=now)
-        page.page_adapters = replace(page.page_adapters, releasing=releasing, now=now)  # type: ignore[attr-defined]
-        page.preview_adapters = replace(page.preview_adapters, now=now, ask=page.desk.ask)  # type: ignore[attr-defined]
+        page.adapters = replace(  # type: ignore[attr-defined]
+            page.adapters, apps=apps, wake_ups=queue, events=world.events, ask=page.desk.ask, now=now
+        )
         self.callback.adapters = replace(self.callback.adapters, wake_ups=queue, now=now)  # type: ignore[attr-defined]
         self.callback.callback_adapters = replace(self.callback.callback_adapters, apps=apps, tokens=tokens)  # type: ignore[attr-defined]
         renewals = RefreshRequests(functions, "token_refresh")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from local.aws import free_port
 from local.expand import expanded
 from local.gateway import make_server, routes
+from local.processes import free_port
 
 TEMPLATE: dict[str, Any] = {
     "Transform": "AWS::Serverless-2016-10-31",

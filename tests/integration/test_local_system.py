@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from local.processes import function_pids, pids_folder
 from local.system import XERO_URLS, LocalSystem
+from local.xero.clock import WallClock
+from local.xero.server import make_server
+from local.xero.world import World
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +42,8 @@ def test_two_systems_run_side_by_side_and_end_without_a_trace(tmp_path: Path) ->
         two.wait_ready()
         written = json.loads((tmp_path / "one" / "outputs.json").read_text())
         assert written == one.outputs
+        launch_key = one.client("secretsmanager").get_secret_value(SecretId=written["launch_key_secret"])
+        assert len(launch_key["SecretString"]) >= 32
         urls = {system.outputs[name] for system in (one, two) for name in ("aws_url", "xero_url")}
         assert len(urls) == 4
         assert all(map(answers, urls))
@@ -82,6 +91,186 @@ def carried(system: LocalSystem, id_: str) -> list[tuple[str, dict[str, str]]]:
     while not system.events() and time.monotonic() < until:
         time.sleep(0.1)
     return [(event["detail-type"], event["detail"]) for event in system.events()]
+
+
+# --- as a person starts it, and however it is ended
+
+
+class Run:
+    """A program of the local system that was started as a person would, with its output in a file."""
+
+    def __init__(self, said: Path, *command: str, **environment: str) -> None:
+        self._said = said
+        # a make above the tests must not hand its own flags down
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+        }
+        paths = {"PYTHONPATH": f"{ROOT}/layers/bookkeeping"}
+        with said.open("wb") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=inherited | paths | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text()
+
+    def wait_up(self) -> None:
+        """Return once it says that it stays up."""
+        until = time.monotonic() + 240
+        while "stays up" not in self.said:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < until, self.said
+            time.sleep(0.1)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The outputs it has listed."""
+        lines = [line.split(maxsplit=1) for line in self.said.splitlines() if line.startswith("  ")]
+        return {line[0]: line[1] for line in lines if len(line) == 2}
+
+    def left_over(self) -> list[str]:
+        """What still answers or runs of it."""
+        state = Path(self.outputs["logs"]).parent
+        urls = [self.outputs[name] for name in ("aws_url", "xero_url", "api_url", "platform_url")]
+        pids = [pid for folder in pids_folder(state).iterdir() for pid in function_pids(folder)]
+        files = [file.name for file in state.glob("outputs.json")]
+        return [url for url in urls if answers(url)] + [f"function {pid}" for pid in pids] + files
+
+    def wait_gone(self, *, xero_stays: bool = False) -> None:
+        """Return once nothing of it is left; fails if that takes long."""
+        until = time.monotonic() + 60
+        stays = {self.outputs["xero_url"]} if xero_stays else set()
+        while set(self.left_over()) != stays:
+            assert time.monotonic() < until, self.left_over()
+            time.sleep(0.2)
+
+
+UP = (sys.executable, "-m", "local.up")
+READY = [".venv/.ready", ".venv-runtime/.ready", ".venv-ministack/.ready", ".local/build/.ready"]
+MAKE_UP = ("make", *(f"--old-file={file}" for file in READY), "up")
+FAILS = (
+    "import sys, local.terminal as t\n"
+    "def work(system): raise RuntimeError('the printer is on fire')\n"
+    "sys.exit(t.run(work))"
+)
+
+
+@pytest.fixture
+def outside_xero() -> Iterator[str]:
+    """A Xero that the local system has not started."""
+    server = make_server(World(WallClock()), 0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://localhost:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_nothing_is_left_of_it_when_it_or_make_is_killed_and_a_failure_names_the_log(
+    tmp_path: Path, outside_xero: str
+) -> None:
+    names = ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL")
+    under_make = Run(tmp_path / "under make", *MAKE_UP, **dict.fromkeys(names, outside_xero))
+    killed = Run(tmp_path / "killed", *UP)
+    failing = Run(tmp_path / "failing", sys.executable, "-c", FAILS)
+    try:
+        under_make.wait_up()
+        killed.wait_up()
+        # Xero's addresses come from outside, and no other Xero is started
+        assert under_make.outputs["xero_url"] == outside_xero
+        assert not (Path(under_make.outputs["logs"]) / "xero.log").exists()
+        assert "simulated" not in under_make.said
+        assert "simulated" in killed.said
+
+        under_make.process.kill()
+        killed.process.kill()
+        under_make.wait_gone(xero_stays=True)
+        killed.wait_gone()
+
+        assert failing.process.wait(240) == 1
+        assert "It failed: the printer is on fire\n" in failing.said
+        assert "Traceback" not in failing.said
+        found = re.search(r"at the end of (\S+);", failing.said)
+        assert found
+        assert "the printer is on fire" in Path(found[1]).read_text().splitlines()[-1]
+    finally:
+        for run in (under_make, killed, failing):
+            run.process.kill()
+            run.process.wait()
+
+
+STAYS_UNTIL_ENDED = """
+import signal, sys, time
+from local.lifetime import end_with_the_shell
+# a shell that runs the tests in the background has its children ignore Ctrl-C
+if "nohup" not in sys.argv:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+end_with_the_shell()
+try:
+    print("it stays up", flush=True)
+    time.sleep(600)
+finally:
+    print("it ended in order", flush=True)
+"""
+
+
+@pytest.fixture
+def makefile(tmp_path: Path) -> Path:
+    """One that runs a program which ends with its shell."""
+    (tmp_path / "program.py").write_text(STAYS_UNTIL_ENDED)
+    made = tmp_path / "Makefile"
+    made.write_text(
+        f"up:\n\t@PYTHONPATH=layers/bookkeeping:. exec {sys.executable} {tmp_path}/program.py $(HOW)\n"
+    )
+    return made
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_in_order_when_it_is_asked_to_and_when_its_terminal_is_closed(
+    tmp_path: Path, makefile: Path, number: signal.Signals
+) -> None:
+    program = str(makefile.parent / "program.py")
+    run = Run(tmp_path / "said", sys.executable, program, PYTHONPATH="layers/bookkeeping:.")
+    run.wait_up()
+    os.killpg(run.process.pid, number)
+    assert run.process.wait(30) == 128 + number
+    assert run.said.endswith("it ended in order\n")
+
+
+@pytest.mark.parametrize("shell", [[], ["sh", "-c", 'make -f "$0" up; exit']])
+def test_it_ends_in_order_when_make_or_the_shell_of_make_is_killed(
+    tmp_path: Path, makefile: Path, shell: list[str]
+) -> None:
+    run = Run(tmp_path / "said", *(shell or ["make", "-f"]), str(makefile), *([] if shell else ["up"]))
+    run.wait_up()
+    run.process.kill()
+    run.process.wait()
+    until = time.monotonic() + 30
+    while "it ended in order" not in run.said:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_who_starts_it_by_nohup_has_it_outlive_the_shell(tmp_path: Path, makefile: Path) -> None:
+    command = f"nohup make -f {makefile} up HOW=nohup & wait"
+    run = Run(tmp_path / "said", "sh", "-c", command)
+    run.wait_up()
+    run.process.kill()
+    run.process.wait()
+    time.sleep(2.5)
+    assert "ended" not in run.said
+    os.killpg(run.process.pid, signal.SIGTERM)
+    until = time.monotonic() + 30
+    while "it ended in order" not in run.said:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_ctrl_c_ends_everything_in_order(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_release_is_gone_on_with_and_its_orders_are_freed(
     assert states(posting, sent) == {"skipped"}
     posting.world.save_settings(UNTRACKED, enabled=True)
     now = posting.world.clock.now()
-    release = Release(UNTRACKED, "1", now, now, list_keys=("skipped#integration_off#",), by="Ada Moore")
+    release = Release(UNTRACKED, "1", now, now, lists=((State.SKIPPED, "integration_off"),), by="Ada Moore")
     posting.world.releases.ask(release)
     posting.handle(batch(record({"release": "1", "company": UNTRACKED})))
     assert states(posting, sent) == {"queued"}
@@ -299,7 +299,7 @@ def test_an_answer_that_only_a_fault_of_ours_explains_is_logged_and_counted(
     posting.handle(wake_up)
     assert metrics_in(capsys.readouterr().out)[-1]["UnexpectedAnswers"] == [1.0]
     [line] = [line for line in posting.logged() if line["level"] == "ERROR"]
-    assert line["trouble"].startswith("404")
+    assert line["fault"].startswith("404")
     assert posting.world.entry(sent[0]).state is State.QUEUED
 
 

@@ -103,7 +103,7 @@ def test_an_order_that_the_index_does_not_show_yet_is_freed_at_the_second_look(
 
 @pytest.fixture
 def small_hands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(releasing, "HAND", 10)
+    monkeypatch.setattr(releasing, "CHUNK", 10)
 
 
 @pytest.mark.usefixtures("small_hands")

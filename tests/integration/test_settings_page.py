@@ -366,7 +366,18 @@ def test_connecting_needs_an_app(visitor: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "////", "WzAsICJhfGIiXQ==", "WzksICIiXQ==", "bnVsbA==", "W10=", "\ud7ff", "a" * 900]
+    "cursor",
+    [
+        "x",
+        "////",
+        "WzAsICJhfGIiXQ==",
+        "WzksICIiXQ==",
+        "bnVsbA==",
+        "W10=",
+        "WzAsICJ4Il0=",
+        "\ud7ff",
+        "a" * 900,
+    ],
 )
 def test_a_made_up_cursor_begins_anew(visitor: Browser, cursor: str) -> None:
     assert visitor.get("orders", cursor=cursor).status == 200

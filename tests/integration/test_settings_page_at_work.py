@@ -348,12 +348,14 @@ def shop(popup: Popup, office: Browser) -> Iterator[Browser]:
     """An office with an order that is posted."""
     popup.world.send(Maker().order(COMPANY, 1))
     popup.world.run()
-    orders = popup.page.page_adapters.orders
+    orders = popup.page.adapters.orders
     page = orders.list_page
 
-    def strict(company: str, first: str, last: str, *about: Any, **more: Any) -> Any:
-        assert first <= last, "moto answers, DynamoDB refuses"
-        return page(company, first, last, *about, **more)
+    def strict(*about: Any, **more: Any) -> Any:
+        assert not (more["since"] and more["until"]) or more["since"] <= more["until"], (
+            "moto answers, DynamoDB refuses"
+        )
+        return page(*about, **more)
 
     with patch.object(orders, "list_page", strict):
         yield office

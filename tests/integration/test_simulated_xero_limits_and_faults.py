@@ -356,6 +356,28 @@ class TestFaults:
         for wrong in ({"kind": "gremlins"}, {"kind": "maintenance", "colour": "red"}):
             assert xero.site("POST", "/_simulator/faults", json=wrong).status_code == 400
 
+    def test_xero_can_be_made_to_refuse_in_any_words(self, xero: Visitor) -> None:
+        words = "The sky is falling."
+        xero.fault("refused", method="PUT", path_prefix="/api.xro/2.0/Invoices", message=words)
+        [element] = put(xero, params={"summarizeErrors": "false"}).json()["Invoices"]
+        assert (element["StatusAttributeString"], element["ValidationErrors"]) == (
+            "ERROR",
+            [{"Message": words}],
+        )
+        xero.fault("refused", message=words)
+        assert put(xero).json()["Elements"][0]["ValidationErrors"] == [{"Message": words}]
+        assert stored(xero) == []
+        xero.fault("refused", path_prefix="/api.xro/2.0/Contacts", message="Unterminated string literal")
+        refused = xero.call("GET", "Contacts")
+        assert (refused.status_code, refused.json()["Type"]) == (400, "QueryParseException")
+        assert xero.call("GET", "Contacts").status_code == 200
+        for wrong in ({"kind": "refused"}, {"kind": "maintenance", "message": words}):
+            assert xero.site("POST", "/_simulator/faults", json=wrong).status_code == 400
+
+    def test_xero_can_be_made_to_know_an_address_no_more(self, xero: Visitor) -> None:
+        xero.fault("not_found", method="PUT")
+        assert [put(xero).status_code for _ in range(2)] == [404, 200]
+
     def test_the_token_endpoint_has_faults_too(self, xero: Visitor) -> None:
         for kind in ("maintenance", "error_before_commit", "rate_limit_minute", "error_after_commit"):
             xero.fault(kind, path_prefix="/connect/token", client_id=xero.app.client_id)
@@ -468,6 +490,37 @@ class TestControls:
         )
         assert xero.site("PATCH", path, json={"colour": "red"}).status_code == 400
         assert xero.site("GET", "/_simulator/organisations/nowhere").status_code == 404
+
+    def test_a_person_changes_the_books_by_hand(self, xero: Visitor) -> None:
+        path = f"/_simulator/organisations/{xero.organisation.id}"
+        changes = {
+            "account_code": {"260": "261"},
+            "account_tax_type": {"310": ""},
+            "tax_rate_percent": {"OUTPUT2": 21},
+            "rename_contact": {"O'Brien Prints": "O'Brien & Daughters"},
+            "add_contact": "Nobody Ltd",
+            "add_item": "MUG",
+        }
+        assert xero.site("PATCH", path, json=changes).status_code == 200
+        accounts = {
+            one.get("Code"): one["TaxType"] for one in xero.call("GET", "Accounts").json()["Accounts"]
+        }
+        assert ("260" in accounts, "261" in accounts, accounts["310"]) == (False, True, "")
+        rates = {
+            one["TaxType"]: one["EffectiveRate"] for one in xero.call("GET", "TaxRates").json()["TaxRates"]
+        }
+        assert rates["OUTPUT2"] == 21
+        names = {one["Name"] for one in xero.call("GET", "Contacts").json()["Contacts"]}
+        assert {"O'Brien & Daughters", "Nobody Ltd"} <= names
+        assert "O'Brien Prints" not in names
+        [item] = xero.call("GET", "Items").json()["Items"]
+        assert (item["Code"], item["IsTrackedAsInventory"]) == ("MUG", False)
+        for wrong in (
+            {"account_code": {"999": "1"}},
+            {"tax_rate_percent": {"NOSUCH": 1}},
+            {"rename_contact": {"Nobody at all": "x"}},
+        ):
+            assert xero.site("PATCH", path, json=wrong).status_code == 400
 
     def test_a_reset_forgets_everything(self, xero: Visitor) -> None:
         put(xero)

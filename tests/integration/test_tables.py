@@ -163,7 +163,7 @@ WRITES: dict[str, tuple[str, Write]] = {
         "TransactWriteItems",
         lambda stores: stores.orders.save_together([queued()], Lane(LANE, 1)),
     ),
-    "shelf page": ("Query", lambda stores: stores.orders.list_page(UNTRACKED, "a", "z", 10)),
+    "list page": ("Query", lambda stores: stores.orders.list_page(UNTRACKED, State.QUEUED, limit=10)),
     "settings": (
         "TransactWriteItems",
         lambda stores: stores.settings.save(UNTRACKED, Settings(), seen=0, by="Ada", at=NOON),
@@ -311,13 +311,12 @@ def test_a_launch_token_and_a_state_work_once(stores: Stores) -> None:
 
 def test_a_page_of_the_ledger_that_was_made_up_is_empty(stores: Stores) -> None:
     stores.orders.save(queued())
-    first, last = "queued#", "queued$"
-    keys, _ = stores.orders.list_page(UNTRACKED, first, last, 10)
+    keys, _ = stores.orders.list_page(UNTRACKED, State.QUEUED, limit=10)
     assert keys == [f"{UNTRACKED}#1"]
     stores.wire.refuse = lambda call: "ValidationException"
-    assert stores.orders.list_page(UNTRACKED, first, last, 10, after="made|up") == ([], "")
+    assert stores.orders.list_page(UNTRACKED, State.QUEUED, limit=10, after="made|up") == ([], "")
     with pytest.raises(ClientError):
-        stores.orders.list_page(UNTRACKED, first, last, 10)
+        stores.orders.list_page(UNTRACKED, State.QUEUED, limit=10)
 
 
 def test_many_rows_are_read_though_aws_gives_them_in_parts(

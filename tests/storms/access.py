@@ -16,7 +16,7 @@ from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AccessRefused
-from bookkeeping.domain.ledger import Books
+from bookkeeping.domain.ledger import Books, State
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.use_cases.page import orders as viewing
 from bookkeeping.use_cases.page import retry as retrying
@@ -186,13 +186,13 @@ def set_right(orders: int, weather: Weather = F1) -> Outcome:
         environment.xero.change_organisation(organisation, {"subscribe_currency": "CHF"})
 
     def retry_all(company: Company) -> None:
-        retrying.retry_all(environment.viewing, person(company.ref), "currency_not_enabled")
+        retrying.retry_all(environment.page, person(company.ref), "currency_not_enabled")
 
     def retry_each(company: Company) -> None:
         for order_id in stopped[company.ref]:
             entry = environment.orders.get(company.ref, order_id)
             if entry is not None and viewing.can_retry(entry):
-                retry(environment.viewing, person(company.ref), entry)
+                retry(environment.page, person(company.ref), entry)
 
     for company in companies:
         enabled = began + timedelta(seconds=chance.uniform(400, 700))
@@ -249,7 +249,7 @@ def refused_for_good() -> Iterator[None]:
     def lose(hold: LaneHolder, company: str, error: AccessRefused) -> None:
         real(hold, company, error)
         orders = hold.adapters.orders
-        for entry in orders.get_many(orders.in_list(company, "queued##", 10)):
+        for entry in orders.get_many(orders.in_list(company, State.QUEUED, "", 10)):
             problem = Problem("our_fault", {"order": entry.order_id, "reference": "?"})
             Publisher(hold).save(ledger.stop(entry, problem, hold.now))
 

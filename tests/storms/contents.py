@@ -559,15 +559,7 @@ class Office:
     def __init__(self, environment: Watched) -> None:
         ids = itertools.count(1)
         self._environment = environment
-        self._adapters = saving.FormAdapters(
-            settings=environment.settings,
-            connections=environment.connections,
-            releases=environment.releases,
-            apps=None,  # type: ignore[arg-type] # saving settings touches no secret
-            wake_ups=environment.wake_ups,
-            now=environment.now,
-            new_id=lambda: f"release-{next(ids):06}",
-        )
+        self._adapters = replace(environment.page, new_id=lambda: f"release-{next(ids):06}")
 
     def flip(self, company: Company, at: datetime, given: Mapping[str, Any]) -> None:
         person = Person("7", "Ada", company.ref)
@@ -723,7 +715,7 @@ def settings_of_the_moment() -> Iterator[None]:
 
 @contextmanager
 def nobody_is_freed() -> Iterator[None]:
-    with patch.object(saving, "list_keys_freed_by", lambda _: ()):
+    with patch.object(saving, "lists_freed_by", lambda _: ()):
         yield
 
 

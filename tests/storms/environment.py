@@ -21,7 +21,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, WakeUp, call_in
-from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.secrets import AppSecret, TokenSecret
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import transact
 from bookkeeping.adapters.tables.lanes import Lanes
@@ -37,7 +37,7 @@ from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases import connect as authorising
 from bookkeeping.use_cases import intake
 from bookkeeping.use_cases import release as releasing
-from bookkeeping.use_cases.page import orders as viewing
+from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.retry import NothingToRetry
 from bookkeeping.use_cases.posting import turn as posting
 from bookkeeping.use_cases.wake_lanes import ring
@@ -397,32 +397,17 @@ class Environment:
             chance=self.chance,
             waits=self.waits,
         )
-        self.releasing = releasing.ReleaseAdapters(
-            orders=self.orders,
-            settings=self.settings,
-            connections=self.connections,
-            lanes=self.lanes,
-            releases=self.releases,
-            wake_ups=self.wake_ups,
-            events=self.events,
-            now=self.now,
-        )
-        self.authorising = authorising.ConnectAdapters(
-            settings=self.settings,
-            connections=self.connections,
-            releases=self.releases,
-            wake_ups=self.wake_ups,
-            now=self.now,
-            new_id=self.posting.new_id,
-        )
-        self.viewing = viewing.OrderPageAdapters(
+        self.page = PageAdapters(
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
             lanes=self.lanes,
             organisations=self.organisations,
             releases=self.releases,
-            releasing=self.releasing,
+            apps=AppSecret(self.secrets, PREFIX),
+            wake_ups=self.wake_ups,
+            events=self.events,
+            ask=lambda company, task, **about: {"error": "not_connected"},
             web_url="",
             now=self.now,
             new_id=self.posting.new_id,
@@ -555,13 +540,13 @@ class Environment:
             self.now(),
         )
         after = after_consent(before, company, consent)
-        authorising._change(self.authorising, before, after, person(company), "Connected again")
+        authorising._change(self.page, before, after, person(company), "Connected again")
 
     def disconnect(self, company: str) -> None:
         """A person presses Disconnect; Xero is told a moment later, unless others use the app there."""
         ended = self.connections.connection(company)
         assert ended is not None
-        assert authorising.disconnect(self.authorising, person(company))
+        assert authorising.disconnect(self.page, person(company))
         if not self.connections.others_of_app(ended):
 
             def told() -> None:
@@ -662,7 +647,7 @@ class Environment:
     def _post(self, messages: list[_Message]) -> list[str]:
         call = call_in(messages[0].body)
         if isinstance(call, ReleaseCall):
-            self.met["order freed"] += releasing.continue_release(self.releasing, call)
+            self.met["order freed"] += releasing.continue_release(self.page, call)
             return []
         tally = posting.take_turn(self.posting, call)
         self.met["turn"] += 1

@@ -19,18 +19,12 @@ from urllib3.exceptions import HTTPError
 from bookkeeping.adapters.http import read_bounded, session
 from bookkeeping.adapters.xero_refusals import error_for, validation_errors
 from bookkeeping.domain.amounts import to_json
-from bookkeeping.domain.document_kinds import DocumentKind
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.errors import CallRefused, OutcomeUnknown
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, Limits
 
 ANSWER_AT_MOST: Final = 32 * 1024 * 1024
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
-RESOURCE: Final[Mapping[DocumentKind, str]] = {"invoice": "Invoices", "purchase_order": "PurchaseOrders"}
-NUMBER: Final[Mapping[DocumentKind, str]] = {
-    "invoice": "InvoiceNumber",
-    "purchase_order": "PurchaseOrderNumber",
-}
-ID: Final[Mapping[DocumentKind, str]] = {"invoice": "InvoiceID", "purchase_order": "PurchaseOrderID"}
 
 Observe = Callable[[Limits], None]
 Json = Any
@@ -87,7 +81,7 @@ class Xero:
         params = {"summarizeErrors": "false"}
         if kind == "invoice":
             params |= {"unitdp": "4", "allowBackorders": "true"}
-        resource = RESOURCE[kind]
+        resource = DOCUMENT_KINDS[kind].resource
         answer = self._call(
             "PUT", resource, access, observe, params=params, body={resource: list(bodies)}, key=key
         )
@@ -227,7 +221,7 @@ def _elements(payload: Json, name: str) -> list[Mapping[str, Any]]:
 def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
     """What one element of an answer says. It is refused if any of Xero's three ways of saying so does."""
     messages = tuple(validation_errors(element))
-    id_ = str(element.get(ID[kind]) or "")
+    id_ = str(element.get(DOCUMENT_KINDS[kind].id_key) or "")
     refused = messages or element.get("StatusAttributeString") == "ERROR" or id_ in ("", NO_ID)
     explained = bool(messages)
     if refused and not explained:
@@ -235,7 +229,7 @@ def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
     contact = element.get("Contact")
     return Answered(
         id=id_,
-        number=str(element.get(NUMBER[kind]) or ""),
+        number=str(element.get(DOCUMENT_KINDS[kind].number_key) or ""),
         status=str(element.get("Status") or ""),
         total=_amount(element.get("Total")),
         subtotal=_amount(element.get("SubTotal")),

@@ -1,16 +1,78 @@
-"""The kinds of document, and what sets one apart from another."""
+"""The kinds of document, one row each: its words, its settings, and its names in Xero."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
+
+from bookkeeping.domain.settings import Settings
 
 DocumentKind = Literal["invoice", "purchase_order"]
 
 Created = DocumentKind | Literal["item"]
 """What Xero is asked to create, and may refuse."""
 
-DOCUMENT_WORDS: Final[dict[Created, str]] = {
-    "invoice": "sales invoice",
-    "purchase_order": "purchase order",
-    "item": "tracked item",
+
+@dataclass(frozen=True)
+class CreatedKind:
+    """What people call a thing that Xero is asked to create, and the settings its accounts come from."""
+
+    words: str
+    account_settings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KindOfDocument(CreatedKind):
+    """What sets one kind of document apart from another."""
+
+    contact_settings: tuple[str, ...]
+    """The setting that names its contact. Where one is empty, the next counts."""
+    resource: str
+    number_key: str
+    id_key: str
+    page: str
+    """Where Xero's website shows it."""
+
+
+DOCUMENT_KINDS: Final[Mapping[DocumentKind, KindOfDocument]] = {
+    "invoice": KindOfDocument(
+        words="sales invoice",
+        account_settings=("sales_account_code", "sales_accounts_by_sku_prefix", "shipping_account_code"),
+        contact_settings=("contact_name",),
+        resource="Invoices",
+        number_key="InvoiceNumber",
+        id_key="InvoiceID",
+        page="/app/{short_code}/invoicing/view/{id}",
+    ),
+    "purchase_order": KindOfDocument(
+        words="purchase order",
+        account_settings=("inventory_asset_account_code", "cogs_account_code"),
+        contact_settings=("purchase_order_contact_name", "contact_name"),
+        resource="PurchaseOrders",
+        number_key="PurchaseOrderNumber",
+        id_key="PurchaseOrderID",
+        page="/organisationlogin/default.aspx?shortcode={short_code}"
+        "&redirecturl=/Accounts/Payable/PurchaseOrders/View/{id}/",
+    ),
 }
+
+TRACKED_ITEM: Final = CreatedKind(
+    words="tracked item",
+    account_settings=(
+        "sales_account_code",
+        "sales_accounts_by_sku_prefix",
+        "cogs_account_code",
+        "inventory_asset_account_code",
+    ),
+)
+
+
+def created_kind(created: Created) -> CreatedKind:
+    return TRACKED_ITEM if created == "item" else DOCUMENT_KINDS[created]
+
+
+def contact_setting(kind: DocumentKind, settings: Settings) -> str:
+    """The setting that names the contact of such a document."""
+    keys = DOCUMENT_KINDS[kind].contact_settings
+    return next((key for key in keys if getattr(settings, key)), keys[-1])

@@ -18,7 +18,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, Final, Literal, cast
 
 from bookkeeping.domain.amounts import plain_number
-from bookkeeping.domain.document_kinds import DOCUMENT_WORDS, DocumentKind
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -719,7 +719,7 @@ def _totals(
         grand_total += priced.figure("Total", mode)
     order_total = _cents(exact_total)
     if grand_total < 0:
-        raise _stopped("negative_total", order, total=str(grand_total), document=DOCUMENT_WORDS[kind])
+        raise _stopped("negative_total", order, total=str(grand_total), document=DOCUMENT_KINDS[kind].words)
     difference = order_total - expected_total
     if abs(difference) > LARGEST_ROUNDING:
         raise _stopped(

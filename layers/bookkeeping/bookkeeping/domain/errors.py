@@ -20,6 +20,7 @@ Lost                    another holder has the lane: stop at once, write nothing
 Conflict                the row changed since it was read: read it again
 StillBeingSent          a row has no room for the message until the order is settled: it comes again
 AlreadyInBooks          another company has this order in the same organisation
+PrefixTaken             another company has this number prefix in the same organisation
 
 An order that a person must look at is not an error of this kind: see `problems.OrderStopped`.
 """
@@ -137,6 +138,12 @@ class Conflict(Exception):
 
 class AlreadyInBooks(Exception):
     pass
+
+
+class PrefixTaken(Exception):
+    def __init__(self, owner: str) -> None:
+        super().__init__(f"company {owner} has it")
+        self.owner = owner
 
 
 class StillBeingSent(Exception):

@@ -161,6 +161,11 @@ class Entry:
         return (self.company, self.order_id)
 
     @property
+    def why(self) -> str:
+        """Why it stands where it stands: its problem's code, else the reason."""
+        return self.problem.code if self.problem else self.reason
+
+    @property
     def frozen(self) -> bool:
         return bool(self.documents or self.batch)
 

@@ -25,6 +25,7 @@ from bookkeeping.domain.errors import (
     IdentityUnknown,
     InvalidClient,
     InvalidGrant,
+    PrefixTaken,
     StoreUnavailable,
     XeroError,
 )
@@ -263,13 +264,11 @@ def _with_prefix(adapters: ConnectAdapters, connection: Connection) -> tuple[Con
     saved = adapters.settings.saved(connection.company)
     if saved is None:
         return replace(connection, prefix_taken_by=""), []
-    prefix, here = saved.settings.number_prefix, connection.organisation_id
-    owner = adapters.connections.prefix_owner(here, prefix)
-    if owner not in (None, connection.company):
-        return replace(connection, prefix_taken_by=owner or ""), []
-    return replace(connection, prefix_taken_by=""), [
-        adapters.connections.claim_prefix(here, prefix, connection.company)
-    ]
+    try:
+        claim = adapters.connections.claim_prefix(connection, saved.settings.number_prefix)
+    except PrefixTaken as taken:
+        return replace(connection, prefix_taken_by=taken.owner), []
+    return replace(connection, prefix_taken_by=""), [claim]
 
 
 def _release(before: Connection | None, after: Connection, now: datetime, id_: str) -> Release | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +13,7 @@ from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.orders import OrdersTable, order_key
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
-from bookkeeping.domain.errors import AlreadyInBooks, Conflict
+from bookkeeping.domain.errors import Conflict
 from bookkeeping.domain.events import Event, events
 from bookkeeping.domain.ledger import Books, Entry, Message, State
 from bookkeeping.domain.order_message import Unreadable, identify, read_message
@@ -134,12 +134,7 @@ class Intake:
         accepted = ledger.accept(entry, message, books, order_id, now)
         if accepted is None:
             return
-        try:
-            saved = orders.save(accepted, sibling and order_key(sibling, order_id))
-        except AlreadyInBooks:
-            skipped = ledger.skip(accepted, "already_in_books", now)
-            saved = orders.save(replace(skipped, through=sibling or ""))
-        self._publish(saved)
+        self._publish(orders.save_once(accepted, sibling, now))
 
     def _publish(self, entry: Entry) -> None:
         self.events += events(entry)

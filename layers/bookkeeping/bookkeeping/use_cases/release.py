@@ -7,6 +7,7 @@ time, and by the sweep if nobody was.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +23,9 @@ from bookkeeping.adapters.tables.orders import OrdersTable, order_key
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
-from bookkeeping.domain.errors import AlreadyInBooks, Conflict
+from bookkeeping.domain.errors import Conflict
 from bookkeeping.domain.events import Event, events
 from bookkeeping.domain.ledger import Books, Entry, State
-from bookkeeping.domain.moments import stamp
 from bookkeeping.domain.problems.catalogue import CATALOGUE
 from bookkeeping.use_cases.wake_lanes import ring
 
@@ -33,8 +33,10 @@ CHUNK: Final = 100
 LEASE: Final = timedelta(minutes=2)
 """How long a hand may take before the sweep has somebody else go on."""
 LOOK_AGAIN: Final = timedelta(seconds=90)
-UNCONNECTED: Final = tuple(f"waiting#{reason}#" for reason in {"not_connected", *ledger.WAITS_WHILE.values()})
-UNDER_WAY: Final = ("queued##", "posting##")
+UNCONNECTED: Final = tuple(
+    (State.WAITING, reason) for reason in {"not_connected", *ledger.WAITS_WHILE.values()}
+)
+UNDER_WAY: Final = ((State.QUEUED, ""), (State.POSTING, ""))
 """Orders that are due, or were sent and never answered, perhaps in a lane where their company posts no more."""
 
 
@@ -50,13 +52,13 @@ class ReleaseAdapters:
     now: Callable[[], datetime]
 
 
-def list_keys_freed_by(keys: Iterable[str]) -> tuple[str, ...]:
-    """The shelves whose orders a change of these settings may free."""
+def lists_freed_by(keys: Iterable[str]) -> tuple[tuple[State, str], ...]:
+    """The states and reasons of orders that a change of these settings may free."""
     changed = frozenset(keys)
-    list_keys = [f"needs_attention#{kind.code}#" for kind in CATALOGUE.values() if kind.freed_by & changed]
+    lists = [(State.NEEDS_ATTENTION, kind.code) for kind in CATALOGUE.values() if kind.freed_by & changed]
     if "post_when" in changed:
-        list_keys.append("waiting#dispatch#")
-    return tuple(list_keys)
+        lists.append((State.WAITING, "dispatch"))
+    return tuple(lists)
 
 
 def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, event: str = "") -> Release:
@@ -66,7 +68,7 @@ def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, 
         id=id_,
         asked_at=now,
         next_at=now,
-        list_keys=(*UNCONNECTED, *UNDER_WAY),
+        lists=(*UNCONNECTED, *UNDER_WAY),
         lanes=tuple(sorted(lanes)),
         event=event,
         passes_left=2,
@@ -102,14 +104,14 @@ def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Rel
     if release.chunk:
         # somebody ended before this hand was done
         taken = replace(release, next_at=now + LEASE, step=release.step + 1)
-    elif release.list_key >= len(release.list_keys):
+    elif release.list_place >= len(release.lists):
         return 0, _look_over(adapters, release, now)
     else:
-        list_key = release.list_keys[release.list_key]
+        state, reason = release.lists[release.list_place]
         keys, after = adapters.orders.list_page(
-            release.company, list_key, list_key + stamp(release.asked_at), CHUNK, release.after
+            release.company, state, reason, until=release.asked_at, limit=CHUNK, after=release.after
         )
-        onward = replace(release, after=after, list_key=release.list_key if after else release.list_key + 1)
+        onward = replace(release, after=after, list_place=release.list_place + (0 if after else 1))
         if not keys:
             # nothing that somebody else could take: not worth a write
             return 0, onward
@@ -122,13 +124,13 @@ def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Rel
 
 
 def _look_over(adapters: ReleaseAdapters, release: Release, now: datetime) -> Release | None:
-    """Every shelf was walked: over, or once more in a while."""
+    """Every list was walked: over, or once more in a while."""
     if release.passes_left <= 1:
         adapters.releases.finish(release)
         return None
     again = replace(
         release,
-        list_key=0,
+        list_place=0,
         after="",
         passes_left=release.passes_left - 1,
         asked_at=now + LOOK_AGAIN,
@@ -195,25 +197,12 @@ def save(
         freed = _freed(entry, books, by, now, items_as_they_are=as_they_are)
         if freed is None:
             return None
-        sibling = ledger.sibling(freed)
-        try:
-            return adapters.orders.save(freed, sibling and order_key(sibling, entry.order_id))
-        except AlreadyInBooks:
-            skipped = replace(ledger.skip(freed, "already_in_books", now), through=sibling or "")
-            try:
-                return adapters.orders.save(skipped)
-            except Conflict:
-                pass
-        except Conflict:
-            pass
+        with contextlib.suppress(Conflict):  # a message of the order, or posting, came in between
+            return adapters.orders.save_once(freed, ledger.sibling(freed), now)
         read = adapters.orders.get(*entry.key)
-        if read is None or state_and_reason(read) != state_and_reason(entry):
+        if read is None or (read.state, read.why) != (entry.state, entry.why):
             return None
         entry = read
-
-
-def state_and_reason(entry: Entry) -> tuple[State, str]:
-    return entry.state, entry.problem.code if entry.problem else entry.reason
 
 
 def _freed(entry: Entry, books: Books, by: str, now: datetime, *, items_as_they_are: bool) -> Entry | None:

@@ -21,7 +21,7 @@ from bookkeeping.adapters.tables.dynamodb import (
 )
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.domain.connection import Choice, Connection
-from bookkeeping.domain.errors import Conflict
+from bookkeeping.domain.errors import Conflict, PrefixTaken
 from bookkeeping.domain.ledger import Act
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp
 
@@ -303,19 +303,18 @@ class ConnectionsTable:
         found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
         return [item["company"] for item in found if item["organisation_id"] == lane.organisation_id]
 
-    def prefix_owner(self, organisation_id: str, prefix: str) -> str | None:
-        item = read(self._table, pk=f"organisation#{organisation_id}", sk=f"prefix#{prefix}")
-        return str(item["company"]) if item else None
+    def claim_prefix(self, connection: Connection, prefix: str) -> Item:
+        """The transaction item that makes the prefix the company's own in its organisation.
 
-    def claim_prefix(self, organisation_id: str, prefix: str, company: str) -> Item:
-        """The transaction item that makes the prefix the company's; it fails where it is another's.
-
-        A claim is never given up: documents with those numbers are in the books.
+        Raises PrefixTaken where another company has it; the item fails where one takes it meanwhile. A claim is never
+        given up: documents with those numbers are in the books.
         """
-        claim = put(
-            self._table,
-            {"pk": f"organisation#{organisation_id}", "sk": f"prefix#{prefix}", "company": company},
-        )
+        company = connection.company
+        key = {"pk": f"organisation#{connection.organisation_id}", "sk": f"prefix#{prefix}"}
+        item = read(self._table, **key)
+        if item is not None and item["company"] != company:
+            raise PrefixTaken(str(item["company"]))
+        claim = put(self._table, key | {"company": company})
         claim["Put"] |= {
             "ConditionExpression": "attribute_not_exists(pk) OR company = :company",
             "ExpressionAttributeValues": {":company": company},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
@@ -21,20 +21,23 @@ from bookkeeping.adapters.tables.dynamodb import (
     transact,
 )
 from bookkeeping.adapters.tables.lanes import Lane
+from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AlreadyInBooks
 from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.problems.problem import Problem
+
+_LAST: Final = "\uffff"
+"""Text after every moment and every reason."""
 
 
 def order_key(company: str, order_id: str) -> str:
     return f"{company}#{order_id}"
 
 
-def list_key(entry: Entry) -> str:
-    """Where the entry stands among its company's: by state, then by why, then by time."""
-    why = entry.problem.code if entry.problem else entry.reason
-    return f"{entry.state}#{why}#{stamp(entry.changed_at)}"
+def _list_key(state: State, reason: str, at: str) -> str:
+    """Where a row stands among its company's: by state, then by reason, then by time."""
+    return f"{state}#{reason}#{at}"
 
 
 class OrdersTable:
@@ -83,6 +86,19 @@ class OrdersTable:
             raise conflict(error) from error
         return saved
 
+    def save_once(self, entry: Entry, sibling: str | None, now: datetime, *, due_in: str = "") -> Entry:
+        """Save the entry, or save it as skipped where the order's other company has it in the same books.
+
+        `sibling` is that company. A skipped entry stays due in the lane `due_in`. Raises Conflict.
+        """
+        try:
+            return self.save(entry, sibling and order_key(sibling, entry.order_id))
+        except AlreadyInBooks:
+            skipped = replace(ledger.skip(entry, "already_in_books", now), through=sibling or "")
+            if due_in:
+                skipped = replace(skipped, lane=due_in, due_at=now)
+            return self.save(skipped)
+
     def _put(self, entry: Entry, version: int) -> Item:
         item = entry_to_item(entry)
         if not version:
@@ -116,22 +132,46 @@ class OrdersTable:
         )
         return [item["key"] for item in answer["Items"]]
 
-    def in_list(self, company: str, prefix: str, limit: int) -> list[str]:
-        """Keys of a company's rows whose shelf begins so. An index: it may lag behind the rows."""
-        answer = self._table.query(
-            IndexName="page",
-            KeyConditionExpression=Key("company").eq(company) & Key("list_key").begins_with(prefix),
-            Limit=limit,
-        )
-        return [item["key"] for item in answer["Items"]]
+    def in_list(self, company: str, state: State, reason: str, limit: int) -> list[str]:
+        """Keys of a company's rows in that state for that reason. An index: it may lag behind the rows."""
+        found = self._listed(company, _list_key(state, reason, ""), Limit=limit)
+        return [item["key"] for item in found["Items"]]
+
+    def reasons(self, company: str, state: State, at_most: int) -> list[str]:
+        """Why the company's rows are in that state, a reason a row. An index: it may lag behind the rows."""
+        found = self._listed(company, f"{state}#", ProjectionExpression="list_key", Limit=at_most)
+        return [item["list_key"].split("#")[1] for item in found["Items"]]
+
+    def count(self, company: str, state: State, at_most: int) -> int:
+        """How many of the company's rows are in that state. An index: it may lag behind the rows."""
+        return int(self._listed(company, f"{state}#", Select="COUNT", Limit=at_most)["Count"])
+
+    def _listed(self, company: str, prefix: str, **request: Any) -> Item:
+        condition = Key("company").eq(company) & Key("list_key").begins_with(prefix)
+        answer: Item = self._table.query(IndexName="page", KeyConditionExpression=condition, **request)
+        return answer
 
     def list_page(
-        self, company: str, first: str, last: str, limit: int, after: str = "", *, newest_first: bool = False
+        self,
+        company: str,
+        state: State,
+        reason: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int,
+        after: str = "",
+        newest_first: bool = False,
     ) -> tuple[list[str], str]:
-        """Keys of the company's rows whose shelf is between the two, and where to go on (empty: at the end).
+        """Keys of the company's rows in that state, and where to go on (empty: at the end).
 
-        An index: it may lag behind the rows.
+        Without a reason: for any reason and at any time. An index: it may lag behind the rows.
         """
+        if reason is None:
+            first, last = f"{state}#", f"{state}#{_LAST}"
+        else:
+            first = _list_key(state, reason, stamp(since) if since else "")
+            last = _list_key(state, reason, stamp(until) if until else _LAST)
         request: Item = {
             "IndexName": "page",
             "KeyConditionExpression": Key("company").eq(company) & Key("list_key").between(first, last),
@@ -139,9 +179,9 @@ class OrdersTable:
             "ScanIndexForward": not newest_first,
         }
         if after:
-            key, _, place = after.partition("|")
+            order_id, _, place = after.partition("|")
             request["ExclusiveStartKey"] = {
-                "key": order_key(company, key),
+                "key": order_key(company, order_id),
                 "company": company,
                 "list_key": place,
             }
@@ -156,25 +196,6 @@ class OrdersTable:
         end = answer.get("LastEvaluatedKey")
         return keys, f"{end['key'].rpartition('#')[2]}|{end['list_key']}" if end else ""
 
-    def list_keys(self, company: str, prefix: str, at_most: int) -> list[str]:
-        """Where the company's rows stand, as far as their shelf begins so. An index: it may lag behind the rows."""
-        answer = self._table.query(
-            IndexName="page",
-            KeyConditionExpression=Key("company").eq(company) & Key("list_key").begins_with(prefix),
-            ProjectionExpression="list_key",
-            Limit=at_most,
-        )
-        return [item["list_key"] for item in answer["Items"]]
-
-    def count_in_list(self, company: str, prefix: str, at_most: int) -> int:
-        answer = self._table.query(
-            IndexName="page",
-            KeyConditionExpression=Key("company").eq(company) & Key("list_key").begins_with(prefix),
-            Select="COUNT",
-            Limit=at_most,
-        )
-        return int(answer["Count"])
-
 
 # --- rows
 
@@ -185,7 +206,7 @@ def entry_to_item(entry: Entry) -> Item:
         "key": order_key(entry.company, entry.order_id),
         "company": entry.company,
         "order_id": entry.order_id,
-        "list_key": list_key(entry),
+        "list_key": _list_key(entry.state, entry.why, stamp(entry.changed_at)),
         "state": str(entry.state),
         "message": _message_out(entry.message),
         "received_at": stamp(entry.received_at),

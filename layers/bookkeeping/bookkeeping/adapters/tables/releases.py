@@ -11,19 +11,20 @@ from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.tables.dynamodb import Item, put, query, read, refused_for
+from bookkeeping.domain.ledger import State
 from bookkeeping.domain.moments import moment, stamp
 
 
 @dataclass(frozen=True)
 class Release:
-    """Orders of a company to be freed, shelf by shelf, and how far that has come."""
+    """Orders of a company to be freed, list by list, and how far that has come."""
 
     company: str
     id: str
     asked_at: datetime
     next_at: datetime
-    list_keys: tuple[str, ...] = ()
-    """The shelves to walk, as `state#why#`."""
+    lists: tuple[tuple[State, str], ...] = ()
+    """The orders to be freed: those in a state for a reason."""
     lanes: tuple[str, ...] = ()
     """Lanes to ring, whatever is found."""
     by: str = ""
@@ -34,11 +35,11 @@ class Release:
     event: str = ""
     """What the bus is to be told first, as JSON."""
     passes_left: int = 1
-    """An index may not show yet what came to a shelf a moment ago: so it may be walked again, some time later."""
-    list_key: int = 0
-    """The place in `shelves` of the one being walked."""
+    """An index may not show yet what came to a list a moment ago: so it may be walked again, some time later."""
+    list_place: int = 0
+    """The place in `lists` of the one being walked."""
     after: str = ""
-    """Where on that shelf to go on."""
+    """Where in that list to go on."""
     chunk: tuple[str, ...] = ()
     """Keys of the orders being freed now."""
     step: int = 0
@@ -96,7 +97,7 @@ def _release_out(release: Release) -> Item:
         "agenda": "release",
         "asked_at": stamp(release.asked_at),
         "next_at": stamp(release.next_at),
-        "list_keys": list(release.list_keys),
+        "lists": [list(one) for one in release.lists],
         "lanes": list(release.lanes),
         "chunk": list(release.chunk),
     }
@@ -108,14 +109,14 @@ def _release_in(item: Mapping[str, Any]) -> Release:
         id=item["id"],
         asked_at=moment(item["asked_at"]),
         next_at=moment(item["next_at"]),
-        list_keys=tuple(item["list_keys"]),
+        lists=tuple((State(state), reason) for state, reason in item["lists"]),
         lanes=tuple(item["lanes"]),
         by=item["by"],
         before_version=int(item["before_version"]),
         items_as_they_are=item["items_as_they_are"],
         event=item["event"],
         passes_left=int(item["passes_left"]),
-        list_key=int(item["list_key"]),
+        list_place=int(item["list_place"]),
         after=item["after"],
         chunk=tuple(item["chunk"]),
         step=int(item["step"]),

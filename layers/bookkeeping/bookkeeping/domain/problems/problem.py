@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bookkeeping.domain.problems.catalogue import CATALOGUE, Kind
 
@@ -40,6 +41,16 @@ class Problem:
     @property
     def fix(self) -> str:
         return worded(self.kind.fix, self.details)
+
+    def as_json(self) -> dict[str, Any]:
+        """The problem as a person is shown it: what stopped the order, who can act, and how."""
+        return {
+            "code": self.code,
+            "sentence": self.sentence,
+            "who": self.kind.who,
+            "fix": self.fix,
+            "xero_says": list(self.xero_says),
+        }
 
 
 class OrderStopped(Exception):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bookkeeping.domain.document_kinds import DOCUMENT_WORDS, Created
+from bookkeeping.domain.document_kinds import Created, contact_setting, created_kind
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
 
@@ -170,7 +170,7 @@ def from_xero(
     """
     known: dict[str, str] = {
         "order": order,
-        "document": DOCUMENT_WORDS[document],
+        "document": created_kind(document).words,
         "number": number or settings.number_prefix + order,
         **({"organisation": organisation} if organisation else {}),
         **(sent or {}),
@@ -229,17 +229,6 @@ _UNNAMED: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """What stands in a sentence where Xero names nothing."""
 
-_ACCOUNTS_OF: Final[dict[Created, tuple[str, ...]]] = {
-    "invoice": ("sales_account_code", "sales_accounts_by_sku_prefix", "shipping_account_code"),
-    "purchase_order": ("inventory_asset_account_code", "cogs_account_code"),
-    "item": (
-        "sales_account_code",
-        "sales_accounts_by_sku_prefix",
-        "cogs_account_code",
-        "inventory_asset_account_code",
-    ),
-}
-
 
 def _labels(account: str, document: Created, settings: Settings) -> list[str]:
     """The settings that an account of the document may come from, as the page names them."""
@@ -248,7 +237,9 @@ def _labels(account: str, document: Created, settings: Settings) -> list[str]:
         value = getattr(settings, setting)
         return account in value.values() if isinstance(value, Mapping) else account == value
 
-    return [settings.label(setting) for setting in _ACCOUNTS_OF[document] if names_it(setting)]
+    return [
+        settings.label(setting) for setting in created_kind(document).account_settings if names_it(setting)
+    ]
 
 
 def _account(
@@ -277,7 +268,5 @@ def _tax(details: dict[str, str], document: Created, settings: Settings) -> tupl
 
 
 def _contact(document: Created, settings: Settings) -> dict[str, str]:
-    key = "contact_name"
-    if document == "purchase_order" and settings.purchase_order_contact_name:
-        key = "purchase_order_contact_name"
+    key = "contact_name" if document == "item" else contact_setting(document, settings)
     return {"setting": key, "label": settings.label(key), "contact": str(getattr(settings, key))}

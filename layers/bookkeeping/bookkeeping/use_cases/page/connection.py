@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from bookkeeping.domain import connection as connecting
 from bookkeeping.domain.connection import REFRESH_TOKEN_LIVES
-from bookkeeping.use_cases.page.orders import OrderPageAdapters
+from bookkeeping.use_cases.page.adapters import PageAdapters
 
 MASKED: Final = "••••••••"
 
 
-def connection(adapters: OrderPageAdapters, company: str) -> dict[str, Any]:
+def connection(adapters: PageAdapters, company: str) -> dict[str, Any]:
     """The connection as JSON. Tokens are never shown: only that there are some, and how long they live."""
     known = adapters.connections.connection(company)
     app = adapters.connections.app(company)

@@ -6,24 +6,18 @@ import base64
 import binascii
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.lanes import Batch, Lanes
-from bookkeeping.adapters.tables.orders import OrdersTable, order_key
-from bookkeeping.adapters.tables.organisations import Organisations
-from bookkeeping.adapters.tables.releases import Releases
-from bookkeeping.adapters.tables.settings import SettingsTable
-from bookkeeping.domain.documents import DocumentKind
+from bookkeeping.adapters.tables.lanes import Batch
+from bookkeeping.adapters.tables.orders import order_key
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.ledger import Act, Entry, Posted, State
-from bookkeeping.domain.moments import LONG_AGO
 from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import worded
-from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases.page.adapters import PageAdapters
 
 PAGE: Final = 50
 LOOKED_AT: Final = 400
@@ -38,22 +32,6 @@ ORDER_OF_STATES: Final = (
     State.SKIPPED,
 )
 _WHYLESS: Final = frozenset({State.QUEUED, State.POSTING, State.POSTED})
-_LAST: Final = "\uffff"
-
-
-@dataclass(frozen=True)
-class OrderPageAdapters:
-    orders: OrdersTable
-    settings: SettingsTable
-    connections: ConnectionsTable
-    lanes: Lanes
-    organisations: Organisations
-    releases: Releases
-    releasing: releasing.ReleaseAdapters
-    web_url: str
-    """Where a person opens a document in Xero."""
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -72,38 +50,45 @@ class Asked:
 # --- lists -------------------------------------------------------------------------------------------------------
 
 
-def orders(adapters: OrderPageAdapters, company: str, asked: Asked) -> dict[str, Any]:
+def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]:
     """A page of orders: those that need a person first, the latest of each kind before the others."""
     found, cursor = _found(adapters, company, asked)
     view = View(adapters, company)
     page: dict[str, Any] = {"orders": [view.order(entry) for entry in found], "cursor": cursor or None}
     if not asked.cursor:
         page["counts"] = {
-            str(state): adapters.orders.count_in_list(company, f"{state}#", COUNTED)
-            for state in ORDER_OF_STATES
+            str(state): adapters.orders.count(company, state, COUNTED) for state in ORDER_OF_STATES
         }
-        page["problems"] = _problems(adapters, company) if page["counts"][State.NEEDS_ATTENTION] else {}
+        page["problems"] = (
+            Counter(adapters.orders.reasons(company, State.NEEDS_ATTENTION, COUNTED))
+            if page["counts"][State.NEEDS_ATTENTION]
+            else {}
+        )
     return page
 
 
-def _problems(adapters: OrderPageAdapters, company: str) -> dict[str, int]:
-    list_keys = adapters.orders.list_keys(company, f"{State.NEEDS_ATTENTION}#", COUNTED)
-    return dict(Counter(list_key.split("#")[1] for list_key in list_keys))
-
-
-def _found(adapters: OrderPageAdapters, company: str, asked: Asked) -> tuple[list[Entry], str]:
+def _found(adapters: PageAdapters, company: str, asked: Asked) -> tuple[list[Entry], str]:
     if asked.search:
         exact = _named(adapters, company, asked.search)
         if exact:
             return [entry for entry in exact if _fits(entry, asked)], ""
-    list_keys = _list_keys(asked)
+    lists = _lists(asked)
+    since = datetime.combine(asked.first_day, time.min, UTC) if asked.first_day else None
+    until = datetime.combine(asked.last_day, time.max, UTC) if asked.last_day else None
     place, after = _cursor_in(asked.cursor)
     found: list[Entry] = []
     looked_at = 0
-    while place < len(list_keys) and len(found) < PAGE and looked_at < LOOKED_AT:
-        first, last = list_keys[place]
+    while place < len(lists) and len(found) < PAGE and looked_at < LOOKED_AT:
+        state, reason = lists[place]
         keys, after = adapters.orders.list_page(
-            company, first, last, PAGE - len(found), after, newest_first=True
+            company,
+            state,
+            reason,
+            since=since,
+            until=until,
+            limit=PAGE - len(found),
+            after=after,
+            newest_first=True,
         )
         by_key = {order_key(*entry.key): entry for entry in adapters.orders.get_many(keys)}
         read = [by_key[key] for key in keys if key in by_key]
@@ -111,38 +96,31 @@ def _found(adapters: OrderPageAdapters, company: str, asked: Asked) -> tuple[lis
         looked_at += len(keys)
         if not after:
             place += 1
-    return found, _cursor_out(place, after) if place < len(list_keys) else ""
+    return found, _cursor_out(place, after) if place < len(lists) else ""
 
 
-def _list_keys(asked: Asked) -> list[tuple[str, str]]:
-    """The shelves to walk, each from its first to its last place."""
-    first_at = str(asked.first_day or "")
-    last_at = f"{asked.last_day or ''}{_LAST}"
-    ranges: list[tuple[str, str]] = []
-    if first_at > last_at:
-        return ranges
-    for state in ORDER_OF_STATES if asked.state is None else (asked.state,):
-        if asked.why and state not in _WHYLESS:
-            ranges.append((f"{state}#{asked.why}#{first_at}", f"{state}#{asked.why}#{last_at}"))
-        elif state in _WHYLESS and not asked.why:
-            ranges.append((f"{state}##{first_at}", f"{state}##{last_at}"))
-        elif not asked.why:
-            ranges.append((f"{state}#", f"{state}#{_LAST}"))
-    return ranges
+def _lists(asked: Asked) -> list[tuple[State, str | None]]:
+    """The states and reasons to walk; None stands for every reason."""
+    if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
+        return []
+    states = ORDER_OF_STATES if asked.state is None else (asked.state,)
+    if asked.why:
+        return [(state, asked.why) for state in states if state not in _WHYLESS]
+    return [(state, "" if state in _WHYLESS else None) for state in states]
 
 
 def _fits(entry: Entry, asked: Asked) -> bool:
     """Whether the row, as it is now, is what was asked for; an index may show where it was."""
-    day = entry.changed_at.astimezone(LONG_AGO.tzinfo).date()
+    day = entry.changed_at.astimezone(UTC).date()
     return (
         asked.state in (None, entry.state)
-        and asked.why in ("", releasing.state_and_reason(entry)[1])
+        and asked.why in ("", entry.why)
         and (asked.first_day is None or day >= asked.first_day)
         and (asked.last_day is None or day <= asked.last_day)
     )
 
 
-def _named(adapters: OrderPageAdapters, company: str, search: str) -> list[Entry]:
+def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
     """The order of that id, or of that document number."""
     digits = search[len(search.rstrip("0123456789")) :]
     entry = adapters.orders.get(company, digits) if digits else None
@@ -169,7 +147,7 @@ def _cursor_in(cursor: str) -> tuple[int, str]:
     except (ValueError, TypeError, binascii.Error, RecursionError):
         return 0, ""
     sound = isinstance(place, int) and isinstance(after, str) and 0 <= place < len(ORDER_OF_STATES)
-    return (place, after) if sound and (not after or after.count("|") == 1) else (0, "")
+    return (place, after) if sound else (0, "")
 
 
 # --- one order ---------------------------------------------------------------------------------------------------
@@ -178,7 +156,7 @@ def _cursor_in(cursor: str) -> tuple[int, str]:
 class View:
     """Orders of a company as JSON; what they have in common is read once."""
 
-    def __init__(self, adapters: OrderPageAdapters, company: str) -> None:
+    def __init__(self, adapters: PageAdapters, company: str) -> None:
         self._adapters = adapters
         self._company = company
         self._connection = adapters.connections.connection(company)
@@ -189,7 +167,6 @@ class View:
     def order(self, entry: Entry) -> dict[str, Any]:
         words, until = self._words(entry)
         order = entry.message.order if entry.message.content else None
-        problem = entry.problem
         return {
             "id": entry.order_id,
             "number": entry.number,
@@ -199,21 +176,14 @@ class View:
             "received_at": entry.received_at.isoformat(),
             "changed_at": entry.changed_at.isoformat(),
             "reason": entry.reason or None,
-            "problem": problem
-            and {
-                "code": problem.code,
-                "sentence": problem.sentence,
-                "who": problem.kind.who,
-                "fix": problem.fix,
-                "xero_says": list(problem.xero_says),
-            },
+            "problem": entry.problem and entry.problem.as_json(),
             "ref": order.ref if order else "",
             "external_ref": order.external_ref if order else "",
             "currency": (order.currency if order else None) or "",
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": list(entry.changes),
             "can_retry": can_retry(entry),
-            "retry_label": problem.kind.retry_label if problem else "Retry",
+            "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
         }
 
     def whole(self, entry: Entry) -> dict[str, Any]:
@@ -292,10 +262,7 @@ def link(web_url: str, kind: DocumentKind, id_: str, short_code: str) -> str | N
     """Where the document is in Xero; the short code makes Xero open the right organisation."""
     if not short_code:
         return None
-    if kind == "invoice":
-        return f"{web_url}/app/{short_code}/invoicing/view/{id_}"
-    path = f"/Accounts/Payable/PurchaseOrders/View/{id_}/"
-    return f"{web_url}/organisationlogin/default.aspx?shortcode={short_code}&redirecturl={path}"
+    return web_url + DOCUMENT_KINDS[kind].page.format(short_code=short_code, id=id_)
 
 
 def can_retry(entry: Entry) -> bool:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.organisations import Organisations
-from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.document_kinds import contact_setting
 from bookkeeping.domain.documents import (
     document_number,
     purchase_order,
@@ -26,17 +22,8 @@ from bookkeeping.domain.organisation import Contact, Organisation
 from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import OrderStopped, Problem, worded
 from bookkeeping.domain.settings import Settings
-from bookkeeping.use_cases.page.xero_lookups import FACTS_KEPT
-
-
-@dataclass(frozen=True)
-class PreviewAdapters:
-    settings: SettingsTable
-    connections: ConnectionsTable
-    organisations: Organisations
-    ask: Callable[..., dict[str, Any]]
-    """Have `xero_desk` read what is not known yet: company, task, details."""
-    now: Callable[[], datetime]
+from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE
 
 
 class NoAnswer(Exception):
@@ -47,7 +34,7 @@ class NotConnected(Exception):
     """Without a connection nobody knows the accounts and tax rates."""
 
 
-def preview(adapters: PreviewAdapters, company: str, body: str) -> dict[str, Any]:
+def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
     """The documents that the order would become, or why it would stop. Raises NotConnected and NoAnswer."""
     saved = adapters.settings.saved(company)
     connection = adapters.connections.connection(company)
@@ -65,7 +52,7 @@ def preview(adapters: PreviewAdapters, company: str, body: str) -> dict[str, Any
             "waits": _waits(order, settings),
         }
     except OrderStopped as stopped:
-        return {"problem": _shown(stopped.problem)}
+        return {"problem": stopped.problem.as_json()}
 
 
 def _waits(order: Order, settings: Settings) -> str | None:
@@ -76,26 +63,23 @@ def _waits(order: Order, settings: Settings) -> str | None:
 
 
 def _documents(
-    adapters: PreviewAdapters, connection: Connection, order: Order, settings: Settings
+    adapters: PageAdapters, connection: Connection, order: Order, settings: Settings
 ) -> list[dict[str, Any]]:
     organisation = _organisation(adapters, connection)
     number = document_number(settings.number_prefix, order.id)
     today = adapters.now().date()
     documents = []
     for kind in wants(order, settings):
-        own = kind == "purchase_order" and settings.purchase_order_contact_name
-        contact = _contact(
-            adapters, connection, order, settings, "purchase_order_contact_name" if own else "contact_name"
-        )
+        contact = _contact(adapters, connection, order, settings, contact_setting(kind, settings))
         make = purchase_order if kind == "purchase_order" else sales_invoice
         document = make(order, settings, organisation, contact=contact, number=number, sent_on=today)
         documents.append({"kind": kind, "body": _plain(document.body), "notes": list(document.notes)})
     return documents
 
 
-def _organisation(adapters: PreviewAdapters, connection: Connection) -> Organisation:
+def _organisation(adapters: PageAdapters, connection: Connection) -> Organisation:
     known = adapters.organisations.get(connection.organisation_id)
-    if known is None or adapters.now() - known[1] >= FACTS_KEPT:
+    if known is None or adapters.now() - known[1] >= KEPT_BY_PAGE:
         _ask(adapters, connection, "organisation")
         known = adapters.organisations.get(connection.organisation_id)
     if known is None:
@@ -103,7 +87,7 @@ def _organisation(adapters: PreviewAdapters, connection: Connection) -> Organisa
     return known[0]
 
 
-def _ask(adapters: PreviewAdapters, connection: Connection, task: str, **about: str) -> None:
+def _ask(adapters: PageAdapters, connection: Connection, task: str, **about: str) -> None:
     """Have Xero asked for what is not known yet."""
     said = adapters.ask(connection.company, task, **about)
     if said.get("error") == "not_connected":
@@ -113,7 +97,7 @@ def _ask(adapters: PreviewAdapters, connection: Connection, task: str, **about: 
 
 
 def _contact(
-    adapters: PreviewAdapters, connection: Connection, order: Order, settings: Settings, setting: str
+    adapters: PageAdapters, connection: Connection, order: Order, settings: Settings, setting: str
 ) -> Contact:
     name = getattr(settings, setting)
     details = {"order": order.id, "setting": setting, "label": Settings.label(setting), "contact": name}
@@ -135,13 +119,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _shown(problem: Problem) -> dict[str, Any]:
-    return {
-        "code": problem.code,
-        "sentence": problem.sentence,
-        "who": problem.kind.who,
-        "fix": problem.fix,
-        "xero_says": list(problem.xero_says),
-    }

@@ -12,7 +12,8 @@ from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED
 from bookkeeping.use_cases import release as releasing
-from bookkeeping.use_cases.page.orders import OrderPageAdapters, can_retry
+from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.page.orders import can_retry
 
 
 class NothingToRetry(Exception):
@@ -23,9 +24,7 @@ class NothingToRetry(Exception):
         self.message = message
 
 
-def retry(
-    adapters: OrderPageAdapters, person: Person, entry: Entry, *, items_as_they_are: bool = False
-) -> Entry:
+def retry(adapters: PageAdapters, person: Person, entry: Entry, *, items_as_they_are: bool = False) -> Entry:
     """The order after a person pressed Retry. Raises NothingToRetry."""
     if entry.batch:
         raise NothingToRetry(
@@ -44,14 +43,14 @@ def retry(
         by=person.name,
         items_as_they_are=items_as_they_are,
     )
-    saved = releasing.save(adapters.releasing, person.name, entry, books, how)
+    saved = releasing.save(adapters, person.name, entry, books, how)
     if saved is None:
         raise NothingToRetry("This order changed a moment ago. Look at it again.")
-    releasing.publish(adapters.releasing, [saved])
+    releasing.publish(adapters, [saved])
     return saved
 
 
-def retry_all(adapters: OrderPageAdapters, person: Person, why: str) -> dict[str, Any]:
+def retry_all(adapters: PageAdapters, person: Person, why: str) -> dict[str, Any]:
     """Retry every order that stopped for that reason: some at once, the others in the background."""
     states = [State.NEEDS_ATTENTION] if why in CATALOGUE else [State.SKIPPED] if why in SKIPPED else []
     if not states:
@@ -62,10 +61,10 @@ def retry_all(adapters: OrderPageAdapters, person: Person, why: str) -> dict[str
         id=adapters.new_id(),
         asked_at=now,
         next_at=now,
-        list_keys=tuple(f"{state}#{why}#" for state in states),
+        lists=tuple((state, why) for state in states),
         by=person.name,
     )
     adapters.releases.ask(release)
     call = ReleaseCall(release.company, release.id)
-    freed = releasing.continue_release(adapters.releasing, call, time=timedelta(seconds=5))
+    freed = releasing.continue_release(adapters, call, time=timedelta(seconds=5))
     return {"retried": freed, "more": adapters.releases.find(*vars(call).values()) is not None}

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from itertools import zip_longest
 from typing import Any, Final, Literal, get_args, get_origin
 
-from bookkeeping.adapters.queues import PostingQueue, ReleaseCall
-from bookkeeping.adapters.secrets import App, AppSecret
-from bookkeeping.adapters.tables.connections import ConnectionsTable, KnownApp
+from bookkeeping.adapters.queues import ReleaseCall
+from bookkeeping.adapters.secrets import App
+from bookkeeping.adapters.tables.connections import KnownApp
 from bookkeeping.adapters.tables.dynamodb import Item
-from bookkeeping.adapters.tables.releases import Release, Releases
-from bookkeeping.adapters.tables.settings import Saved, SettingsTable
+from bookkeeping.adapters.tables.releases import Release
+from bookkeeping.adapters.tables.settings import Saved
 from bookkeeping.domain.connection import Connection
-from bookkeeping.domain.errors import Conflict
+from bookkeeping.domain.errors import Conflict, PrefixTaken
 from bookkeeping.domain.ledger import Act
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
-from bookkeeping.use_cases.release import list_keys_freed_by
+from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.release import lists_freed_by
 
 HISTORY: Final = 50
 AS_THEY_COME: Final = Settings.from_json({})
 """What holds where nothing was saved."""
-
-
-@dataclass(frozen=True)
-class FormAdapters:
-    settings: SettingsTable
-    connections: ConnectionsTable
-    releases: Releases
-    apps: AppSecret
-    """Written, never read: the page's role may not."""
-    wake_ups: PostingQueue
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,7 @@ class ChangedMeanwhile(Exception):
         self.changes = tuple(changes)
 
 
-def shown(adapters: FormAdapters, company: str, redirect_uri: str) -> dict[str, Any]:
+def shown(adapters: PageAdapters, company: str, redirect_uri: str) -> dict[str, Any]:
     """The settings page's data."""
     saved = adapters.settings.saved(company)
     settings = saved.settings if saved else AS_THEY_COME
@@ -124,7 +113,7 @@ FIELDS: Final = [_field(name) for name in Settings.model_fields]
 
 
 def save(
-    adapters: FormAdapters, person: Person, seen: int, given: Mapping[str, Any]
+    adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, Any]
 ) -> tuple[Saved | None, Saved]:
     """Save the settings over the version the person saw: what stood before, and what stands now.
 
@@ -150,7 +139,7 @@ def save(
 
 
 def _merged(
-    adapters: FormAdapters, company: str, before: Saved | None, seen: int, given: Mapping[str, Any]
+    adapters: PageAdapters, company: str, before: Saved | None, seen: int, given: Mapping[str, Any]
 ) -> Settings:
     current = before.settings.to_json() if before else AS_THEY_COME.to_json()
     if seen != (before.number if before else 0):
@@ -161,7 +150,7 @@ def _merged(
 
 
 def _changes(
-    adapters: FormAdapters, company: str, current: Saved, seen: int, given: Mapping[str, Any]
+    adapters: PageAdapters, company: str, current: Saved, seen: int, given: Mapping[str, Any]
 ) -> list[Change]:
     """What somebody else changed since the version the person saw."""
     seen_then = adapters.settings.version(company, seen) if 0 < seen < current.number else AS_THEY_COME
@@ -174,7 +163,7 @@ def _changes(
 
 
 def _with_it(
-    adapters: FormAdapters, company: str, old: Settings, new: Settings, number: int
+    adapters: PageAdapters, company: str, old: Settings, new: Settings, number: int
 ) -> tuple[list[Item], Release | None]:
     """What goes into the transaction with a version of the settings. Raises SettingsRefused."""
     now, items = adapters.now(), list[Item]()
@@ -185,34 +174,34 @@ def _with_it(
         if connection.prefix_taken_by:
             items.append(adapters.connections.settle_prefix(connection))
             settled = True
-    list_keys = list_keys_freed_by(freed_by(old, new) | ({"number_prefix"} if settled else frozenset()))
-    if not list_keys:
+    lists = lists_freed_by(freed_by(old, new) | ({"number_prefix"} if settled else frozenset()))
+    if not lists:
         return items, None
     release = Release(
         company=company,
         id=adapters.new_id(),
         asked_at=now,
         next_at=now,
-        list_keys=list_keys,
+        lists=lists,
         before_version=number,
         passes_left=2,
     )
     return [*items, adapters.releases.put(release)], release
 
 
-def _claim(adapters: FormAdapters, connection: Connection, prefix: str) -> Item:
-    owner = adapters.connections.prefix_owner(connection.organisation_id, prefix)
-    if owner not in (None, connection.company):
-        reason = f"company {owner} uses it in {connection.organisation_name} already; enter another one"
-        raise SettingsRefused((RefusedValue("number_prefix", prefix, reason),))
-    return adapters.connections.claim_prefix(connection.organisation_id, prefix, connection.company)
+def _claim(adapters: PageAdapters, connection: Connection, prefix: str) -> Item:
+    try:
+        return adapters.connections.claim_prefix(connection, prefix)
+    except PrefixTaken as taken:
+        reason = f"company {taken.owner} uses it in {connection.organisation_name} already; enter another one"
+        raise SettingsRefused((RefusedValue("number_prefix", prefix, reason),)) from taken
 
 
 class SecretNeeded(Exception):
     """Another app has another secret."""
 
 
-def save_app(adapters: FormAdapters, person: Person, client_id: str, client_secret: str | None) -> KnownApp:
+def save_app(adapters: PageAdapters, person: Person, client_id: str, client_secret: str | None) -> KnownApp:
     """Save the company's own Xero app. Raises SecretNeeded."""
     company, now = person.company, adapters.now()
     known = adapters.connections.app(company)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,18 +13,11 @@ from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.xero_api import Access, Xero
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.errors import AccessRefused, StoreUnavailable, Throttled, XeroError
-from bookkeeping.domain.organisation import (
-    Account,
-    Contact,
-    Organisation,
-    contact_matching,
-    organisation_from_xero,
-)
+from bookkeeping.domain.organisation import Account, Organisation
 from bookkeeping.domain.pacing import Limits
-from bookkeeping.domain.problems.problem import OrderStopped
+from bookkeeping.domain.problems.problem import Problem
+from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE, Query, XeroFacts
 
-FACTS_KEPT: Final = timedelta(minutes=5)
-"""A person at the settings wants to see what they did in Xero a moment ago."""
 TOKEN_TO_SPARE: Final = timedelta(seconds=30)
 MOST_CONTACTS: Final = 50
 USES: Final[Mapping[str, Callable[[Account], bool]]] = {
@@ -77,7 +70,7 @@ def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str
 
 
 class XeroLookups:
-    """One company at Xero's desk."""
+    """What one company can ask."""
 
     def __init__(self, adapters: LookupAdapters, company: str) -> None:
         self._adapters = adapters
@@ -113,32 +106,27 @@ class XeroLookups:
 
     def contacts(self, search: str = "") -> dict[str, Any]:
         params = {"page": "1", "summaryOnly": "true"} | ({"searchTerm": search} if search.strip() else {})
-        found = self._contacts(self._access(), params)
+        [answer] = self._read([("Contacts", params)])
+        found = answer.get("Contacts")
         listed = [
             {"id": one["ContactID"], "name": one["Name"]}
-            for one in found
-            if one.get("ContactStatus", "ACTIVE") == "ACTIVE"
+            for one in (found if isinstance(found, list) else [])
+            if isinstance(one, dict) and one.get("ContactStatus", "ACTIVE") == "ACTIVE"
         ]
         return {"contacts": listed[:MOST_CONTACTS]}
 
     def contact(self, name: str) -> dict[str, Any]:
         """Keep the ContactID of that name for the orders to come; a note where it can't be used."""
-        access = self._access()
-        # a double quote can't be escaped in `where`; the search finds such names too
-        by_name = {"searchTerm": name} if '"' in name else {"where": f'Name=="{name}"'}
-        found = self._contacts(access, {"includeArchived": "true", **by_name})
-        try:
-            contact: Contact = contact_matching(name, found)
-        except OrderStopped as stopped:
+        found = self._facts().look_up_contact(name)
+        if isinstance(found, Problem):
             notes = {
                 "contact_archived": f"The contact “{name}” is archived in Xero. Restore it, or enter another.",
                 "contact_not_unique": f"Xero has more than one contact named “{name}”. Rename or merge them there.",
+                "contact_not_searchable": f"Xero refused to look for “{name}”. Check that name.",
             }
             missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
-            self._adapters.organisations.forget_contact(access.organisation_id, name)
-            return {"note": notes.get(stopped.problem.code, missing)}
-        self._adapters.organisations.save_contact(access.organisation_id, name, contact)
-        return {"contact": {"id": contact.id, "name": contact.name}}
+            return {"note": notes.get(found.code, missing)}
+        return {"contact": {"id": found.id, "name": found.name}}
 
     def organisation(self) -> dict[str, Any]:
         """Have what is known of the organisation read, if it is not known yet."""
@@ -167,21 +155,20 @@ class XeroLookups:
             raise NotConnected
         return Access(connection.organisation_id, tokens.access_token)
 
-    def _organisation(self) -> tuple[Organisation, datetime]:
-        organisations, now = self._adapters.organisations, self._adapters.now()
-        known = organisations.get(self._connection().organisation_id)
-        if known is not None and now - known[1] < FACTS_KEPT:
-            return known
-        access = self._access()
-        resources = ("Organisation", "Accounts", "TaxRates", "Currencies")
-        answers = [self._adapters.xero.read(resource, access, self._limits.append) for resource in resources]
-        organisation = organisation_from_xero(*answers)
-        organisations.save(organisation, now)
-        return organisation, now
+    def _facts(self) -> XeroFacts:
+        adapters = self._adapters
+        organisation_id = self._connection().organisation_id
+        return XeroFacts(adapters.organisations, organisation_id, self._read, adapters.now)
 
-    def _contacts(self, access: Access, params: Mapping[str, str]) -> list[Any]:
-        found = self._adapters.xero.read("Contacts", access, self._limits.append, **params).get("Contacts")
-        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    def _organisation(self) -> tuple[Organisation, datetime]:
+        return self._facts().organisation(KEPT_BY_PAGE)
+
+    def _read(self, queries: Sequence[Query]) -> list[Any]:
+        access = self._access()
+        return [
+            self._adapters.xero.read(resource, access, self._limits.append, **params)
+            for resource, params in queries
+        ]
 
 
 TASKS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {

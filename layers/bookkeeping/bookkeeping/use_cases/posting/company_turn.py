@@ -1,13 +1,13 @@
-"""From orders that are due to calls that could go out: a company's desk, its orders' sheets, and stacks of them.
+"""A company's turn: from its orders that are due to batches of documents that are ready to send.
 
-A desk knows the company's books, its access and what its organisation is made of; it finds the contact, creates the
-items that are missing, and makes the next document of each order. An order that can't have one is stopped.
+A turn knows the company's books, its access and its organisation. It finds the contact, has missing items created, and
+makes the next document of each order. An order that can't have one is stopped.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -17,26 +17,22 @@ from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.adapters.xero_api import Access, Observe
 from bookkeeping.domain import ledger
 from bookkeeping.domain.amounts import to_json
-from bookkeeping.domain.document_kinds import Created, DocumentKind
+from bookkeeping.domain.document_kinds import Created, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, document_date, purchase_order, sales_invoice, tracked_items
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Books, Entry
-from bookkeeping.domain.organisation import Contact, Organisation, contact_matching, organisation_from_xero
-from bookkeeping.domain.pacing import CALLS_AT_ONCE
+from bookkeeping.domain.organisation import Contact, Organisation
 from bookkeeping.domain.problems.catalogue import OF_THE_ORGANISATION
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
-from bookkeeping.domain.problems.xero_messages import from_xero, refusals
+from bookkeeping.domain.problems.xero_messages import from_xero
 from bookkeeping.domain.settings import Settings
-from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, LaneHolder
+from bookkeeping.use_cases.posting.items import TrackedItems
+from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, CompanyHeld, LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
+from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Query, Read, XeroFacts
 
-ITEMS_A_CALL: Final = 100
-FACTS_KEPT: Final = timedelta(hours=12)
 FACTS_STOP_FOR: Final = timedelta(minutes=5)
 """No order is stopped for what was read longer ago: a person may have put it right in Xero."""
-SINGLE_ITEM_READS: Final = 3
-ItemAnswers = Mapping[str, tuple[bool, tuple[str, ...]]]
-"""Item code → whether it is tracked, and why it was refused."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +62,27 @@ class CompanyTurn:
     publisher: Publisher
     books: Books
     access: Access
+    facts: XeroFacts
     organisation: Organisation
+    items: TrackedItems
     versions: dict[int, Settings] = field(default_factory=dict)
-    contacts: dict[str, list[Any]] = field(default_factory=dict)
-    """Contact name → what Xero answered when asked for it in this round."""
-    known_contacts: dict[str, Contact] = field(default_factory=dict)
-    """Contact name → the contact, where it was known before this round."""
-    items: dict[str, bool] = field(default_factory=dict)
+    contacts: dict[str, Contact | Problem] = field(default_factory=dict)
+    """Contact name → the contact, or why it can't be used."""
 
     @classmethod
     def of(cls, books: Books, holder: LaneHolder, publisher: Publisher) -> Self:
-        access = holder.access(books)
-        return cls(holder, publisher, books, access, _organisation(books.company, access, holder))
+        access, asked_at = holder.access(books), holder.now
+        reading = _reading(holder, books.company, access)
+        facts = XeroFacts(holder.adapters.organisations, access.organisation_id, reading, lambda: holder.now)
+        try:
+            organisation, read_at = facts.organisation(KEPT_BY_POSTING)
+        except CallRefused as refused:
+            holder.handle_failure(books.company, refused)
+            raise CompanyHeld from refused
+        if read_at >= asked_at:
+            holder.note_facts_read(access.organisation_id)
+        items = TrackedItems(holder, books.company, access)
+        return cls(holder, publisher, books, access, facts, organisation, items)
 
     def settings(self, entry: Entry) -> Settings:
         if entry.settings_version not in self.versions:
@@ -121,20 +126,16 @@ class CompanyTurn:
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
         """Stop the order; or leave it due, to be tried with what Xero says now of the organisation."""
-        holder, organisations, here = (
-            self.holder,
-            self.holder.adapters.organisations,
-            self.access.organisation_id,
-        )
-        if problem.code in OF_THE_ORGANISATION and here not in holder.read_anew:
+        holder, organisations = self.holder, self.holder.adapters.organisations
+        here = self.access.organisation_id
+        if problem.code in OF_THE_ORGANISATION and not holder.has_read_facts(here):
             known = organisations.get(here)
             retried_at = max((act.at for act in entry.history), default=None)
             if known is None or (
                 holder.now - known[1] >= FACTS_STOP_FOR or (retried_at is not None and retried_at > known[1])
             ):
                 organisations.forget(here)
-                holder.keys.append(order_key(*entry.key))
-                holder.look_again = True
+                holder.look_again_at([order_key(*entry.key)])
                 return
         self.publisher.save(ledger.stop(entry, problem, holder.now))
 
@@ -155,52 +156,39 @@ class CompanyTurn:
                 order,
                 settings,
                 self.organisation,
-                contact=self._contact(settings.contact_name, entry),
+                contact=self._contact(kind, entry),
                 number=entry.number,
                 sent_on=sent_on,
                 as_draft=entry.as_draft,
             )
-        setting = "purchase_order_contact_name" if settings.purchase_order_contact_name else "contact_name"
         return purchase_order(
             order,
             settings,
             self.organisation,
-            contact=self._contact(getattr(settings, setting), entry, setting),
+            contact=self._contact(kind, entry),
             number=entry.number,
             sent_on=sent_on,
-            untracked_items=frozenset(code for code, tracked in self.items.items() if not tracked),
+            untracked_items=self.items.untracked,
         )
 
-    def _contact(self, name: str, entry: Entry, setting: str = "contact_name") -> Contact:
-        """The contact of that name. Raises OrderStopped where there is none, or none that can be used."""
+    def _contact(self, kind: DocumentKind, entry: Entry) -> Contact:
+        """The document's contact. Raises OrderStopped where there is none, or none that can be used."""
+        setting = contact_setting(kind, self.settings(entry))
+        name: str = getattr(self.settings(entry), setting)
+        details = {
+            "order": entry.order_id,
+            "setting": setting,
+            "label": Settings.label(setting),
+            "contact": name,
+        }
         if not name:
-            details = {"order": entry.order_id, "setting": setting, "label": Settings.label(setting)}
             raise OrderStopped(Problem("setting_missing", details))
-        organisations, organisation_id = self.holder.adapters.organisations, self.access.organisation_id
-        if name in self.known_contacts:
-            return self.known_contacts[name]
         if name not in self.contacts:
-            contact = organisations.contact(organisation_id, name)
-            if contact is not None:
-                self.known_contacts[name] = contact
-                return contact
-            # a double quote can't be escaped in `where`; the search finds such names too
-            by_name = {"searchTerm": name} if '"' in name else {"where": f'Name=="{name}"'}
-            self.contacts[name] = self._contacts(name, by_name, entry, setting)
-            contact = contact_matching(name, self.contacts[name], order=entry.order_id, setting=setting)
-            organisations.save_contact(organisation_id, name, contact)
-        return contact_matching(name, self.contacts[name], order=entry.order_id, setting=setting)
-
-    def _contacts(self, name: str, by_name: Mapping[str, str], entry: Entry, setting: str) -> list[Any]:
-        xero, access = self.holder.adapters.xero, self.access
-        [answer] = self.holder.calls_or_refusals(
-            self.books.company,
-            [lambda observe: xero.read("Contacts", access, observe, includeArchived="true", **by_name)],
-        )
-        if isinstance(answer, CallRefused):
-            details = {"order": entry.order_id, "contact": name, "label": Settings.label(setting)}
-            raise OrderStopped(Problem("contact_not_searchable", details, answer.messages))
-        return list(answer.get("Contacts", []))
+            self.contacts[name] = self.facts.contact(name)
+        found = self.contacts[name]
+        if isinstance(found, Problem):
+            raise OrderStopped(Problem(found.code, details, found.xero_says))
+        return found
 
     # --- items
 
@@ -223,110 +211,55 @@ class CompanyTurn:
             codes[entry.order_id] = {item["Code"] for item in items}
             wanted |= {item["Code"]: item for item in items}
             going.append(entry)
-        self.items = self.holder.adapters.organisations.items(self.access.organisation_id, wanted)
+        self.items.recall(wanted)
         # a person may have made it a tracked item in Xero before pressing Retry
-        self._look_up_items(
+        self.items.look_up(
             sorted(
                 code
                 for entry in going
                 if entry.history and not entry.items_as_they_are
-                for code in codes[entry.order_id]
-                if not self.items.get(code, True)
+                for code in codes[entry.order_id] & self.items.untracked
             )
         )
-        refused = self._create_items([item for code, item in wanted.items() if code not in self.items])
-        return [entry for entry in going if self._items_fit(entry, codes[entry.order_id], refused)]
+        self.items.create_missing(wanted)
+        return [entry for entry in going if self._items_fit(entry, codes[entry.order_id])]
 
-    def _create_items(self, items: Sequence[Any]) -> dict[str, tuple[str, ...]]:
-        """Create the items. Code → Xero's words, for those it refused. What is created is known at once."""
-        refused: dict[str, tuple[str, ...]] = {}
-        left = [items[start : start + ITEMS_A_CALL] for start in range(0, len(items), ITEMS_A_CALL)]
-        while left:
-            together, left = left[:CALLS_AT_ONCE], left[CALLS_AT_ONCE:]
-            calls = [self._creation(some) for some in together]
-            answers = self.holder.calls_or_refusals(self.books.company, calls)
-            for some, answer in zip(together, answers, strict=True):
-                if not isinstance(answer, CallRefused):
-                    refused |= self._refused(answer)
-                elif len(some) == 1:
-                    refused[some[0]["Code"]] = answer.messages
-                else:
-                    # one of them is at fault: the others go without it
-                    left += [some[: len(some) // 2], some[len(some) // 2 :]]
-        return refused
-
-    def _creation(self, items: Sequence[Any]) -> Callable[[Observe], ItemAnswers]:
-        xero, key = (
-            self.holder.adapters.xero,
-            f"{self.access.organisation_id}:{self.holder.adapters.new_id()}",
-        )
-        return lambda observe: xero.create_items(items, self.access, key, observe)
-
-    def _refused(self, answer: ItemAnswers) -> dict[str, tuple[str, ...]]:
-        """Keep the items that are there now; Xero's words on the others."""
-        known = {code: tracked for code, (tracked, messages) in answer.items() if not messages}
-        there = [code for code, (_, messages) in answer.items() if "item_exists" in refusals(messages)]
-        self.holder.adapters.organisations.save_items(self.access.organisation_id, known)
-        self.items |= known
-        known |= self._look_up_items(there)
-        return {code: messages for code, (_, messages) in answer.items() if messages and code not in known}
-
-    def _look_up_items(self, codes: Sequence[str]) -> dict[str, bool]:
-        """Which of the items Xero has now, and whether each is tracked."""
-        holder, adapters = self.holder, self.holder.adapters
-        if len(codes) > SINGLE_ITEM_READS:
-            listed = holder.call(
-                self.books.company, lambda observe: adapters.xero.items(self.access, observe)
-            )
-            found = {code: listed[code] for code in codes if code in listed}
-        else:
-            asked = {code: self._item(code) for code in codes}
-            found = {code: tracked for code, tracked in asked.items() if tracked is not None}
-        adapters.organisations.save_items(self.access.organisation_id, found)
-        self.items = {code: tracked for code, tracked in self.items.items() if code not in codes} | found
-        return found
-
-    def _item(self, code: str) -> bool | None:
-        xero, access = self.holder.adapters.xero, self.access
-        return self.holder.call(self.books.company, lambda observe: xero.item(code, access, observe))
-
-    def _items_fit(self, entry: Entry, codes: set[str], refused: dict[str, tuple[str, ...]]) -> bool:
-        for code in sorted(codes):
-            if code in refused:
-                problem = self.problem(refused[code], entry, "item")
-                if problem.code == "refused_by_xero":
-                    details = {"order": entry.order_id, "item": code}
-                    problem = Problem("item_refused", details, problem.xero_says)
-            elif code in self.items and not self.items[code] and not entry.items_as_they_are:
-                problem = Problem("item_not_tracked", {"order": entry.order_id, "item": code})
-            else:
-                continue
-            self._stop(entry, problem)
-            return False
-        return True
+    def _items_fit(self, entry: Entry, codes: Iterable[str]) -> bool:
+        """Whether the order can be posted with its items. It is stopped where it can't."""
+        misfit = self.items.misfit(codes, as_they_are=entry.items_as_they_are)
+        if misfit is None:
+            return True
+        code, messages = misfit
+        details = {"order": entry.order_id, "item": code}
+        problem = Problem("item_not_tracked", details)
+        if messages:
+            problem = self.problem(messages, entry, "item")
+        if problem.code == "refused_by_xero":
+            problem = Problem("item_refused", details, problem.xero_says)
+        self._stop(entry, problem)
+        return False
 
 
-def _organisation(company: str, access: Access, holder: LaneHolder) -> Organisation:
-    organisations, xero = holder.adapters.organisations, holder.adapters.xero
-    known = organisations.get(access.organisation_id)
-    if known is not None and holder.now - known[1] < FACTS_KEPT:
-        return known[0]
+def _reading(holder: LaneHolder, company: str, access: Access) -> Read:
+    """Reads an organisation with calls of the lane."""
+    xero = holder.adapters.xero
 
-    def read(resource: str) -> Callable[[Observe], Any]:
-        return lambda observe: xero.read(resource, access, observe)
+    def call(resource: str, params: Mapping[str, str]) -> Callable[[Observe], Any]:
+        return lambda observe: xero.read(resource, access, observe, **params)
 
-    answers = holder.calls(
-        company, [read(name) for name in ("Organisation", "Accounts", "TaxRates", "Currencies")]
-    )
-    organisation = organisation_from_xero(*answers)
-    organisations.save(organisation, holder.now)
-    holder.read_anew.add(access.organisation_id)
-    return organisation
+    def read(queries: Sequence[Query]) -> list[Any]:
+        answers = holder.calls_or_refusals(company, [call(*query) for query in queries])
+        for answer in answers:
+            if isinstance(answer, CallRefused):
+                raise answer
+        return answers
+
+    return read
 
 
 @dataclass(frozen=True)
 class ReadyBatch:
-    """The sheets of one call."""
+    """The documents of one call."""
 
     company_turn: CompanyTurn
     kind: DocumentKind
@@ -350,7 +283,7 @@ class ReadyBatch:
 def in_batches(
     company_turn: CompanyTurn, kind: DocumentKind, ready_documents: Sequence[ReadyDocument], at_most: int
 ) -> list[ReadyBatch]:
-    """The sheets in as few calls as their number and size allow."""
+    """The documents in as few calls as their number and size allow."""
     ready_batches: list[ReadyBatch] = []
     mine: list[ReadyDocument] = []
     size = 0

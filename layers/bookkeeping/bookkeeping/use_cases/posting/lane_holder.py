@@ -1,14 +1,14 @@
 """Holding a lane for a turn: its lease, its time and its calls.
 
 Only the holder of a lane writes to its organisation. A call goes out within the lease, which it must not outlast, and
-within the lane's budget. An answer that is no answer says who must wait: a company, or the lane. Whoever lets the lane
-go sees to it that it is woken when there is something to do.
+within the lane's budget. A call that fails says who must wait: a company, or the lane. Whoever lets the lane go sees to
+it that it is woken when there is something to do.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -35,7 +35,7 @@ from bookkeeping.domain.errors import (
 )
 from bookkeeping.domain.events import connection_lost
 from bookkeeping.domain.ledger import Books
-from bookkeeping.domain.pacing import IN_TROUBLE, Budget, Limits, Waits, back_off
+from bookkeeping.domain.pacing import BATCH_SIZE, IN_TROUBLE, Budget, Limits, Waits, back_off
 from bookkeeping.use_cases.wake_lanes import ring
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class LaneHolder:
         self.adapters = adapters
         self.lane = lane
         self.long = wake_up.backlog
-        self.too_much = False
+        self._too_much = False
         """There is more to do than a short turn is for."""
         self.keys = list(wake_up.keys)
         """Orders to be read from the table in the next round, whatever an index says."""
@@ -112,13 +112,52 @@ class LaneHolder:
         """Companies not to be served in this turn → when to try again; None: when a person has acted."""
         self.found = not lane.last_look or bool(wake_up.keys)
         """Whether there may have been something to do, so that another look is due when an index lags no more."""
-        self.look_again = False
+        self._unread = False
         """Rung since what is due was read, or not all of it was."""
         self.rung_elsewhere: dict[str, list[str]] = {}
         self._connected_at: dict[str, datetime | None] = {}
         """By company: when the connection was made under which calls go out for it."""
-        self.read_anew: set[str] = set()
-        """Organisations of which this turn had the facts read anew, before it would stop an order for them."""
+        self._facts_read: set[str] = set()
+        """Organisations whose facts this turn read anew."""
+
+    # --- what others tell the holder
+
+    @property
+    def look_again(self) -> bool:
+        """Whether orders are known to be due that no round has looked at."""
+        return self._unread or bool(self.keys)
+
+    def look_again_at(self, keys: Iterable[str]) -> None:
+        """Orders that may be due: read them in the next round, whatever an index says."""
+        self.keys += keys
+
+    def take_keys(self) -> list[str]:
+        """The orders to be read in this round, whatever an index says."""
+        keys, self.keys = self.keys, []
+        return keys
+
+    def note_due(self, due: int, *, more: bool) -> bool:
+        """So many orders are due in this round, and `more` may be behind them. False: too many for a short turn."""
+        self.found = self.found or due > 0
+        self._unread = self._unread or more
+        self._too_much = due >= BATCH_SIZE
+        return self.long or not self._too_much
+
+    def note_facts_read(self, organisation_id: str) -> None:
+        self._facts_read.add(organisation_id)
+
+    def has_read_facts(self, organisation_id: str) -> bool:
+        """Whether this turn read the organisation's facts anew, so that an order may be stopped for them."""
+        return organisation_id in self._facts_read
+
+    def count(self, *, posted: int = 0, stopped: int = 0, unknown: int = 0) -> None:
+        self.tally.posted += posted
+        self.tally.stopped += stopped
+        self.tally.unknown += unknown
+
+    def note_fault(self, fault: str) -> None:
+        """An answer that only a fault of ours explains."""
+        self.tally.faults.append(fault)
 
     # --- time and lease
 
@@ -149,7 +188,7 @@ class LaneHolder:
         now = self.check_time(self._may_take)
         rung = self.adapters.lanes.keep(self.lane, now, self.adapters.waits.lease, self._budget.calls)
         self._lease_ends = now + self.adapters.waits.lease
-        self.look_again = False
+        self._unread = False
         self.found = self.found or rung
         return rung
 
@@ -159,7 +198,7 @@ class LaneHolder:
         if now > self._lease_ends - 2 * waits.call_time_out:
             rung = self.adapters.lanes.keep(self.lane, now, waits.lease, self._budget.calls)
             self._lease_ends = now + waits.lease
-            self.look_again = self.look_again or rung
+            self._unread = self._unread or rung
 
     def release(self, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
         """Let the lane go and see to it that it is woken when there is something to do. False: go round again."""
@@ -174,7 +213,7 @@ class LaneHolder:
             next_at = now + waits.last_look
         though_rung = resume_at is not None
         # whoever has little to do must not wait behind lanes that take long
-        too_much = self.too_much or self._is_over(waits.short_turn)
+        too_much = self._too_much or self._is_over(waits.short_turn)
         backlog = next_at is not None and not last_look and too_much
         woken = next_at is not None and not last_look and next_at - now <= LONGEST_DELAY
         if not adapters.lanes.release(
@@ -227,7 +266,7 @@ class LaneHolder:
         try:
             tokens = self.adapters.tokens.read(company)
         except StoreUnavailable as error:
-            self.tally.faults.append(f"the tokens of company {company}: {error}")
+            self.note_fault(f"the tokens of company {company}: {error}")
             self._fail(company, self.adapters.waits.settle_again)
             raise CompanyHeld from error
         if tokens is None or tokens.expires_at - self.now < TOKEN_TO_SPARE:
@@ -315,7 +354,7 @@ class LaneHolder:
 
         return answering
 
-    # --- answers that are none
+    # --- calls that fail
 
     def note_answer(self, company: str) -> None:
         """Xero has answered what it was sent of the company: it is not down."""
@@ -333,10 +372,10 @@ class LaneHolder:
         self.lane = replace(self.lane, failing={**self.lane.failing, company: Failing(times, until)})
         self.held[company] = until
         if times == IN_TROUBLE:
-            self.tally.faults.append(f"{times} tries in a row for company {company} were in vain")
+            self.note_fault(f"{times} tries in a row for company {company} were in vain")
 
     def handle_failure(self, company: str, error: XeroError) -> None:
-        """What an answer that is no answer means for the company, or for the lane (TurnEnds)."""
+        """What a failed call means for the company, or for the lane (TurnEnds)."""
         adapters, now, waits = self.adapters, self.now, self.adapters.waits
         if isinstance(error, Throttled):
             self.tally.throttled += 1
@@ -358,10 +397,10 @@ class LaneHolder:
         elif isinstance(error, AccessRefused):
             self._lose(company, error)
         elif isinstance(error, OutcomeUnknown):
-            self.tally.unknown += 1
+            self.count(unknown=1)
             self._fail(company, waits.settle_again)
         else:
-            self.tally.faults.append(str(error))
+            self.note_fault(str(error))
             self._fail(company, waits.settle_again)
 
     def _lose(self, company: str, error: AccessRefused) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.xero_api import Answered
 from bookkeeping.domain import ledger
-from bookkeeping.domain.document_kinds import DOCUMENT_WORDS, DocumentKind
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, item_code
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Entry, Posted
@@ -22,7 +22,7 @@ def posted(
 ) -> Entry:
     """The order with its document; stopped where the document is not what the order says."""
     now = company_turn.holder.now
-    company_turn.holder.tally.posted += 1
+    company_turn.holder.count(posted=1)
     planned = next(planned for planned in batch.documents if planned.order_id == entry.order_id)
     posted = Posted(
         id=answered.id,
@@ -47,9 +47,7 @@ def posted(
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
     if document is None and answered.contact_id not in ("", planned.contact_id):
         settings = company_turn.settings(entry)
-        wanted = settings.contact_name
-        if batch.kind == "purchase_order":
-            wanted = settings.purchase_order_contact_name or wanted
+        wanted = getattr(settings, contact_setting(batch.kind, settings))
         found = {"field": "contact", "value": wanted, "xero_value": answered.contact_name or "another"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
     return settled
@@ -66,10 +64,7 @@ def refused(company_turn: CompanyTurn, entry: Entry, kind: DocumentKind, message
     if "stock" in calls_for and kind == "invoice" and not entry.as_draft:
         return ledger.settle_again(entry, company_turn.books, now, as_draft=True)
     if entry.refusals == 0 and "contact" in calls_for:
-        name = settings.contact_name
-        if kind == "purchase_order":
-            name = settings.purchase_order_contact_name or name
-        organisations.forget_contact(organisation_id, name)
+        organisations.forget_contact(organisation_id, getattr(settings, contact_setting(kind, settings)))
     elif entry.refusals == 0 and problem.code == "item_not_found":
         codes = [code for line in entry.message.order.lines if (code := item_code(line.sku))]
         organisations.forget_items(organisation_id, codes)
@@ -86,14 +81,14 @@ def refused_alone(batch: Batch, company_turn: CompanyTurn, entry: Entry, error: 
         return refused(company_turn, entry, batch.kind, error.messages)
     details = {
         "order": entry.order_id,
-        "document": DOCUMENT_WORDS[batch.kind],
+        "document": DOCUMENT_KINDS[batch.kind].words,
         "number": entry.number,
         "reference": batch.id,
     }
     if error.status == 413:
         problem = Problem("document_too_large", details)
     else:
-        company_turn.holder.tally.faults.append(f"{error} (batch {batch.id})")
+        company_turn.holder.note_fault(f"{error} (batch {batch.id})")
         problem = Problem("sent_wrongly", details, quoted(error.messages))
     return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
 
@@ -115,7 +110,7 @@ def _without_its_number(batch: Batch, company_turn: CompanyTurn, entry: Entry, c
     details = {
         "order": entry.order_id,
         "number": entry.number,
-        "document": DOCUMENT_WORDS[batch.kind],
+        "document": DOCUMENT_KINDS[batch.kind].words,
         "ref": entry.message.order.ref or entry.order_id,
     }
     return ledger.settle_refused(entry, Problem(code, details), company_turn.books, company_turn.holder.now)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain import ledger
-from bookkeeping.domain.errors import AlreadyInBooks, Conflict
+from bookkeeping.domain.errors import Conflict
 from bookkeeping.domain.events import EVENT_OF, events
 from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.problems.catalogue import CATALOGUE
@@ -28,23 +28,18 @@ class Publisher:
     def save(self, entry: Entry) -> None:
         holder, orders = self._holder, self._holder.adapters.orders
         sibling = ledger.sibling(entry)
-        to_tell = entry.state in EVENT_OF
-        if to_tell:
+        if entry.state in EVENT_OF:
             # it stays among what is due until the bus was told, so that a crash in between does not keep it silent
             entry = replace(entry, lane=holder.lane.key, due_at=holder.now)
         self._ring_elsewhere(entry)
         try:
-            saved = orders.save(entry, sibling and order_key(sibling, entry.order_id))
+            saved = orders.save_once(entry, sibling, holder.now, due_in=holder.lane.key)
         except Conflict:
             return  # a message came in between: what is due is read anew in the next round
-        except AlreadyInBooks:
-            skipped = ledger.skip(entry, "already_in_books", holder.now)
-            self.save(replace(skipped, through=sibling or ""))
-            return
-        if to_tell:
+        if saved.state in EVENT_OF:
             self.publish_and_remove(saved)
-            return
-        self.publish([saved])
+        else:
+            self.publish([saved])
 
     def _ring_elsewhere(self, entry: Entry) -> None:
         if entry.state is State.QUEUED and entry.lane != self._holder.lane.key:
@@ -76,7 +71,7 @@ class Publisher:
         found = [event for entry in entries for event in events(entry)]
         if found:
             self._holder.adapters.events.put(found)
-        self._holder.tally.stopped += sum(event.type == "OrderNeedsAttention" for event in found)
+        self._holder.count(stopped=sum(event.type == "OrderNeedsAttention" for event in found))
 
     def write_outcomes(self, batch: Batch, outcomes: Sequence[Entry]) -> None:
         """Write the outcomes into the ledger and tell of them."""
@@ -90,7 +85,7 @@ class Publisher:
                 written = (self._write_outcome(batch, outcome) for outcome in together)
                 saved = [entry for entry in written if entry is not None]
             # what is due again at once need not wait until an index shows it
-            holder.keys += [order_key(*entry.key) for entry in saved if entry.state is State.QUEUED]
+            holder.look_again_at(order_key(*entry.key) for entry in saved if entry.state is State.QUEUED)
             self.publish(saved)
 
     def _write_outcome(self, batch: Batch, outcome: Entry) -> Entry | None:

@@ -22,7 +22,7 @@ from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.problems.xero_messages import refusals
-from bookkeeping.use_cases.posting import outcomes as judging
+from bookkeeping.use_cases.posting import outcomes as outcome_of
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument
 from bookkeeping.use_cases.posting.lane_holder import CompanyHeld, LaneHolder, TurnEnds
 from bookkeeping.use_cases.posting.publishing import Publisher
@@ -107,9 +107,7 @@ class Settlement:
         codes = {
             code for entry in entries for line in entry.message.order.lines if (code := item_code(line.sku))
         }
-        company_turn.items = self._holder.adapters.organisations.items(
-            company_turn.access.organisation_id, sorted(codes)
-        )
+        company_turn.items.recall(sorted(codes))
         for entry in entries:
             try:
                 ready = company_turn.ready(entry)
@@ -237,7 +235,7 @@ class Settlement:
                 continue
             if answered.ok:
                 outcomes.append(
-                    judging.posted(batch, ready_batch.company_turn, ready.entry, answered, ready.document)
+                    outcome_of.posted(batch, ready_batch.company_turn, ready.entry, answered, ready.document)
                 )
             elif "number" in refusals(answered.messages):
                 taken.append(ready.entry)
@@ -245,7 +243,7 @@ class Settlement:
                 held_back = True
             else:
                 outcomes.append(
-                    judging.refused(ready_batch.company_turn, ready.entry, batch.kind, answered.messages)
+                    outcome_of.refused(ready_batch.company_turn, ready.entry, batch.kind, answered.messages)
                 )
         self._publisher.write_outcomes(batch, outcomes)
         settled = len(outcomes) + self._settle_taken(batch, ready_batch.company_turn, taken)
@@ -261,7 +259,7 @@ class Settlement:
             return len(taken) - len(absent)
         # refused as taken and yet nowhere to be found: the number belongs to something we may not see
         self._publisher.write_outcomes(
-            batch, [judging.number_taken(batch, company_turn, entry) for entry in absent]
+            batch, [outcome_of.number_taken(batch, company_turn, entry) for entry in absent]
         )
         return len(taken)
 
@@ -282,7 +280,7 @@ class Settlement:
     def _settle_error(self, batch: Batch, ready_batch: ReadyBatch, error: XeroError) -> None:
         waits = self._holder.adapters.waits
         if isinstance(error, OutcomeUnknown):
-            self._holder.tally.unknown += 1
+            self._holder.count(unknown=1)
             tries = batch.tries + 1
             wait = back_off(
                 tries, waits.settle_again, waits.organisation_offline, self._holder.adapters.chance
@@ -335,7 +333,7 @@ class Settlement:
             self._free(batch, ready_batch, at_most=max(1, len(ready_batch.ready_documents) // 2))
             return
         if not named:
-            alone = judging.refused_alone(
+            alone = outcome_of.refused_alone(
                 batch, ready_batch.company_turn, ready_batch.ready_documents[0].entry, error
             )
             self._publisher.write_outcomes(batch, [alone])
@@ -343,7 +341,9 @@ class Settlement:
             return
         taken = [ready.entry for ready in named if "number" in refusals(refused[ready.document.number])]
         outcomes = [
-            judging.refused(ready_batch.company_turn, ready.entry, batch.kind, refused[ready.document.number])
+            outcome_of.refused(
+                ready_batch.company_turn, ready.entry, batch.kind, refused[ready.document.number]
+            )
             for ready in named
             if ready.entry not in taken
         ]
@@ -387,7 +387,7 @@ class Settlement:
             )
             ours |= {invoice.number for invoice in mine}
         outcomes = [
-            judging.found(batch, company_turn, entry, found[entry.number], ours=entry.number in ours)
+            outcome_of.found(batch, company_turn, entry, found[entry.number], ours=entry.number in ours)
             for entry in there
         ]
         self._publisher.write_outcomes(batch, outcomes)
@@ -402,7 +402,9 @@ class Settlement:
         if found is None:
             return False
         ours = carries_ref(found.reference, entry.message.order)
-        self._publisher.write_outcomes(batch, [judging.found(batch, company_turn, entry, found, ours=ours)])
+        self._publisher.write_outcomes(
+            batch, [outcome_of.found(batch, company_turn, entry, found, ours=ours)]
+        )
         return True
 
     def _finish(self, batch: Batch) -> None:

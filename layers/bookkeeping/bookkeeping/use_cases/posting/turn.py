@@ -4,8 +4,9 @@ Before a batch of documents is sent it is written down, in one transaction with 
 on. The record goes only after every order of it has its outcome in the ledger and the event is out; so whoever takes
 the lane after a crash finds what may have been sent.
 
-The turn goes round here. `holding` has the lane and its calls, `preparing` makes documents of orders, `settling` finds
-out what became of those that were sent, `judging` says what that makes of an order, and `telling` writes it down.
+The turn goes round here. `lane_holder` has the lane and its calls, `company_turn` makes documents of orders (with
+`items`, what they are of), `settlement` finds out what became of those that were sent, `outcomes` says what that makes
+of an order, and `publishing` writes it down and tells of it.
 """
 
 from __future__ import annotations
@@ -144,8 +145,7 @@ class Turn:
         if len(shown) == LOOKED_AT:
             shown += self._behind(shown)
         # what was sent already must not take the others' places in the round
-        keys = [*holder.keys, *sorted(shown, key=self._handled.__contains__)]
-        holder.keys = []
+        keys = [*holder.take_keys(), *sorted(shown, key=self._handled.__contains__)]
         by_company: dict[str, list[str]] = {}
         for key in dict.fromkeys(keys):
             company = key.rpartition("#")[0]
@@ -161,15 +161,12 @@ class Turn:
                 due.setdefault(entry.company, []).append(entry)
             else:
                 self._publisher.publish_and_remove(entry)
-        holder.found = holder.found or bool(due)
         if not due:
             # all of them sent in turns before this one: the others are behind them
             self._handled.update(chosen)
-            left = (key for mine in by_company.values() for key in mine)
-            holder.look_again = holder.look_again or any(key not in self._handled for key in left)
-        holder.too_much = sum(map(len, due.values())) >= BATCH_SIZE
-        if holder.too_much and not holder.long:
-            holder.keys = [order_key(*entry.key) for entries in due.values() for entry in entries]
+        left = (key for mine in by_company.values() for key in mine if key not in self._handled)
+        if not holder.note_due(sum(map(len, due.values())), more=not due and any(left)):
+            holder.look_again_at(order_key(*entry.key) for entries in due.values() for entry in entries)
             raise TurnEnds(holder.now)
         for entries in due.values():
             entries.sort(key=lambda entry: (entry.due_at or holder.now, entry.order_id))
@@ -183,11 +180,11 @@ class Turn:
             key
             for company in adapters.connections.companies_of(self._holder.lane)
             if ready[company] < ROUND
-            for key in adapters.orders.in_list(company, f"{State.QUEUED}##", LOOKED_AT)
+            for key in adapters.orders.in_list(company, State.QUEUED, "", LOOKED_AT)
         ]
 
     def _company_turn(self, company: str, entries: Sequence[Entry]) -> CompanyTurn | None:
-        """The company's desk; None where its orders were found to belong elsewhere."""
+        """The company's turn; None where its orders were found to belong elsewhere."""
         books = self._holder.books(company)
         if not books.settings.enabled or not self._holder.is_here(books):
             for entry in entries:

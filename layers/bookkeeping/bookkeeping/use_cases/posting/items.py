@@ -1,0 +1,96 @@
+"""The tracked items that a company's orders need: which are in Xero, and creating those that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from bookkeeping.adapters.xero_api import Access, Observe
+from bookkeeping.domain.errors import CallRefused
+from bookkeeping.domain.pacing import CALLS_AT_ONCE
+from bookkeeping.domain.problems.xero_messages import refusals
+from bookkeeping.use_cases.posting.lane_holder import LaneHolder
+
+ITEMS_A_CALL: Final = 100
+SINGLE_ITEM_READS: Final = 3
+"""More items than these are looked up in one list of all."""
+ItemAnswers = Mapping[str, tuple[bool, tuple[str, ...]]]
+"""Item code → whether it is tracked, and why it was refused."""
+
+
+class TrackedItems:
+    """What one round knows of an organisation's items."""
+
+    def __init__(self, holder: LaneHolder, company: str, access: Access) -> None:
+        self._holder = holder
+        self._company = company
+        self._access = access
+        self._tracked: dict[str, bool] = {}
+        """Code of an item that is in Xero → whether it is tracked."""
+        self._refused: dict[str, tuple[str, ...]] = {}
+        """Code of an item that Xero refused to create → Xero's words."""
+
+    @property
+    def untracked(self) -> frozenset[str]:
+        return frozenset(code for code, tracked in self._tracked.items() if not tracked)
+
+    def recall(self, codes: Iterable[str]) -> None:
+        """Take what was known of the items before this round. Xero is not asked."""
+        self._tracked = self._holder.adapters.organisations.items(self._access.organisation_id, codes)
+
+    def look_up(self, codes: Sequence[str]) -> None:
+        """Ask Xero which of the items it has now, and whether each is tracked."""
+        holder, adapters = self._holder, self._holder.adapters
+        if len(codes) > SINGLE_ITEM_READS:
+            listed = holder.call(self._company, lambda observe: adapters.xero.items(self._access, observe))
+            found = {code: listed[code] for code in codes if code in listed}
+        else:
+            asked = {code: self._read(code) for code in codes}
+            found = {code: tracked for code, tracked in asked.items() if tracked is not None}
+        adapters.organisations.save_items(self._access.organisation_id, found)
+        self._tracked = {code: known for code, known in self._tracked.items() if code not in codes} | found
+
+    def _read(self, code: str) -> bool | None:
+        xero, access = self._holder.adapters.xero, self._access
+        return self._holder.call(self._company, lambda observe: xero.item(code, access, observe))
+
+    def create_missing(self, wanted: Mapping[str, Any]) -> None:
+        """Create the items that Xero does not have. Item code → item in Xero's words."""
+        items = [item for code, item in wanted.items() if code not in self._tracked]
+        left = [items[start : start + ITEMS_A_CALL] for start in range(0, len(items), ITEMS_A_CALL)]
+        while left:
+            together, left = left[:CALLS_AT_ONCE], left[CALLS_AT_ONCE:]
+            calls = [self._creation(some) for some in together]
+            answers = self._holder.calls_or_refusals(self._company, calls)
+            for some, answer in zip(together, answers, strict=True):
+                if not isinstance(answer, CallRefused):
+                    self._keep(answer)
+                elif len(some) == 1:
+                    self._refused[some[0]["Code"]] = answer.messages
+                else:
+                    # one of them is at fault: the others go without it
+                    left += [some[: len(some) // 2], some[len(some) // 2 :]]
+
+    def _creation(self, items: Sequence[Any]) -> Callable[[Observe], ItemAnswers]:
+        xero, access = self._holder.adapters.xero, self._access
+        key = f"{access.organisation_id}:{self._holder.adapters.new_id()}"
+        return lambda observe: xero.create_items(items, access, key, observe)
+
+    def _keep(self, answer: ItemAnswers) -> None:
+        """Keep the items that are there now, and Xero's words on the others."""
+        created = {code: tracked for code, (tracked, messages) in answer.items() if not messages}
+        self._holder.adapters.organisations.save_items(self._access.organisation_id, created)
+        self._tracked |= created
+        self.look_up([code for code, (_, messages) in answer.items() if "item_exists" in refusals(messages)])
+        self._refused |= {
+            code: messages for code, (_, messages) in answer.items() if messages and code not in self._tracked
+        }
+
+    def misfit(self, codes: Iterable[str], *, as_they_are: bool) -> tuple[str, tuple[str, ...]] | None:
+        """The first item that an order can't be posted with; with Xero's words where Xero refused it."""
+        for code in sorted(codes):
+            if code in self._refused:
+                return code, self._refused[code]
+            if not self._tracked.get(code, True) and not as_they_are:
+                return code, ()
+        return None
