@@ -1,52 +1,60 @@
-"""The platform's side on this machine: a page that opens the Xero settings as the platform does, and sends orders."""
+"""The platform's side on this machine: pages that open the Xero settings as the platform does, and send orders."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import jwt
-from flask import Flask, Response, render_template_string, request
+from botocore.exceptions import BotoCoreError, ClientError
+from flask import Flask, Response, abort, render_template, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from local.expand import ROOT
+from local.sample_kinds import KINDS, SampleKind
 from local.samples import Maker
 
 ISSUER: Final = "kornitx"
 USER: Final = ("42", "Ada Moore")
 FIRST_ORDER: Final = 90_000_000
+LARGEST_FORM: Final = 8 * 1024 * 1024
+"""Bytes; enough for the largest message of the queue, encoded as a form."""
 
-HOME: Final = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>The platform</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; width: 100% } td { padding: .5rem 0; border-top: 1px solid #ccc }
-button { font: inherit; padding: .3rem .8rem } form { display: inline } [role=status] { min-height: 1.5rem }
-</style>
-<main>
-<h1>The platform</h1>
-<p>Stands in for Kornit X on this machine: it opens a company's Xero settings with a signed launch token, and puts
-orders on the queue.</p>
-<p role="status">{{ told }}</p>
-<table>
-{% for company in companies %}
-<tr><td>Company {{ company }}
-<td><a href="/launch/{{ company }}">Open the Xero settings</a>
-<td><form method="post" action="/orders/{{ company }}"><button>Send an order</button></form>
-{% endfor %}
-</table>
-</main>
-</html>"""
+GROUPS: Final = {
+    "posted": "Posted in Xero",
+    "skipped": "Skipped, with the reason",
+    "needs_attention": "Needs a person, who reads why and what to do",
+    "no": "On no company's page",
+}
+"""How an order ends, and the heading of those that do."""
+FILES: Final[Mapping[str, str]] = {
+    "order_dispatched": "Dispatched and in pounds, with every field the platform knows.",
+    "order_free_of_charge": "A replacement that nobody pays for: skipped as free of charge.",
+    "order_non_latin": "Japanese and Russian text; in yen and taxed at 10 %, which no British organisation has.",
+    "order_on_hold": "On hold on the platform: skipped until it is released and sent again.",
+    "order_prices_as_text": "Every number as text, inside {“order”: …}, without a currency.",
+    "order_with_cancelled_line": "Sent to a supplier, with one of its three lines cancelled.",
+}
+"""Files in events/, and what each shows."""
 
-LAUNCH: Final = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Opening the Xero settings</title>
-<form method="post" action="{{ api_url }}/launch">
-<input type="hidden" name="token" value="{{ token }}"><button>Open the Xero settings</button></form>
-<script>document.forms[0].submit()</script>
-</html>"""
+
+@dataclass(frozen=True)
+class Choice:
+    """A message that a person can choose to send."""
+
+    name: str
+    shows: str
+    message: str
+    company: str = ""
+    """The message attribute."""
+
+
+Send = Callable[[str, str], object]
+"""Puts a message on the orders queue. The second text is its message attribute `company`; empty: none."""
 
 
 def launch_token(key: str, audience: str, company: str) -> str:
@@ -63,30 +71,92 @@ def launch_token(key: str, audience: str, company: str) -> str:
     return jwt.encode(claims, key, algorithm="HS256")
 
 
-def server(
-    port: int, api_url: str, key: str, audience: str, companies: list[str], send: Callable[[str], None]
-) -> BaseWSGIServer:
-    """The platform's page on that port, not yet serving. `send` puts a message on the orders queue."""
-    site = Flask("local.platform")
-    maker = Maker(FIRST_ORDER + int(time.time()) % 1_000_000)
+def site(api_url: str, key: str, audience: str, companies: Sequence[str], send: Send) -> Flask:
+    """The platform's pages."""
+    pages = Flask("local.platform", template_folder=str(ROOT / "local" / "templates"))
+    pages.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
+    make = Maker(FIRST_ORDER + int(time.time()) % 1_000_000)
 
-    @site.get("/")
+    @pages.before_request
+    def know_the_company() -> None:
+        if request.view_args and request.view_args.get("company", companies[0]) not in companies:
+            abort(404)
+
+    @pages.get("/")
     def home() -> str:
-        return render_template_string(HOME, companies=companies, told=request.args.get("told", ""))
+        return render_template("platform_home.html", companies=companies)
 
-    @site.get("/launch/<company>")
+    @pages.get("/launch/<company>")
     def launch(company: str) -> Response:
-        page = render_template_string(LAUNCH, api_url=api_url, token=launch_token(key, audience, company))
+        token = launch_token(key, audience, company)
+        page = render_template("platform_launch.html", api_url=api_url, token=token)
         return Response(page, headers={"Cache-Control": "no-store"})
 
-    @site.post("/orders/<company>")
-    def order(company: str) -> Response:
-        # lines of one common rate: a company that is new here has not said which of its rates of 0 % is meant
-        made = maker.order(company, 0, 2)
-        send(json.dumps(made))
-        return Response(status=303, headers={"Location": f"/?told=Order+{made['id']}+is+on+the+queue."})
+    @pages.get("/orders/<company>")
+    def orders(company: str) -> str:
+        return render_template("platform_orders.html", company=company, groups=_groups())
 
-    return make_server("127.0.0.1", port, site, threaded=True, request_handler=_Quiet)
+    @pages.get("/orders/<company>/<name>")
+    def order(company: str, name: str) -> str:
+        chosen = _choice(make, company, name)
+        return _order_page(company, chosen, chosen.message, chosen.company)
+
+    @pages.post("/orders/<company>/<name>")
+    def send_order(company: str, name: str) -> str:
+        message, only_for = request.form.get("message", ""), request.form.get("company", "").strip()
+        chosen = _choice(make, company, name)
+        try:
+            send(message, only_for)
+        except (BotoCoreError, ClientError) as refusal:
+            complaint = f"The queue did not take the message: {refusal}"
+            return _order_page(company, chosen, message, only_for, complaint=complaint)
+        return _order_page(company, chosen, message, only_for, told="The message is on the queue.")
+
+    return pages
+
+
+def _groups() -> list[tuple[str, list[SampleKind | Choice]]]:
+    """Headings, and what there is to send under each."""
+    groups: list[tuple[str, list[SampleKind | Choice]]] = [
+        (title, [kind for kind in KINDS.values() if kind.group == group]) for group, title in GROUPS.items()
+    ]
+    files: list[SampleKind | Choice] = [Choice(name, shows, "") for name, shows in FILES.items()]
+    return [*groups, ("Whole messages, as the platform sends them", files)]
+
+
+def _choice(make: Maker, company: str, name: str) -> Choice:
+    """The message of that name, with an order number of its own and for that company."""
+    if name in FILES:
+        content = json.loads((ROOT / "events" / f"{name}.json").read_text())
+        number = make.order(company, 0)["id"]
+        ours = {"id": number, "company_ref_id": int(company), "secondary_company_ref_id": ""}
+        whole = {"order": content["order"] | ours} if "order" in content else content | ours
+        return Choice(name, FILES[name], _text(whole))
+    kind = KINDS.get(name) or abort(404)
+    return Choice(name, kind.shows, _text(kind.message(make.order(company, 0, kind.lines))), kind.company)
+
+
+def _text(message: Any) -> str:
+    return message if isinstance(message, str) else json.dumps(message, ensure_ascii=False, indent=2)
+
+
+def _order_page(
+    company: str, sample: Choice, message: str, only_for: str, *, told: str = "", complaint: str = ""
+) -> str:
+    return render_template(
+        "platform_order.html",
+        company=company,
+        sample=sample,
+        message=message,
+        only_for=only_for,
+        told=told,
+        complaint=complaint,
+    )
+
+
+def server(port: int, pages: Flask) -> BaseWSGIServer:
+    """The pages on that port, not yet serving."""
+    return make_server("127.0.0.1", port, pages, threaded=True, request_handler=_Quiet)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -1,6 +1,6 @@
 """Sample orders for the demonstration and the whole-system tests, each with what must become of it.
 
-What must become of an order is reckoned here from the catalogue's prices, without the code that posts it.
+What must become of an order is calculated here from the catalogue's prices, without the code that posts it.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
+from local.sample_kinds import DISPATCHED, KINDS, STRANGER
+
 UNTRACKED: Final = "412077"
 TRACKED: Final = "413995"
-STRANGER: Final = "999001"
 
 CENT: Final = Decimal("0.01")
 
@@ -117,23 +118,6 @@ class Maker:
         return [posted("plain", company, self.order(company, place, 1 + place % 4)) for place in range(count)]
 
 
-def numbers(order: dict[str, Any]) -> dict[str, Any]:
-    """The order with its amounts as JSON numbers, as most senders write them."""
-    text = json.dumps(order)
-    for name in (
-        "unit_sale_price",
-        "unit_sale_price_inc_tax",
-        "sale_vat_rate",
-        "unit_cost_price",
-        "shipping_price",
-    ):
-        for item in (order, *order["items"]):
-            if isinstance(item.get(name), str):
-                text = text.replace(f'"{name}": "{item[name]}"', f'"{name}": {item[name]}')
-    decoded: dict[str, Any] = json.loads(text)
-    return decoded
-
-
 def gross(order: Mapping[str, Any]) -> Decimal:
     """What the consumer paid: quantity times price inc. tax of what is not cancelled, and shipping."""
     total = Decimal(str(order["shipping_price_inc_tax"]))
@@ -167,70 +151,67 @@ def posted(what: str, company: str, order: dict[str, Any], *more: dict[str, Any]
     )
 
 
-def ends(what: str, company: str, order: dict[str, Any], end: str) -> Sample:
-    return Sample(what, company, str(order["id"]), (json.dumps(order, ensure_ascii=False),), ends=end)
+def sample(make: Maker, name: str, company: str, place: int) -> Sample:
+    """An order of that kind, and what must become of it where settings and organisation fit."""
+    kind = KINDS[name]
+    order = make.order(company, place, kind.lines)
+    message = kind.message(order)
+    body = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
+    ends = kind.ends
+    if isinstance(message, dict) and message.get("is_free_of_charge") is True and company == TRACKED:
+        # there is nothing to invoice, but goods to buy
+        ends = "posted"
+    if ends == "posted" and isinstance(message, dict):
+        made = posted(name, company, message.get("order", message))
+        return replace(made, bodies=(body,))
+    concerned = STRANGER if ends == "no company" else company
+    return Sample(name, concerned, str(order["id"]), (body,), ends=ends)
 
 
 def demonstration() -> list[Sample]:
-    """Every kind of order the platform is known to send, and some it should not."""
+    """Every kind of order that the demonstration's two companies can show, and messages that come again."""
     make = Maker()
     samples = [*make.plain(UNTRACKED, 48), *make.plain(TRACKED, 36)]
-    samples += _unusual(make)
-    samples += _not_posted(make)
-    samples += _sent_again(make)
-    return samples + _refused(make)
+    for currency in ("EUR", "USD", "EUR", "USD", "EUR", "USD"):
+        samples.append(sample(make, f"in {currency}", UNTRACKED, len(samples) % 6))
+    samples += [sample(make, "amounts as numbers", UNTRACKED, place) for place in range(4)]
+    samples += [sample(make, name, company, place) for name, company, place in _KINDS]
+    paperwork = make.order(UNTRACKED, 5, pdfs=["JVBERi0x" * 80_000])
+    samples.append(posted("with its paperwork", UNTRACKED, paperwork))
+    return samples + _sent_again(make)
 
 
-def _unusual(make: Maker) -> list[Sample]:
-    found: list[Sample] = []
-    for place, currency in enumerate(("EUR", "USD", "EUR", "USD", "EUR", "USD")):
-        order = make.order(UNTRACKED, place, currency_code=currency)
-        found.append(posted(f"in {currency}", UNTRACKED, order))
-    for place in range(4):
-        found.append(posted("amounts as numbers", UNTRACKED, numbers(make.order(UNTRACKED, place, 3))))
-    found.append(posted("currency null", UNTRACKED, make.order(UNTRACKED, 1, currency_code=None)))
-    free_shipping: dict[str, Any] = {
-        "shipping_price": 0,
-        "shipping_price_inc_tax": 0,
-        "shipping_tax_rate": -1,
-    }
-    found.append(posted("free shipping, rate -1", UNTRACKED, make.order(UNTRACKED, 2, 2, **free_shipping)))
-    order = make.order(UNTRACKED, 3, 3)
-    order["items"][1]["status"] = 7
-    found.append(posted("one line cancelled", UNTRACKED, order))
-    order = make.order(UNTRACKED, 4)
-    order["items"][0] |= {"quantity": "2.0000", "description": "Tasse „Größe“ 马克杯 كوب"}
-    found.append(posted("quantity as text, other scripts", UNTRACKED, order))
-    found.append(posted("200 lines", UNTRACKED, make.order(UNTRACKED, 0, 200)))
-    found.append(
-        posted("with its paperwork", UNTRACKED, make.order(UNTRACKED, 5, pdfs=["JVBERi0x" * 80_000]))
-    )
-    order = make.order(UNTRACKED, 2)
-    found.append(posted("wrapped", UNTRACKED, order))
-    found[-1] = Sample(**{**vars(found[-1]), "bodies": (json.dumps({"order": order}),)})
-    for place in range(3):
-        free = posted("free of charge", TRACKED, make.order(TRACKED, place, is_free_of_charge=True))
-        found.append(free)
-    return found
-
-
-def _not_posted(make: Maker) -> list[Sample]:
-    cancelled: dict[str, Any] = {"status": 128, "status_name": "Cancelled"}
-    found = [
-        ends("cancelled", company, make.order(company, place, **cancelled), "skipped cancelled")
-        for place, company in enumerate((UNTRACKED, UNTRACKED, TRACKED))
-    ]
-    for place in range(2):
-        order = make.order(UNTRACKED, place, is_free_of_charge=True)
-        found.append(ends("free of charge", UNTRACKED, order, "skipped free_of_charge"))
-    on_hold = make.order(UNTRACKED, 3, status=256, status_name="On Hold")
-    found.append(ends("on hold", UNTRACKED, on_hold, "skipped on_hold"))
-    in_error = make.order(UNTRACKED, 4, has_error=True, error_message="artwork missing")
-    found.append(ends("in error", UNTRACKED, in_error, "skipped error"))
-    found += [
-        ends("of no company here", STRANGER, make.order(STRANGER, place), "no company") for place in range(2)
-    ]
-    return found
+_KINDS: Final = (
+    ("without a currency", UNTRACKED, 1),
+    ("free shipping, rate -1", UNTRACKED, 2),
+    ("one line cancelled", UNTRACKED, 3),
+    ("quantity as text, other scripts", UNTRACKED, 4),
+    ("200 lines", UNTRACKED, 0),
+    ("wrapped", UNTRACKED, 2),
+    ("free of charge", TRACKED, 0),
+    ("free of charge", TRACKED, 1),
+    ("free of charge", TRACKED, 2),
+    ("cancelled", UNTRACKED, 0),
+    ("cancelled", UNTRACKED, 1),
+    ("cancelled", TRACKED, 2),
+    ("free of charge", UNTRACKED, 0),
+    ("free of charge", UNTRACKED, 1),
+    ("on hold", UNTRACKED, 3),
+    ("in error", UNTRACKED, 4),
+    ("of no company here", UNTRACKED, 0),
+    ("of no company here", UNTRACKED, 1),
+    ("price missing", UNTRACKED, 1),
+    ("price missing", TRACKED, 1),
+    ("cost missing", TRACKED, 2),
+    ("tax rate nobody knows", UNTRACKED, 0),
+    ("currency not in Xero", UNTRACKED, 1),
+    ("impossible date", UNTRACKED, 2),
+    ("price that is no number", UNTRACKED, 3),
+    ("negative quantity", UNTRACKED, 4),
+    ("no lines", UNTRACKED, 5),
+    ("broken JSON", UNTRACKED, 0),
+)
+"""Kind, company and place of the demonstration's other orders."""
 
 
 def _sent_again(make: Maker) -> list[Sample]:
@@ -238,13 +219,12 @@ def _sent_again(make: Maker) -> list[Sample]:
     for place in range(3):
         held = make.order(UNTRACKED, place, status=256, status_name="On Hold")
         released = held | {"status": 1, "status_name": "Received"}
-        sample = posted("on hold, then released", UNTRACKED, released)
-        found.append(Sample(**{**vars(sample), "bodies": (json.dumps(held),), "later": sample.bodies}))
-    dispatched = {"status": 8, "status_name": "Dispatched", "completion_datetime": "2026-11-21 15:03:55"}
+        made = posted("on hold, then released", UNTRACKED, released)
+        found.append(replace(made, bodies=(json.dumps(held),), later=made.bodies))
     for company in (UNTRACKED, UNTRACKED, TRACKED):
         order = make.order(company, 7)
-        sample = posted("received, then dispatched", company, order)
-        found.append(Sample(**{**vars(sample), "later": (json.dumps(order | dispatched),)}))
+        made = posted("received, then dispatched", company, order)
+        found.append(replace(made, later=(json.dumps(order | DISPATCHED),)))
     for company in (UNTRACKED, UNTRACKED, TRACKED):
         order = make.order(company, 9)
         found.append(posted("sent three times", company, order, order, order))
@@ -252,42 +232,6 @@ def _sent_again(make: Maker) -> list[Sample]:
         order = make.order(company, 8)
         other = json.loads(json.dumps(order))
         other["items"][0]["quantity"] = 9
-        sample = posted("other content after posting", company, order)
-        found.append(Sample(**{**vars(sample), "later": (json.dumps(other),), "changed": True}))
-    return found
-
-
-def _refused(make: Maker) -> list[Sample]:
-    found: list[Sample] = []
-    for company in (UNTRACKED, TRACKED):
-        order = make.order(company, 1)
-        for name in ("unit_sale_price", "unit_sale_price_inc_tax"):
-            del order["items"][0][name]
-        found.append(ends("price missing", company, order, "needs_attention missing_price"))
-    order = make.order(TRACKED, 2)
-    del order["items"][0]["unit_cost_price"]
-    found.append(ends("cost missing", TRACKED, order, "needs_attention missing_cost"))
-    order = make.order(UNTRACKED, 0, 1)
-    order["items"][0] |= {
-        "unit_sale_price": "10.00",
-        "unit_sale_price_inc_tax": "11.30",
-        "sale_vat_rate": "13",
-    }
-    found.append(ends("tax rate nobody knows", UNTRACKED, order, "needs_attention no_tax_type"))
-    order = make.order(UNTRACKED, 1, currency_code="CHF")
-    found.append(ends("currency not in Xero", UNTRACKED, order, "needs_attention currency_not_enabled"))
-    order = make.order(UNTRACKED, 2, sale_datetime="2026-06-31 10:00:00")
-    found.append(ends("impossible date", UNTRACKED, order, "needs_attention bad_date"))
-    order = make.order(UNTRACKED, 3)
-    order["items"][0]["unit_sale_price"] = "12,50"
-    found.append(ends("price that is no number", UNTRACKED, order, "needs_attention bad_number"))
-    order = make.order(UNTRACKED, 4)
-    order["items"][0]["quantity"] = -1
-    found.append(ends("negative quantity", UNTRACKED, order, "needs_attention bad_quantity"))
-    found.append(ends("no lines", UNTRACKED, make.order(UNTRACKED, 5, 0), "needs_attention no_lines"))
-    order = make.order(UNTRACKED, 0)
-    broken = json.dumps(order)[:-40]
-    found.append(
-        Sample("broken JSON", UNTRACKED, str(order["id"]), (broken,), ends="needs_attention unreadable_json")
-    )
+        made = posted("other content after posting", company, order)
+        found.append(replace(made, later=(json.dumps(other),), changed=True))
     return found

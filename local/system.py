@@ -365,21 +365,26 @@ class LocalSystem:
     def _start_platform(self) -> str:
         """The platform's page; the address that opens a company's settings when the company is added to it."""
         port = free_port()
-        sqs, queue_url = self.client("sqs"), self.outputs["orders_queue_url"]
-        launch_key = self._deployed.outputs["LaunchKey"]
-        page = platform.server(
-            port,
+        launch_key = self.outputs["launch_key_secret"]
+        pages = platform.site(
             self.outputs["api_url"],
             self.client("secretsmanager").get_secret_value(SecretId=launch_key)["SecretString"],
             self.outputs["secrets_prefix"],
             COMPANIES,
-            lambda body: sqs.send_message(QueueUrl=queue_url, MessageBody=body),
+            self._send_order,
         )
+        page = platform.server(port, pages)
         threading.Thread(target=page.serve_forever, daemon=True).start()
         self._stack.callback(page.server_close)
         self._stack.callback(page.shutdown)
         self.outputs["platform_url"] = f"http://localhost:{port}"
         return f"http://localhost:{port}/launch/"
+
+    def _send_order(self, message: str, company: str) -> None:
+        attributes = {"company": {"DataType": "String", "StringValue": company}} if company else {}
+        self.client("sqs").send_message(
+            QueueUrl=self.outputs["orders_queue_url"], MessageBody=message, MessageAttributes=attributes
+        )
 
     def _write_outputs(self) -> None:
         path = self.outputs_file

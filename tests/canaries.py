@@ -28,7 +28,7 @@ import pytest
 from botocore.endpoint import Endpoint
 
 from bookkeeping.domain.oauth import verifier
-from bookkeeping.domain.page_access import session_id
+from bookkeeping.domain.page_access import session_id_in
 from local.companies import SimulatedXero
 from local.samples import Maker
 from local.system import LocalSystem
@@ -220,7 +220,7 @@ class Watch:
         self.see(f"answer of {function}", answer)
 
     def _of_the_session(self, line: str) -> str:
-        id_ = session_id([line]) or ""
+        id_ = session_id_in([line]) or ""
         self.secret("session", id_)
         return line.replace(id_, f"[{BELONGS['Set-Cookie']}]") if id_ else line
 
@@ -231,7 +231,7 @@ class Watch:
             return body
         state = parse_qs(urlsplit(url).query)["state"][0]
         self.secret("state", state)
-        self.secret("verifier", verifier(session_id(event.get("cookies", ())) or "", state))
+        self.secret("verifier", verifier(session_id_in(event.get("cookies", ())) or "", state))
         return body.replace(state, f"[{BELONGS['authorization_url']}]")
 
     def listening(self, function: str, handler: Callable[..., Any]) -> Callable[..., Any]:

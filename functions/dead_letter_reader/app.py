@@ -1,21 +1,15 @@
 """Every minute: a row for each order whose message was given up. The messages stay, until this is told to redrive."""
 
-import os
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.adapters.event_bus import EventBus, event_bridge
-from bookkeeping.adapters.queues import DeadLetterQueue, sqs
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import dynamodb
-from bookkeeping.adapters.tables.orders import OrdersTable
-from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters import from_environment
 from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 
 TO_SPARE: Final = 5000
@@ -25,16 +19,13 @@ TOLD_FOR: Final = timedelta(hours=1)
 
 logger = Logger()
 metrics = Metrics()
-tables = dynamodb()
-dead_letters = DeadLetterQueue(
-    sqs(), os.environ["ORDERS_DEAD_LETTER_QUEUE_URL"], os.environ["ORDERS_QUEUE_URL"]
-)
-bus = EventBus(event_bridge(), os.environ["EVENT_BUS"])
+dead_letters = from_environment.dead_letters()
+bus = from_environment.event_bus()
 adapters = IntakeAdapters(
-    orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
-    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
-    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
-    now=lambda: datetime.now(UTC),
+    orders=from_environment.orders_table(),
+    settings=from_environment.settings_table(),
+    connections=from_environment.connections_table(),
+    now=from_environment.now,
 )
 
 

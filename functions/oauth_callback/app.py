@@ -1,53 +1,34 @@
 """The way back from Xero. Always answers with a redirect to the settings page, never with a page of its own."""
 
-import os
 import re
-import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.adapters.queues import PostingQueue, sqs
-from bookkeeping.adapters.secrets import AppSecret, TokenSecret, secrets_manager
-from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import dynamodb
-from bookkeeping.adapters.tables.releases import Releases
-from bookkeeping.adapters.tables.settings import SettingsTable
-from bookkeeping.adapters.xero_identity import Identity
-from bookkeeping.domain import page_access as launching
-from bookkeeping.domain.page_access import COMPANY, hashed
+from bookkeeping.adapters import from_environment
+from bookkeeping.domain.page_access import COMPANY, hashed, session_id_in
 from bookkeeping.use_cases.connect import CallbackAdapters, ConnectAdapters, finish
 
 CALL_TIME_OUT = 8.0
 PATH = re.compile(rf"/xero/callback/({COMPANY.pattern})", re.ASCII)
 
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 logger = Logger()
 metrics = Metrics()
-tables = dynamodb()
-secret_store = secrets_manager()
-identity = Identity(os.environ["XERO_IDENTITY_URL"], os.environ["XERO_API_URL"], CALL_TIME_OUT)
 adapters = ConnectAdapters(
-    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
-    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
-    releases=Releases(tables, os.environ["CONNECTIONS_TABLE"]),
-    wake_ups=PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"]),
-    now=now,
-    new_id=lambda: uuid.uuid4().hex,
+    settings=from_environment.settings_table(),
+    connections=from_environment.connections_table(),
+    releases=from_environment.releases(),
+    wake_ups=from_environment.posting_queue(),
+    now=from_environment.now,
+    new_id=from_environment.new_id,
 )
 callback_adapters = CallbackAdapters(
-    authorizations=AuthorizationsTable(tables, os.environ["AUTHORIZATIONS_TABLE"]),
-    apps=AppSecret(secret_store, os.environ["SECRETS_PREFIX"]),
-    tokens=TokenSecret(secret_store, os.environ["SECRETS_PREFIX"]),
-    identity=identity,
+    authorizations=from_environment.authorizations_table(),
+    apps=from_environment.apps(),
+    tokens=from_environment.tokens(),
+    identity=from_environment.identity(CALL_TIME_OUT),
 )
 
 
@@ -59,7 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if path is None:
         return {"statusCode": 404, "headers": {"Cache-Control": "no-store"}, "body": ""}
     company = path[1]
-    session_id = launching.session_id(event.get("cookies", ())) or ""
+    session_id = session_id_in(event.get("cookies", ())) or ""
     try:
         session = callback_adapters.authorizations.session(hashed(session_id)) if session_id else None
         outcome = str(

@@ -1,7 +1,6 @@
 """Orders from the OrdersQueue into the ledger. Never talks to Xero."""
 
 import os
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -10,13 +9,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.adapters.event_bus import EventBus, event_bridge
-from bookkeeping.adapters.queues import PostingQueue, attribute_text, sent_first_at, sqs
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import dynamodb
-from bookkeeping.adapters.tables.lanes import Lanes
-from bookkeeping.adapters.tables.orders import OrdersTable
-from bookkeeping.adapters.tables.settings import SettingsTable
+from bookkeeping.adapters import from_environment
+from bookkeeping.adapters.queues import attribute_text, sent_first_at
 from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 from bookkeeping.use_cases.wake_lanes import ring
 
@@ -27,15 +21,14 @@ TO_SPARE = 3000
 logger = Logger()
 metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-tables = dynamodb()
-wake_ups = PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"])
-lanes = Lanes(tables, os.environ["CONNECTIONS_TABLE"])
-bus = EventBus(event_bridge(), os.environ["EVENT_BUS"])
+wake_ups = from_environment.posting_queue()
+lanes = from_environment.lanes()
+bus = from_environment.event_bus()
 adapters = IntakeAdapters(
-    orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
-    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
-    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
-    now=lambda: datetime.now(UTC),
+    orders=from_environment.orders_table(),
+    settings=from_environment.settings_table(),
+    connections=from_environment.connections_table(),
+    now=from_environment.now,
 )
 
 

@@ -3,10 +3,6 @@
 import os
 import random
 import time
-import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -15,59 +11,41 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.adapters.event_bus import EventBus, event_bridge
-from bookkeeping.adapters.functions import RefreshRequests, lambda_service
-from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, call_in, sqs
-from bookkeeping.adapters.secrets import TokenSecret, secrets_manager
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import dynamodb
-from bookkeeping.adapters.tables.lanes import Lanes
-from bookkeeping.adapters.tables.orders import OrdersTable
-from bookkeeping.adapters.tables.organisations import Organisations
-from bookkeeping.adapters.tables.releases import Releases
-from bookkeeping.adapters.tables.settings import SettingsTable
-from bookkeeping.adapters.xero_api import Xero
+from bookkeeping.adapters import from_environment
+from bookkeeping.adapters.queues import ReleaseCall, call_in
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, Waits
-from bookkeeping.use_cases import release as releasing
 from bookkeeping.use_cases.posting.turn import PostingAdapters, take_turn
+from bookkeeping.use_cases.release import ReleaseAdapters, continue_release
 
 logger = Logger()
 metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS)
-threads = ThreadPoolExecutor(CALLS_AT_ONCE)
-tables = dynamodb()
 waits = Waits().scaled(float(os.environ["WAITS_SCALE"]))
-
-
-def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    return [started.result() for started in [threads.submit(call) for call in calls]]
-
-
 adapters = PostingAdapters(
-    orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], os.environ["CONNECTIONS_TABLE"]),
-    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
-    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
-    lanes=Lanes(tables, os.environ["CONNECTIONS_TABLE"]),
-    organisations=Organisations(tables, os.environ["CONNECTIONS_TABLE"]),
-    tokens=TokenSecret(secrets_manager(), os.environ["SECRETS_PREFIX"]),
-    xero=Xero(os.environ["XERO_API_URL"], waits.call_time_out.total_seconds()),
-    wake_ups=PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"], os.environ["BACKLOG_QUEUE_URL"]),
-    events=EventBus(event_bridge(), os.environ["EVENT_BUS"]),
-    renew_token=RefreshRequests(lambda_service(), os.environ["TOKEN_REFRESH_FUNCTION"]).send,
-    now=lambda: datetime.now(UTC),
+    orders=from_environment.orders_table(),
+    settings=from_environment.settings_table(),
+    connections=from_environment.connections_table(),
+    lanes=from_environment.lanes(),
+    organisations=from_environment.organisations(),
+    tokens=from_environment.tokens(),
+    xero=from_environment.xero(waits.call_time_out.total_seconds()),
+    wake_ups=from_environment.posting_and_backlog_queue(),
+    events=from_environment.event_bus(),
+    renew_token=from_environment.refresh_requests().send,
+    now=from_environment.now,
     sleep=time.sleep,
-    new_id=lambda: uuid.uuid4().hex,
-    together=together,
+    new_id=from_environment.new_id,
+    together=from_environment.together(CALLS_AT_ONCE),
     chance=random.SystemRandom(),
     waits=waits,
 )
 
-release_adapters = releasing.ReleaseAdapters(
+release_adapters = ReleaseAdapters(
     orders=adapters.orders,
     settings=adapters.settings,
     connections=adapters.connections,
     lanes=adapters.lanes,
-    releases=Releases(tables, os.environ["CONNECTIONS_TABLE"]),
+    releases=from_environment.releases(),
     wake_ups=adapters.wake_ups,
     events=adapters.events,
     now=adapters.now,
@@ -83,7 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 def post(record: SQSRecord) -> None:
     wake_up = call_in(record.body)
     if isinstance(wake_up, ReleaseCall):
-        freed = releasing.continue_release(release_adapters, wake_up)
+        freed = continue_release(release_adapters, wake_up)
         logger.info("release", company=wake_up.company, freed=freed)
         metrics.add_metric("OrdersFreed", MetricUnit.Count, freed)
         return

@@ -5,9 +5,8 @@ import hashlib
 import json
 import os
 import secrets
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,32 +25,23 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, ConfigDict, Field
 
-from bookkeeping.adapters.event_bus import EventBus, event_bridge
-from bookkeeping.adapters.functions import XeroDesk, lambda_service_that_waits
-from bookkeeping.adapters.queues import PostingQueue, sqs
-from bookkeeping.adapters.secrets import AppSecret, LaunchKey, secrets_manager
-from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import dynamodb
-from bookkeeping.adapters.tables.lanes import Lanes
-from bookkeeping.adapters.tables.orders import OrdersTable
-from bookkeeping.adapters.tables.organisations import Organisations
-from bookkeeping.adapters.tables.releases import Releases
-from bookkeeping.adapters.tables.settings import SettingsTable
-from bookkeeping.domain import page_access as launching
+from bookkeeping.adapters import from_environment
+from bookkeeping.domain import page_access
 from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
 from bookkeeping.domain.settings import Settings, SettingsRefused
-from bookkeeping.use_cases import connect as authorising
-from bookkeeping.use_cases.page import connection as connection_page
-from bookkeeping.use_cases.page import orders as viewing
-from bookkeeping.use_cases.page import preview as previewing
-from bookkeeping.use_cases.page import retry as retrying
-from bookkeeping.use_cases.page import settings_form as saving
+from bookkeeping.use_cases import connect
+from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
-from bookkeeping.use_cases.page.retry import NothingToRetry
+from bookkeeping.use_cases.page.connection import shown_connection
+from bookkeeping.use_cases.page.orders import Asked, View, orders
+from bookkeeping.use_cases.page.preview import NoAnswer, NotConnected, preview
+from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
 
 HERE = Path(__file__).parent
+LAUNCH_ISSUER = os.environ["LAUNCH_ISSUER"]
+LAUNCH_AUDIENCE = os.environ["LAUNCH_AUDIENCE"]
+XERO_LOGIN_URL = os.environ["XERO_LOGIN_URL"]
 LARGEST_LAUNCH = 16 * 1024
 CONTACTS_BEGIN = timedelta(seconds=3)
 """No contact is looked for later than this into a save, so that the person has an answer in time."""
@@ -77,34 +67,27 @@ SECURE = {
 }
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 logger = Logger()
 metrics = Metrics()
 app = APIGatewayHttpResolver(enable_validation=True)
 pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
-tables = dynamodb()
-connections_table = os.environ["CONNECTIONS_TABLE"]
-authorizations_table = AuthorizationsTable(tables, os.environ["AUTHORIZATIONS_TABLE"])
-secret_store = secrets_manager()
-launch_key = LaunchKey(secret_store, os.environ["LAUNCH_KEY"], now)
-desk = XeroDesk(lambda_service_that_waits(), os.environ["XERO_DESK_FUNCTION"])
+launch_key = from_environment.launch_key()
+authorizations = from_environment.authorizations_table()
+desk = from_environment.xero_desk()
 adapters = PageAdapters(
-    orders=OrdersTable(tables, os.environ["ORDERS_TABLE"], connections_table),
-    settings=SettingsTable(tables, os.environ["SETTINGS_TABLE"]),
-    connections=ConnectionsTable(tables, connections_table),
-    lanes=Lanes(tables, connections_table),
-    organisations=Organisations(tables, connections_table),
-    releases=Releases(tables, connections_table),
-    apps=AppSecret(secret_store, os.environ["SECRETS_PREFIX"]),
-    wake_ups=PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"]),
-    events=EventBus(event_bridge(), os.environ["EVENT_BUS"]),
+    orders=from_environment.orders_table(),
+    settings=from_environment.settings_table(),
+    connections=from_environment.connections_table(),
+    lanes=from_environment.lanes(),
+    organisations=from_environment.organisations(),
+    releases=from_environment.releases(),
+    apps=from_environment.apps(),
+    wake_ups=from_environment.posting_queue(),
+    events=from_environment.event_bus(),
     ask=desk.ask,
     web_url=os.environ["XERO_WEB_URL"],
-    now=now,
-    new_id=lambda: uuid.uuid4().hex,
+    now=from_environment.now,
+    new_id=from_environment.new_id,
 )
 
 Json = dict[str, Any]
@@ -184,11 +167,11 @@ def _admitted(event: Json) -> Json:
         origin=origin,
         body_size=len(event.get("body") or ""),
     )
-    session_id = launching.session_id(event.get("cookies", ()))
-    found = authorizations_table.session(hashed(session_id)) if session_id else None
+    session_id = page_access.session_id_in(event.get("cookies", ()))
+    found = authorizations.session(hashed(session_id)) if session_id else None
     if parts[1] == "settings" and method == "GET":
         request = Request(method, request.company, {}, origin, 0)
-    session = launching.admit(found, request, now())
+    session = page_access.admit(found, request, adapters.now())
     if event.get("body"):
         _check_json(event)
     return {"origin": origin, "session": session, "session_id": session_id}
@@ -202,7 +185,7 @@ def _check_json(event: Json) -> None:
         # what can't be written again can't be in an answer: halves of a character, numbers that are none
         json.dumps(read, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
-        raise Refused(launching.NOT_READABLE) from None
+        raise Refused(page_access.NOT_READABLE) from None
 
 
 def _origin(event: Json, headers: Mapping[str, str]) -> str:
@@ -259,7 +242,7 @@ def _answer(status: int, body: Json) -> Response[Any]:
 def _session() -> Session:
     session = app.context.get("session")
     if not isinstance(session, Session):
-        raise Refused(launching.NO_SESSION)
+        raise Refused(page_access.NO_SESSION)
     return session
 
 
@@ -286,20 +269,20 @@ def launch() -> Response[Any]:
         body = app.current_event.decoded_body or ""
         tokens = parse_qs(body, max_num_fields=20).get("token", []) if len(body) <= LARGEST_LAUNCH else []
         if len(tokens) != 1:
-            raise Refused(launching.LAUNCH_REFUSED, "no token")
-        launched = launching.launch(
+            raise Refused(page_access.LAUNCH_REFUSED, "no token")
+        launched = page_access.launch(
             tokens[0],
             launch_key.read(),
-            issuer=os.environ["LAUNCH_ISSUER"],
-            audience=os.environ["LAUNCH_AUDIENCE"],
-            now=now(),
+            issuer=LAUNCH_ISSUER,
+            audience=LAUNCH_AUDIENCE,
+            now=adapters.now(),
         )
         session_id = secrets.token_urlsafe(32)
-        session = Session(launched.person, hashed(session_id), now() + launching.SESSION_LASTS)
-        if not authorizations_table.open_session(launched, session):
-            raise Refused(launching.LAUNCH_USED)
+        session = Session(launched.person, hashed(session_id), adapters.now() + page_access.SESSION_LASTS)
+        if not authorizations.open_session(launched, session):
+            raise Refused(page_access.LAUNCH_USED)
     except ValueError:
-        raise Refused(launching.LAUNCH_REFUSED, "form") from None
+        raise Refused(page_access.LAUNCH_REFUSED, "form") from None
     logger.info("launched", company=launched.person.company)
     # Strict would not be sent on the way back from Xero
     cookie = Cookie(
@@ -309,7 +292,7 @@ def launch() -> Response[Any]:
         secure=True,
         http_only=True,
         same_site=SameSite.LAX_MODE,
-        max_age=int(launching.SESSION_LASTS.total_seconds()),
+        max_age=int(page_access.SESSION_LASTS.total_seconds()),
     )
     location = f"/settings/{launched.person.company}"
     return Response(HTTPStatus.SEE_OTHER, "text/plain", "", headers={"Location": location}, cookies=[cookie])
@@ -361,39 +344,39 @@ def _redirect_uri() -> str:
 
 @app.get("/api/<company>/settings")
 def get_settings(company: Company) -> Json:
-    return saving.shown(adapters, company, _redirect_uri())
+    return settings_form.shown(adapters, company, _redirect_uri())
 
 
 @app.put("/api/<company>/settings")
 def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> Response[Any]:
     try:
-        before, saved = saving.save(adapters, _session().person, given.version, given.settings)
+        saved = settings_form.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
         fields = [{"name": one.field, "message": one.reason} for one in refused.refused]
         return _answer(
             422, _error("invalid", "Nothing was saved: some values need correcting.", fields=fields)
         )
-    except saving.ChangedMeanwhile as changed:
+    except settings_form.ChangedMeanwhile as changed:
         by, at = changed.saved.by, changed.saved.at.isoformat()
         words = f"{by} changed the settings meanwhile. Look at what changed, then save again."
         changes = [vars(change) for change in changed.changes]
         error = _error("changed_meanwhile", words, by=by, at=at, changes=changes)
-        return _answer(409, error | {"current": saving.shown(adapters, company, _redirect_uri())})
-    notes = _contact_notes(before.settings if before else None, saved.settings)
-    return _answer(200, saving.shown(adapters, company, _redirect_uri()) | {"notes": notes})
+        return _answer(409, error | {"current": settings_form.shown(adapters, company, _redirect_uri())})
+    notes = _contact_notes(saved.settings)
+    return _answer(200, settings_form.shown(adapters, company, _redirect_uri()) | {"notes": notes})
 
 
-def _contact_notes(old: Settings | None, new: Settings) -> list[Json]:
-    """Have Xero asked for contacts whose names are new, so that a wrong one shows here and not on an order."""
-    began = now()
+def _contact_notes(settings: Settings) -> list[Json]:
+    """Have Xero asked who bears the contacts' names now, so that a wrong name shows here and not on an order."""
+    began = adapters.now()
     connection = adapters.connections.connection(_session().person.company)
     notes: list[Json] = []
     if connection is None or connection.status != "connected":
         return notes
     for key in ("contact_name", "purchase_order_contact_name"):
-        name = getattr(new, key)
-        if name and (old is None or getattr(old, key) != name):
-            late = now() - began > CONTACTS_BEGIN
+        name = getattr(settings, key)
+        if name:
+            late = adapters.now() - began > CONTACTS_BEGIN
             said = {"error": "late"} if late else _ask_desk("contact", name=name)
             if "error" in said:
                 notes.append(
@@ -416,32 +399,32 @@ def _ask_desk(task: str, **about: Any) -> Json:
 @app.put("/api/<company>/credentials")
 def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> Response[Any]:
     try:
-        known = saving.save_app(adapters, _session().person, given.client_id, given.client_secret)
-    except saving.SecretNeeded:
+        known = settings_form.save_app(adapters, _session().person, given.client_id, given.client_secret)
+    except settings_form.SecretNeeded:
         words = (
             "This is another client id than before, so enter its client secret, too. If you don't have it any more,"
             " generate a new one in Xero's developer portal."
         )
         fields = [{"name": "client_secret", "message": words}]
         return _answer(422, _error("invalid", "The client secret is missing.", fields=fields))
-    return _answer(200, {"app": saving.shown_app(known, _redirect_uri())})
+    return _answer(200, {"app": settings_form.shown_app(known, _redirect_uri())})
 
 
 # --- the connection ----------------------------------------------------------------------------------------------
 
 
 @app.post("/api/<company>/connect")
-def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
+def post_connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
     known = adapters.connections.connection(company)
     if known is not None and known.to_end_at_xero:
         # told later, Xero would end the new consent with the old one
         _ask_desk("disconnect")
-    url = authorising.begin(
+    url = connect.begin(
         adapters,
-        authorizations_table,
+        authorizations,
         _session(),
         app.context["session_id"],
-        login_url=os.environ["XERO_LOGIN_URL"],
+        login_url=XERO_LOGIN_URL,
         redirect_uri=_redirect_uri(),
         state=secrets.token_urlsafe(32),
     )
@@ -454,21 +437,21 @@ def connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
 
 @app.get("/api/<company>/connection")
 def get_connection(company: Company) -> Json:
-    return connection_page.connection(adapters, company)
+    return shown_connection(adapters, company)
 
 
 @app.post("/api/<company>/connection/organisation")
-def choose_organisation(company: Company, chosen: Annotated[Chosen, Body()]) -> Response[Any]:
-    if not authorising.choose(adapters, _session().person, chosen.organisation_id):
+def post_organisation(company: Company, chosen: Annotated[Chosen, Body()]) -> Response[Any]:
+    if not connect.choose(adapters, _session().person, chosen.organisation_id):
         return _answer(
             409, _error("no_such_choice", "This organisation can't be chosen now. Load the page anew.")
         )
-    return _answer(200, connection_page.connection(adapters, company))
+    return _answer(200, shown_connection(adapters, company))
 
 
 @app.delete("/api/<company>/connection")
-def disconnect(company: Company) -> Response[Any]:
-    if not authorising.disconnect(adapters, _session().person):
+def delete_connection(company: Company) -> Response[Any]:
+    if not connect.disconnect(adapters, _session().person):
         return _answer(200, {"words": "There is no connection to end."})
     said = _ask_desk("disconnect")
     words = {
@@ -546,8 +529,8 @@ def get_orders(
     to: Annotated[date | None, Query()] = None,
     cursor: Annotated[str, Query(max_length=1000)] = "",
 ) -> Json:
-    asked = viewing.Asked(status, problem.strip(), search.strip(), from_, to, cursor)
-    return viewing.orders(adapters, company, asked)
+    asked = Asked(status, problem.strip(), search.strip(), from_, to, cursor)
+    return orders(adapters, company, asked)
 
 
 def _order(company: str, order_id: str) -> Entry:
@@ -559,33 +542,33 @@ def _order(company: str, order_id: str) -> Entry:
 
 @app.get("/api/<company>/orders/<order_id>")
 def get_order(company: Company, order_id: OrderId) -> Json:
-    return viewing.View(adapters, company).whole(_order(company, order_id))
+    return View(adapters, company).whole(_order(company, order_id))
 
 
 @app.post("/api/<company>/orders/<order_id>/retry")
-def retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()]) -> Response[Any]:
+def post_retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()]) -> Response[Any]:
     entry = _order(company, order_id)
     try:
-        saved = retrying.retry(adapters, _session().person, entry, items_as_they_are=how.items_as_they_are)
+        saved = retry(adapters, _session().person, entry, items_as_they_are=how.items_as_they_are)
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
-    return _answer(200, viewing.View(adapters, company).order(saved))
+    return _answer(200, View(adapters, company).order(saved))
 
 
 @app.post("/api/<company>/orders/retry")
-def retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Response[Any]:
+def post_retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Response[Any]:
     try:
-        return _answer(200, retrying.retry_all(adapters, _session().person, which.problem))
+        return _answer(200, retry_all(adapters, _session().person, which.problem))
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
 
 
 @app.post("/api/<company>/preview")
-def preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Response[Any]:
+def post_preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Response[Any]:
     try:
         # read anew from its text: an amount must not have been a float on the way
-        return _answer(200, previewing.preview(adapters, company, app.current_event.decoded_body or ""))
-    except previewing.NotConnected:
+        return _answer(200, preview(adapters, company, app.current_event.decoded_body or ""))
+    except NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))
-    except previewing.NoAnswer:
+    except NoAnswer:
         return _no_answer()

@@ -1,41 +1,25 @@
 """Xero on a person's behalf: lists, checks, the end of a connection. Has no route; the settings page invokes it."""
 
-import os
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bookkeeping.adapters.functions import RefreshRequests, lambda_service_that_waits
-from bookkeeping.adapters.secrets import TokenSecret, secrets_manager
-from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import dynamodb
-from bookkeeping.adapters.tables.organisations import Organisations
-from bookkeeping.adapters.xero_api import Xero
+from bookkeeping.adapters import from_environment
 from bookkeeping.use_cases.page.xero_lookups import LookupAdapters, answer
 
 CALL_TIME_OUT = 6.0
 
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 logger = Logger()
 metrics = Metrics()
-tables = dynamodb()
-secret_store = secrets_manager()
-xero = Xero(os.environ["XERO_API_URL"], CALL_TIME_OUT)
-renewals = RefreshRequests(lambda_service_that_waits(), os.environ["TOKEN_REFRESH_FUNCTION"])
 adapters = LookupAdapters(
-    connections=ConnectionsTable(tables, os.environ["CONNECTIONS_TABLE"]),
-    organisations=Organisations(tables, os.environ["CONNECTIONS_TABLE"]),
-    tokens=TokenSecret(secret_store, os.environ["SECRETS_PREFIX"]),
-    xero=xero,
-    renew_token=renewals.wait_for,
-    now=now,
+    connections=from_environment.connections_table(),
+    organisations=from_environment.organisations(),
+    tokens=from_environment.tokens(),
+    xero=from_environment.xero(CALL_TIME_OUT),
+    renew_token=from_environment.patient_refresh_requests().wait_for,
+    now=from_environment.now,
 )
 
 

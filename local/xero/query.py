@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -172,6 +173,8 @@ class _Parser:
         kind, operator = self._next()
         if kind != "operator" or operator not in {"=", "==", "!=", "<>", ">", ">=", "<", "<="}:
             raise query_parse_error("Syntax error")
+        if (self._kind, path) == ("Contact", ["Name"]):
+            return _comparison_test(path, operator, self._value(), _without_accents)
         return _comparison_test(path, operator, self._value())
 
     def _path(self) -> tuple[list[str], str | None]:
@@ -247,11 +250,18 @@ def _text_test(path: list[str], method: str, wanted: str) -> Test:
     return test
 
 
-def _comparison_test(path: list[str], operator: str, wanted: Any) -> Test:
+def _without_accents(text: str) -> str:
+    """How names of contacts are compared. Whether a decomposed letter equals a composed one is not known: not here."""
+    return "".join(unicodedata.normalize("NFD", letter)[0] for letter in text).casefold()
+
+
+def _comparison_test(
+    path: list[str], operator: str, wanted: Any, compared: Callable[[str], str] = str.casefold
+) -> Test:
     def test(row: Json) -> bool:
         value = _value_of(row, path)
-        left: Any = value.casefold() if isinstance(value, str) else value
-        right: Any = wanted.casefold() if isinstance(wanted, str) else wanted
+        left: Any = compared(value) if isinstance(value, str) else value
+        right: Any = compared(wanted) if isinstance(wanted, str) else wanted
         if operator in ("=", "=="):
             return bool(left == right)
         if operator in ("!=", "<>"):

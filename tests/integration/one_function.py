@@ -5,10 +5,12 @@ Every call to AWS is written down as it leaves, and can be made to fail there.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 import json
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -177,6 +179,9 @@ def event(function: str) -> dict[str, Any]:
 
 def cold_start(function: str, environment: Mapping[str, str]) -> ModuleType:
     """The function's module, made anew as in a new environment."""
+    if opens := sys.modules.get("bookkeeping.adapters.from_environment"):
+        # it keeps clients, which are another environment's
+        importlib.reload(opens)
     path = ROOT / "functions" / function / "app.py"
     spec = importlib.util.spec_from_file_location(f"{function}_app", path)
     assert spec is not None
@@ -189,9 +194,23 @@ def cold_start(function: str, environment: Mapping[str, str]) -> ModuleType:
 
 
 def wanted_of_environment(function: str) -> list[str]:
-    """The environment variables the function's module reads."""
-    source = (ROOT / "functions" / function / "app.py").read_text()
-    return sorted({part.split('"')[1] for part in source.split("os.environ[")[1:]})
+    """The environment variables without which the function does not start."""
+    environment = _Asked(os.environ)
+    with patch("os.environ", environment):
+        cold_start(function, {})
+    return sorted(environment.names)
+
+
+class _Asked(dict[str, str]):
+    """An environment that has every variable, and keeps the names of those it made up."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        super().__init__(given)
+        self.names: set[str] = set()
+
+    def __missing__(self, name: str) -> str:
+        self.names.add(name)
+        return "1"
 
 
 def default_session() -> Any:

@@ -38,8 +38,8 @@ from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.pacing import Waits
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases import intake
-from bookkeeping.use_cases import release as releasing
-from bookkeeping.use_cases.posting import turn as posting
+from bookkeeping.use_cases.posting.turn import PostingAdapters, Tally, take_turn
+from bookkeeping.use_cases.release import ReleaseAdapters, continue_release
 from bookkeeping.use_cases.wake_lanes import ring
 from local.expand import source
 from local.xero.clock import VirtualClock
@@ -135,7 +135,7 @@ class OneProcess:
         client.session.mount(XERO, InProcess(create_app(self.xero), self.xero))
         ids = itertools.count(1)
         self.before_call: Callable[[], None] = lambda: None
-        self.posting = posting.PostingAdapters(
+        self.posting = PostingAdapters(
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
@@ -153,7 +153,7 @@ class OneProcess:
             chance=self.chance,
             waits=self.waits,
         )
-        self.releasing = releasing.ReleaseAdapters(
+        self.release_adapters = ReleaseAdapters(
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
@@ -273,12 +273,12 @@ class OneProcess:
         lanes = {entry.lane: [f"{entry.company}#{entry.order_id}"]}
         ring(self.lanes, self.wake_ups, lanes, self.clock.now())
 
-    def turn(self, body: str) -> posting.Tally:
+    def turn(self, body: str) -> Tally:
         call = call_in(body)
         if isinstance(call, ReleaseCall):
-            releasing.continue_release(self.releasing, call)
-            return posting.Tally()
-        return posting.take_turn(self.posting, call)
+            continue_release(self.release_adapters, call)
+            return Tally()
+        return take_turn(self.posting, call)
 
     def sweep(self) -> None:
         for lane in self.lanes.to_wake(self.clock.now()):

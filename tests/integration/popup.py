@@ -6,7 +6,6 @@ The functions run as they are, against moto and the simulated Xero; their clock 
 from __future__ import annotations
 
 import base64
-import importlib.util
 import io
 import itertools
 import json
@@ -18,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -34,10 +32,10 @@ from local.xero.organisations import Organisation
 from local.xero.portal import App
 from local.xero.server import create_app
 from tests.canaries import watch
+from tests.integration.one_function import cold_start
 from tests.integration.one_process import PREFIX, XERO, OneProcess
 from tests.storms.secrets_manager import SecretsManager
 
-ROOT = Path(__file__).parents[2]
 DOMAIN = "abc123.execute-api.eu-west-2.amazonaws.com"
 ORIGIN = f"https://{DOMAIN}"
 ISSUER, AUDIENCE = "kornitx", PREFIX
@@ -71,15 +69,7 @@ ENVIRONMENT = {
 @cache
 def load(function: str) -> ModuleType:
     """A function's module, made once, as a warm environment keeps it."""
-    path = ROOT / "functions" / function / "app.py"
-    spec = importlib.util.spec_from_file_location(f"{function}_app", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with patch.dict(os.environ, ENVIRONMENT):
-        spec.loader.exec_module(module)
-    module.handler = watch.listening(function, module.handler)  # type: ignore[attr-defined]
-    return module
+    return cold_start(function, ENVIRONMENT)
 
 
 class Functions:
@@ -138,8 +128,6 @@ class Popup:
                 "token_refresh": lambda event: self.refresh.handler(event, context()),
             }
         )
-        for module in (self.page, self.callback, self.desk):
-            module.now = now  # type: ignore[attr-defined]
         page = self.page
         page.launch_key = LaunchKey(world.secrets, f"{PREFIX}/launch", now)  # type: ignore[attr-defined]
         page.desk = XeroDesk(functions, "xero_desk")  # type: ignore[attr-defined]
@@ -164,8 +152,8 @@ class Popup:
             chance=world.chance,
         )
         adapter = InProcess(create_app(world.xero), world.xero)
-        identities = (self.callback.identity, self.refresh.adapters.identity)
-        for session in (self.desk.xero.session, *(identity.session for identity in identities)):
+        identities = (self.callback.callback_adapters.identity, self.refresh.adapters.identity)
+        for session in (self.desk.adapters.xero.session, *(identity.session for identity in identities)):
             session.mount(XERO, adapter)
         self._once = itertools.count(1)
         self.answers: list[Any] = []

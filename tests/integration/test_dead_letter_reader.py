@@ -23,7 +23,6 @@ from tests.integration.one_function import (
     event,
     metrics_in,
     running,
-    wanted_of_environment,
 )
 from tests.integration.one_process import Killed
 
@@ -355,11 +354,3 @@ def test_nothing_of_the_consumer_is_kept_or_said(
     assert "our_fault" in kept
     told = json.dumps(reader.told())
     assert "canary" not in captured.out + captured.err + reader.log.getvalue() + kept + told
-
-
-@pytest.mark.parametrize("name", wanted_of_environment("dead_letter_reader"))
-def test_a_missing_variable_fails_the_start_and_not_a_look(name: str) -> None:
-    environment = ENVIRONMENT | {"ORDERS_DEAD_LETTER_QUEUE_URL": "dead letters", "ORDERS_QUEUE_URL": "orders"}
-    without = {key: value for key, value in environment.items() if key != name}
-    with pytest.raises(KeyError, match=name):
-        cold_start("dead_letter_reader", without)

@@ -829,6 +829,16 @@ def _(site: Site) -> Scene:
     return scene
 
 
+@provokes("posted_contact_differs", "KX-", "Harbour Cafe Ltd", "Kornit X Sales", cure=retried)
+def _(site: Site) -> Scene:
+    scene = Scene(site)
+    scene.world.send(scene.order())
+    scene.world.run()
+    next(iter(scene.organisation.contacts.values())).name = "Harbour Cafe Ltd"
+    scene.send(scene.good)
+    return scene
+
+
 @provokes("may_already_be_in", "Books of")
 def _(site: Site) -> Scene:
     scene = ThroughThePopup(site)

@@ -13,17 +13,14 @@ from botocore.exceptions import ClientError
 
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_function import (
-    ENVIRONMENT,
     Call,
     Function,
     batch,
-    cold_start,
     dimensions,
     event,
     metrics_in,
     record,
     running,
-    wanted_of_environment,
 )
 
 OTHER = "500500"
@@ -398,11 +395,3 @@ def test_a_failure_is_logged_with_its_message_and_no_body(intake: Function) -> N
     assert line["message_id"] == crashed["messageId"]
     assert "InternalServerError" in line["exception"]
     assert crashed["body"][:40] not in json.dumps(line)
-
-
-@pytest.mark.parametrize("name", wanted_of_environment("order_intake"))
-def test_a_missing_variable_fails_the_start_and_not_an_order(name: str) -> None:
-    environment = ENVIRONMENT | {"POSTING_QUEUE_URL": "posting"}
-    without = {key: value for key, value in environment.items() if key != name}
-    with pytest.raises(KeyError, match=name):
-        cold_start("order_intake", without)

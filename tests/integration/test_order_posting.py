@@ -24,16 +24,13 @@ from local.samples import TRACKED, UNTRACKED, Maker, gross
 from local.xero.in_process import InProcess
 from local.xero.server import create_app
 from tests.integration.one_function import (
-    ENVIRONMENT,
     Function,
     batch,
-    cold_start,
     dimensions,
     event,
     metrics_in,
     record,
     running,
-    wanted_of_environment,
 )
 from tests.integration.one_process import PREFIX, XERO
 
@@ -301,11 +298,3 @@ def test_an_answer_that_only_a_fault_of_ours_explains_is_logged_and_counted(
     [line] = [line for line in posting.logged() if line["level"] == "ERROR"]
     assert line["fault"].startswith("404")
     assert posting.world.entry(sent[0]).state is State.QUEUED
-
-
-@pytest.mark.parametrize("name", wanted_of_environment("order_posting"))
-def test_a_missing_variable_fails_the_start_and_not_an_order(name: str) -> None:
-    environment = ENVIRONMENT | {"POSTING_QUEUE_URL": "posting", "BACKLOG_QUEUE_URL": "backlog"}
-    without = {key: value for key, value in environment.items() if key != name}
-    with pytest.raises(KeyError, match=name):
-        cold_start("order_posting", without)

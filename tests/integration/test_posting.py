@@ -104,7 +104,7 @@ def test_orders_that_come_in_a_burst_travel_fifty_to_a_call(untracked: OneProces
     all_posted(untracked, sent)
     invoices_are(untracked, sent)
     assert len(untracked.calls("PUT")) == 4
-    assert len(untracked.calls("GET")) == 5
+    assert len(untracked.calls("GET")) == 6
 
 
 def test_one_bad_order_holds_no_other_up(untracked: OneProcess) -> None:
@@ -289,7 +289,8 @@ def test_a_day_limit_of_hours_is_waited_for_and_says_so(untracked: OneProcess) -
     calls = len(untracked.calls())
     untracked.run(timedelta(hours=1, minutes=2), until_quiet=False)
     all_posted(untracked, sent)
-    assert len(untracked.calls()) <= calls + 2
+    # the contact is looked up anew after so long, by two reads
+    assert len(untracked.calls()) <= calls + 3
 
 
 def test_access_taken_away_makes_orders_wait_and_tells_the_bus_once(untracked: OneProcess) -> None:

@@ -12,14 +12,11 @@ from botocore.exceptions import ClientError
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.adapters.tables.releases import Release
 from tests.integration.one_function import (
-    ENVIRONMENT,
     Function,
-    cold_start,
     dimensions,
     event,
     metrics_in,
     running,
-    wanted_of_environment,
 )
 
 LEASE = timedelta(seconds=90)
@@ -115,11 +112,3 @@ def test_a_queue_that_fails_fails_the_sweep_and_the_next_one_makes_it_good(sweep
         sweep.handle(event("posting_sweep"))
     sweep.wire.refuse = lambda call: None
     assert woken(sweep) == {"lane"}
-
-
-@pytest.mark.parametrize("name", wanted_of_environment("posting_sweep"))
-def test_a_missing_variable_fails_the_start_and_not_a_sweep(name: str) -> None:
-    environment = ENVIRONMENT | {"POSTING_QUEUE_URL": "posting"}
-    without = {key: value for key, value in environment.items() if key != name}
-    with pytest.raises(KeyError, match=name):
-        cold_start("posting_sweep", without)

@@ -459,6 +459,11 @@ class TestContacts:
         found = xero.call("GET", "Contacts", params={"where": where}).json()["Contacts"]
         assert [one["Name"] for one in found] == ["O'Brien Prints"]
 
+    def test_contacts_are_found_by_name_whatever_its_accents(self, xero: Visitor) -> None:
+        xero.contact.name = "Café Prints"
+        found = xero.call("GET", "Contacts", params={"where": 'Name=="CAFE PRINTS"'}).json()["Contacts"]
+        assert [one["Name"] for one in found] == ["Café Prints"]
+
     @pytest.mark.parametrize("name", ['The "Good" Mug Co', 'The \\"Good\\" Mug Co'])
     def test_a_quote_inside_a_name_cannot_be_escaped(self, xero: Visitor, name: str) -> None:
         answer = xero.call("GET", "Contacts", params={"where": f'Name=="{name}"'})

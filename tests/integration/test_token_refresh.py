@@ -21,7 +21,7 @@ from moto import mock_aws
 
 from bookkeeping.adapters.secrets import App, Version
 from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.use_cases import token_renewal as refreshing
+from bookkeeping.use_cases.token_renewal import renew, renew_due
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess
 from local.xero.server import create_app
@@ -79,21 +79,21 @@ def fault(storm: Storm, kind: str, **more: Any) -> None:
 
 def test_tokens_that_are_fresh_cost_no_call(storm: Storm) -> None:
     for _ in range(20):
-        assert refreshing.renew(storm.adapters, COMPANY).what == "fresh"
+        assert renew(storm.adapters, COMPANY).what == "fresh"
     assert token_calls(storm) == []
 
 
 def test_tokens_that_run_out_are_renewed_and_promoted(storm: Storm) -> None:
     before = current(storm)
     to_expiry(storm)
-    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed"
+    assert renew(storm.adapters, COMPANY).what == "renewed"
     after = current(storm)
     assert (after.replaces, after.tokens.generation) == (before.id, before.tokens.generation + 1)
     assert good(storm)
 
 
 def test_nothing_is_done_for_a_company_that_is_not_connected(storm: Storm) -> None:
-    assert refreshing.renew(storm.adapters, "999").what == "no_tokens"
+    assert renew(storm.adapters, "999").what == "no_tokens"
     assert storm.adapters.connections.renewals_due(storm.clock.now() + timedelta(days=9)) == [COMPANY]
 
 
@@ -101,19 +101,15 @@ def test_nothing_is_done_for_a_company_that_is_not_connected(storm: Storm) -> No
 def test_a_call_that_gave_no_tokens_is_made_good_by_the_next_ticks(storm: Storm, kind: str) -> None:
     fault(storm, kind)
     to_expiry(storm)
-    assert refreshing.renew(storm.adapters, COMPANY).what == "put_off"
-    assert refreshing.renew(storm.adapters, COMPANY).what == "busy", (
-        "not at once: the call may still be carried out"
-    )
+    assert renew(storm.adapters, COMPANY).what == "put_off"
+    assert renew(storm.adapters, COMPANY).what == "busy", "not at once: the call may still be carried out"
     for _ in range(2):
         storm.clock.advance(300)
-        refreshing.renew_due(storm.adapters)
+        renew_due(storm.adapters)
     assert status(storm) == "connected"
     assert good(storm)
     to_expiry(storm)
-    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed", (
-        "and what came of it late does no harm"
-    )
+    assert renew(storm.adapters, COMPANY).what == "renewed", "and what came of it late does no harm"
 
 
 @pytest.mark.parametrize("away", [timedelta(minutes=5), timedelta(minutes=50)])
@@ -137,25 +133,25 @@ def test_a_process_that_ends_at_any_step_costs_no_connection(
         left = ended + 1
         to_expiry(storm)
         try:
-            refreshing.renew(storm.adapters, COMPANY)
+            renew(storm.adapters, COMPANY)
         except Killed:
             ended += 1
         else:
             break
         storm.clock.advance(300 if storm.tokens_with_nobody() else away.total_seconds())
-        refreshing.renew_due(storm.adapters)
+        renew_due(storm.adapters)
         assert status(storm) == "connected", f"ended {moment} step {ended}"
         to_expiry(storm)
-        assert refreshing.renew(storm.adapters, COMPANY).what == "renewed", f"ended {moment} step {ended}"
+        assert renew(storm.adapters, COMPANY).what == "renewed", f"ended {moment} step {ended}"
     assert ended >= 9
 
 
 def test_staged_tokens_are_promoted_without_a_call(storm: Storm) -> None:
     to_expiry(storm)
     with patch.object(type(storm.adapters.tokens), "promote", side_effect=Killed), pytest.raises(Killed):
-        refreshing.renew(storm.adapters, COMPANY)
+        renew(storm.adapters, COMPANY)
     storm.clock.advance(300)
-    assert refreshing.renew(storm.adapters, COMPANY).what == "fresh"
+    assert renew(storm.adapters, COMPANY).what == "fresh"
     assert len(token_calls(storm)) == 1
     assert good(storm)
 
@@ -169,16 +165,16 @@ def test_a_store_that_throttles_is_asked_until_it_takes_the_only_copy_of_the_tok
             raise refused(call, "ThrottlingException", key)
 
     storm.secrets.before = throttle
-    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed"
+    assert renew(storm.adapters, COMPANY).what == "renewed"
     assert len(token_calls(storm)) == 1
 
 
 def test_an_idle_connection_is_not_forgotten_between_a_lost_answer_and_xeros_half_hour(storm: Storm) -> None:
     storm.clock.advance(timedelta(hours=5).total_seconds())
     fault(storm, "reply_lost")
-    assert refreshing.renew(storm.adapters, COMPANY).what == "put_off"
+    assert renew(storm.adapters, COMPANY).what == "put_off"
     storm.clock.advance(300)
-    assert [outcome.what for outcome in refreshing.renew_due(storm.adapters)] == ["renewed"]
+    assert [outcome.what for outcome in renew_due(storm.adapters)] == ["renewed"]
 
 
 @pytest.mark.parametrize(("minutes", "then"), [(28, "connected"), (32, "needs_reconnect")])
@@ -189,9 +185,9 @@ def test_what_no_client_survives_is_half_an_hour_away_while_xeros_answer_is_with
     storm = Storm(1, model, seed=SEED)
     to_expiry(storm)
     fault(storm, "reply_lost")
-    assert refreshing.renew(storm.adapters, COMPANY).what == "put_off"
+    assert renew(storm.adapters, COMPANY).what == "put_off"
     storm.clock.advance(timedelta(minutes=minutes).total_seconds())
-    refreshing.renew_due(storm.adapters)
+    renew_due(storm.adapters)
     assert status(storm) == then
 
 
@@ -200,13 +196,13 @@ def test_a_refused_token_is_believed_to_be_dead_only_when_the_store_has_no_other
     twin = storm.adapters.identity.refresh(
         f"APP{COMPANY}", secret(storm), current(storm).tokens.refresh_token
     )
-    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed"
+    assert renew(storm.adapters, COMPANY).what == "renewed"
     parent = storm.adapters.tokens.previous(COMPANY)
     assert parent is not None
     late = storm.adapters.identity.refresh(f"APP{COMPANY}", secret(storm), parent.tokens.refresh_token)
     assert twin != late, "a call carried out late has made the promoted tokens worthless"
     storm.clock.advance(timedelta(minutes=25).total_seconds())
-    assert refreshing.renew(storm.adapters, COMPANY).what == "renewed"
+    assert renew(storm.adapters, COMPANY).what == "renewed"
     assert status(storm) == "connected"
     assert storm.bus.told == []
 
@@ -220,14 +216,14 @@ def secret(storm: Storm) -> str:
 def test_revoked_tokens_lose_the_connection_once_and_say_so(storm: Storm) -> None:
     storm.xero.identity.revoke_all(f"APP{COMPANY}")
     to_expiry(storm)
-    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
+    assert renew(storm.adapters, COMPANY).what == "lost"
     assert status(storm) == "needs_reconnect"
     for _ in range(3):
         storm.clock.advance(86400)
-        assert refreshing.renew_due(storm.adapters) == [], "a person must act: nothing is tried meanwhile"
+        assert renew_due(storm.adapters) == [], "a person must act: nothing is tried meanwhile"
     assert storm.bus.told == ["ConnectionLost"]
     storm.connect(COMPANY)
-    assert refreshing.renew(storm.adapters, COMPANY).what == "fresh"
+    assert renew(storm.adapters, COMPANY).what == "fresh"
     assert status(storm) == "connected"
 
 
@@ -235,10 +231,10 @@ def test_the_loss_is_told_even_if_the_process_ends_between_writing_and_telling(s
     storm.xero.identity.revoke_all(f"APP{COMPANY}")
     to_expiry(storm)
     with patch.object(type(storm.adapters.events), "put", side_effect=Killed), pytest.raises(Killed):
-        refreshing.renew(storm.adapters, COMPANY)
+        renew(storm.adapters, COMPANY)
     assert status(storm) == "needs_reconnect"
     storm.clock.advance(300)
-    refreshing.renew_due(storm.adapters)
+    renew_due(storm.adapters)
     assert storm.bus.told == ["ConnectionLost"]
 
 
@@ -246,13 +242,13 @@ def test_a_wrong_client_secret_leaves_the_tokens_alone_and_a_right_one_heals(sto
     right, before = secret(storm), current(storm)
     storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
     to_expiry(storm)
-    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
+    assert renew(storm.adapters, COMPANY).what == "lost"
     assert status(storm) == "wrong_credentials"
     assert current(storm) == before
     storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", right))
     for _ in range(4):
         storm.clock.advance(300)
-        refreshing.renew_due(storm.adapters)
+        renew_due(storm.adapters)
     assert status(storm) == "connected"
     assert good(storm)
     assert storm.bus.told == ["ConnectionLost", "ConnectionRestored"]
@@ -262,28 +258,28 @@ def test_a_right_client_secret_is_noticed_by_the_next_tick(storm: Storm) -> None
     right = secret(storm)
     storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
     to_expiry(storm)
-    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
+    assert renew(storm.adapters, COMPANY).what == "lost"
     storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", right))
     storm.adapters.connections.plan_renewal(COMPANY, storm.clock.now())
     storm.clock.advance(300)
-    assert [outcome.what for outcome in refreshing.renew_due(storm.adapters)] == ["renewed"]
+    assert [outcome.what for outcome in renew_due(storm.adapters)] == ["renewed"]
     assert status(storm) == "connected"
 
 
 def test_a_call_without_an_answer_is_not_hastened_by_a_client_secret_that_is_saved(storm: Storm) -> None:
     to_expiry(storm)
     fault(storm, "reply_lost")
-    assert refreshing.renew(storm.adapters, COMPANY).what == "put_off"
+    assert renew(storm.adapters, COMPANY).what == "put_off"
     storm.adapters.connections.plan_renewal(COMPANY, storm.clock.now())
-    assert [outcome.what for outcome in refreshing.renew_due(storm.adapters)] == ["busy"]
+    assert [outcome.what for outcome in renew_due(storm.adapters)] == ["busy"]
 
 
 def test_a_client_secret_that_stays_wrong_is_told_of_once(storm: Storm) -> None:
     storm.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
     to_expiry(storm)
     for _ in range(288):
-        refreshing.renew_due(storm.adapters)
-        refreshing.renew(storm.adapters, COMPANY)
+        renew_due(storm.adapters)
+        renew(storm.adapters, COMPANY)
         storm.clock.advance(300)
     assert status(storm) == "wrong_credentials"
     assert storm.bus.told == ["ConnectionLost"]
@@ -293,25 +289,25 @@ def test_a_client_secret_that_stays_wrong_is_told_of_once(storm: Storm) -> None:
 def test_a_connection_without_tokens_is_lost_and_told(storm: Storm, at_work: bool) -> None:
     if at_work:
         storm.adapters.connections.note_work(COMPANY, storm.clock.now())
-    refreshing.renew_due(storm.adapters)
+    renew_due(storm.adapters)
     assert storm.adapters.tokens.forget(COMPANY, current(storm))
     for _ in range(300):
         storm.clock.advance(300)
-        refreshing.renew_due(storm.adapters)
+        renew_due(storm.adapters)
     assert status(storm) == "needs_reconnect"
     assert storm.bus.told == ["ConnectionLost"]
 
 
 def test_who_asks_for_tokens_that_are_not_there_is_told_that_the_connection_is_lost(storm: Storm) -> None:
     assert storm.adapters.tokens.forget(COMPANY, current(storm))
-    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
+    assert renew(storm.adapters, COMPANY).what == "lost"
     assert status(storm) == "needs_reconnect"
 
 
 def test_tokens_are_never_presented_to_another_app(storm: Storm) -> None:
     storm.adapters.apps.save(COMPANY, App("APP-OF-SOMEBODY-ELSE", "secret"))
     to_expiry(storm)
-    assert refreshing.renew(storm.adapters, COMPANY).what == "lost"
+    assert renew(storm.adapters, COMPANY).what == "lost"
     assert status(storm) == "wrong_credentials"
     assert token_calls(storm) == []
 
@@ -320,15 +316,15 @@ def test_an_outage_of_four_hours_ends_no_connection_and_calls_seldom(storm: Stor
     to_expiry(storm)
     fault(storm, "maintenance", times=None)
     for _ in range(48):
-        refreshing.renew_due(storm.adapters)
+        renew_due(storm.adapters)
         for _ in range(20):
-            refreshing.renew(storm.adapters, COMPANY)
+            renew(storm.adapters, COMPANY)
             storm.clock.advance(15)
     calls = [entry for entry in storm.xero.log.entries if entry.path == "/connect/token"]
     assert len(calls) <= 4 * 60 / 2
     storm.xero.faults.remove()
     storm.clock.advance(300)
-    refreshing.renew_due(storm.adapters)
+    renew_due(storm.adapters)
     assert status(storm) == "connected"
     assert good(storm)
 
@@ -345,7 +341,7 @@ def test_one_company_in_trouble_does_not_hold_up_the_others() -> None:
 
     storm.secrets.before = choke
     to_expiry(storm)
-    outcomes = {outcome.company: outcome for outcome in refreshing.renew_due(storm.adapters)}
+    outcomes = {outcome.company: outcome for outcome in renew_due(storm.adapters)}
     assert {company: outcome.what for company, outcome in outcomes.items()} == {
         "412000": "lost",
         "412001": "failed",

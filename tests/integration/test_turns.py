@@ -13,7 +13,7 @@ from moto import mock_aws
 from bookkeeping.adapters.queues import PostingQueue, WakeUp
 from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import BATCH_SIZE
-from bookkeeping.use_cases.posting import turn as posting
+from bookkeeping.use_cases.posting.turn import ROUND
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_process import OneProcess
 from tests.storms.dynamodb import DynamoDB
@@ -128,12 +128,12 @@ def test_a_wake_up_for_a_long_turn_travels_in_the_backlogs_own_queue() -> None:
 def test_a_turn_is_not_misled_by_an_index_that_still_shows_what_the_turn_before_has_sent(
     books: OneProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent = orders(6 * posting.ROUND // 4)
-    books.send(*sent[: posting.ROUND])
+    sent = orders(6 * ROUND // 4)
+    books.send(*sent[:ROUND])
     books.run()
-    books.send(*sent[posting.ROUND :])
+    books.send(*sent[ROUND:])
     due = books.orders.due
-    stale = [f"{UNTRACKED}#{order['id']}" for order in sent[: posting.ROUND]]
+    stale = [f"{UNTRACKED}#{order['id']}" for order in sent[:ROUND]]
     monkeypatch.setattr(books.orders, "due", lambda *about: [*stale, *due(*about)])
     [wake_up] = waiting(books)
     # no keys: a lane that was busy is not rung anew for each order

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.adapters import xero_api as edge
+from bookkeeping.adapters import xero_api
 from bookkeeping.adapters.xero_api import Access, Xero
 from bookkeeping.domain.errors import CallRefused, OutcomeUnknown, Throttled, Unreadable
 from bookkeeping.domain.pacing import Limits
@@ -174,7 +174,7 @@ def test_nobody_at_the_door_leaves_the_outcome_unknown() -> None:
 
 
 def test_an_answer_without_end_is_not_kept_in_memory(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge, "ANSWER_AT_MOST", 1_000_000)
+    monkeypatch.setattr(xero_api, "ANSWER_AT_MOST", 1_000_000)
     sent: list[int] = []
 
     def behave(connection: socket.socket) -> None:
@@ -190,7 +190,7 @@ def test_an_answer_without_end_is_not_kept_in_memory(peer: Peer, monkeypatch: py
 def test_a_small_answer_that_unpacks_without_end_is_cut_off_too(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge, "ANSWER_AT_MOST", 1_000_000)
+    monkeypatch.setattr(xero_api, "ANSWER_AT_MOST", 1_000_000)
     bomb = gzip.compress(b"0" * 50_000_000)
     error, _ = unknown(
         peer, lambda connection: connection.sendall(answer(bomb, "200 OK", None, "Content-Encoding: gzip"))

@@ -18,10 +18,9 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AccessRefused
 from bookkeeping.domain.ledger import Books, State
 from bookkeeping.domain.problems.problem import Problem
-from bookkeeping.use_cases.page import orders as viewing
-from bookkeeping.use_cases.page import retry as retrying
-from bookkeeping.use_cases.page.retry import retry
-from bookkeeping.use_cases.posting import lane_holder as holding
+from bookkeeping.use_cases.page.orders import can_retry
+from bookkeeping.use_cases.page.retry import retry, retry_all
+from bookkeeping.use_cases.posting import lane_holder
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
 from tests.storms.auditor import Report
@@ -185,20 +184,20 @@ def set_right(orders: int, weather: Weather = F1) -> Outcome:
         organisation = environment.xero.organisations[company.organisation_id]
         environment.xero.change_organisation(organisation, {"subscribe_currency": "CHF"})
 
-    def retry_all(company: Company) -> None:
-        retrying.retry_all(environment.page, person(company.ref), "currency_not_enabled")
+    def press_retry_all(company: Company) -> None:
+        retry_all(environment.page, person(company.ref), "currency_not_enabled")
 
-    def retry_each(company: Company) -> None:
+    def press_retry_each(company: Company) -> None:
         for order_id in stopped[company.ref]:
             entry = environment.orders.get(company.ref, order_id)
-            if entry is not None and viewing.can_retry(entry):
+            if entry is not None and can_retry(entry):
                 retry(environment.page, person(company.ref), entry)
 
     for company in companies:
         enabled = began + timedelta(seconds=chance.uniform(400, 700))
         environment.scheduler.at(enabled, partial(enable, company))
         # some press once for all, some for each order, and all of them more than once
-        button = partial(retry_all if company.tracked else retry_each, company)
+        button = partial(press_retry_all if company.tracked else press_retry_each, company)
         for later in (5, 6, 400, 1800):
             environment.scheduler.at(enabled + timedelta(seconds=later), partial(environment.press, button))
 
@@ -237,7 +236,7 @@ def connection_known_from_the_beginning() -> Iterator[None]:
             known[company] = real(settings, connections, company)
         return known[company]
 
-    with patch.object(holding, "books_of", books_of):
+    with patch.object(lane_holder, "books_of", books_of):
         yield
 
 

@@ -26,9 +26,8 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.ledger import Entry, Message, State
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
-from bookkeeping.use_cases.page import settings_form as saving
-from bookkeeping.use_cases.posting import outcomes as judging
-from bookkeeping.use_cases.posting import settlement as settling
+from bookkeeping.use_cases.page import settings_form
+from bookkeeping.use_cases.posting import outcomes, settlement
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from bookkeeping.use_cases.posting.publishing import Publisher
 from bookkeeping.use_cases.posting.settlement import Settlement
@@ -567,7 +566,7 @@ class Office:
         def save() -> None:
             seen = self._adapters.settings.saved(company.ref)
             assert seen is not None
-            saving.save(self._adapters, person, seen.number, given)
+            settings_form.save(self._adapters, person, seen.number, given)
             self._environment.met["settings saved"] += 1
 
         self._environment.at_the_office(at, save)
@@ -669,21 +668,21 @@ def changes_unseen() -> Iterator[None]:
 
 @contextmanager
 def whatever_has_our_number_is_ours() -> Iterator[None]:
-    with patch.object(settling, "carries_ref", lambda *_: True):
+    with patch.object(settlement, "carries_ref", lambda *_: True):
         yield
 
 
 @contextmanager
 def adopted_unseen() -> Iterator[None]:
     """What is found in Xero is not compared with the order."""
-    real = judging.posted
+    real = outcomes.posted
 
     def posted(*about: Any) -> Entry:
         entry = real(*about)
         differs = entry.problem is not None and entry.problem.code == "adopted_differs"
         return replace(entry, state=State.POSTED, problem=None) if differs else entry
 
-    with patch.object(judging, "posted", posted):
+    with patch.object(outcomes, "posted", posted):
         yield
 
 
@@ -715,7 +714,7 @@ def settings_of_the_moment() -> Iterator[None]:
 
 @contextmanager
 def nobody_is_freed() -> Iterator[None]:
-    with patch.object(saving, "lists_freed_by", lambda _: ()):
+    with patch.object(settings_form, "lists_freed_by", lambda _: ()):
         yield
 
 

@@ -34,12 +34,11 @@ from bookkeeping.domain.connection import Choice, Connection, Consent, after_con
 from bookkeeping.domain.pacing import Waits
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
-from bookkeeping.use_cases import connect as authorising
-from bookkeeping.use_cases import intake
-from bookkeeping.use_cases import release as releasing
+from bookkeeping.use_cases import connect, intake
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.retry import NothingToRetry
-from bookkeeping.use_cases.posting import turn as posting
+from bookkeeping.use_cases.posting.turn import PostingAdapters, take_turn
+from bookkeeping.use_cases.release import continue_release
 from bookkeeping.use_cases.wake_lanes import ring
 from local.expand import source
 from local.xero.in_process import InProcess
@@ -379,7 +378,7 @@ class Environment:
         client = Xero(XERO, self.waits.call_time_out.total_seconds())
         client.session.mount(XERO, _Wire(self))
         ids = itertools.count(1)
-        self.posting = posting.PostingAdapters(
+        self.posting = PostingAdapters(
             orders=self.orders,
             settings=self.settings,
             connections=self.connections,
@@ -540,13 +539,13 @@ class Environment:
             self.now(),
         )
         after = after_consent(before, company, consent)
-        authorising._change(self.page, before, after, person(company), "Connected again")
+        connect._change(self.page, before, after, person(company), "Connected again")
 
     def disconnect(self, company: str) -> None:
         """A person presses Disconnect; Xero is told a moment later, unless others use the app there."""
         ended = self.connections.connection(company)
         assert ended is not None
-        assert authorising.disconnect(self.page, person(company))
+        assert connect.disconnect(self.page, person(company))
         if not self.connections.others_of_app(ended):
 
             def told() -> None:
@@ -647,9 +646,9 @@ class Environment:
     def _post(self, messages: list[_Message]) -> list[str]:
         call = call_in(messages[0].body)
         if isinstance(call, ReleaseCall):
-            self.met["order freed"] += releasing.continue_release(self.page, call)
+            self.met["order freed"] += continue_release(self.page, call)
             return []
-        tally = posting.take_turn(self.posting, call)
+        tally = take_turn(self.posting, call)
         self.met["turn"] += 1
         self.met["call to Xero"] += tally.calls
         for faults in tally.faults:

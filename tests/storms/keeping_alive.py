@@ -34,7 +34,7 @@ from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.xero_identity import Granted, Identity
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.errors import IdentityUnknown
-from bookkeeping.use_cases import token_renewal as refreshing
+from bookkeeping.use_cases import token_renewal
 from bookkeeping.use_cases.token_renewal import RenewalAdapters, Times
 from local.xero.clock import VirtualClock
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
@@ -230,7 +230,7 @@ class Storm:
         found = COMPANY.search(key)
         company = found.group() if found else ""
         if company and dice() < weather.second_start:
-            self._meanwhile("second start", lambda: refreshing.renew(self.adapters, company))
+            self._meanwhile("second start", lambda: token_renewal.renew(self.adapters, company))
         if company and dice() < weather.reconnect:
             self._meanwhile("reconnect", lambda: self.connect(company))
         if dice() < weather.crash:
@@ -286,7 +286,7 @@ class Storm:
         try:
             return call()
         except Killed:
-            return refreshing.RenewalResult("", "failed", "killed")
+            return token_renewal.RenewalResult("", "failed", "killed")
 
     # --- the week
 
@@ -324,7 +324,7 @@ class Storm:
 
     def _tick(self) -> None:
         try:
-            refreshing.renew_due(self.adapters)
+            token_renewal.renew_due(self.adapters)
         except Exception as error:  # noqa: BLE001 the function ends with an error, and begins anew at the next tick
             self.met[f"tick ended by {type(error).__name__}"] += 1
 
@@ -352,7 +352,7 @@ class Storm:
 
     def _ask(self, company: str) -> None:
         try:
-            refreshing.renew(self.adapters, company)
+            token_renewal.renew(self.adapters, company)
         except Exception as error:  # noqa: BLE001 posting does not wait for the answer
             self.met[f"request ended by {type(error).__name__}"] += 1
 
@@ -431,7 +431,7 @@ def _ailment(storm: Storm, company: str) -> str:
     connection = storm.adapters.connections.connection(company)
     if connection is None or connection.status != "connected":
         return f"status {connection and connection.status}"
-    refreshing.renew(storm.adapters, company)
+    token_renewal.renew(storm.adapters, company)
     tokens = storm.adapters.tokens.read(company)
     bearer = storm.xero.identity.bearer(f"Bearer {tokens.access_token}" if tokens else None)
     if bearer is None or bearer.revoked:
@@ -466,7 +466,7 @@ Mutant = Callable[[], AbstractContextManager[None]]
 
 
 def _no_relatives() -> Any:
-    return patch.object(refreshing._Renewal, "_relative", lambda *_: None)
+    return patch.object(token_renewal._Renewal, "_relative", lambda *_: None)
 
 
 @contextmanager
@@ -534,7 +534,7 @@ def first_invalid_grant_believed() -> Iterator[None]:
         return at
 
     with (
-        patch.object(refreshing._Renewal, "_other", lambda *_: None),
+        patch.object(token_renewal._Renewal, "_other", lambda *_: None),
         patch.object(ConnectionsTable, "lose_renewed", lose),
     ):
         yield

@@ -12,8 +12,7 @@ from unittest.mock import patch
 
 from bookkeeping.domain import ledger
 from bookkeeping.domain.pacing import BATCH_SIZE, CALLS_A_MINUTE, Waits
-from bookkeeping.use_cases.posting import lane_holder as holding
-from bookkeeping.use_cases.posting import settlement as settling
+from bookkeeping.use_cases.posting import lane_holder, settlement
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.turn import Turn
 from local.xero.truth_log import Entry
@@ -335,7 +334,7 @@ def outage_retried_at_once() -> Iterator[None]:
     def at_once(*_: object) -> timedelta:
         return timedelta(seconds=1)
 
-    with patch.object(holding, "back_off", at_once), patch.object(settling, "back_off", at_once):
+    with patch.object(lane_holder, "back_off", at_once), patch.object(settlement, "back_off", at_once):
         yield
 
 

@@ -13,8 +13,7 @@ from functools import partial
 from unittest.mock import patch
 
 from bookkeeping.domain.pacing import Waits
-from bookkeeping.use_cases.posting import company_turn as preparing
-from bookkeeping.use_cases.posting import publishing as telling
+from bookkeeping.use_cases.posting import company_turn, publishing
 from tests.storms.auditor import Edit, History, Report, audit
 from tests.storms.environment import CALM, F1, F2, XERO_FAULTS, Environment, Weather, in_conflict
 from tests.storms.table import Job, Outcome
@@ -101,7 +100,10 @@ def audited(
 @contextmanager
 def bytes_a_call(at_most: int) -> Iterator[None]:
     """Few documents go into a call, so that a lane's limits are met within minutes."""
-    with patch.object(preparing, "BODY_AT_MOST", at_most), patch.object(telling, "BODY_AT_MOST", at_most):
+    with (
+        patch.object(company_turn, "BODY_AT_MOST", at_most),
+        patch.object(publishing, "BODY_AT_MOST", at_most),
+    ):
         yield
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from bookkeeping.adapters.secrets import Tokens
-from bookkeeping.use_cases import token_renewal as refreshing
+from bookkeeping.use_cases import token_renewal
 from bookkeeping.use_cases.token_renewal import Times
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from tests.storms.keeping_alive import CALM, TICK, VERSIONS_A_DAY, Storm, most_in_a_day, no_lease
@@ -63,10 +63,10 @@ def asked_at_expiry(callers: int, model: ProviderModel, seed: int) -> Asked:
     )
     gate = threading.Barrier(callers)
 
-    def ask(_: int) -> refreshing.RenewalResult | None:
+    def ask(_: int) -> token_renewal.RenewalResult | None:
         gate.wait()
         try:
-            return refreshing.renew(adapters, company)
+            return token_renewal.renew(adapters, company)
         except Exception:  # noqa: BLE001 who got no answer got no tokens
             return None
 
@@ -117,7 +117,7 @@ def quiet_days(companies: int, days: int, model: ProviderModel, seed: int) -> Qu
             storm.adapters.connections.note_work(company, storm.clock.now())
             tokens = storm.adapters.tokens.read(company)
             stale += tokens is None or tokens.expires_at <= storm.clock.now()
-        refreshing.renew_due(storm.adapters)
+        token_renewal.renew_due(storm.adapters)
     most = {
         company: most_in_a_day(storm.secrets.staged.get(f"kornit-xero/{company}/tokens", []))
         for company in storm.companies
@@ -135,7 +135,7 @@ def quiet_days(companies: int, days: int, model: ProviderModel, seed: int) -> Qu
 
 @contextmanager
 def _ahead(minutes: float) -> Iterator[None]:
-    with patch.object(refreshing, "AHEAD", timedelta(minutes=minutes)):
+    with patch.object(token_renewal, "AHEAD", timedelta(minutes=minutes)):
         yield
 
 
@@ -148,7 +148,7 @@ def renewed_at_the_last_moment() -> AbstractContextManager[None]:
 
 
 def idle_ones_like_those_at_work() -> AbstractContextManager[Any]:
-    return patch.object(refreshing, "at_work", lambda *_: True)
+    return patch.object(token_renewal, "at_work", lambda *_: True)
 
 
 def _among_many() -> bool:

@@ -17,6 +17,7 @@ from xero_python.accounting import models
 from xero_python.api_client import ApiClient, ModelFinder
 
 from bookkeeping.domain.amounts import to_json
+from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.documents import (
     Document,
     carries_ref,
@@ -32,7 +33,7 @@ from bookkeeping.domain.documents import (
     wants,
 )
 from bookkeeping.domain.orders import Order, OrderLine, Shipping
-from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
+from bookkeeping.domain.organisation import Account, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import Settings
 

@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 
 from bookkeeping.domain.amounts import to_json
+from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.documents import Document, purchase_order, sales_invoice
 from bookkeeping.domain.orders import Order, OrderLine, Shipping
-from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
+from bookkeeping.domain.organisation import Account, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.settings import Settings
 

@@ -12,21 +12,16 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.domain.order_message import (
-    MAX_MESSAGE,
-    MAX_WITHOUT_PDFS,
-    Unreadable,
-    identify,
-    quoted,
-    read_message,
-)
+from bookkeeping.domain.order_message import MAX_MESSAGE, MAX_WITHOUT_PDFS, identify, read_message
 from bookkeeping.domain.orders import (
     Order,
     OrderLine,
+    Unreadable,
     content,
     content_hash,
     for_company,
     order_from_content,
+    quoted,
     read_order,
 )
 from bookkeeping.domain.problems.problem import OrderStopped

@@ -21,8 +21,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from bookkeeping.domain.order_message import MAX_MESSAGE, MAX_WITHOUT_PDFS, Unreadable, read_message
-from bookkeeping.domain.orders import Order, content, content_hash, order_from_content, read_order
+from bookkeeping.domain.order_message import MAX_MESSAGE, MAX_WITHOUT_PDFS, read_message
+from bookkeeping.domain.orders import Order, Unreadable, content, content_hash, order_from_content, read_order
 
 CASES = int(os.environ.get("HOSTILE_CASES", "100"))
 CPU_SECONDS = 1.0

@@ -1,4 +1,4 @@
-"""What Xero's lists say of an organisation, and which contact a name means."""
+"""What Xero's lists say of an organisation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.domain.organisation import Organisation, contact_matching, organisation_from_xero, xero_date
-from bookkeeping.domain.problems.problem import OrderStopped
+from bookkeeping.domain.organisation import Organisation, organisation_from_xero, xero_date
 
 ORGANISATION: dict[str, Any] = {
     "Organisations": [
@@ -153,40 +152,3 @@ def test_the_base_currency_is_always_there(organisation: Organisation) -> None:
 )
 def test_xero_s_dates_are_read(text: object, day: date | None) -> None:
     assert xero_date(text) == day
-
-
-def contact(id: str, name: str, status: str | None = "ACTIVE") -> dict[str, Any]:  # noqa: A002
-    return {"ContactID": id, "Name": name, **({"ContactStatus": status} if status else {})}
-
-
-def test_a_contact_is_found_whatever_its_capitals_and_spaces() -> None:
-    listed = [
-        contact("1", "Marlow & Finch Gifts"),
-        contact("2", "marlow & FINCH ", None),
-        contact("3", "Marlow", "ARCHIVED"),
-    ]
-    assert contact_matching(" Marlow & Finch", listed).id == "2"
-
-
-def test_an_archived_namesake_does_not_hide_the_active_contact() -> None:
-    listed = [contact("1", "Marlow", "ARCHIVED"), contact("2", "Marlow"), contact("2", "Marlow")]
-    assert contact_matching("Marlow", listed).id == "2"
-
-
-@pytest.mark.parametrize(
-    ("listed", "code"),
-    [
-        ([], "contact_not_found"),
-        ([contact("1", "Marlow Ltd")], "contact_not_found"),
-        ([contact("1", "Marlow", "ARCHIVED")], "contact_archived"),
-        ([contact("1", "Marlow", "GDPRREQUEST")], "contact_archived"),
-        ([contact("1", "Marlow"), contact("2", "MARLOW")], "contact_not_unique"),
-    ],
-)
-def test_a_contact_that_cannot_be_used_stops_the_order(listed: list[dict[str, Any]], code: str) -> None:
-    with pytest.raises(OrderStopped) as caught:
-        contact_matching("Marlow", listed, order="7", setting="purchase_order_contact_name")
-    assert caught.value.problem.code == code
-    assert caught.value.problem.details["order"] == "7"
-    assert "Marlow" in caught.value.problem.sentence
-    assert "(not known)" not in caught.value.problem.sentence + caught.value.problem.fix

@@ -1,7 +1,7 @@
 // The tab Orders: what became of every order, and what a person can do about it.
 
 import { amount, byId, codeWords, element, moment, replace, same, upperFirst, webAddress, whilePressed } from "./dom.js";
-import { historyItems } from "./settings_tab.js";
+import { historyItems } from "./history.js";
 
 const STATES = {
   queued: ["Queued", "plain"],

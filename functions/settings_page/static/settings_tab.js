@@ -2,6 +2,7 @@
 
 import { byId, element, moment, momentWords, replace, same, say, whilePressed } from "./dom.js";
 import { leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
+import { historyItems } from "./history.js";
 
 const DRAFT_KEPT_FOR = 24 * 3600_000;
 
@@ -389,11 +390,6 @@ function connectionTodo(status) {
 function choice(name, value, who, words) {
   const radio = element("input", { type: "radio", name, value, checked: value === "mine" });
   return element("label", { class: "choice" }, radio, element("span", {}, who, element("b", {}, words)));
-}
-
-export function historyItems(history = []) {
-  if (!history.length) return [element("li", { class: "quiet-words" }, "Nothing yet.")];
-  return history.map(({ at, by, what }) => element("li", {}, moment(at), element("span", {}, by ? `${by}: ` : "", what)));
 }
 
 async function copyRedirect() {

@@ -158,7 +158,7 @@ def after_consent(before: Connection | None, company: str, consent: Consent) -> 
     return after
 
 
-def choose(connection: Connection, organisation_id: str) -> Connection | None:
+def after_choice(connection: Connection, organisation_id: str) -> Connection | None:
     """The connection once a person chose or confirmed an organisation; None where that one is not to be had."""
     if connection.status == "confirm_organisation" and connection.organisation_id == organisation_id:
         return replace(connection, status="connected")

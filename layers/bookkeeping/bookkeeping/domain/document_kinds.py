@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from bookkeeping.domain.settings import Settings
+if TYPE_CHECKING:
+    # loading the settings loads pydantic, which not every function needs
+    from bookkeeping.domain.settings import Settings
 
 DocumentKind = Literal["invoice", "purchase_order"]
 

@@ -18,9 +18,10 @@ from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, Final, Literal, cast
 
 from bookkeeping.domain.amounts import plain_number
+from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
-from bookkeeping.domain.organisation import Account, Contact, Organisation, TaxRate
+from bookkeeping.domain.organisation import Account, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import Settings
 

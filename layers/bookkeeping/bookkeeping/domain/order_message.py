@@ -17,21 +17,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
-from bookkeeping.domain.problems.problem import OrderStopped, Problem
+from bookkeeping.domain.orders import LONGEST_NUMBER, NUMBER, Unreadable, field_path, identity
+from bookkeeping.domain.problems.problem import Problem
 
 MAX_MESSAGE: Final = 1024 * 1024
 MAX_WITHOUT_PDFS: Final = 256 * 1024
 MAX_DEPTH: Final = 20
 MAX_LINES: Final = 500
-
-
-class Unreadable(OrderStopped):
-    """The message is no order we can post; `companies` and `order_id` are told where that is certain."""
-
-    def __init__(self, problem: Problem, companies: tuple[str, ...], order_id: str | None) -> None:
-        super().__init__(Problem(problem.code, {"order": order_id or "?", **problem.details}))
-        self.companies = companies
-        self.order_id = order_id
 
 
 def read_message(body: str | bytes) -> Mapping[str, object]:
@@ -92,7 +84,7 @@ def _parse(skimmed: _Skimmed) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise skimmed.unreadable("unreadable_json", why="it is not an order")
     if _MAY_HOLD_SURROGATE.search(text) and (where := _lone_surrogate(message, "")) is not None:
-        raise skimmed.unreadable("bad_text", field=quoted(where))
+        raise skimmed.unreadable("bad_text", field=where)
     return message
 
 
@@ -125,11 +117,6 @@ class _NoSuchNumber(Exception):
     pass
 
 
-NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
-
-LONGEST_NUMBER: Final = 40
-
-
 def _bounded_number(text: str) -> Decimal | str:
     """A number beyond any amount stays text: it costs nothing, and the field that holds it can be named."""
     return Decimal(text) if len(text) <= LONGEST_NUMBER and NUMBER.fullmatch(text) else text
@@ -148,6 +135,30 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise _RepeatedKey(key)
             seen.add(key)
     return members
+
+
+_FIELD_NAMES: Final = """
+    order id company_ref_id secondary_company_ref_id ref external_ref company_external_ref status status_name has_error
+    error_message sale_datetime creation_datetime completion_datetime has_been_completed required_dispatch_date items
+    shipping_company shipping_address_1 shipping_address_2 shipping_address_3 shipping_address_4 shipping_address_5
+    shipping_postcode shipping_country shipping_country_code shipping_method shipping_carrier shipping_tracking
+    shipping_note_url shipping_price shipping_price_inc_tax shipping_tax_rate billing_company billing_address_1
+    billing_address_2 billing_address_3 billing_address_4 billing_address_5 billing_postcode billing_country
+    billing_country_code billing_customer_name billing_customer_email billing_customer_telephone customer_name
+    customer_email customer_telephone customer_telephone_mobile payment_trans_id payment_type additional_info is_urgent
+    coupon_code currency_code is_free_of_charge pdfs status_callback_url tag sku description quantity type order_id
+    print_job_id print_job_ref print_on_demand_ref textual_product_id external_url external_thumbnail_url colour size
+    attributes name value bundle_ref unit_sale_price unit_price sale_price unit_retail_price unit_sale_price_inc_tax
+    unit_price_inc_tax sale_price_inc_tax unit_cost_price unit_cost cost_price trade_price unit_trade_price
+    unit_supplier_price supplier_price sale_vat_rate vat_rate tax_rate thumbnails
+"""
+"""The fields that the platform gives an order. Others are a sender's own, and may hold anything, a consumer's too."""
+_FIELDS: Final = frozenset(_FIELD_NAMES.split())
+
+
+def field_name(key: str, other: str = "…") -> str:
+    """A key of a message as a problem shows it: `other` where it is not the platform's."""
+    return key if key in _FIELDS else other
 
 
 _MAY_HOLD_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
@@ -224,9 +235,9 @@ def _skim(body: bytes) -> _Skimmed:
     inside_order = False
     while token := _TOKEN.search(body, position):
         position = token.end()
-        if kept_size + position - kept_until > MAX_WITHOUT_PDFS:
-            break
         kind = token.lastgroup
+        if kind == "broken" or kept_size + position - kept_until > MAX_WITHOUT_PDFS:
+            break
         if kind == "opening":
             depth += 1
             if depth > MAX_DEPTH:
@@ -237,8 +248,6 @@ def _skim(body: bytes) -> _Skimmed:
             inside_order = inside_order and depth > 1
             if depth <= 0:
                 break
-        elif kind == "broken":
-            break
         elif kind == "colon" and (depth == 1 or (depth == 2 and inside_order)):
             key = _key(token["string"])
             if key == "pdfs":
@@ -294,87 +303,3 @@ def identify(body: str) -> tuple[tuple[str, ...], str | None]:
         return identity(read_message(body))
     except Unreadable as unreadable:
         return unreadable.companies, unreadable.order_id
-
-
-_ID = re.compile(r"[1-9][0-9]{0,18}")
-
-COMPANY_FIELDS: Final = ("secondary_company_ref_id", "company_ref_id")
-
-
-def platform_id(value: object) -> str | None:
-    """An id as its digits, else None. With a leading zero it is none, or one order would have two ids."""
-    match value:
-        case bool():
-            return None
-        case int() | Decimal():
-            text = f"{value:f}" if isinstance(value, Decimal) else f"{value:d}" if abs(value) < 10**19 else ""
-        case str():
-            text = value.strip()
-        case _:
-            return None
-    return text if _ID.fullmatch(text) else None
-
-
-def identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None]:
-    """The companies and the id of an order, as far as they can be told."""
-    companies = (platform_id(message.get(name)) for name in COMPANY_FIELDS)
-    return tuple(dict.fromkeys(company for company in companies if company)), platform_id(message.get("id"))
-
-
-def field_path(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
-
-
-_FIELD_NAMES: Final = """
-    order id company_ref_id secondary_company_ref_id ref external_ref company_external_ref status status_name has_error
-    error_message sale_datetime creation_datetime completion_datetime has_been_completed required_dispatch_date items
-    shipping_company shipping_address_1 shipping_address_2 shipping_address_3 shipping_address_4 shipping_address_5
-    shipping_postcode shipping_country shipping_country_code shipping_method shipping_carrier shipping_tracking
-    shipping_note_url shipping_price shipping_price_inc_tax shipping_tax_rate billing_company billing_address_1
-    billing_address_2 billing_address_3 billing_address_4 billing_address_5 billing_postcode billing_country
-    billing_country_code billing_customer_name billing_customer_email billing_customer_telephone customer_name
-    customer_email customer_telephone customer_telephone_mobile payment_trans_id payment_type additional_info is_urgent
-    coupon_code currency_code is_free_of_charge pdfs status_callback_url tag sku description quantity type order_id
-    print_job_id print_job_ref print_on_demand_ref textual_product_id external_url external_thumbnail_url colour size
-    attributes name value bundle_ref unit_sale_price unit_price sale_price unit_retail_price unit_sale_price_inc_tax
-    unit_price_inc_tax sale_price_inc_tax unit_cost_price unit_cost cost_price trade_price unit_trade_price
-    unit_supplier_price supplier_price sale_vat_rate vat_rate tax_rate thumbnails
-"""
-"""The fields that the platform gives an order. Others are a sender's own, and may hold anything, a consumer's too."""
-_FIELDS: Final = frozenset(_FIELD_NAMES.split())
-
-
-def field_name(key: str, other: str = "…") -> str:
-    """A key of a message as a problem shows it: `other` where it is not the platform's."""
-    return key if key in _FIELDS else other
-
-
-_RUN: Final = re.compile(r"[\w-]{16,}")
-
-
-def _is_private(text: str) -> bool:
-    """Whether a text may be an e-mail address, or as long and mixed as only a key to something is."""
-    runs = (run for run in _RUN.findall(text) if re.search("[0-9]", run))
-    return "@" in text or "＠" in text or any(len(re.findall("[A-Za-z]", run)) > 2 for run in runs)
-
-
-def quoted(value: object) -> str:
-    """A value as a problem shows it: short, on one line, and never the inside of an object or a list.
-
-    Nothing that may be an e-mail address or a key to something: what stands in the wrong field may be anything.
-    """
-    match value:
-        case bool():
-            text = str(value).lower()
-        case str():
-            text = "a text that is not shown here" if _is_private(value[:200]) else value
-        case int() if abs(value) >= 10**19:
-            text = "a very large number"
-        case int() | float() | Decimal():
-            text = str(value)
-        case list():
-            text = "a list"
-        case _:
-            text = "an object"
-    shown = "".join(character if character.isprintable() else "?" for character in text[:60])
-    return f"{shown}…" if len(text) > 60 else shown

@@ -19,16 +19,6 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final, Literal, NamedTuple, ParamSpec, TypeVar
 
-from bookkeeping.domain.order_message import (
-    COMPANY_FIELDS,
-    LONGEST_NUMBER,
-    NUMBER,
-    Unreadable,
-    field_path,
-    identity,
-    platform_id,
-    quoted,
-)
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 
 Disposition = Literal["live", "on_hold", "cancelled", "error"]
@@ -78,6 +68,15 @@ class Order:
     completed_on: date | None
     lines: tuple[OrderLine, ...]
     shipping: Shipping
+
+
+class Unreadable(OrderStopped):
+    """The message is no order we can post; `companies` and `order_id` are told where that is certain."""
+
+    def __init__(self, problem: Problem, companies: tuple[str, ...], order_id: str | None) -> None:
+        super().__init__(Problem(problem.code, {"order": order_id or "?", **problem.details}))
+        self.companies = companies
+        self.order_id = order_id
 
 
 # --- an order -----------------------------------------------------------------------------------------------
@@ -225,6 +224,24 @@ def _shipping(
 # --- who and what state -------------------------------------------------------------------------------------
 
 
+_ID = re.compile(r"[1-9][0-9]{0,18}")
+COMPANY_FIELDS: Final = ("secondary_company_ref_id", "company_ref_id")
+
+
+def platform_id(value: object) -> str | None:
+    """An id as its digits, else None. With a leading zero it is none, or one order would have two ids."""
+    match value:
+        case bool():
+            return None
+        case int() | Decimal():
+            text = f"{value:f}" if isinstance(value, Decimal) else f"{value:d}" if abs(value) < 10**19 else ""
+        case str():
+            text = value.strip()
+        case _:
+            return None
+    return text if _ID.fullmatch(text) else None
+
+
 def _required_id(message: Mapping[str, object], name: str) -> str:
     value = message.get(name)
     if _is_empty(value):
@@ -241,6 +258,12 @@ def _companies(message: Mapping[str, object]) -> tuple[str, ...]:
     # a reference that can't be one, such as the GUIDs of old, is passed over as long as there is another
     companies, _ = identity(message)
     return companies or (_required_id(message, named[0]),)
+
+
+def identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None]:
+    """The companies and the id of an order, as far as they can be told."""
+    companies = (platform_id(message.get(name)) for name in COMPANY_FIELDS)
+    return tuple(dict.fromkeys(company for company in companies if company)), platform_id(message.get("id"))
 
 
 def _disposition(has_error: bool, status: object, name: str) -> Disposition:
@@ -347,6 +370,8 @@ def _currency(value: object) -> str | None:
 
 # --- amounts ------------------------------------------------------------------------------------------------
 
+NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
+LONGEST_NUMBER: Final = 40
 _EXACT = Context(prec=100)
 _TWELVE_DECIMALS: Final = Decimal("1e-12")
 _TOO_MUCH: Final = 10**10
@@ -579,6 +604,41 @@ def _stopped(code: str, **details: str) -> OrderStopped:
 
 def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in ("", "n/a"))
+
+
+def field_path(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+_RUN: Final = re.compile(r"[\w-]{16,}")
+
+
+def _is_private(text: str) -> bool:
+    """Whether a text may be an e-mail address, or as long and mixed as only a key to something is."""
+    runs = (run for run in _RUN.findall(text) if re.search("[0-9]", run))
+    return "@" in text or "＠" in text or any(len(re.findall("[A-Za-z]", run)) > 2 for run in runs)
+
+
+def quoted(value: object) -> str:
+    """A value as a problem shows it: short, on one line, and never the inside of an object or a list.
+
+    Nothing that may be an e-mail address or a key to something: what stands in the wrong field may be anything.
+    """
+    match value:
+        case bool():
+            text = str(value).lower()
+        case str():
+            text = "a text that is not shown here" if _is_private(value[:200]) else value
+        case int() if abs(value) >= 10**19:
+            text = "a very large number"
+        case int() | float() | Decimal():
+            text = str(value)
+        case list():
+            text = "a list"
+        case _:
+            text = "an object"
+    shown = "".join(character if character.isprintable() else "?" for character in text[:60])
+    return f"{shown}…" if len(text) > 60 else shown
 
 
 # --- an order as text ---------------------------------------------------------------------------------------

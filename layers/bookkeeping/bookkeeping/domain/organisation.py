@@ -1,4 +1,4 @@
-"""What is known of a Xero organisation: accounts, tax rates, currencies, contacts, lock dates."""
+"""What is known of a Xero organisation: accounts, tax rates, currencies, lock dates."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
-
-from bookkeeping.domain.problems.problem import OrderStopped, Problem
-from bookkeeping.domain.settings import Settings
 
 # Answers without a class still tell it by the account's type.
 _CLASS_OF_TYPE: Final = {
@@ -70,13 +67,6 @@ class TaxRate:
             "LIABILITY": self.can_apply_to_liabilities,
         }
         return self.status == "ACTIVE" and applies.get(account_class, False)
-
-
-@dataclass(frozen=True)
-class Contact:
-    id: str
-    name: str
-    status: str
 
 
 @dataclass(frozen=True)
@@ -184,45 +174,6 @@ def organisation_from_xero(
             if _text(one, "Code")
         ),
     )
-
-
-def contact_from_xero(contact_json: Mapping[str, Any]) -> Contact:
-    return Contact(
-        id=_text(contact_json, "ContactID"),
-        name=_text(contact_json, "Name"),
-        status=_text(contact_json, "ContactStatus") or "ACTIVE",
-    )
-
-
-def contact_matching(
-    name: str,
-    contacts_json: Iterable[Mapping[str, Any]],
-    *,
-    order: str = "",
-    setting: str = "contact_name",
-) -> Contact:
-    """The one active contact of that name (capitals and outer spaces do not matter) among Xero's `Contacts`.
-
-    Xero's search finds parts of names and archived contacts too. Raises OrderStopped: contact_not_found,
-    contact_archived, contact_not_unique.
-    """
-    details = {
-        **({"order": order} if order else {}),
-        "contact": name.strip(),
-        "setting": setting,
-        "label": Settings.label(setting),
-    }
-    named = {
-        contact.id: contact
-        for contact in map(contact_from_xero, contacts_json)
-        if contact.name.strip().casefold() == name.strip().casefold() and contact.id
-    }
-    active = [contact for contact in named.values() if contact.status == "ACTIVE"]
-    if len(active) == 1:
-        return active[0]
-    if active:
-        raise OrderStopped(Problem("contact_not_unique", details))
-    raise OrderStopped(Problem("contact_archived" if named else "contact_not_found", details))
 
 
 def xero_date(value: Any) -> date | None:

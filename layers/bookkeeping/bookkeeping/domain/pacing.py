@@ -66,6 +66,8 @@ class Waits:
     settle_again: timedelta = timedelta(seconds=10)
     failing_at_most: timedelta = timedelta(minutes=15)
     """Between tries where Xero goes on giving no usable answer: 4 calls each, a day's allowance is 1,000."""
+    name_sure: timedelta = timedelta(seconds=10)
+    """How long after Xero said a contact's name several batches for it may go out together."""
     token: timedelta = timedelta(seconds=15)
     offline: timedelta = timedelta(seconds=30)
     offline_at_most: timedelta = timedelta(minutes=2)

@@ -163,7 +163,7 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def session_id(cookies: Iterable[str]) -> str | None:
+def session_id_in(cookies: Iterable[str]) -> str | None:
     """The session id a browser presents; None where there is none, or more than one."""
     found = [
         value.strip()

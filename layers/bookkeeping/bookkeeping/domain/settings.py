@@ -24,8 +24,6 @@ from pydantic import (
     model_validator,
 )
 
-from bookkeeping.domain.amounts import plain_number
-
 Status = Literal["DRAFT", "SUBMITTED", "AUTHORISED"]
 
 DEFAULT_NUMBER_PREFIX: Final = "KX-"
@@ -54,7 +52,7 @@ def _percent_key(text: str) -> str:
     plain = text.strip().removesuffix("%").strip()
     if not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", plain, re.ASCII) or Decimal(plain) > 100:
         raise ValueError(f"“{text}” is not a tax rate from 0 to 100 %, such as 20 or 5.5")
-    return plain_number(Decimal(plain))
+    return f"{Decimal(plain).normalize():f}"
 
 
 def _keys_as(key: Callable[[str], str]) -> Callable[[dict[str, str]], dict[str, str]]:

@@ -15,8 +15,16 @@ from bookkeeping.adapters.tables.dynamodb import Item, once_each, without
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_identity import Granted, Identity, claims
-from bookkeeping.domain import connection as connecting
-from bookkeeping.domain.connection import Choice, Connection, ConnectResult, Consent
+from bookkeeping.domain.connection import (
+    Choice,
+    Connection,
+    ConnectResult,
+    Consent,
+    after_choice,
+    after_consent,
+    ended,
+    missing_scopes,
+)
 from bookkeeping.domain.errors import (
     Conflict,
     IdentityError,
@@ -142,7 +150,7 @@ def _consented(
         return "xero_refused"
     scopes = said.get("scope")
     granted_scopes = tuple(map(str, scopes)) if isinstance(scopes, list) else granted.scopes
-    if connecting.missing_scopes(granted_scopes):
+    if missing_scopes(granted_scopes):
         return "scopes_missing"
     if not listed:
         return "no_organisation"
@@ -163,7 +171,7 @@ def _consented(
     adapters.connections.plan_renewal(company, LONG_AGO, consent.expires_at)
     while True:
         before = adapters.connections.connection(company)
-        after = connecting.after_consent(before, company, consent)
+        after = after_consent(before, company, consent)
         try:
             _change(adapters, before, after, attempt.person, _what_changed(before, after))
         except Conflict:
@@ -201,7 +209,7 @@ def choose(adapters: ConnectAdapters, person: Person, organisation_id: str) -> b
     """A person chooses or confirms the organisation. False where that one is not to be had."""
     while True:
         before = adapters.connections.connection(person.company)
-        after = connecting.choose(before, organisation_id) if before else None
+        after = after_choice(before, organisation_id) if before else None
         if before is None or after is None:
             return (
                 before is not None
@@ -225,7 +233,7 @@ def disconnect(adapters: ConnectAdapters, person: Person) -> bool:
             return before is not None and bool(before.to_end_at_xero)
         what = f"Disconnected from {before.organisation_name or 'Xero'}"
         try:
-            _change(adapters, before, connecting.ended(before), person, what)
+            _change(adapters, before, ended(before), person, what)
         except Conflict:
             continue
         return True

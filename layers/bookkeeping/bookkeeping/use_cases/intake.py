@@ -16,8 +16,8 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import Conflict
 from bookkeeping.domain.events import Event, events
 from bookkeeping.domain.ledger import Books, Entry, Message, State
-from bookkeeping.domain.order_message import Unreadable, identify, read_message
-from bookkeeping.domain.orders import Order, for_company, read_order
+from bookkeeping.domain.order_message import identify, read_message
+from bookkeeping.domain.orders import Order, Unreadable, for_company, read_order
 from bookkeeping.domain.problems.problem import Problem
 
 NO_COMPANY: Final = "unknown"

@@ -109,7 +109,7 @@ def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Rel
     else:
         state, reason = release.lists[release.list_place]
         keys, after = adapters.orders.list_page(
-            release.company, state, reason, until=release.asked_at, limit=CHUNK, after=release.after
+            release.company, State(state), reason, until=release.asked_at, limit=CHUNK, after=release.after
         )
         onward = replace(release, after=after, list_place=release.list_place + (0 if after else 1))
         if not keys:

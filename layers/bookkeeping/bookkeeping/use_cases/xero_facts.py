@@ -6,23 +6,28 @@ Posting and the settings page ask the same. Each gives its own way of reading: p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.domain.contacts import Contact, contact_matching, contact_queries
 from bookkeeping.domain.errors import CallRefused
-from bookkeeping.domain.organisation import Contact, Organisation, contact_matching, organisation_from_xero
-from bookkeeping.domain.problems.problem import OrderStopped, Problem
+from bookkeeping.domain.organisation import Organisation, organisation_from_xero
+from bookkeeping.domain.problems.problem import Problem
 
 KEPT_BY_POSTING: Final = timedelta(hours=12)
 KEPT_BY_PAGE: Final = timedelta(minutes=5)
 """A person at the settings wants to see what they did in Xero a moment ago."""
+CONTACT_KEPT: Final = timedelta(hours=1)
+"""A contact's id counts only while the contact bears the name. Anybody can rename it in Xero."""
+MOST_PAGES: Final = 10
 RESOURCES: Final = ("Organisation", "Accounts", "TaxRates", "Currencies")
 
 Query = tuple[str, Mapping[str, str]]
 """A resource of Xero and the parameters of the GET."""
 Read = Callable[[Sequence[Query]], Sequence[Any]]
-"""Xero's answers to queries, in their order. Raises CallRefused."""
+"""Xero's answers to queries, in their order. A CallRefused is an answer, too."""
 
 
 class XeroFacts:
@@ -37,30 +42,60 @@ class XeroFacts:
         self._now = now
 
     def organisation(self, kept: timedelta) -> tuple[Organisation, datetime]:
-        """The organisation's facts and when they were read, which is less than `kept` ago."""
+        """The organisation's facts and when they were read, which is less than `kept` ago. Raises CallRefused."""
         known = self._organisations.get(self._organisation_id)
         if known is not None and self._now() - known[1] < kept:
             return known
-        organisation = organisation_from_xero(*self._read([(resource, {}) for resource in RESOURCES]))
+        answers = self._read([(resource, {}) for resource in RESOURCES])
+        for answer in answers:
+            if isinstance(answer, CallRefused):
+                raise answer
+        organisation = organisation_from_xero(*answers)
         read_at = self._now()
         self._organisations.save(organisation, read_at)
         return organisation, read_at
 
     def contact(self, name: str) -> Contact | Problem:
-        """The contact of that name, as far as it is known; else as Xero says now."""
-        return self._organisations.contact(self._organisation_id, name) or self.look_up_contact(name)
+        """The contact that bears the name; or why none can be used."""
+        known = remembered_contact(self._organisations, self._organisation_id, name, self._now())
+        return known or self.look_up_contact(name)
 
     def look_up_contact(self, name: str) -> Contact | Problem:
-        """The contact of that name as Xero says now, which is kept; or why it can't be used."""
-        # a double quote can't be escaped in `where`; the search finds such names too
-        by_name = {"searchTerm": name} if '"' in name else {"where": f'Name=="{name}"'}
-        try:
-            [answer] = self._read([("Contacts", {"includeArchived": "true", **by_name})])
-            contact = contact_matching(name, answer.get("Contacts", []))
-        except CallRefused as refused:
-            return Problem("contact_not_searchable", {"contact": name}, refused.messages)
-        except OrderStopped as stopped:
-            self._organisations.forget_contact(self._organisation_id, name)
-            return stopped.problem
-        self._organisations.save_contact(self._organisation_id, name, contact)
-        return contact
+        """The contact that bears the name as Xero says now, which is remembered; or why none can be used."""
+        queries = contact_queries(name)
+        answers = list(self._read([("Contacts", query) for query in queries]))
+        found = contact_matching(name, _contacts(answers))
+        pages = min(max(map(_pages, answers), default=1), MOST_PAGES)
+        if isinstance(found, Problem) and pages > 1:
+            rest = [queries[-1] | {"page": str(page)} for page in range(2, pages + 1)]
+            answers += self._read([("Contacts", query) for query in rest])
+            found = contact_matching(name, _contacts(answers))
+        if isinstance(found, Contact):
+            found = replace(found, read_at=self._now())
+            self._organisations.save_contact(self._organisation_id, name, found)
+            return found
+        self._organisations.forget_contact(self._organisation_id, name)
+        refused = [answer for answer in answers if isinstance(answer, CallRefused)]
+        if refused and found.code == "contact_not_found":
+            return Problem("contact_not_searchable", found.details, refused[0].messages)
+        return found
+
+
+def remembered_contact(
+    organisations: Organisations, organisation_id: str, name: str, now: datetime
+) -> Contact | None:
+    """The contact that bore the name when Xero was last asked; None where that is too long ago."""
+    contact = organisations.contact(organisation_id, name)
+    return contact if contact is not None and now - contact.read_at < CONTACT_KEPT else None
+
+
+def _contacts(answers: Sequence[Any]) -> list[Any]:
+    listed = [answer.get("Contacts") for answer in answers if isinstance(answer, Mapping)]
+    return [contact for contacts in listed if isinstance(contacts, list) for contact in contacts]
+
+
+def _pages(answer: Any) -> int:
+    """How many pages there are of the list that the answer is the first of."""
+    pagination = answer.get("pagination") if isinstance(answer, Mapping) else None
+    pages = pagination.get("pageCount") if isinstance(pagination, Mapping) else None
+    return pages if isinstance(pages, int) else 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from bookkeeping.adapters.tables.dynamodb import read, read_all
-from bookkeeping.domain.moments import moment, stamp
-from bookkeeping.domain.organisation import Contact, Organisation
+from bookkeeping.domain.contacts import Contact, name_key
+from bookkeeping.domain.moments import LONG_AGO, moment, stamp
+from bookkeeping.domain.organisation import Organisation
 
 
 class Organisations:
@@ -31,11 +33,15 @@ class Organisations:
 
     def contact(self, organisation_id: str, name: str) -> Contact | None:
         item = read(self._table, pk=f"organisation#{organisation_id}", sk=_contact_key(name))
-        return Contact(item["id"], item["name"], item["status"]) if item else None
+        if item is None:
+            return None
+        read_at = moment(item["read_at"]) if "read_at" in item else LONG_AGO
+        return Contact(item["id"], item["name"], item["status"], read_at)
 
     def save_contact(self, organisation_id: str, name: str, contact: Contact) -> None:
         key = {"pk": f"organisation#{organisation_id}", "sk": _contact_key(name)}
-        self._table.put_item(Item=key | {"id": contact.id, "name": contact.name, "status": contact.status})
+        about = {"id": contact.id, "name": contact.name, "status": contact.status}
+        self._table.put_item(Item=key | about | {"read_at": stamp(contact.read_at)})
 
     def forget_contact(self, organisation_id: str, name: str) -> None:
         self._table.delete_item(Key={"pk": f"organisation#{organisation_id}", "sk": _contact_key(name)})
@@ -63,4 +69,5 @@ class Organisations:
 
 
 def _contact_key(name: str) -> str:
-    return f"contact#{' '.join(name.split()).casefold()}"
+    """One key for all spellings of a name. A name may be longer than DynamoDB lets a key be, so the key is its hash."""
+    return f"contact#{hashlib.sha256(name_key(name).encode()).hexdigest()}"

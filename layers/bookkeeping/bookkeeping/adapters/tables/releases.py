@@ -11,7 +11,6 @@ from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.tables.dynamodb import Item, put, query, read, refused_for
-from bookkeeping.domain.ledger import State
 from bookkeeping.domain.moments import moment, stamp
 
 
@@ -23,7 +22,7 @@ class Release:
     id: str
     asked_at: datetime
     next_at: datetime
-    lists: tuple[tuple[State, str], ...] = ()
+    lists: tuple[tuple[str, str], ...] = ()
     """The orders to be freed: those in a state for a reason."""
     lanes: tuple[str, ...] = ()
     """Lanes to ring, whatever is found."""
@@ -97,7 +96,7 @@ def _release_out(release: Release) -> Item:
         "agenda": "release",
         "asked_at": stamp(release.asked_at),
         "next_at": stamp(release.next_at),
-        "lists": [list(one) for one in release.lists],
+        "lists": [[str(state), reason] for state, reason in release.lists],
         "lanes": list(release.lanes),
         "chunk": list(release.chunk),
     }
@@ -109,7 +108,7 @@ def _release_in(item: Mapping[str, Any]) -> Release:
         id=item["id"],
         asked_at=moment(item["asked_at"]),
         next_at=moment(item["next_at"]),
-        lists=tuple((State(state), reason) for state, reason in item["lists"]),
+        lists=tuple((state, reason) for state, reason in item["lists"]),
         lanes=tuple(item["lanes"]),
         by=item["by"],
         before_version=int(item["before_version"]),

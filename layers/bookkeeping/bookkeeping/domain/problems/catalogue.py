@@ -557,6 +557,15 @@ CATALOGUE: Final[dict[str, Kind]] = {
             retry_label=ACCEPT,
         ),
         Kind(
+            "posted_contact_differs",
+            "Order {order}: {number} was posted for “{xero_value}”, but the settings name “{contact}”. The contact was"
+            " renamed in Xero.",
+            "office",
+            "If “{xero_value}” is the customer you mean, enter that name under “{label}” in the settings. If not, open"
+            " {number} in Xero and change its contact to “{contact}”. Then press Retry: it counts as posted, and the"
+            " sales invoice is then sent if it is still to come.",
+        ),
+        Kind(
             "may_already_be_in",
             "Order {order}: it may already be in the books of {organisation}, to which this company was"
             " connected before.",

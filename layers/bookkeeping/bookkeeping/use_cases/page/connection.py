@@ -5,28 +5,27 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bookkeeping.domain import connection as connecting
-from bookkeeping.domain.connection import REFRESH_TOKEN_LIVES
+from bookkeeping.domain.connection import REFRESH_TOKEN_LIVES, of_another_app, words
 from bookkeeping.use_cases.page.adapters import PageAdapters
 
 MASKED: Final = "••••••••"
 
 
-def connection(adapters: PageAdapters, company: str) -> dict[str, Any]:
+def shown_connection(adapters: PageAdapters, company: str) -> dict[str, Any]:
     """The connection as JSON. Tokens are never shown: only that there are some, and how long they live."""
     known = adapters.connections.connection(company)
     app = adapters.connections.app(company)
     client_id = app.client_id if app else ""
-    words, fix = connecting.words(known, client_id)
+    said, fix = words(known, client_id)
     live = known is not None and known.status != "disconnected"
     expires_at = adapters.connections.tokens_expire_at(company) if live else None
     refresh_until = expires_at - timedelta(minutes=30) + REFRESH_TOKEN_LIVES if expires_at else None
     unsettled = known is not None and known.status in ("choose_organisation", "confirm_organisation")
     return {
         "status": known.status if known else "not_connected",
-        "words": words,
+        "words": said,
         "fix": fix,
-        "other_app": connecting.of_another_app(known, client_id),
+        "other_app": of_another_app(known, client_id),
         "organisation": _named_organisation(known.organisation_id, known.organisation_name)
         if known
         else None,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.document_kinds import contact_setting
 from bookkeeping.domain.documents import (
     document_number,
@@ -18,12 +19,12 @@ from bookkeeping.domain.documents import (
 )
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Order, read_order
-from bookkeeping.domain.organisation import Contact, Organisation
+from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import OrderStopped, Problem, worded
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.page.adapters import PageAdapters
-from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE
+from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE, remembered_contact
 
 
 class NoAnswer(Exception):
@@ -103,10 +104,11 @@ def _contact(
     details = {"order": order.id, "setting": setting, "label": Settings.label(setting), "contact": name}
     if not name:
         raise OrderStopped(Problem("setting_missing", details))
-    contact = adapters.organisations.contact(connection.organisation_id, name)
+    organisation_id = connection.organisation_id
+    contact = remembered_contact(adapters.organisations, organisation_id, name, adapters.now())
     if contact is None:
         _ask(adapters, connection, "contact", name=name)
-        contact = adapters.organisations.contact(connection.organisation_id, name)
+        contact = remembered_contact(adapters.organisations, organisation_id, name, adapters.now())
     if contact is None:
         raise OrderStopped(Problem("contact_not_found", details))
     return contact

@@ -11,9 +11,9 @@ from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED
-from bookkeeping.use_cases import release as releasing
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.orders import can_retry
+from bookkeeping.use_cases.release import continue_release, publish, save
 
 
 class NothingToRetry(Exception):
@@ -43,10 +43,10 @@ def retry(adapters: PageAdapters, person: Person, entry: Entry, *, items_as_they
         by=person.name,
         items_as_they_are=items_as_they_are,
     )
-    saved = releasing.save(adapters, person.name, entry, books, how)
+    saved = save(adapters, person.name, entry, books, how)
     if saved is None:
         raise NothingToRetry("This order changed a moment ago. Look at it again.")
-    releasing.publish(adapters, [saved])
+    publish(adapters, [saved])
     return saved
 
 
@@ -66,5 +66,5 @@ def retry_all(adapters: PageAdapters, person: Person, why: str) -> dict[str, Any
     )
     adapters.releases.ask(release)
     call = ReleaseCall(release.company, release.id)
-    freed = releasing.continue_release(adapters, call, time=timedelta(seconds=5))
+    freed = continue_release(adapters, call, time=timedelta(seconds=5))
     return {"retried": freed, "more": adapters.releases.find(*vars(call).values()) is not None}

@@ -112,10 +112,8 @@ def _field(name: str) -> dict[str, Any]:
 FIELDS: Final = [_field(name) for name in Settings.model_fields]
 
 
-def save(
-    adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, Any]
-) -> tuple[Saved | None, Saved]:
-    """Save the settings over the version the person saw: what stood before, and what stands now.
+def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, Any]) -> Saved:
+    """Save the settings over the version the person saw: what stands now.
 
     In the same transaction: the orders that the change can free, and the company's claim to its number prefix.
     Raises ChangedMeanwhile and SettingsRefused.
@@ -135,7 +133,7 @@ def save(
             continue
         if release is not None:
             adapters.wake_ups.send(ReleaseCall(release.company, release.id))
-        return before, Saved(settings, number, person.name, now)
+        return Saved(settings, number, person.name, now)
 
 
 def _merged(

@@ -12,7 +12,7 @@ from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.xero_api import Access, Xero
 from bookkeeping.domain.connection import Connection
-from bookkeeping.domain.errors import AccessRefused, StoreUnavailable, Throttled, XeroError
+from bookkeeping.domain.errors import AccessRefused, CallRefused, StoreUnavailable, Throttled, XeroError
 from bookkeeping.domain.organisation import Account, Organisation
 from bookkeeping.domain.pacing import Limits
 from bookkeeping.domain.problems.problem import Problem
@@ -107,6 +107,8 @@ class XeroLookups:
     def contacts(self, search: str = "") -> dict[str, Any]:
         params = {"page": "1", "summaryOnly": "true"} | ({"searchTerm": search} if search.strip() else {})
         [answer] = self._read([("Contacts", params)])
+        if isinstance(answer, CallRefused):
+            raise answer
         found = answer.get("Contacts")
         listed = [
             {"id": one["ContactID"], "name": one["Name"]}
@@ -164,11 +166,14 @@ class XeroLookups:
         return self._facts().organisation(KEPT_BY_PAGE)
 
     def _read(self, queries: Sequence[Query]) -> list[Any]:
-        access = self._access()
-        return [
-            self._adapters.xero.read(resource, access, self._limits.append, **params)
-            for resource, params in queries
-        ]
+        access, xero = self._access(), self._adapters.xero
+        answers: list[Any] = []
+        for resource, params in queries:
+            try:
+                answers.append(xero.read(resource, access, self._limits.append, **params))
+            except CallRefused as refused:
+                answers.append(refused)
+        return answers
 
 
 TASKS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {

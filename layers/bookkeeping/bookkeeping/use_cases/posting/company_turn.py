@@ -14,14 +14,15 @@ from typing import Any, Final, Self
 
 from bookkeeping.adapters.tables.lanes import Planned
 from bookkeeping.adapters.tables.orders import order_key
-from bookkeeping.adapters.xero_api import Access, Observe
+from bookkeeping.adapters.xero_api import Access, Answered, Observe
 from bookkeeping.domain import ledger
 from bookkeeping.domain.amounts import to_json
+from bookkeeping.domain.contacts import Contact, same_name
 from bookkeeping.domain.document_kinds import Created, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, document_date, purchase_order, sales_invoice, tracked_items
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Books, Entry
-from bookkeeping.domain.organisation import Contact, Organisation
+from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.catalogue import OF_THE_ORGANISATION
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.problems.xero_messages import from_xero
@@ -29,7 +30,7 @@ from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.posting.items import TrackedItems
 from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, CompanyHeld, LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
-from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Query, Read, XeroFacts
+from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Read, XeroFacts
 
 FACTS_STOP_FOR: Final = timedelta(minutes=5)
 """No order is stopped for what was read longer ago: a person may have put it right in Xero."""
@@ -188,7 +189,23 @@ class CompanyTurn:
         found = self.contacts[name]
         if isinstance(found, Problem):
             raise OrderStopped(Problem(found.code, details, found.xero_says))
+        self.holder.note_named(found.id, found.read_at)
         return found
+
+    def still_named(self, name: str, answered: Answered) -> bool:
+        """Whether a document's contact still bears the name. If not, who does is asked before the next batch."""
+        if not answered.contact_name:
+            return True
+        organisations, here = self.holder.adapters.organisations, self.access.organisation_id
+        self.holder.note_named(answered.contact_id, self.holder.now)
+        if same_name(name, answered.contact_name):
+            return True
+        # its name may differ in accents, if nobody else bears the name with them
+        known = organisations.contact(here, name)
+        if known is not None and same_name(known.name, answered.contact_name):
+            return True
+        organisations.forget_contact(here, name)
+        return False
 
     # --- items
 
@@ -247,14 +264,7 @@ def _reading(holder: LaneHolder, company: str, access: Access) -> Read:
     def call(resource: str, params: Mapping[str, str]) -> Callable[[Observe], Any]:
         return lambda observe: xero.read(resource, access, observe, **params)
 
-    def read(queries: Sequence[Query]) -> list[Any]:
-        answers = holder.calls_or_refusals(company, [call(*query) for query in queries])
-        for answer in answers:
-            if isinstance(answer, CallRefused):
-                raise answer
-        return answers
-
-    return read
+    return lambda queries: holder.calls_or_refusals(company, [call(*query) for query in queries])
 
 
 @dataclass(frozen=True)
@@ -274,6 +284,10 @@ class ReadyBatch:
     @property
     def bodies(self) -> list[dict[str, Any]]:
         return [ready.document.body for ready in self.ready_documents]
+
+    @property
+    def contact_ids(self) -> set[str]:
+        return {str(body["Contact"]["ContactID"]) for body in self.bodies}
 
     @property
     def hash(self) -> str:

@@ -117,6 +117,8 @@ class LaneHolder:
         self.rung_elsewhere: dict[str, list[str]] = {}
         self._connected_at: dict[str, datetime | None] = {}
         """By company: when the connection was made under which calls go out for it."""
+        self._named: dict[str, datetime] = {}
+        """Contact's id → when Xero last said its name."""
         self._facts_read: set[str] = set()
         """Organisations whose facts this turn read anew."""
 
@@ -149,6 +151,14 @@ class LaneHolder:
     def has_read_facts(self, organisation_id: str) -> bool:
         """Whether this turn read the organisation's facts anew, so that an order may be stopped for them."""
         return organisation_id in self._facts_read
+
+    def note_named(self, contact_id: str, at: datetime) -> None:
+        """Xero said at that moment which name the contact bears."""
+        self._named[contact_id] = max(at, self._named.get(contact_id, at))
+
+    def named_lately(self, contact_id: str) -> bool:
+        at = self._named.get(contact_id)
+        return at is not None and self.now - at < self.adapters.waits.name_sure
 
     def count(self, *, posted: int = 0, stopped: int = 0, unknown: int = 0) -> None:
         self.tally.posted += posted

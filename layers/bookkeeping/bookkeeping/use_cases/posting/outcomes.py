@@ -14,6 +14,7 @@ from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Entry, Posted
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.problems.xero_messages import quoted, refusals
+from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 
 
@@ -38,6 +39,9 @@ def posted(
     # a difference that was foreseen is in the document's notes, said before it was sent
     compared = answered.total if planned.figure == "Total" else answered.subtotal
     differs = compared is not None and compared != Decimal(planned.expected_total)
+    setting = contact_setting(batch.kind, company_turn.settings(entry))
+    name: str = getattr(company_turn.settings(entry), setting)
+    named = company_turn.still_named(name, answered)
     details = {"order": entry.order_id, "number": answered.number}
     if differs and document is not None:
         totals = {"order_total": str(document.order_total), "xero_total": f"{compared:.2f}"}
@@ -46,10 +50,11 @@ def posted(
         found = {"field": "total", "value": planned.expected_total, "xero_value": f"{compared:.2f}"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
     if document is None and answered.contact_id not in ("", planned.contact_id):
-        settings = company_turn.settings(entry)
-        wanted = getattr(settings, contact_setting(batch.kind, settings))
-        found = {"field": "contact", "value": wanted, "xero_value": answered.contact_name or "another"}
+        found = {"field": "contact", "value": name, "xero_value": answered.contact_name or "another"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
+    if not named:
+        found = {"contact": name, "xero_value": answered.contact_name, "label": Settings.label(setting)}
+        return ledger.stop(settled, Problem("posted_contact_differs", details | found), now)
     return settled
 
 

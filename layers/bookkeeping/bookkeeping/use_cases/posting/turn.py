@@ -215,7 +215,7 @@ class Turn:
         holder, adapters = self._holder, self._holder.adapters
         holder.await_budget()
         begun: list[tuple[Batch, ReadyBatch]] = []
-        for ready_batch in ready_batches[: holder.allowed()]:
+        for ready_batch in self._to_go_together(ready_batches)[: holder.allowed()]:
             batch = self._batch(ready_batch)
             entries = [
                 ledger.begin(ready.entry, batch.id, holder.now) for ready in ready_batch.ready_documents
@@ -231,6 +231,17 @@ class Turn:
             begun.append((batch, replace(ready_batch, ready_documents=ready_documents)))
             self._handled |= {order_key(*entry.key) for entry in saved}
         self._settlement.send(begun)
+
+    def _to_go_together(self, ready_batches: Sequence[ReadyBatch]) -> list[ReadyBatch]:
+        """Only one batch to a contact whose name Xero has not just said: its answer tells whether it still bears it."""
+        together: list[ReadyBatch] = []
+        unsure: set[str] = set()
+        for ready_batch in ready_batches:
+            doubtful = {id_ for id_ in ready_batch.contact_ids if not self._holder.named_lately(id_)}
+            if not doubtful & unsure:
+                together.append(ready_batch)
+                unsure |= doubtful
+        return together
 
     def _batch(self, ready_batch: ReadyBatch) -> Batch:
         organisation_id = ready_batch.company_turn.access.organisation_id

@@ -11,8 +11,8 @@ from moto import mock_aws
 
 from bookkeeping.adapters.queues import ReleaseCall
 from bookkeeping.domain.ledger import State
-from bookkeeping.use_cases import release as releasing
-from bookkeeping.use_cases import token_renewal as refreshing
+from bookkeeping.use_cases.release import LOOK_AGAIN, continue_release
+from bookkeeping.use_cases.token_renewal import RenewalAdapters, Times, renew_due
 from local.samples import Maker
 from local.xero.organisations import Organisation
 from tests.integration.one_process import Killed, OneProcess
@@ -94,7 +94,7 @@ def test_an_order_that_the_index_does_not_show_yet_is_freed_at_the_second_look(
 
     monkeypatch.setattr(world.orders, "list_page", late)
     office.connect(uk)
-    world.run(releasing.LOOK_AGAIN / 2, until_quiet=False)
+    world.run(LOOK_AGAIN / 2, until_quiet=False)
     assert states(popup, sent) == {State.WAITING}
     looks["blind"] = False
     world.run()
@@ -103,7 +103,7 @@ def test_an_order_that_the_index_does_not_show_yet_is_freed_at_the_second_look(
 
 @pytest.fixture
 def small_hands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(releasing, "CHUNK", 10)
+    monkeypatch.setattr("bookkeeping.use_cases.release.CHUNK", 10)
 
 
 @pytest.mark.usefixtures("small_hands")
@@ -113,7 +113,7 @@ def test_many_are_freed_a_hand_at_a_time(popup: Popup, office: Browser, uk: Orga
     world.send(*sent)
     office.connect(uk)
     calls = [ReleaseCall(*due) for due in world.releases.due(world.clock.now())]
-    assert sum(releasing.continue_release(world.releasing, call) for call in calls) == len(sent)
+    assert sum(continue_release(world.release_adapters, call) for call in calls) == len(sent)
     assert states(popup, sent) == {State.QUEUED}
 
 
@@ -126,9 +126,9 @@ def test_a_release_that_is_out_of_time_goes_on_in_the_next_message(
     world.send(*sent)
     office.connect(uk)
     calls = [ReleaseCall(*due) for due in world.releases.due(world.clock.now())]
-    assert [releasing.continue_release(world.releasing, call, time=timedelta()) for call in calls] == [
-        0
-    ] * len(calls)
+    assert [continue_release(world.release_adapters, call, time=timedelta()) for call in calls] == [0] * len(
+        calls
+    )
     world.run()
     assert states(popup, sent) == {State.POSTED}
 
@@ -226,8 +226,8 @@ def test_a_secret_put_right_frees_what_waited_for_it(popup: Popup, office: Brows
     assert {world.entry(order).reason for order in sent} == {"wrong_credentials"}
     world.clock.advance(1801)
     office.app()
-    refreshing.renew_due(
-        refreshing.RenewalAdapters(
+    renew_due(
+        RenewalAdapters(
             connections=world.connections,
             releases=world.releases,
             apps=door.apps,
@@ -238,7 +238,7 @@ def test_a_secret_put_right_frees_what_waited_for_it(popup: Popup, office: Brows
             sleep=world.clock.sleep,
             together=lambda calls: [call() for call in calls],
             chance=world.chance,
-            times=refreshing.Times(),
+            times=Times(),
         )
     )
     world.run()

@@ -16,7 +16,7 @@ from bookkeeping.adapters.secrets import Tokens
 from bookkeeping.domain.errors import CallRefused, StoreUnavailable
 from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, IN_TROUBLE
-from bookkeeping.use_cases.posting import lane_holder as holding
+from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from local.samples import TRACKED, UNTRACKED, Maker
 from tests.integration.one_process import Killed, OneProcess
 from tests.storms.dynamodb import DynamoDB
@@ -265,14 +265,14 @@ def test_an_order_that_is_due_in_another_lane_once_it_is_settled_is_posted_there
 def test_and_also_where_the_process_ends_right_after(
     books: OneProcess, moving: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(holder: holding.LaneHolder, *about: Any) -> bool:
+    def dies(holder: LaneHolder, *about: Any) -> bool:
         if holder.rung_elsewhere:
             monkeypatch.undo()
             raise Killed
         return release(holder, *about)
 
-    release = holding.LaneHolder.release
-    monkeypatch.setattr(holding.LaneHolder, "release", dies)
+    release = LaneHolder.release
+    monkeypatch.setattr(LaneHolder, "release", dies)
     newer = moving()
     books.run(timedelta(minutes=5), until_quiet=False)
     assert books.entry(newer).state is State.POSTED
