@@ -47,7 +47,7 @@ Controls, all JSON, under /_simulator/ (an unknown key or value is answered 400 
 Kinds of fault: rate_limit_minute, rate_limit_day, rate_limit_concurrent, rate_limit_appminute, maintenance,
 organisation_offline, token_expired, authentication_unsuccessful, authorization_unsuccessful, forbidden,
 error_before_commit, error_after_commit, reply_lost, request_lost, slow_answer, slow_commit (committed
-`seconds` later, never answered), cut_body, malformed_json, html_body, empty_body, disconnect. They hit the
+`seconds` later, never answered), cut_body, malformed_json, html_body, html_400, empty_body, disconnect. They hit the
 API, the token endpoint and /connections.
 
 In one process, without sockets and on virtual time:

@@ -804,6 +804,25 @@ def _(site: Site) -> Scene:
     return scene
 
 
+@provokes("xero_unreadable", "sales invoice", "KX-", "id-", cure=retried)
+def _(site: Site) -> Scene:
+    # an hour takes more than one access token
+    scene = ThroughThePopup(site)
+    stops: list[bool] = []
+    scene.at_the_wire(lambda _: None if stops else (400, {"message": "Forbidden"}))
+    scene.send(scene.good)
+    scene.go_on(IN_TIME.total_seconds())
+    # what it waits for is in sight meanwhile
+    assert "Waiting to learn from Xero whether KX-" in _now(scene)["words"]
+    while scene.world.entry(scene.good, scene.company).state is State.POSTING:
+        scene.go_on(30)
+    stops.append(True)
+    # the person's session was over after an hour
+    scene.office = site.popup.browser(scene.company)
+    scene.sent[0] = scene.world.clock.now()
+    return scene
+
+
 @provokes("posted_total_differs", "KX-", "in Xero", cure=accepted)
 def _(site: Site) -> Scene:
     scene = Scene(site, line_amounts="exclusive")

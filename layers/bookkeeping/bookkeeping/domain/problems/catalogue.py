@@ -562,8 +562,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " renamed in Xero.",
             "office",
             "If “{xero_value}” is the customer you mean, enter that name under “{label}” in the settings. If not, open"
-            " {number} in Xero and change its contact to “{contact}”. Then press Retry: it counts as posted, and the"
-            " sales invoice is then sent if it is still to come.",
+            " {number} in Xero and change its contact to “{contact}”. Then press “Accept as it is in Xero”: it counts"
+            " as posted, and the sales invoice is then sent if it is still to come.",
+            retry_label=ACCEPT,
         ),
         Kind(
             "may_already_be_in",
@@ -580,6 +581,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "operator",
             "Whoever runs this integration has been told. Once it is mended, they have the kept messages handled"
             " again; the order is then posted by itself.",
+        ),
+        Kind(
+            "xero_unreadable",
+            "Order {order}: the {document} {number} is not in Xero. It was sent again and again for an hour, and no"
+            " answer came back that Xero had written (reference {reference}).",
+            "operator",
+            "Something on the way to Xero may refuse this order. Press Retry later. If it stops again, tell whoever"
+            " runs this integration, naming the reference.",
         ),
         Kind(
             "sent_wrongly",

@@ -98,6 +98,19 @@ def refused_alone(batch: Batch, company_turn: CompanyTurn, entry: Entry, error: 
     return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
 
 
+def unreadable(batch: Batch, company_turn: CompanyTurn, entry: Entry) -> Entry:
+    """What becomes of an order that is not in the books, and for which nothing of Xero's comes back."""
+    company_turn.holder.note_fault(f"only answers that are not Xero's (batch {batch.id})")
+    details = {
+        "order": entry.order_id,
+        "document": DOCUMENT_KINDS[batch.kind].words,
+        "number": entry.number,
+        "reference": batch.id,
+    }
+    problem = Problem("xero_unreadable", details)
+    return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
+
+
 def found(batch: Batch, company_turn: CompanyTurn, entry: Entry, there: Answered, *, ours: bool) -> Entry:
     """What becomes of an order whose number is in the books already."""
     if there.void_or_deleted:
