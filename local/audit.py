@@ -1,4 +1,4 @@
-"""The auditor: what must have become of each order, held against the simulated Xero's truth log and the ledger."""
+"""The auditor: what must have become of each order, compared with the simulated Xero's truth log and the ledger."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def audit(
     prefixes: Mapping[str, str],
     organisations: Mapping[str, str],
 ) -> Findings:
-    """Hold the samples against the ledger's rows and the truth log's commits.
+    """Compare the samples with the ledger's rows and with what the truth log says was created.
 
     `prefixes`: company → its number prefix. `organisations`: company → its organisation's id.
     """

@@ -17,7 +17,7 @@ from local.processes import end, free_port, started
 
 REGION = "eu-west-2"
 
-# A reply may take as long as the function that is invoked; a call is never sent twice behind the caller's back.
+# A reply takes as long as the function that is called. A client must not repeat a call by itself.
 PATIENT = Config(
     connect_timeout=60, read_timeout=900, retries={"total_max_attempts": 1}, max_pool_connections=64
 )
@@ -47,7 +47,7 @@ class Ministack:
         self._log = state / "logs" / "ministack.log"
         scratch = state / "ministack"
         scratch.mkdir(parents=True, exist_ok=True)
-        # a clean environment: its own knobs, and those of the AWS libraries inside it, have common names
+        # A clean environment: ministack and the AWS libraries in it are set by variables with common names.
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(scratch),
@@ -70,7 +70,7 @@ class Ministack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C is for the system, which then ends its parts in order
+                # Ctrl-C goes to the system alone, which then ends its parts in order.
                 start_new_session=True,
             )
 

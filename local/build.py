@@ -27,7 +27,7 @@ def task_folder(root: Path, function: str) -> Path:
 def build(root: Path = ROOT) -> None:
     """Bring the artefacts up to date. Needs the network only when a layer's lock has changed.
 
-    What is up to date is left alone, for another system may be running it.
+    What is up to date stays as it is, because another system may be running it.
     """
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
     with (root / FOLDER / ".lock").open("w") as lock:
@@ -75,7 +75,7 @@ def _note(root: Path, part: str, digest: str) -> None:
 
 
 def _digest(paths: Iterable[Path], *more: str) -> str:
-    """What the files, and the files of the folders, come to, for the Python that is running."""
+    """A hash of the files, of the files in the folders, and of this Python's version."""
     digest = hashlib.sha256(repr((sys.version, *more)).encode())
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -88,7 +88,7 @@ def _make(makefile: Path, folder: Path, artefact: Path, *words: str) -> None:
     artefact.mkdir(parents=True, exist_ok=True)
     # uv is in the same environment as this Python
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # a make above this one must not hand its own flags down
+    # A make that started this program must not pass its flags on.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     subprocess.run(
         ["make", "--silent", "--makefile", str(makefile), *words, f"ARTIFACTS_DIR={artefact}"],

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-TIME_OUT: Final = 30
+TIME_OUT: Final = 120
+"""Seconds; a busy machine takes its time."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Company:
 
 
 class SimulatedXero:
-    """A person at the simulated Xero: registers apps, logs in, gives consent; and the controls beside it."""
+    """A person at the simulated Xero: registers apps, logs in, gives consent. Also calls the controls."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -80,7 +81,7 @@ class Office:
         if token is None:
             raise RuntimeError("the platform's page has no launch token")
         answer = self._send("POST", "/launch", "", data={"token": token[1]})
-        # a cookie jar keeps a Secure cookie from going to http://localhost, which browsers trust
+        # A cookie jar would not send a Secure cookie to http://localhost. Browsers do.
         self._cookie = answer.headers["Set-Cookie"].partition(";")[0]
 
     def _send(self, method: str, path: str, cookie: str, **body: Any) -> requests.Response:
@@ -98,7 +99,7 @@ class Office:
         return self._send(method, f"/api/{self._ref_id}{path}", self._cookie, **sent).json()
 
     def connect(self, xero: SimulatedXero, organisation_id: str) -> str:
-        """The whole of the help article's way to the tokens; the status the popup shows afterwards."""
+        """Do all that the help article says, up to the tokens; the status that the popup shows afterwards."""
         redirect_uri = self.ask("GET", "/settings")["app"]["redirect_uri"]
         client_id, secret = xero.register_app(f"Orders of {self._ref_id}", redirect_uri)
         self.ask("PUT", "/credentials", {"client_id": client_id, "client_secret": secret})

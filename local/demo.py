@@ -74,7 +74,7 @@ def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Com
             sales_account_code="200",
             invoice_status="AUTHORISED",
             # Britain has several rates of 0 %; only the accountant knows which is meant
-            tax_types={"0": "ZERORATEDOUTPUT"},
+            tax_types=[{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}],
         ),
         connect(
             system.outputs,
@@ -131,7 +131,7 @@ def words(entry: Entry) -> str:
 
 
 def wait_until_quiet(system: LocalSystem, samples: Sequence[Sample]) -> dict[tuple[str, str], Row]:
-    """The ledger once every order is in it and none is on its way, or when nothing has moved for long."""
+    """The ledger's rows, once every order is in it and none is on its way, or once nothing moves any more."""
     expected = {(sample.company, sample.order_id) for sample in samples if sample.ends != "no company"}
     seen, until = "", 0.0
     while True:

@@ -1,4 +1,4 @@
-"""The expanded template on ministack: what AWS has and ministack lacks is taken out, for `local` to supply."""
+"""Deploys the expanded template to ministack, without what ministack lacks and `local` does instead."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _run_here(
         function.pop(elsewhere, None)
     function["Runtime"] = "provided.al2023"
     function["Code"] = {"S3Bucket": CODE_BUCKET, "S3Key": f"{name}.zip"}
-    # below this a busy machine, not the function, would decide
+    # With less time a busy machine would decide, not the function.
     function["Timeout"] = max(
         math.ceil(function["Timeout"] * scale), min(function["Timeout"], SHORTEST_TIME_OUT)
     )
@@ -172,7 +172,7 @@ def _run_here(
 
 
 def _let_triggers_assume(role: dict[str, Any]) -> None:
-    """On AWS the service reads a queue in the function's name; here `local` does, so it may take the role too."""
+    """Let `local` take the function's role: it reads the queue in the function's name, as the service does on AWS."""
     role["AssumeRolePolicyDocument"] = copy.deepcopy(role["AssumeRolePolicyDocument"])
     role["AssumeRolePolicyDocument"]["Statement"].append(
         {
@@ -192,14 +192,14 @@ HERE_INSTEAD = {
 
 
 def _take_out(template: Template) -> None:
-    """What `local` does instead: triggers, schedules, routes, layers; then what speaks of them."""
+    """Take out what `local` does itself (triggers, schedules, routes, layers), and all that refers to it."""
     resources = template["Resources"]
     gone = {
         name
         for name, resource in resources.items()
         if resource["Type"] in HERE_INSTEAD
         or (resource["Type"] == "AWS::Events::Rule" and "ScheduleExpression" in resource["Properties"])
-        # ministack does not reckon with metrics, and an alarm tells nobody here
+        # Ministack cannot calculate with metrics, and nobody reads alarms here.
         or (resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"])
     }
     gone |= {

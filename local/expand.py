@@ -1,4 +1,4 @@
-"""The template as CloudFormation gets it: expanded, and linted as such. Warnings fail."""
+"""The template as CloudFormation gets it: expanded, and linted in that form. A warning is a failure."""
 
 from __future__ import annotations
 

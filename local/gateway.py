@@ -51,7 +51,7 @@ class Route:
         return {name: unquote(value) for name, value in found.groupdict().items()} if found else None
 
     def rank(self) -> tuple[bool, bool, int, bool]:
-        """The smallest goes first: exact paths, then single parameters, then greedy ones, `$default` at last."""
+        """What is tried first: exact paths, then single parameters, then greedy ones, `$default` at last."""
         return self.path == "$default", "+}" in self.path, self.path.count("{"), self.method == "ANY"
 
 
@@ -107,7 +107,7 @@ def event(
         query[name] = f"{query[name]},{value}" if name in query else value
     now = datetime.now(UTC)
     caller = request.client_address[0]
-    # a form, too, comes encoded
+    # API Gateway encodes forms, too.
     is_text = bool(TEXT.match(headers.get("content-type", "text/")))
     found: dict[str, Any] = {
         "version": "2.0",
@@ -154,8 +154,8 @@ class Answer:
     body: bytes
 
 
-def trouble(status: int, message: str) -> Answer:
-    """What API Gateway itself says."""
+def refusal(status: int, message: str) -> Answer:
+    """What API Gateway itself answers."""
     return Answer(status, (("content-type", "application/json"),), json.dumps({"message": message}).encode())
 
 
@@ -175,59 +175,65 @@ def answer(returned: bytes) -> Answer:
     )
 
 
-def make_server(port: int, routes: Iterable[Route], invoke: Invoke) -> ThreadingHTTPServer:
+class GatewayServer(ThreadingHTTPServer):
     """An HTTP server for the routes on localhost; the caller runs and closes it."""
-    known = list(routes)
 
-    class Gateway(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    daemon_threads = True
 
-        def respond(self) -> None:
-            began = time.monotonic()
-            given = self._answer()
-            # a browser that has gone on to another page has closed the connection
-            with contextlib.suppress(ConnectionError):
-                self.send_response(given.status)
-                for name, value in given.headers:
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(given.body)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(given.body)
-            # never the query: a code or a state may be in it
-            path = urlsplit(self.path).path
-            logger.info("%s %s: %d in %.2f s", self.command, path, given.status, time.monotonic() - began)
+    def __init__(self, port: int, routes: Iterable[Route], invoke: Invoke) -> None:
+        super().__init__(("127.0.0.1", port), _Gateway)
+        self.routes = list(routes)
+        self.invoke = invoke
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = respond
 
-        def _answer(self) -> Answer:
-            length = int(self.headers.get("content-length") or 0)
-            if length > BODY_AT_MOST:
-                self.close_connection = True
-                return trouble(413, "Request Entity Too Large")
-            body = self.rfile.read(length)
-            for route in known:
-                parameters = route.parameters(self.command, urlsplit(self.path).path)
-                if parameters is not None:
-                    return self._call(route, parameters, body)
-            return trouble(404, "Not Found")
+class _Gateway(BaseHTTPRequestHandler):
+    """One connection to the gateway."""
 
-        def _call(self, route: Route, parameters: Mapping[str, str], body: bytes) -> Answer:
-            payload = json.dumps(event(route, parameters, self, body)).encode()
-            if len(payload) > PAYLOAD_AT_MOST:
-                return trouble(413, "Request Entity Too Large")
-            succeeded, returned = invoke(route.function, payload)
-            if not succeeded:
-                return trouble(500, "Internal Server Error")
-            try:
-                return answer(returned)
-            except (ValueError, TypeError, AttributeError):
-                logger.warning("%s: an answer that is none", route.function)
-                return trouble(500, "Internal Server Error")
+    protocol_version = "HTTP/1.1"
+    server: GatewayServer
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Said in `respond`, without the query."""
+    def respond(self) -> None:
+        began = time.monotonic()
+        given = self._answer()
+        # a browser that has gone on to another page has closed the connection
+        with contextlib.suppress(ConnectionError):
+            self.send_response(given.status)
+            for name, value in given.headers:
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(given.body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(given.body)
+        # never the query: a code or a state may be in it
+        path = urlsplit(self.path).path
+        logger.info("%s %s: %d in %.2f s", self.command, path, given.status, time.monotonic() - began)
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Gateway)
-    server.daemon_threads = True
-    return server
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = respond
+
+    def _answer(self) -> Answer:
+        length = int(self.headers.get("content-length") or 0)
+        if length > BODY_AT_MOST:
+            self.close_connection = True
+            return refusal(413, "Request Entity Too Large")
+        body = self.rfile.read(length)
+        for route in self.server.routes:
+            parameters = route.parameters(self.command, urlsplit(self.path).path)
+            if parameters is not None:
+                return self._call(route, parameters, body)
+        return refusal(404, "Not Found")
+
+    def _call(self, route: Route, parameters: Mapping[str, str], body: bytes) -> Answer:
+        payload = json.dumps(event(route, parameters, self, body)).encode()
+        if len(payload) > PAYLOAD_AT_MOST:
+            return refusal(413, "Request Entity Too Large")
+        succeeded, returned = self.server.invoke(route.function, payload)
+        if not succeeded:
+            return refusal(500, "Internal Server Error")
+        try:
+            return answer(returned)
+        except (ValueError, TypeError, AttributeError):
+            logger.warning("%s gave an answer that API Gateway cannot read", route.function)
+            return refusal(500, "Internal Server Error")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Logged in `respond`, without the query."""

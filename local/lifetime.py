@@ -16,7 +16,7 @@ ENDING = [signal.SIGTERM, signal.SIGHUP]
 
 
 def end_with_the_shell() -> None:
-    """Have this process leave its `with` blocks when its shell asks it to end, or is gone without asking."""
+    """Have this process end in order when its shell asks it to, or when its shell is gone."""
     # who starts a program by `nohup`, or a script in the background, wants it to outlive the shell
     detached = any(signal.getsignal(number) == signal.SIG_IGN for number in (signal.SIGHUP, signal.SIGINT))
     for number in ENDING:
@@ -27,14 +27,14 @@ def end_with_the_shell() -> None:
 
 
 def _leave(number: int, _: object) -> None:
-    # ending takes a moment, and must not be ended in its turn
+    # Ending takes a moment, and a second signal must not interrupt it.
     for each in ENDING:
         signal.signal(each, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def _parents(*, detached: bool) -> dict[int, int]:
-    """Processes whose parents this one must not outlive, and those parents: `make` and the shell it was called from."""
+    """Process → parent that must not go: `make` is ours, and the shell it was called from is the parent of `make`."""
     own, parent = os.getpid(), os.getppid()
     under_make = "MAKELEVEL" in os.environ
     if detached:

@@ -77,11 +77,6 @@ def site(api_url: str, key: str, audience: str, companies: Sequence[str], send: 
     pages.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     make = Maker(FIRST_ORDER + int(time.time()) % 1_000_000)
 
-    @pages.before_request
-    def know_the_company() -> None:
-        if request.view_args and request.view_args.get("company", companies[0]) not in companies:
-            abort(404)
-
     @pages.get("/")
     def home() -> str:
         return render_template("platform_home.html", companies=companies)
@@ -92,17 +87,17 @@ def site(api_url: str, key: str, audience: str, companies: Sequence[str], send: 
         page = render_template("platform_launch.html", api_url=api_url, token=token)
         return Response(page, headers={"Cache-Control": "no-store"})
 
-    @pages.get("/orders/<company>")
-    def orders(company: str) -> str:
+    @pages.get("/orders/<int:company>")
+    def orders(company: int) -> str:
         return render_template("platform_orders.html", company=company, groups=_groups())
 
-    @pages.get("/orders/<company>/<name>")
-    def order(company: str, name: str) -> str:
+    @pages.get("/orders/<int:company>/<name>")
+    def order(company: int, name: str) -> str:
         chosen = _choice(make, company, name)
         return _order_page(company, chosen, chosen.message, chosen.company)
 
-    @pages.post("/orders/<company>/<name>")
-    def send_order(company: str, name: str) -> str:
+    @pages.post("/orders/<int:company>/<name>")
+    def send_order(company: int, name: str) -> str:
         message, only_for = request.form.get("message", ""), request.form.get("company", "").strip()
         chosen = _choice(make, company, name)
         try:
@@ -110,7 +105,7 @@ def site(api_url: str, key: str, audience: str, companies: Sequence[str], send: 
         except (BotoCoreError, ClientError) as refusal:
             complaint = f"The queue did not take the message: {refusal}"
             return _order_page(company, chosen, message, only_for, complaint=complaint)
-        return _order_page(company, chosen, message, only_for, told="The message is on the queue.")
+        return _order_page(company, chosen, message, only_for, notice="The message is on the queue.")
 
     return pages
 
@@ -124,16 +119,18 @@ def _groups() -> list[tuple[str, list[SampleKind | Choice]]]:
     return [*groups, ("Whole messages, as the platform sends them", files)]
 
 
-def _choice(make: Maker, company: str, name: str) -> Choice:
+def _choice(make: Maker, company: int, name: str) -> Choice:
     """The message of that name, with an order number of its own and for that company."""
     if name in FILES:
         content = json.loads((ROOT / "events" / f"{name}.json").read_text())
-        number = make.order(company, 0)["id"]
-        ours = {"id": number, "company_ref_id": int(company), "secondary_company_ref_id": ""}
+        number = make.order(str(company), 0)["id"]
+        ours = {"id": number, "company_ref_id": company, "secondary_company_ref_id": ""}
         whole = {"order": content["order"] | ours} if "order" in content else content | ours
         return Choice(name, FILES[name], _text(whole))
     kind = KINDS.get(name) or abort(404)
-    return Choice(name, kind.shows, _text(kind.message(make.order(company, 0, kind.lines))), kind.company)
+    return Choice(
+        name, kind.shows, _text(kind.message(make.order(str(company), 0, kind.lines))), kind.company
+    )
 
 
 def _text(message: Any) -> str:
@@ -141,7 +138,7 @@ def _text(message: Any) -> str:
 
 
 def _order_page(
-    company: str, sample: Choice, message: str, only_for: str, *, told: str = "", complaint: str = ""
+    company: int, sample: Choice, message: str, only_for: str, *, notice: str = "", complaint: str = ""
 ) -> str:
     return render_template(
         "platform_order.html",
@@ -149,7 +146,7 @@ def _order_page(
         sample=sample,
         message=message,
         only_for=only_for,
-        told=told,
+        notice=notice,
         complaint=complaint,
     )
 

@@ -93,13 +93,13 @@ def _cancelled_lines(*places: int) -> Callable[[Order], Order]:
 
 def _rounded(quantity: int) -> Callable[[Order], Order]:
     """One line whose net price is rounded, so that net prices and prices with tax do not come to the same total."""
-    change = with_line(
-        unit_sale_price="8.3333",
-        unit_sale_price_inc_tax="10.00",
-        sale_vat_rate="20",
-        quantity=quantity,
-    )
-    return lambda order: change(order) | FREE_SHIPPING
+
+    def change(order: Order) -> Order:
+        net = "9.0909" if order["items"][0]["sale_vat_rate"] == "10" else "8.3333"
+        line = with_line(unit_sale_price=net, unit_sale_price_inc_tax="10.00", quantity=quantity)
+        return line(order) | FREE_SHIPPING
+
+    return change
 
 
 def _nested(levels: int) -> Order:
@@ -177,18 +177,19 @@ _POSTED = (
         with_line(unit_sale_price="8.50", unit_sale_price_inc_tax="8.50", sale_vat_rate="0"),
     ),
     SampleKind(
-        "rounded net price, 300 pieces",
-        "The net price is rounded. With “Prices with or without tax” set to without, 300 pieces come to 0.01 less"
-        " than the order says, and the invoice gets a rounding line.",
-        _rounded(300),
+        "rounded net price, 1,000 pieces",
+        "The net price is rounded. In Tracked, with “Prices with or without tax” set to without, the total is a few"
+        " cents off, and the invoice gets a rounding line.",
+        _rounded(1000),
         lines=1,
+        tracked=True,
     ),
     SampleKind(
         "rounded net price, 9,999 pieces",
-        "The same with 9,999 pieces: without tax, the difference is too large for a rounding line, and the order"
-        " stops.",
+        "The same with 9,999 pieces: the difference is too large for a rounding line, and the order stops.",
         _rounded(9999),
         lines=1,
+        tracked=True,
     ),
 )
 
@@ -204,6 +205,12 @@ _SKIPPED = (
         "Cancelled on the platform.",
         with_fields(status=128, status_name="Cancelled"),
         "skipped cancelled",
+    ),
+    SampleKind(
+        "refunded",
+        "Refunded before it was posted: a person says *Post* or *Skip*, unless the settings say it already.",
+        with_fields(status=1024, status_name="Refunded"),
+        "needs_attention no_sale",
     ),
     SampleKind(
         "in error",

@@ -210,6 +210,7 @@ _KINDS: Final = (
     ("negative quantity", UNTRACKED, 4),
     ("no lines", UNTRACKED, 5),
     ("broken JSON", UNTRACKED, 0),
+    ("refunded", UNTRACKED, 1),
 )
 """Kind, company and place of the demonstration's other orders."""
 

@@ -25,13 +25,13 @@ from local.build import build
 from local.deploy import Deployed, Places, Plan, deploy, plan
 from local.expand import ROOT
 from local.functions import invoke, kill, pids
-from local.gateway import make_server
+from local.gateway import GatewayServer
 from local.processes import end, free_port, kill_all_functions, started
 from local.triggers import QueuePoller, Ticker
 from local.watchdog import Watchdog
 
 COMPANIES = ["412077", "413995", "420001", "420002"]
-"""Companies of the platform's page; the last is set up by nobody but the person at the browser."""
+"""Companies of the platform's page. The demonstration sets up the first two."""
 EVENTS_QUEUE = "what-the-bus-carried"
 LOG_LEVEL = "FUNCTIONS_LOG_LEVEL"
 """The environment variable with a log level in place of the template's; the tests set it to DEBUG."""
@@ -70,7 +70,7 @@ logger = logging.getLogger("local")
 
 
 class LocalSystem:
-    """Use as a context manager; everything it started has ended when it is left.
+    """A context manager: everything it has started has ended when its block is left.
 
     `scale` multiplies leases, waits, time-outs, visibility and schedules. State, logs and `outputs.json` are in
     `state`: `.local` unless another system runs there, a folder of its own in `.local` then.
@@ -159,11 +159,11 @@ class LocalSystem:
         return pids(self._places, function)
 
     def kill(self, function: str) -> list[int]:
-        """End a function's processes with SIGKILL, whatever they are at; the next call starts a new one."""
+        """End a function's processes with SIGKILL, whatever they do; the next call starts a new one."""
         return kill(self._places, function)
 
     def events(self) -> list[dict[str, Any]]:
-        """All that the bus has carried so far, in the order it was taken from there."""
+        """All events of the bus so far, in the order they were read from the queue."""
         sqs = self.client("sqs")
         url = self.outputs["events_queue_url"]
         while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
@@ -251,11 +251,11 @@ class LocalSystem:
         self._stack.callback(logger.removeHandler, handler)
 
     def _xero_parameters(self) -> dict[str, str]:
-        """Xero's addresses: those set from outside, else those of a simulated Xero, which is started."""
+        """Xero's addresses: those set from outside. For the others a simulated Xero is started."""
         outside = {
             name: os.environ[variable] for name, variable in XERO_URLS.items() if variable in os.environ
         }
-        # only people follow XeroWebUrl: where all others are set, it may stay Xero's own
+        # Only people follow XeroWebUrl. Where all others are set it may stay Xero's own.
         if outside.keys() | {"XeroWebUrl"} == XERO_URLS.keys():
             return outside
         simulated = self._start_xero()
@@ -356,7 +356,7 @@ class LocalSystem:
 
     def _start_gateway(self, planned: Plan) -> str:
         port = free_port()
-        gateway = make_server(port, planned.routes, self._invoke)
+        gateway = GatewayServer(port, planned.routes, self._invoke)
         threading.Thread(target=gateway.serve_forever, daemon=True).start()
         self._stack.callback(gateway.server_close)
         self._stack.callback(gateway.shutdown)
@@ -390,7 +390,7 @@ class LocalSystem:
         path = self.outputs_file
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(self.outputs, indent=2) + "\n")
-        # whoever waits for the file finds it whole
+        # A program that waits for the file must not read half of it.
         fresh.replace(path)
         self._stack.callback(path.unlink, missing_ok=True)
 
@@ -398,7 +398,7 @@ class LocalSystem:
         return invoke(self.client("lambda"), self._deployed.physical[function], payload)
 
     def _end_aws(self) -> None:
-        """Functions first, so that ministack's end does not wait for what they are at; then any started meanwhile."""
+        """End the functions first, so that ministack does not wait for them, and last those started in the meantime."""
         self._stopping.set()
         self._kill_all()
         self._ministack.stop()

@@ -15,7 +15,7 @@ def say(text: str = "") -> None:
 
 
 def run(work: Callable[[LocalSystem], int]) -> int:
-    """Do the work with a local system that is up, and end the system; the exit code."""
+    """Start a local system, do the work, and end the system. Returns the exit code."""
     end_with_the_shell()
     system = LocalSystem()
     try:

@@ -1,4 +1,4 @@
-"""What calls the functions on AWS, done here as AWS documents it: a queue's trigger and a schedule."""
+"""What calls the functions, as AWS documents it: a queue's trigger and a schedule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MESSAGES_A_RECEIVE = 10
 PAYLOAD_AT_MOST = 6 * 1024 * 1024
 LONG_POLL_SECONDS = 1
 BETWEEN_LOOKS = 0.05
-AFTER_TROUBLE = 0.5
+AFTER_FAILURE = 0.5
 
 
 class MalformedAnswer(Exception):
@@ -108,7 +108,7 @@ class QueuePoller:
             except (BotoCoreError, ClientError) as error:
                 if not self.stopping.is_set():
                     logger.warning("%s: %s", self.queue_arn, error)
-                    self.stopping.wait(AFTER_TROUBLE)
+                    self.stopping.wait(AFTER_FAILURE)
 
     def turn(self) -> None:
         batch = self.gather()
@@ -162,14 +162,14 @@ class QueuePoller:
                 return
         for message in batch:
             if message["MessageId"] not in failed:
-                # singly: AWS allows the batch call to whom it allows this one, ministack knows it by a right of its own
+                # One by one: AWS allows the batch call with the same right, ministack asks for another.
                 self._delete(message)
 
     def _delete(self, message: Message) -> None:
         try:
             self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
         except ClientError as error:
-            # it took so long that others have it by now, and it comes twice, as on AWS
+            # It took so long that another poller has it by now. It comes twice, as on AWS.
             logger.warning("%s: message %s not deleted: %s", self.queue_arn, message["MessageId"], error)
 
     def _receive(self, at_most: int, *, waits: bool) -> list[Message]:
@@ -186,13 +186,13 @@ class QueuePoller:
 
 @dataclass
 class Ticker:
-    """A schedule: the function is called at once, and then every so often."""
+    """A schedule: the function is called at once, and then at regular intervals."""
 
     every: timedelta
     invoke: Invoke
     stopping: threading.Event
     succeeded: threading.Event = field(default_factory=threading.Event)
-    """Set once a call has."""
+    """Set once a call has succeeded."""
 
     def run(self) -> None:
         due = time.monotonic()

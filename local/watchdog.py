@@ -29,7 +29,7 @@ class Watchdog:
             [sys.executable, "-m", "local.watchdog", str(state)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
-            # in a session of its own, so that a signal to the system's process group leaves it alone
+            # In a session of its own, because a signal to the system's process group must not end it.
             start_new_session=True,
         )
 

@@ -21,7 +21,7 @@ ACCOUNTS = {
     "cogs_account_code": "310",
     "inventory_asset_account_code": "630",
     # Britain has several rates of 0 %; only the accountant knows which is meant
-    "tax_types": {"0": "ZERORATEDOUTPUT"},
+    "tax_types": [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}],
 }
 
 A_READ = 100

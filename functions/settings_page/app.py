@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bookkeeping.adapters import from_environment
 from bookkeeping.domain import page_access
-from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
 from bookkeeping.domain.settings import Settings, SettingsRefused
 from bookkeeping.use_cases import connect
@@ -117,6 +117,7 @@ class Chosen(Strict):
 
 class Retry(Strict):
     items_as_they_are: bool = False
+    no_sale: Choice | None = None
 
 
 class RetryAll(Strict):
@@ -549,7 +550,13 @@ def get_order(company: Company, order_id: OrderId) -> Json:
 def post_retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()]) -> Response[Any]:
     entry = _order(company, order_id)
     try:
-        saved = retry(adapters, _session().person, entry, items_as_they_are=how.items_as_they_are)
+        saved = retry(
+            adapters,
+            _session().person,
+            entry,
+            items_as_they_are=how.items_as_they_are,
+            no_sale=how.no_sale,
+        )
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
     return _answer(200, View(adapters, company).order(saved))

@@ -17,38 +17,8 @@ Consent without a browser, with one cookie-keeping session and redirects followe
 Developer portal: GET /developer/apps; POST it with form name, kind, company_url, redirect_uri → 303 to the
 app's page; POST /developer/apps/{client_id}/secret shows `#client_id` and `#client_secret`.
 
-Controls, all JSON, under /_simulator/ (an unknown key or value is answered 400 {"error"}):
-  GET    log?since=SEQ            {entries, next, tenant_mismatches}; an entry is truth_log.Entry
-  GET    documents[?organisation=]  {documents: [{tenant_id, created_by, kind, id, number, …, document}]}
-  GET    faults · POST faults     {kind, method?, path_prefix?, tenant_id?, client_id?, times?=1, every?,
-                                  probability?, seed?, skip?, seconds?=30, retry_after?, commit?=true}
-  DELETE faults[/{id}]
-  GET    clock · POST clock       {advance: seconds} or {set: "2026-11-23T09:00:00Z"}
-  GET    organisations[/{id}]     all facts
-  POST   organisations            {country: UK|AU|NZ|US, name, id?, users?: [email], …any key of PATCH}
-  PATCH  organisations/{id}       {period_lock_date, end_of_year_lock_date, pays_tax, multicurrency,
-                                  backorders, approval_cap, day_limit, offline, gone, tie_rounding, name,
-                                  is_demo, archive_account, restore_account, archive_contact,
-                                  restore_contact, subscribe_currency, unsubscribe_currency,
-                                  stock: {code: quantity}, tax_rate_status: {tax type: status}}
-  PATCH  organisations/{id}/documents/{id or number}[?kind=ACCREC|ACCPAY|PURCHASEORDER]
-                                  a person's edit in Xero's field names ({"Status": "VOIDED"}), or {"Pay": 1}
-  GET    apps · POST apps         {name, redirect_uris, kind?, company_url?, created_at?, client_id?,
-                                  client_secret?, certified?} → {client_id, client_secret, …}
-  PATCH  apps/{client_id}         {redirect_uris?, certified?} · POST apps/{client_id}/secret
-  GET    users · POST users       {email, password?="demo", first_name?, last_name?, organisations: [id]}
-  GET    connections · DELETE connections  {tenant_id?, client_id?, user?}: a person disconnects inside Xero
-  POST   revoke                   {client_id, user?}
-  GET    provider-model · POST it  {model: lenient_grace|newest_and_parent|family_revoked}
-  POST   access-tokens            {live: seconds}: of those issued from now on; Xero's live 1800
-  GET    unconfirmed · POST it       {question: answer}
-  POST   reset
-
-Kinds of fault: rate_limit_minute, rate_limit_day, rate_limit_concurrent, rate_limit_appminute, maintenance,
-organisation_offline, token_expired, authentication_unsuccessful, authorization_unsuccessful, forbidden,
-error_before_commit, error_after_commit, reply_lost, request_lost, slow_answer, slow_commit (committed
-`seconds` later, never answered), cut_body, malformed_json, html_body, html_400, empty_body, disconnect. They hit the
-API, the token endpoint and /connections.
+Controls, all JSON, under /_simulator/: what happened, faults, the clock, organisations and their books, access, and
+how Xero behaves where nobody knows. docs/simulated-xero.md has an example of each, and how to provoke each problem.
 
 In one process, without sockets and on virtual time:
     world = World(VirtualClock(), seed=7)

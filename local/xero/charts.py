@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 CLASS_OF_TYPE = {
     "BANK": "ASSET",
@@ -38,7 +37,8 @@ class Country:
     code: str
     base_currency: str
     timezone: str
-    utc_offset: timedelta
+    zone: str
+    """The same time zone as the world knows it."""
     accounts: tuple[_AccountRow, ...]
     tax_rates: tuple[_TaxRow, ...]
     currencies: tuple[str, ...]
@@ -127,13 +127,57 @@ _AMERICAN_RATES: tuple[_TaxRow, ...] = (
     ("NONE", "Tax Exempt", "0", "0", "SP", "ACTIVE"),
 )
 
+# Ireland and South Africa as far as public material tells: the percentages are the countries' own.
+_IRISH_RATES: tuple[_TaxRow, ...] = (
+    ("OUTPUT2", "VAT on Sales 23%", "23", "23", "S", "ACTIVE"),
+    ("INPUT2", "VAT on Purchases 23%", "23", "23", "P", "ACTIVE"),
+    ("RROUTPUT", "VAT on Sales 13.5%", "13.5", "13.5", "S", "ACTIVE"),
+    ("RRINPUT", "VAT on Purchases 13.5%", "13.5", "13.5", "P", "ACTIVE"),
+    ("TAX001", "VAT on Sales 9%", "9", "9", "S", "ACTIVE"),
+    ("TAX002", "Livestock 4.8%", "4.8", "4.8", "S", "ACTIVE"),
+    ("ZERORATEDOUTPUT", "Zero Rated Sales", "0", "0", "S", "ACTIVE"),
+    ("ZERORATEDINPUT", "Zero Rated Purchases", "0", "0", "P", "ACTIVE"),
+    ("EXEMPTOUTPUT", "Exempt Sales", "0", "0", "S", "ACTIVE"),
+    ("ECZROUTPUT", "Zero Rated EC Goods Income", "0", "0", "S", "ACTIVE"),
+    ("ECZROUTPUTSERVICES", "Zero Rated EC Services", "0", "0", "S", "ACTIVE"),
+    ("REVERSECHARGES", "Reverse Charge Expenses", "0", "23", "P", "ACTIVE"),
+    ("NONE", "No VAT", "0", "0", "SP", "ACTIVE"),
+)
+_SOUTH_AFRICAN_RATES: tuple[_TaxRow, ...] = (
+    ("OUTPUT3", "Standard Rate Sales", "15", "15", "S", "ACTIVE"),
+    ("INPUT3", "Standard Rate Purchases", "15", "15", "P", "ACTIVE"),
+    ("CAPEXOUTPUT", "Standard Rate Sales - Capital Goods", "15", "15", "S", "ACTIVE"),
+    ("CAPEXINPUT", "Standard Rate Purchases - Capital Goods", "15", "15", "P", "ACTIVE"),
+    ("ZERORATEDOUTPUT", "Zero Rated (Excluding Goods Exported)", "0", "0", "S", "ACTIVE"),
+    ("TAX001", "Zero Rated (Only Exported Goods)", "0", "0", "S", "ACTIVE"),
+    ("TAX002", "Old Rate Sales", "14", "14", "S", "ACTIVE"),
+    ("EXEMPTOUTPUT", "Exempt and Non-Supplies", "0", "0", "S", "ACTIVE"),
+    ("GSTONIMPORTS", "VAT on Imports", "0", "0", "SP", "ACTIVE"),
+    ("NONE", "No VAT", "0", "0", "SP", "ACTIVE"),
+)
+
+REPORT_TAX_TYPES = {
+    "DRCHARGESUPPLY20": "DRCHARGESUPPLY",
+    "DRCHARGE20": "DRCHARGE",
+    "ECZROUTPUT": "ECOUTPUT",
+    "ECZROUTPUTSERVICES": "ECOUTPUTSERVICES",
+    "REVERSECHARGES": "REVERSECHARGES",
+    "CAPEXOUTPUT": "CAPEXOUTPUT",
+    "CAPEXOUTPUT2": "CAPEXOUTPUT",
+    "CAPEXINPUT": "CAPEXINPUT",
+    "CAPEXINPUT2": "CAPEXINPUT",
+    "GSTONIMPORTS": "GSTONIMPORTS",
+    "AVALARA": "AVALARA",
+}
+"""Tax type → what Xero reports it as, where that is not plain input, output or none."""
+
 COUNTRIES = {
     "UK": Country(
         "UK",
         "GB",
         "GBP",
         "GMTSTANDARDTIME",
-        timedelta(),
+        "Europe/London",
         _commonwealth("OUTPUT2", "INPUT2", "NONE", "VAT"),
         _BRITISH_RATES,
         ("GBP", "EUR", "USD"),
@@ -143,7 +187,7 @@ COUNTRIES = {
         "AU",
         "AUD",
         "AUSEASTERNSTANDARDTIME",
-        timedelta(hours=11),
+        "Australia/Sydney",
         _commonwealth("OUTPUT", "INPUT", "BASEXCLUDED", "GST"),
         _AUSTRALIAN_RATES,
         ("AUD", "USD"),
@@ -153,13 +197,40 @@ COUNTRIES = {
         "NZ",
         "NZD",
         "NEWZEALANDSTANDARDTIME",
-        timedelta(hours=13),
+        "Pacific/Auckland",
         _commonwealth("OUTPUT2", "INPUT2", "NONE", "GST"),
         _NEW_ZEALAND_RATES,
         ("NZD", "AUD"),
     ),
+    "IE": Country(
+        "GLOBAL",
+        "IE",
+        "EUR",
+        "GMTSTANDARDTIME",
+        "Europe/Dublin",
+        _commonwealth("OUTPUT2", "INPUT2", "NONE", "VAT"),
+        _IRISH_RATES,
+        ("EUR", "GBP", "USD"),
+    ),
+    "ZA": Country(
+        "GLOBAL",
+        "ZA",
+        "ZAR",
+        "SOUTHAFRICASTANDARDTIME",
+        "Africa/Johannesburg",
+        _commonwealth("OUTPUT3", "INPUT3", "NONE", "VAT"),
+        _SOUTH_AFRICAN_RATES,
+        ("ZAR", "USD"),
+    ),
     "US": Country(
-        "US", "US", "USD", "EASTERNSTANDARDTIME", timedelta(hours=-5), _AMERICAN, _AMERICAN_RATES, ("USD",)
+        "US",
+        "US",
+        "USD",
+        "EASTERNSTANDARDTIME",
+        "America/New_York",
+        _AMERICAN,
+        _AMERICAN_RATES,
+        ("USD",),
     ),
 }
 
@@ -176,4 +247,5 @@ CURRENCY_NAMES = {
     "SEK": "Swedish Krona",
     "SGD": "Singapore Dollar",
     "USD": "United States Dollar",
+    "ZAR": "South African Rand",
 }

@@ -32,7 +32,7 @@ class Connection:
 
 
 class Connections:
-    """Live connections, and who ever had one: a stranger's token is another matter than a lost connection."""
+    """Live connections, and who has ever had one. A token that never had access is told apart from one that lost it."""
 
     def __init__(self) -> None:
         self._live: dict[tuple[str, str, str], Connection] = {}

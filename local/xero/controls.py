@@ -14,7 +14,7 @@ from local.xero.documents import commit_record
 from local.xero.faults import KINDS
 from local.xero.identity import PROVIDER_MODELS
 from local.xero.organisations import Document, Organisation
-from local.xero.people import change_document, find_document
+from local.xero.people import add_document, change_document, find_document
 from local.xero.portal import App, accepted_redirect
 from local.xero.routes import mount, route
 from local.xero.views import (
@@ -169,6 +169,12 @@ class OrganisationControls(_Controls):
             found = self.organisation(wanted)
             self.world.change_organisation(found, given())
             return answer(organisation_facts(self.world, found))
+
+    @route("POST", "/organisations/<wanted>/documents")
+    def enter_document(self, wanted: str) -> Response:
+        """A document that a person enters by hand, in Xero's fields."""
+        reply = add_document(self.world, self.organisation(wanted), given())
+        return answer(reply.payload, 201 if reply.status == 200 else reply.status)
 
     @route("PATCH", "/organisations/<wanted>/documents/<path:key>")
     def edit_document(self, wanted: str, key: str) -> Response:

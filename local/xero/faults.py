@@ -26,7 +26,7 @@ REFUSED_AT_THE_DOOR = frozenset(
         "not_found",
     }
 )
-# The work is done and the answer is spoilt; `commit: false` leaves the work undone.
+# The call is carried out and its answer damaged. With `commit: false` it is not carried out.
 SPOILT_ANSWERS = frozenset({"cut_body", "malformed_json", "html_body", "html_400", "empty_body"})
 KINDS = (
     REFUSED_AT_THE_DOOR

@@ -133,7 +133,7 @@ def _client(world: World, request: Request, caller: _Caller) -> str | None:
 
 
 def _spoilt(world: World, request: Request, reply: Reply, fault: Fault | None) -> Answer:
-    """The reply as bytes, spoilt on its way out if the fault says so."""
+    """The reply as bytes, damaged where the fault says so."""
     body, content_type = reply.rendered(as_json=_wants_json(request.headers.get("accept", "")))
     answer = Answer(reply.status, {"Content-Type": content_type, **reply.headers}, body)
     if world.unconfirmed["correlation_header"] == "present":
@@ -203,7 +203,7 @@ def _identity_reply(world: World, request: Request, caller: _Caller, entry: Entr
 
 
 def _connections(world: World, request: Request, caller: _Caller, entry: Entry) -> Reply:
-    if refused := _token_trouble(world, caller.bearer):
+    if refused := _token_refusal(world, caller.bearer):
         return refused
     assert caller.bearer is not None
     mine = world.connections.of(caller.bearer.client_id, caller.bearer.user_id)
@@ -221,7 +221,7 @@ def _connections(world: World, request: Request, caller: _Caller, entry: Entry) 
     return not_found()
 
 
-def _token_trouble(world: World, bearer: Bearer | None) -> Reply | None:
+def _token_refusal(world: World, bearer: Bearer | None) -> Reply | None:
     if bearer is None or bearer.revoked:
         return unauthorized("AuthenticationUnsuccessful", world.new_id())
     if bearer.expires_at <= world.now():
@@ -303,7 +303,7 @@ def _accounting(world: World, request: Request, caller: _Caller, entry: Entry, f
         if fault and fault.kind == "slow_answer":
             world.sleep(fault.seconds)
     finally:
-        # A late commit keeps its place among the calls in progress until it is done.
+        # A late commit counts as a call in progress until it is done.
         if not late.deferred:
             with world.lock:
                 world.limits.leave(*lane)
@@ -317,7 +317,7 @@ def _accounting(world: World, request: Request, caller: _Caller, entry: Entry, f
 
 def _admit(world: World, request: Request, caller: _Caller, entry: Entry) -> _Admitted | Reply:
     """Token, tenant, scope, in that order."""
-    if refused := _token_trouble(world, caller.bearer):
+    if refused := _token_refusal(world, caller.bearer):
         return refused
     bearer = caller.bearer
     assert bearer is not None
@@ -341,7 +341,7 @@ def _admit(world: World, request: Request, caller: _Caller, entry: Entry) -> _Ad
 def _within_limits(
     world: World, request: Request, admitted: _Admitted, entry: Entry, fault: Fault | None, *, late: _Late
 ) -> Reply:
-    """The answer kept under the idempotency key, or that of doing it."""
+    """The answer kept under the idempotency key, or else the answer of carrying the call out."""
     key = request.headers.get("idempotency-key")
     client_id = admitted.bearer.client_id
     record: Record | None = None
@@ -408,7 +408,7 @@ def _different_request(world: World, key: str) -> Reply:
 
 
 def _execute(world: World, request: Request, admitted: _Admitted, entry: Entry, fault: Fault | None) -> Reply:
-    """Do it, with the faults that sit around the commit."""
+    """Carry the call out, with the faults before and after the commit."""
     if fault and fault.kind == "error_before_commit":
         return server_error(world.new_id())
     refusal = fault.message if fault else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from local.xero.charts import CLASS_OF_TYPE, COUNTRIES, CURRENCY_NAMES, Country
 from local.xero.money import ZERO, Ties
@@ -43,6 +44,8 @@ class TaxRate:
     displayed: Decimal
     applies_to: frozenset[str]
     status: str = "ACTIVE"
+    report_tax_type: str = ""
+    """What it is reported as, where a company chose that itself."""
 
     def fits(self, account: Account) -> bool:
         # An inventory account is a purchase account, though sales tax may stand on other assets.
@@ -218,7 +221,7 @@ class Organisation:
         return self.country.base_currency
 
     def today(self, now: datetime) -> date:
-        return (now + self.country.utc_offset).date()
+        return now.astimezone(ZoneInfo(self.country.zone)).date()
 
     def account(self, code: str) -> Account | None:
         return next((account for account in self.accounts if account.code == code), None)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from local.xero.wire import Json
 
 MARK: Final = "simulated_secret_"
-"""What is secret starts so, wherever it is issued here: it can be told from anything else where it should not be."""
+"""Every secret that is issued here starts with this, so that a test finds it wherever it should not be."""
 
 WEB_APP: Final = "Web app"
 KINDS: Final = (WEB_APP, "Mobile or desktop app", "Custom connection")

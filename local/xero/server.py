@@ -1,4 +1,4 @@
-"""The HTTP face: Xero's API behind the gate, and pages and controls beside it."""
+"""The HTTP server: Xero's API behind the gate, the pages for people, and the controls."""
 
 from __future__ import annotations
 

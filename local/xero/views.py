@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from local.xero.charts import REPORT_TAX_TYPES
 from local.xero.money import CENT, ZERO, Ties, rounded
 from local.xero.organisations import (
     Account,
@@ -257,6 +258,9 @@ def tax_rate_view(rate: TaxRate) -> Json:
 
 
 def _report_tax_type(rate: TaxRate) -> str:
+    known = rate.report_tax_type or REPORT_TAX_TYPES.get(rate.tax_type)
+    if known:
+        return known
     if "EXPENSE" not in rate.applies_to:
         return "OUTPUT"
     return "NONE" if "REVENUE" in rate.applies_to else "INPUT"

@@ -35,7 +35,7 @@ _client_waits_until: ContextVar[datetime | None] = ContextVar("client_waits_unti
 
 
 class ClientGoneError(Exception):
-    """The caller's patience ran out while Xero was still busy."""
+    """The caller has stopped waiting, and Xero is still busy."""
 
 
 class World:
@@ -49,7 +49,7 @@ class World:
         self.reset()
 
     def reset(self) -> None:
-        """Back to the first day: only the clock keeps its time."""
+        """Forget everything but the time of the clock."""
         self.dice = random.Random(self.seed)
         self.unconfirmed = Unconfirmed()
         self.log = TruthLog()
@@ -118,7 +118,7 @@ class World:
 
     @contextmanager
     def client_patience(self, seconds: float | None) -> Iterator[None]:
-        """Within, nobody sleeps past the time-out of an in-process client."""
+        """In this block, nobody sleeps past the time-out of an in-process client."""
         until = None if seconds is None else self.clock.now() + timedelta(seconds=seconds)
         token = _client_waits_until.set(until)
         try:

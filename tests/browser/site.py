@@ -39,13 +39,18 @@ SETTINGS: Json = {
     "number_prefix": "KX-",
     "payment_terms_days": 30,
     "invoice_price": "sale",
-    "tax_types": {},
+    "tax_types": [],
+    "purchase_tax_types": [],
     "purchase_tax_type": "",
     "line_amounts": "auto",
     "rounding": "line",
     "currency": "",
     "post_when": "arrival",
     "start_from": None,
+    "order_time_zone": "",
+    "refunded_orders": "ask",
+    "cost_currency": "",
+    "free_of_charge": "none",
     "lock_date_action": "hold",
     "branding_theme_id": "",
     "tracking_categories": [],
@@ -135,6 +140,17 @@ def connection(status: str = "not_connected", **more: Any) -> Json:
     }
 
 
+def tax_row(rate: str, tax_type: str, ships_to: str = "anywhere", *, reverse_charge: bool = False) -> Json:
+    """A row of “Tax rates” as the API tells it."""
+    return {
+        "rate": rate,
+        "ships_to": ships_to,
+        "tax_type": tax_type,
+        "account": "",
+        "reverse_charge": reverse_charge,
+    }
+
+
 def order(order_id: str, state: str = "posted", **more: Any) -> Json:
     """An order as the API tells it."""
     words = {
@@ -175,6 +191,15 @@ def problem(order_id: str, code: str = "account_not_found") -> Json:
             "who": "accountant",
             "fix": "Press “Use it as it is” to post the order with the item untracked, or make MUG-01 a tracked item"
             " in Xero and press Retry.",
+            "xero_says": [],
+        }
+    if code == "no_sale":
+        return {
+            "code": code,
+            "sentence": f"Order {order_id}: it is refunded on the platform, so it may be no sale.",
+            "who": "accountant",
+            "fix": "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in"
+            " the settings decides this for all such orders.",
             "xero_says": [],
         }
     return {
@@ -262,6 +287,7 @@ class Site:
     page_length: int = 50
     notes: list[Json] = field(default_factory=list)
     """What the next Save says beside having saved."""
+    advice: list[Json] = field(default_factory=list)
     session_over: bool = False
     refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
     """Answers that take the place of the usual ones, by method and path: `PUT settings`."""
@@ -308,6 +334,7 @@ class Site:
             "settings": copy.deepcopy(self.settings),
             "missing": [name for name in needed if not self.settings[name]],
             "fields": [],
+            "advice": self.advice,
             "app": self.app_answer(),
             "history": self.history,
         }
@@ -490,8 +517,9 @@ def create_app(site: Site) -> Flask:
     def retry(order_id: str) -> Json:
         one = found(order_id)
         assert one is not None
+        skip = request.get_json().get("no_sale") == "skip"
         one.update(
-            order(order_id, "queued"),
+            order(order_id, "skipped", reason="refunded") if skip else order(order_id, "queued"),
             history=[{"at": "2031-03-04T11:00:00Z", "by": site.user, "what": "retried"}],
         )
         return one

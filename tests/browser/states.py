@@ -17,6 +17,7 @@ from tests.browser.site import (
     invoice,
     order,
     problem,
+    tax_row,
 )
 
 State = Callable[[Site, Page], None]
@@ -83,7 +84,7 @@ def tracked_with_gaps(site: Site, page: Page) -> None:
 @state
 def everything_open(site: Site, page: Page) -> None:
     site.set_up(
-        tax_types={"20": "OUTPUT2", "0": "ZERORATEDOUTPUT"},
+        tax_types=[tax_row("20", "OUTPUT2"), tax_row("0", "ECZROUTPUT", "EU", reverse_charge=True)],
         sales_accounts_by_sku_prefix={"EMB-": "205"},
         tracking_categories=[{"Name": "Region", "Option": "North"}, {"Name": "Team", "Option": "Print"}],
         start_from="2031-01-01",
@@ -119,7 +120,7 @@ def fields_refused(site: Site, page: Page) -> None:
             "message": "1 to 12 capital letters, digits and hyphens, not ending in a digit",
         },
         {"name": "payment_terms_days", "message": "must be at most 365"},
-        {"name": "tax_types.20", "message": "must not be empty"},
+        {"name": "tax_types.1.tax_type", "message": "RROUTPUT has 5 % in Xero, and the row is for 20 %"},
     ]
     site.refuse("PUT settings", 422, "invalid", "Some settings can't be saved.", fields=fields)
     open_page(site, page)

@@ -168,6 +168,30 @@ def test_what_freeing_an_order_does_is_said_on_the_button(site: Site, page: Page
     assert [call.body for call in site.asked("POST", "orders/retry")] == [{"problem": "adopted_differs"}]
 
 
+def refunded(site: Site, page: Page) -> None:
+    site.orders = [order("5012346", "needs_attention", problem=problem("5012346", "no_sale"))]
+    open_orders(site, page, "/5012346")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+
+
+def test_an_order_that_is_no_sale_is_posted_at_a_person_s_word(site: Site, page: Page) -> None:
+    refunded(site, page)
+    page.get_by_role("button", name="Post", exact=True).click()
+    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    assert [call.body for call in site.asked("POST", "orders/5012346/retry")] == [{"no_sale": "post"}]
+
+
+def test_an_order_that_is_no_sale_is_skipped_and_can_still_be_posted(site: Site, page: Page) -> None:
+    refunded(site, page)
+    page.get_by_role("button", name="Skip", exact=True).click()
+    expect(page.locator("#one-order-status")).to_contain_text("Skipped. It can still be posted later.")
+    expect(page.get_by_role("heading", name="Order 5012346 Skipped")).to_be_focused()
+    page.get_by_role("button", name="Post", exact=True).click()
+    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    asked = [call.body for call in site.asked("POST", "orders/5012346/retry")]
+    assert asked == [{"no_sale": "skip"}, {"no_sale": "post"}]
+
+
 def test_a_refused_retry_says_why(site: Site, page: Page) -> None:
     site.refuse(
         "POST orders/5012343/retry", 409, "nothing_to_retry", "It is being looked up. Try again soon."

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 
-from tests.browser.site import Call, Site, connection, contact_note
+from tests.browser.site import Call, Site, connection, contact_note, tax_row
 from tests.browser.states import open_page
 
 
@@ -237,28 +237,61 @@ def test_what_is_typed_while_saving_stays_unsaved_and_there(site: Site, page: Pa
 
 
 def test_tables_are_edited_by_rows(site: Site, page: Page) -> None:
-    site.set_up(tax_types={"20": "OUTPUT2"})
+    site.set_up(sales_accounts_by_sku_prefix={"EMB-": "205"})
     open_page(site, page)
     page.locator("#more > summary").click()
-    taxes = page.get_by_role("group", name="Tax rates", exact=True)
-    expect(taxes.get_by_label("Rate in %")).to_have_value("20")
-    taxes.get_by_role("button", name="Add a tax rate").click()
-    expect(taxes.get_by_label("Rate in %").nth(1)).to_be_focused()
-    taxes.get_by_label("Rate in %").nth(1).fill("20")
-    taxes.get_by_label("Tax rate in Xero").nth(1).fill("ZERORATEDOUTPUT")
+    accounts = page.get_by_role("group", name="Sales accounts by sku", exact=True)
+    expect(accounts.get_by_label("Sku begins with")).to_have_value("EMB-")
+    accounts.get_by_role("button", name="Add a beginning").click()
+    expect(accounts.get_by_label("Sku begins with").nth(1)).to_be_focused()
+    accounts.get_by_label("Sku begins with").nth(1).fill("EMB-")
+    accounts.get_by_label("Sales account", exact=True).nth(1).fill("260")
     save(page)
-    expect(page.locator("#tax_types-error")).to_contain_text("“20” is there twice")
+    expect(page.locator("#sales_accounts_by_sku_prefix-error")).to_contain_text("“EMB-” is there twice")
     assert saved_with(site) == []
-    taxes.get_by_label("Rate in %").nth(1).fill("0")
+    accounts.get_by_label("Sku begins with").nth(1).fill("TEE-")
     save(page)
     expect(page.locator("#save-status")).to_contain_text("Saved")
-    taxes.get_by_role("button", name="Remove row 1 of Tax rates").click()
+    accounts.get_by_role("button", name="Remove row 1 of Sales accounts by sku").click()
     save(page)
     expect(page.locator("#save-status")).to_contain_text("Saved")
     assert [body["settings"] for body in saved_with(site)] == [
-        {"tax_types": {"20": "OUTPUT2", "0": "ZERORATEDOUTPUT"}},
-        {"tax_types": {"0": "ZERORATEDOUTPUT"}},
+        {"sales_accounts_by_sku_prefix": {"EMB-": "205", "TEE-": "260"}},
+        {"sales_accounts_by_sku_prefix": {"TEE-": "260"}},
     ]
+
+
+def test_rows_of_tax_rates_say_where_an_order_is_shipped_to(site: Site, page: Page) -> None:
+    site.set_up(tax_types=[tax_row("20", "OUTPUT2")])
+    open_page(site, page)
+    page.locator("#more > summary").click()
+    taxes = page.get_by_role("group", name="Tax rates", exact=True)
+    expect(taxes).to_contain_text("Rows only choose among tax rates of the order’s own percentage")
+    expect(taxes.get_by_label("Rate in %")).to_have_value("20")
+    expect(taxes.get_by_label("Shipped to")).to_have_value("")
+    taxes.get_by_role("button", name="Add a tax rate").click()
+    taxes.get_by_label("Rate in %").nth(1).fill("20")
+    taxes.get_by_label("Shipped to").nth(1).click()
+    page.get_by_role("option", name="EU").click()
+    taxes.get_by_label("Tax rate in Xero").nth(1).fill("ECZROUTPUT")
+    taxes.get_by_label("Sales account, if another").nth(1).fill("260")
+    taxes.get_by_label("Bill without tax").nth(1).check()
+    save(page)
+    expect(page.locator("#save-status")).to_contain_text("Saved")
+    rows = [
+        tax_row("20", "OUTPUT2"),
+        tax_row("20", "ECZROUTPUT", "EU", reverse_charge=True) | {"account": "260"},
+    ]
+    assert [body["settings"] for body in saved_with(site)] == [{"tax_types": rows}]
+
+
+def test_what_is_worth_a_second_look_is_said_where_things_stand(site: Site, page: Page) -> None:
+    site.set_up()
+    site.advice = [{"name": "tax_types", "message": "TAX020 has 16 % in Xero, and the row is for 20 %."}]
+    open_page(site, page)
+    expect(page.locator("#todo")).to_contain_text("Tax rates: TAX020 has 16 % in Xero")
+    page.locator("#todo").get_by_role("button", name="Tax rates").click()
+    expect(page.locator("#more")).to_have_attribute("open", "")
 
 
 def test_there_are_at_most_two_tracking_categories(site: Site, page: Page) -> None:
@@ -284,7 +317,11 @@ def test_there_are_at_most_two_tracking_categories(site: Site, page: Page) -> No
 def test_every_kind_of_value_survives_a_save_of_another(site: Site, page: Page) -> None:
     everything = {
         "enabled": False,
-        "tax_types": {"20": "OUTPUT2", "5": "RROUTPUT", "0": "ZERORATEDOUTPUT"},
+        "tax_types": [
+            tax_row("20", "OUTPUT2"),
+            tax_row("5", "RROUTPUT", "DE"),
+            tax_row("20", "ECZROUTPUT", "EU", reverse_charge=True),
+        ],
         "sales_accounts_by_sku_prefix": {"EMB-": "205", "A": "260"},
         "tracking_categories": [{"Name": "Region", "Option": "North"}],
         "start_from": "2031-01-01",

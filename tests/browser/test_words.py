@@ -6,7 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from playwright.sync_api import Page
 
-from bookkeeping.domain.connection import ConnectionStatus, ConnectResult
+from bookkeeping.domain.connection import ConnectionStatus
+from bookkeeping.domain.oauth import ConnectResult
 from bookkeeping.domain.settings import Settings
 from tests.browser.site import SETTINGS, Site, connection
 from tests.browser.states import open_page

@@ -191,14 +191,20 @@ class OneProcess:
     def company(
         self, company: str = "412077", organisation: Organisation | None = None, **settings: Any
     ) -> str:
-        """A company connected through Xero's own login and consent. Its settings fit the UK demo organisation."""
+        """A company connected through Xero's own login and consent. Its settings fit the UK demo organisation.
+
+        Tax rates may be told as a map (percentage → tax type) or as lists too, and under `tax_by_destination`.
+        """
         organisation = organisation or self.organisation("Demo Company (UK)")
         self.connect(company, organisation)
         # the British organisation has several rates of 0 %, and only its accountant knows which is meant
-        zero = {"tax_types": {"0": "ZERORATEDOUTPUT"}} if organisation.base_currency == "GBP" else {}
-        self.save_settings(
-            company, **({"contact_name": self.contact(organisation)} | CHART | zero | settings)
-        )
+        zero = {"0": "ZERORATEDOUTPUT"} if organisation.base_currency == "GBP" else {}
+        given = [settings.pop(key) for key in ("tax_types", "tax_by_destination") if key in settings] or [
+            zero
+        ]
+        rows = [row for rows in given for row in tax_rows(rows)]
+        about = {"contact_name": self.contact(organisation), "tax_types": rows}
+        self.save_settings(company, **(CHART | about | settings))
         return company
 
     def organisation(self, name: str) -> Organisation:
@@ -334,6 +340,14 @@ class OneProcess:
         return [
             done for entry in self.xero.log.entries for done in entry.committed if done["kind"] == in_xero
         ]
+
+
+def tax_rows(rows: Any) -> list[Any]:
+    """Rows of “Tax rates”: as they are, of lists [rate, ships to, tax type], or of a map from rates to tax types."""
+    if isinstance(rows, Mapping):
+        return [{"rate": rate, "tax_type": tax_type} for rate, tax_type in rows.items()]
+    names = ("rate", "ships_to", "tax_type", "account", "reverse_charge")
+    return [dict(zip(names, row, strict=False)) if isinstance(row, list | tuple) else row for row in rows]
 
 
 CHART: dict[str, Any] = {

@@ -413,8 +413,16 @@ as_set(
     "INPUT2",
     "20 %",
     "200",
-    tax_types={"20": "INPUT2"},
-    cure=saved(tax_types={"20": "OUTPUT2"}),
+    tax_types=[{"rate": "20", "tax_type": "INPUT2"}],
+    cure=saved(tax_types=[{"rate": "20", "tax_type": "OUTPUT2"}]),
+)
+as_set(
+    "tax_type_differs",
+    "RROUTPUT",
+    "5 %",
+    "20 %",
+    tax_types=[{"rate": "20", "tax_type": "RROUTPUT"}],
+    cure=saved(tax_types=[{"rate": "20", "tax_type": "OUTPUT2"}]),
 )
 as_set(
     "purchase_tax_type_not_usable",
@@ -487,15 +495,48 @@ def _(site: Site) -> Scene:
 
 
 @provokes(
+    "no_rate_fits",
+    "line 1",
+    "11.75",
+    "0 %, 5 %, 20 %",
+    cure=then_retried(lambda scene: scene.in_xero(tax_rate_status={"TAX001": "ACTIVE"})),
+)
+def _(site: Site) -> Scene:
+    scene = Scene(site)
+    change = with_line(unit_sale_price="10.00", unit_sale_price_inc_tax="11.75", sale_vat_rate=None)
+    scene.send(change(scene.order()) | {"id": scene.good["id"]})
+    return scene
+
+
+@provokes("several_rates_fit", "line 1", "0.03", "0 %, 5 %, 20 %", cure=sent_again)
+def _(site: Site) -> Scene:
+    scene = Scene(site)
+    change = with_line(unit_sale_price="0.03", unit_sale_price_inc_tax="0.03", sale_vat_rate=-1)
+    scene.send(
+        change(scene.order()) | {"id": scene.good["id"], "shipping_price": 0, "shipping_price_inc_tax": 0}
+    )
+    return scene
+
+
+@provokes("destination_unknown", "line 1", "20 %", "home, EU", cure=sent_again)
+def _(site: Site) -> Scene:
+    rows = [{"rate": "20", "ships_to": place, "tax_type": "OUTPUT2"} for place in ("home", "EU")]
+    scene = Scene(site, tax_types=rows)
+    scene.good["shipping_country_code"] = "FR"
+    scene.send(scene.good | {"shipping_country_code": "", "shipping_country": "Somewhere nice"})
+    return scene
+
+
+@provokes(
     "several_tax_types",
     "line 1",
     "0 %",
     "Zero Rated Income",
     "Exempt Income",
-    cure=saved(tax_types={"0": "ZERORATEDOUTPUT"}),
+    cure=saved(tax_types=[{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]),
 )
 def _(site: Site) -> Scene:
-    scene = Scene(site, tax_types={})
+    scene = Scene(site, tax_types=[])
     change = with_line(unit_sale_price="13.00", unit_sale_price_inc_tax="13.00", sale_vat_rate="0")
     scene.send(change(scene.good))
     return scene
@@ -577,6 +618,13 @@ def _(site: Site) -> Scene:
     scene = Scene(site)
     scene.in_xero(period_lock_date="2026-11-30")
     scene.send(scene.good)
+    return scene
+
+
+@provokes("no_sale", "refunded", cure=lambda scene: scene.retry(no_sale="post"))
+def _(site: Site) -> Scene:
+    scene = Scene(site)
+    scene.send(scene.good | {"status": 1024, "status_name": "Refunded"})
     return scene
 
 
@@ -722,7 +770,7 @@ class ThroughThePopup(Scene):
     def settle_in(self, settings: Json) -> None:
         self.connected_by = self.site.popup.browser(self.company)
         self.connected_by.app()
-        fitting = CHART | {"tax_types": {"0": "ZERORATEDOUTPUT"}}
+        fitting = CHART | {"tax_types": [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]}
         self.connected_by.save(**fitting, contact_name=self.world.contact(self.organisation), **settings)
         assert self.connected_by.connect(self.organisation) == "connected"
 
@@ -825,7 +873,16 @@ def _(site: Site) -> Scene:
 
 @provokes("posted_total_differs", "KX-", "in Xero", cure=accepted)
 def _(site: Site) -> Scene:
-    scene = Scene(site, line_amounts="exclusive")
+    return posted_at_another_rate(site, line_amounts="exclusive")
+
+
+@provokes("posted_tax_differs", "KX-", "net", cure=retried)
+def _(site: Site) -> Scene:
+    return posted_at_another_rate(site, line_amounts="inclusive")
+
+
+def posted_at_another_rate(site: Site, **settings: Any) -> Scene:
+    scene = Scene(site, **settings)
     scene.world.send(scene.order())
     scene.world.run()
     # the rate is changed in Xero, and what is known of the organisation is hours old

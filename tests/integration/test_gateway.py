@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from local.expand import expanded
-from local.gateway import make_server, routes
+from local.gateway import GatewayServer, routes
 from local.processes import free_port
 
 TEMPLATE: dict[str, Any] = {
@@ -59,7 +59,7 @@ def page() -> Page:
 @pytest.fixture
 def url(page: Page) -> Iterator[str]:
     port = free_port()
-    server = make_server(port, routes(expanded(TEMPLATE)), page)
+    server = GatewayServer(port, routes(expanded(TEMPLATE)), page)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield f"http://localhost:{port}"

@@ -156,8 +156,9 @@ READY = [".venv/.ready", ".venv-runtime/.ready", ".venv-ministack/.ready", ".loc
 MAKE_UP = ("make", *(f"--old-file={file}" for file in READY), "up")
 FAILS = (
     "import sys, local.terminal as t\n"
-    "def work(system): raise RuntimeError('the printer is on fire')\n"
-    "sys.exit(t.run(work))"
+    "def fails(system): raise RuntimeError('the printer is on fire')\n"
+    "t.LocalSystem._xero_parameters = fails\n"
+    "sys.exit(t.run(lambda system: 0))"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+import jwt
 import pytest
 from botocore.exceptions import ClientError
 from flask.testing import FlaskClient
@@ -48,7 +50,13 @@ def queue() -> Queue:
 
 @pytest.fixture(scope="module")
 def page(queue: Queue) -> FlaskClient:
-    return site("http://localhost:1", "key", "kornit-xero", [UNTRACKED, TRACKED], queue.send).test_client()
+    return site(
+        "http://localhost:1",
+        "a key of the tests, 32 bytes long",
+        "kornit-xero",
+        [UNTRACKED, TRACKED],
+        queue.send,
+    ).test_client()
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +158,16 @@ def test_a_message_that_the_queue_refuses_is_kept_on_the_page(page: FlaskClient,
     assert shown(answered.text) == "x" * 2_000_000
 
 
-def test_only_the_platform_s_own_companies_have_pages(page: FlaskClient) -> None:
-    assert page.get("/orders/999001").status_code == 404
+def test_what_is_no_company_and_no_order_has_no_page(page: FlaskClient) -> None:
+    assert page.get("/orders/nobody").status_code == 404
     assert page.get(f"/orders/{UNTRACKED}/no such order").status_code == 404
+
+
+def test_the_xero_settings_of_any_company_are_opened_with_a_launch_token(page: FlaskClient) -> None:
+    token = re.search(r'name="token" value="([^"]+)"', page.get("/launch/500101").text)
+    assert token
+    claims = jwt.decode(
+        token[1], "a key of the tests, 32 bytes long", algorithms=["HS256"], audience="kornit-xero"
+    )
+    assert (claims["iss"], claims["company"]) == ("kornitx", "500101")
+    assert 0 < claims["exp"] - time.time() <= 300

@@ -252,7 +252,11 @@ def test_a_read_that_another_site_makes_a_browser_send_is_refused(door: Popup, v
     [
         ("PUT", "settings", '{"version": 0, "settings": {"\\ud800": 1}}'),
         ("PUT", "settings", '{"version": 0, "settings": {"contact_name": "\\udfff"}}'),
-        ("PUT", "settings", '{"version": 7, "settings": {"tax_types": {"\\ud800": "x"}}}'),
+        (
+            "PUT",
+            "settings",
+            '{"version": 7, "settings": {"tax_types": [{"rate": "\\ud800", "tax_type": "x"}]}}',
+        ),
         ("PUT", "settings", '{"version": 7, "settings": {"payment_terms_days": NaN}}'),
         ("PUT", "settings", '{"version": 7, "settings": {"payment_terms_days": 1e999}}'),
         ("PUT", "settings", '{"version": 0, "settings": {}, "\\ud800": 1}'),

@@ -27,7 +27,7 @@ COMPANY, OTHER = "412077", "413995"
 FITTING: dict[str, Any] = {
     "sales_account_code": "200",
     "shipping_account_code": "200",
-    "tax_types": {"0": "ZERORATEDOUTPUT"},
+    "tax_types": [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}],
 }
 
 

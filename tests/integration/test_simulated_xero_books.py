@@ -73,6 +73,10 @@ def sums(element: Json) -> tuple[Decimal, Decimal, Decimal]:
     return element["SubTotal"], element["TotalTax"], element["Total"]
 
 
+def stored_numbers(xero: Visitor) -> list[tuple[str, str]]:
+    return [(document.kind, document.number) for document in xero.organisation.documents.values()]
+
+
 def tracked_item(xero: Visitor, code: str = "TEE") -> None:
     put(
         xero,
@@ -809,6 +813,18 @@ class TestReading:
         assert xero.site("PATCH", path, json={"Reference": "mine"}).json()["reference"] == "mine"
         assert xero.world.log.entries[-1].method == "PERSON"
         assert xero.site("PATCH", path, json={"Status": "DELETED"}).json()["status"] == "DELETED"
+
+    def test_a_person_enters_documents_by_hand(self, xero: Visitor) -> None:
+        path = f"/_simulator/organisations/{xero.organisation.id}/documents"
+        entered = xero.site("POST", path, json=invoice(xero))
+        assert (entered.status_code, stored_numbers(xero)) == (201, [("ACCREC", "KX-1")])
+        assert xero.site("POST", path, json=order(xero)).status_code == 201
+        assert stored_numbers(xero) == [("ACCREC", "KX-1"), ("PURCHASEORDER", "KX-1")]
+        entry = xero.world.log.entries[-1]
+        assert (entry.method, entry.committed[0]["action"]) == ("PERSON", "created")
+        ours = xero.call("GET", "Invoices", params={"createdByMyApp": "true"}).json()["Invoices"]
+        assert ours == []
+        assert xero.site("POST", path, json=invoice(xero)).status_code == 400
 
     def test_the_same_seed_gives_the_same_ids(self) -> None:
         ids = [

@@ -32,6 +32,7 @@ from bookkeeping.domain.orders import read_order
 from bookkeeping.domain.page_access import Launch, Person, Session
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.time_zones import Calendar
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_function import Wire, default_session, listened_to
 from tests.integration.one_process import make_tables
@@ -106,7 +107,7 @@ def taken(stores: Stores) -> Lane:
 
 
 def batch_of(entry: Entry) -> Batch:
-    planned = Planned(entry.order_id, entry.number, "hash", "Total", "61.95", "c-1")
+    planned = Planned(entry.order_id, entry.number, "hash", "51.63", "61.95", {"OUTPUT2": "10.32"}, "c-1")
     return Batch("batch-1", LANE, "ORG", UNTRACKED, "invoice", "key", "hash", NOON, (planned,))
 
 
@@ -127,6 +128,8 @@ def test_an_entry_comes_back_as_it_was_saved(stores: Stores) -> None:
         at_most=25,
         as_draft=True,
         items_as_they_are=True,
+        no_sale={"refunded": "post"},
+        dated_by=Calendar("Pacific/Auckland", "UTC"),
         newer=Message.unreadable(problem, 2000),
         changes=("Line 1, quantity: 1 → 2",),
         history=(ledger.Act("Ada Moore", "retry", NOON),),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import logging
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from bookkeeping.use_cases.token_renewal import renew, renew_due
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess
 from local.xero.server import create_app
+from tests.integration.one_function import cold_start
 from tests.integration.one_process import make_tables
 from tests.storms import keeping_alive, rhythm
 from tests.storms.dynamodb import refused
@@ -442,13 +442,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Stor
         }
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        spec = importlib.util.spec_from_file_location(
-            "token_refresh_app", ROOT / "functions/token_refresh/app.py"
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        app = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(app)
+        app = cold_start("token_refresh", environment)
         world = Storm(1, "family_revoked", seed=SEED)
         app.adapters.identity.session.mount(keeping_alive.XERO, InProcess(create_app(world.xero), world.xero))
         app_secret, connection = (

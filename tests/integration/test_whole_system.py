@@ -17,7 +17,7 @@ from xero_python.accounting import AccountingApi
 from xero_python.api_client import ApiClient, Configuration
 from xero_python.api_client.oauth2 import OAuth2Token
 
-from bookkeeping.domain.connection import SCOPES
+from bookkeeping.domain.oauth import SCOPES
 from local import demo
 from local.audit import Row
 from local.companies import SimulatedXero

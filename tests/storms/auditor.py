@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
+from zoneinfo import ZoneInfo
 
 from local.samples import cost, gross
 from local.xero.organisations import Document, Organisation
@@ -25,6 +26,7 @@ OPEN = ("queued", "posting", "waiting")
 IN_XERO = {"ACCREC": "invoice", "PURCHASEORDER": "purchase_order"}
 DISPATCHED = (8, 64)
 NOT_LIVE = {128: "cancelled", 256: "on_hold"}
+NO_SALE = ("Refunded", "Returned", "Rejected")
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,8 @@ class _Case:
         _, newest = self.sent.messages[-1]
         if newest["has_error"] or newest["status"] in NOT_LIVE:
             return f"skipped {NOT_LIVE.get(newest['status'], 'error')}"
+        if newest["status_name"] in NO_SALE:
+            return "needs_attention no_sale"
         settings = self._settings(company)
         if settings["post_when"] == "dispatch" and not is_dispatched(newest):
             return "waiting dispatch"
@@ -418,7 +422,10 @@ class _Case:
         """Changes are shown where what was sent last is not what was posted, which is one of the candidates."""
         row = self._row(company) or {}
         newest_at, newest = self.sent.messages[-1]
-        changed = {accounting(order) != accounting(newest) for order in candidates}
+        settings = self._settings(company)
+        organisation = self.facts.books[company.organisation_id]
+        now = accounting(newest, settings, organisation)
+        changed = {accounting(order, settings, organisation) != now for order in candidates}
         shown = row.get("changes", [])
         if changed == {True} and not shown:
             self._note("unexpected", company, "an earlier content was posted, and no change is shown")
@@ -507,7 +514,7 @@ def is_dispatched(order: Mapping[str, Any]) -> bool:
 
 
 def is_live(order: Mapping[str, Any]) -> bool:
-    return not order["has_error"] and order["status"] not in NOT_LIVE
+    return not (order["has_error"] or order["status"] in NOT_LIVE or order["status_name"] in NO_SALE)
 
 
 def may_be_posted(order: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
@@ -544,11 +551,12 @@ def reckoned(
     if invoice and shipping:
         shipping_account = settings["shipping_account_code"] or settings["sales_account_code"]
         lines.append(("Shipping", Decimal(1), shipping, shipping_account, None))
-    dated_on = order["sale_datetime"][:10]
+    dated_on = day_of(order["sale_datetime"], settings, organisation)
     if settings["post_when"] == "dispatch":
-        completed_on = order["completion_datetime"][:10]
-        sent_on = datetime.fromtimestamp(sent_at / 1000, UTC).date().isoformat()
-        dated_on = sent_on if completed_on == "0000-00-00" else completed_on
+        completed = order["completion_datetime"]
+        if completed.startswith("0000-00-00"):
+            completed = datetime.fromtimestamp(sent_at / 1000, UTC).isoformat()
+        dated_on = day_of(completed, settings, organisation)
     return {
         "contact": next(
             contact.id
@@ -559,7 +567,7 @@ def reckoned(
         "currency": order["currency_code"] or organisation.base_currency,
         "status": settings["invoice_status" if invoice else "purchase_order_status"],
         "amounts": "Inclusive" if invoice else "Exclusive",
-        "dated_on": date.fromisoformat(dated_on),
+        "dated_on": dated_on,
         "lines": lines,
         "figure": gross(order) if invoice else cost(order),
     }
@@ -582,7 +590,19 @@ def held(document: Document) -> dict[str, Any]:
     }
 
 
-def accounting(order: Mapping[str, Any]) -> dict[str, Any]:
+def day_of(sent: str, settings: Mapping[str, Any], organisation: Organisation) -> date:
+    """The day that a moment is in the organisation's books."""
+    at = datetime.fromisoformat(sent)
+    if len(sent) == len("2026-11-20") or not (at.tzinfo or settings["order_time_zone"]):
+        return at.date()
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=ZoneInfo(settings["order_time_zone"]))
+    return at.astimezone(ZoneInfo(organisation.country.zone)).date()
+
+
+def accounting(
+    order: Mapping[str, Any], settings: Mapping[str, Any], organisation: Organisation
+) -> dict[str, Any]:
     """What accounting can tell two messages of an order apart by."""
     amounts = (
         "quantity",
@@ -594,7 +614,7 @@ def accounting(order: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: order[name] for name in ("ref", "external_ref", "currency_code", "is_free_of_charge")},
         "live": is_live(order) or (order["has_error"], order["status"]),
-        "sold_on": order["sale_datetime"][:10],
+        "sold_on": day_of(order["sale_datetime"], settings, organisation),
         "shipping": [
             Decimal(str(order[name]))
             for name in ("shipping_price", "shipping_price_inc_tax", "shipping_tax_rate")
@@ -610,6 +630,7 @@ def accounting(order: Mapping[str, Any]) -> dict[str, Any]:
 def said_of(posted: Mapping[str, Any], newest: Mapping[str, Any]) -> list[str]:
     """Words that must be among the changes shown."""
     words = [NOT_LIVE[newest["status"]].replace("_", " ")] if newest["status"] in NOT_LIVE else []
+    words += [newest["status_name"].lower()] if newest["status_name"] in NO_SALE else []
     old, new = posted["items"], newest["items"]
     if len(old) != len(new):
         return [*words, f"{len(old)} → {len(new)}"]

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.ledger import Entry, Message, State
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.time_zones import Calendar
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.posting import outcomes, settlement
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
@@ -41,7 +42,7 @@ from tests.storms.mutants import Trial, post_instead_of_put
 from tests.storms.posting import LAGGING, SEED, audited, judged
 from tests.storms.scheduler import Killed, Worker
 from tests.storms.table import Job, Outcome
-from tests.storms.workload import Company, Sent, Workload, large
+from tests.storms.workload import SOLD, Company, Sent, Workload, large
 
 Look = Callable[["Watched", Report], None]
 
@@ -182,6 +183,7 @@ class Books(Workload):
         """An order that is not sent yet."""
         order = self._make.order(TRACKED if company.tracked else UNTRACKED, place, lines)
         order["company_ref_id"] = int(company.ref)
+        order["sale_datetime"] = SOLD[place // 3 % len(SOLD)]
         sent = Sent((company,), str(order["id"]))
         self.sent[sent.order_id] = sent
         return sent, order
@@ -290,7 +292,14 @@ CANCELLED = {"status": 128, "status_name": "Cancelled"}
 ON_HOLD = {"status": 256, "status_name": "On Hold"}
 RECEIVED = {"status": 1, "status_name": "Received"}
 DISPATCHED = {"status": 8, "status_name": "Dispatched", "completion_datetime": "2026-11-21 15:03:55"}
-SEQUENCES = ((RECEIVED, DISPATCHED), (ON_HOLD, RECEIVED, DISPATCHED), (RECEIVED, CANCELLED))
+REFUNDED = {"status": 1024, "status_name": "Refunded"}
+SEQUENCES = (
+    (RECEIVED, DISPATCHED),
+    (ON_HOLD, RECEIVED, DISPATCHED),
+    (RECEIVED, CANCELLED),
+    (RECEIVED, REFUNDED),
+    (REFUNDED, DISPATCHED),
+)
 DIFFERENCES = (
     "quantity",
     "price",
@@ -299,6 +308,7 @@ DIFFERENCES = (
     "line cancelled",
     "shipping",
     "reference",
+    "sold",
     "goods",
 )
 
@@ -324,6 +334,8 @@ def otherwise(order: Mapping[str, Any], difference: str, tracked: bool) -> dict[
             other |= {"shipping_price": net, "shipping_price_inc_tax": gross}
         case "reference":
             other["external_ref"] += "-B"
+        case "sold":
+            other["sale_datetime"] = "2026-11-20T14:00:00Z"
         case _:
             catalogue = TRACKED_CATALOGUE if tracked else CATALOGUE
             names = ("sku", "description", "unit_sale_price", "unit_sale_price_inc_tax", "sale_vat_rate")
@@ -336,7 +348,10 @@ def otherwise(order: Mapping[str, Any], difference: str, tracked: bool) -> dict[
 def contents(work: Books, pairs: int, sequences: int, chance: random.Random, seconds: float = 900) -> None:
     """Pairs of contents and sequences of statuses, in every order of arrival, for every kind of company."""
     kinds = itertools.product((False, True), ("arrival", "dispatch"))
-    companies = [work.company(tracked, post_when=when) for tracked, when in [*kinds] * 3]
+    zones = itertools.cycle(("", "UTC", "America/New_York"))
+    companies = [
+        work.company(tracked, post_when=when, order_time_zone=next(zones)) for tracked, when in [*kinds] * 3
+    ]
     for place in range(pairs):
         company = chance.choice(companies)
         sent, order = work.anew(company, place)
@@ -349,7 +364,7 @@ def contents(work: Books, pairs: int, sequences: int, chance: random.Random, sec
     for place in range(sequences):
         company = companies[place % len(companies)]
         sent, order = work.anew(company, place)
-        statuses = SEQUENCES[place // len(companies) % len(SEQUENCES)]
+        statuses = SEQUENCES[(place + place // len(companies)) % len(SEQUENCES)]
         _send_all(work, sent, [order | status for status in statuses], chance, seconds)
 
 
@@ -667,6 +682,25 @@ def changes_unseen() -> Iterator[None]:
 
 
 @contextmanager
+def days_of_utc() -> Iterator[None]:
+    """A moment that names its zone is dated by its day in UTC, wherever the organisation is."""
+
+    def day(_: Calendar, sent: date) -> date:
+        at = sent.astimezone(UTC) if isinstance(sent, datetime) and sent.tzinfo else sent
+        return at.date() if isinstance(at, datetime) else at
+
+    with patch.object(Calendar, "day", day):
+        yield
+
+
+@contextmanager
+def refunds_taken_for_sales() -> Iterator[None]:
+    """A status counts by its number only."""
+    with patch("bookkeeping.domain.orders.NO_SALE", ()):
+        yield
+
+
+@contextmanager
 def whatever_has_our_number_is_ours() -> Iterator[None]:
     with patch.object(settlement, "carries_ref", lambda *_: True):
         yield
@@ -739,6 +773,8 @@ TRIALS: dict[str, tuple[Trial, ...]] = {
         Trial(an_older_message_overwrites, PAIRS),
         Trial(frozen_content_overwritten, PAIRS),
         Trial(changes_unseen, PAIRS),
+        Trial(days_of_utc, PAIRS),
+        Trial(refunds_taken_for_sales, PAIRS),
         Trial(a_crash_counts_as_an_answer, refused_after_a_crash),
     ),
     "P4": (

@@ -374,7 +374,7 @@ TRIALS: tuple[Trial, ...] = (
         replace(FEW, weather=SLOW),
         (numbers_taken_twice, a_new_key_each_time, no_fencing_token),
     ),
-    Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=14),
+    Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=27),
     Trial(rung_cleared_after_the_read, PAIRS, (no_last_look,)),
     Trial(only_the_index_is_asked, replace(STEADY, weather=STALE), (no_last_look,)),
     Trial(no_budget, BURST, (headers_unread,), pacing=True),

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from bookkeeping.domain.problems.catalogue import CATALOGUE
-from tests.storms import access, contents, keeping_alive, lanes, mutants, posting, processes, rhythm, suites
+from tests.storms import (
+    access,
+    contacts,
+    contents,
+    keeping_alive,
+    lanes,
+    mutants,
+    posting,
+    processes,
+    rhythm,
+    suites,
+)
 from tests.storms.posting import SEED
 from tests.storms.table import Promise
 
@@ -65,4 +76,5 @@ PROMISES = (
     Promise("P17", "settings hold from when an order is due", lambda: contents.jobs("P17")),
     Promise("P18", "access taken away loses nothing", lambda: access.jobs("P18")),
     Promise("P19", "a backlog drains as fast as Xero allows", lambda: lanes.outages("P19")),
+    Promise("P21", "the debtor is the contact that bears the name", lambda: contacts.jobs("P21")),
 )

@@ -25,6 +25,10 @@ CHART: dict[str, Any] = {
 }
 
 
+SOLD = ("2026-11-20 19:42:07", "2026-11-20T19:42:07Z", "2026-11-20T20:30:00-05:00", "2026-11-20")
+"""Moments of sale as senders write them; the second and third are other days in other organisations."""
+
+
 @dataclass(frozen=True)
 class Company:
     ref: str
@@ -74,7 +78,7 @@ class Workload:
         }
         if not tracked:
             # the British organisation has several rates of 0 %, and only its accountant knows which is meant
-            settings["tax_types"] = {"0": "ZERORATEDOUTPUT"}
+            settings["tax_types"] = [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]
         environment.company(ref, organisation, client_id, **settings)
         self.companies.append(company)
         return company
@@ -93,6 +97,7 @@ class Workload:
         """An order sent that many seconds after the workload's beginning."""
         order = self._make.order(TRACKED if company.tracked else UNTRACKED, place, 1 + place % 3, **changes)
         order["company_ref_id"] = int(company.ref)
+        order["sale_datetime"] = SOLD[place // 3 % len(SOLD)]
         order["secondary_company_ref_id"] = also[0].ref if also else ""
         sent = Sent((company, *also), str(order["id"]), provoked=provoked)
         self.sent[sent.order_id] = sent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +28,7 @@ from bookkeeping.domain.documents import (
     reference,
     sales_invoice,
     skip_reason,
+    sold_before_start,
     tracked_items,
     waits_for_dispatch,
     wants,
@@ -35,7 +36,8 @@ from bookkeeping.domain.documents import (
 from bookkeeping.domain.orders import Order, OrderLine, Shipping
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
-from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.settings import Settings, TaxRow
+from bookkeeping.domain.time_zones import Calendar
 
 D = Decimal
 CONTACT = Contact("7e6f7f0a-0000-4000-8000-000000000001", "Marlow", "ACTIVE")
@@ -78,6 +80,8 @@ ORGANISATION = Organisation(
         rate("NONE", "0"),
     ),
     currencies=("GBP", "EUR"),
+    country_code="GB",
+    time_zone="GMTSTANDARDTIME",
 )
 SETTINGS = Settings(
     sales_account_code="200",
@@ -85,9 +89,9 @@ SETTINGS = Settings(
     cogs_account_code="310",
     inventory_asset_account_code="630",
     contact_name="Marlow",
-    tax_types={"0": "ZERORATEDOUTPUT"},
+    tax_types=(TaxRow(rate="0", tax_type="ZERORATEDOUTPUT"),),
 )
-TRACKED = SETTINGS.model_copy(update={"process_method": "tracked"})
+TRACKED = SETTINGS.model_copy(update={"process_method": "tracked", "purchase_tax_type": "INPUT2"})
 
 
 def line(**changes: Any) -> OrderLine:
@@ -139,8 +143,8 @@ ORDER = Order(
     dispatched=False,
     free_of_charge=False,
     currency="GBP",
-    sold_on=date(2026, 11, 20),
-    completed_on=date(2026, 11, 21),
+    sold_at=date(2026, 11, 20),
+    completed_at=date(2026, 11, 21),
     lines=(line(), TEE, BIB),
     shipping=Shipping(D("3.29"), D("3.95"), D(20)),
 )
@@ -152,7 +156,11 @@ def order(*lines: OrderLine, **changes: Any) -> Order:
 
 
 def settings(**changes: Any) -> Settings:
-    return SETTINGS.model_copy(update=changes)
+    return Settings.from_json(SETTINGS.to_json() | changes)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def books(**changes: Any) -> Organisation:
@@ -260,7 +268,7 @@ def test_a_tracked_order_s_purchase_order() -> None:
                 "UnitAmount": D(cost),
                 "ItemCode": sku,
                 "AccountCode": "630",
-                "TaxType": "NONE",
+                "TaxType": "INPUT2",
             }
             for text, sku, quantity, cost in (
                 ("11oz Mug – “Best Gran”, MUG-11OZ-WHT, White, 11oz", "MUG-11OZ-WHT", 2, "4.15"),
@@ -412,7 +420,7 @@ def test_purchase_lines_without_a_tracked_item_are_cost_of_goods() -> None:
         (None, "310"),
         ("TEE-ORG-NVY-M", "310"),
     ]
-    assert [each["TaxType"] for each in lines] == ["NONE", "INPUT2", "INPUT2"]
+    assert [each["TaxType"] for each in lines] == ["INPUT2", "INPUT2", "INPUT2"]
 
 
 def test_tracking_categories_are_on_every_line() -> None:
@@ -458,8 +466,9 @@ def test_items_need_an_inventory_account_and_an_expense_account() -> None:
 
 
 def test_the_settings_tax_type_comes_before_the_account_s() -> None:
-    how = settings(tax_types={"20": "NONE"})
-    assert invoice(order(line()), how).body["LineItems"][0]["TaxType"] == "NONE"
+    two = books(tax_rates=(*ORGANISATION.tax_rates, rate("TAX001", "20")))
+    how = settings(tax_types=[{"rate": "20", "tax_type": "TAX001"}])
+    assert invoice(order(line()), how, two).body["LineItems"][0]["TaxType"] == "TAX001"
 
 
 def test_the_account_s_tax_type_comes_before_others_of_its_rate() -> None:
@@ -472,7 +481,7 @@ def test_the_only_fitting_tax_type_is_found() -> None:
 
 
 def test_several_or_no_tax_types_stop_the_order_and_name_the_choices() -> None:
-    several = problem(order(BIB), settings(tax_types={}))
+    several = problem(order(BIB), settings(tax_types=[]))
     assert several.code == "several_tax_types"
     assert "ZERORATEDOUTPUT" in several.sentence
     assert "NONE" in several.sentence
@@ -484,12 +493,12 @@ def test_several_or_no_tax_types_stop_the_order_and_name_the_choices() -> None:
 
 def test_a_mapped_tax_type_must_be_usable_on_the_account() -> None:
     for tax_type in ("INPUT2", "GONE"):
-        stopped = problem(order(line()), settings(tax_types={"20": tax_type}))
+        stopped = problem(order(line()), settings(tax_types=[{"rate": "20", "tax_type": tax_type}]))
         assert (stopped.code, stopped.details["tax_type"]) == ("tax_type_not_usable", tax_type)
 
 
 def test_a_line_without_a_rate_stops_the_order() -> None:
-    stopped = problem(order(line(tax_rate=None)))
+    stopped = problem(order(line(tax_rate=None, price=None)))
     assert (stopped.code, stopped.details["line"]) == ("missing_rate", "line 1 (MUG-11OZ-WHT)")
 
 
@@ -500,26 +509,116 @@ def test_an_organisation_without_tax_gets_no_tax_types() -> None:
     )
     assert document.body["LineAmountTypes"] == "NoTax"
     assert all("TaxType" not in one for one in document.body["LineItems"])
-    assert document.expected_total == D("36.00")
+    assert document.expected_total == D("38.00"), "2 × 13.00, and 2 × 5.00 at 20 % as the order charged it"
     assert bought(ORDER, TRACKED, untaxed).body["LineAmountTypes"] == "NoTax"
+
+
+NOBODY_CHOSE = TRACKED.model_copy(update={"purchase_tax_type": ""})
 
 
 @pytest.mark.parametrize(
     ("tax_type", "own", "code"),
-    [("OUTPUT2", "NONE", "purchase_tax_type_not_usable"), ("", "", "no_purchase_tax_type")],
+    [
+        ("OUTPUT2", "INPUT2", "purchase_tax_type_not_usable"),
+        ("GONE", "INPUT2", "purchase_tax_type_not_usable"),
+        ("", "", "no_purchase_tax_type"),
+        ("", "OUTPUT2", "no_purchase_tax_type"),
+    ],
 )
 def test_purchases_need_a_usable_tax_type(tax_type: str, own: str, code: str) -> None:
     accounts = tuple(
-        replace(one, tax_type=own) if one.code == "630" else one for one in ORGANISATION.accounts
+        replace(one, tax_type=own) if one.code == "310" else one for one in ORGANISATION.accounts
     )
     with pytest.raises(OrderStopped) as caught:
         bought(ORDER, TRACKED.model_copy(update={"purchase_tax_type": tax_type}), books(accounts=accounts))
     assert caught.value.problem.code == code
+    assert "(not known)" not in caught.value.problem.sentence + caught.value.problem.fix
 
 
-def test_the_purchase_tax_type_of_the_settings_comes_first() -> None:
-    document = bought(ORDER, TRACKED.model_copy(update={"purchase_tax_type": "INPUT2"}))
-    assert {one["TaxType"] for one in document.body["LineItems"]} == {"INPUT2"}
+def test_where_nobody_chose_purchases_have_the_tax_of_the_cost_of_goods_and_say_so() -> None:
+    document = bought(ORDER, NOBODY_CHOSE)
+    assert {one["TaxType"] for one in document.body["LineItems"]} == {"INPUT2"}, (
+        "never the stock account's NONE"
+    )
+    assert document.figures.tax == D("7.92")
+    assert "Nobody chose “Tax rate on purchases”" in document.notes[0]
+    assert "310" in document.notes[0]
+    assert bought(ORDER, TRACKED).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        ({"20": "INPUT2"}, ["INPUT2", "INPUT2", "RRINPUT"]),
+        ({"0": "NONE"}, ["RRINPUT", "RRINPUT", "NONE"]),
+        ({"0": "NONE", "20": "INPUT2"}, ["INPUT2", "INPUT2", "NONE"]),
+        ({"5": "NONE"}, ["RRINPUT"] * 3),
+    ],
+)
+def test_purchases_have_the_tax_chosen_for_what_they_are_sold_at(
+    rows: dict[str, str], wanted: list[str]
+) -> None:
+    both = books(tax_rates=(*ORGANISATION.tax_rates, rate("RRINPUT", "5", sales=False)))
+    how = settings(
+        process_method="tracked",
+        purchase_tax_type="RRINPUT",
+        purchase_tax_types=[{"rate": rate, "tax_type": tax_type} for rate, tax_type in rows.items()],
+    )
+    assert [one["TaxType"] for one in bought(ORDER, how, both).body["LineItems"]] == wanted
+
+
+def test_a_gift_is_bought_at_the_tax_of_all_where_no_rate_is_told() -> None:
+    how = settings(
+        process_method="tracked",
+        purchase_tax_type="INPUT2",
+        purchase_tax_types=[{"rate": "0", "tax_type": "NONE"}],
+    )
+    gift = order(line(price=None, price_inc_tax=None, tax_rate=None), free_of_charge=True)
+    assert [one["TaxType"] for one in bought(gift, how).body["LineItems"]] == ["INPUT2"]
+
+
+def test_a_purchase_order_says_when_it_is_needed_and_is_in_the_currency_of_its_costs() -> None:
+    assert "DeliveryDate" not in bought(ORDER).body
+    dated = bought(replace(ORDER, dispatch_by=date(2026, 11, 23)))
+    assert dated.body["DeliveryDate"] == "2026-11-23"
+    assert "DeliveryDate" not in invoice(replace(ORDER, dispatch_by=date(2026, 11, 23)), TRACKED).body
+    in_euro = TRACKED.model_copy(update={"cost_currency": "EUR"})
+    assert bought(ORDER, in_euro).body["CurrencyCode"] == "EUR"
+    assert invoice(ORDER, in_euro).body["CurrencyCode"] == "GBP"
+    with pytest.raises(OrderStopped) as caught:
+        bought(ORDER, TRACKED.model_copy(update={"cost_currency": "CHF"}))
+    assert caught.value.problem.code == "currency_not_enabled"
+
+
+FREE = replace(ORDER, free_of_charge=True)
+NIL = TRACKED.model_copy(update={"free_of_charge": "nil_invoice"})
+
+
+def test_a_free_order_in_tracked_gets_an_invoice_only_if_so_set() -> None:
+    assert wants(FREE, SETTINGS) == ()
+    assert wants(FREE, SETTINGS.model_copy(update={"free_of_charge": "nil_invoice"})) == ()
+    assert wants(FREE, TRACKED) == ("purchase_order",)
+    assert wants(FREE, NIL) == ("purchase_order", "invoice")
+    assert wants(ORDER, NIL) == ("purchase_order", "invoice")
+    [note] = bought(FREE).notes
+    assert "stock does not leave" in note
+    assert bought(FREE, NIL).notes == ()
+
+
+@pytest.mark.parametrize(
+    "prices", [{}, {"price": None, "price_inc_tax": None}, {"tax_rate": None}, {"tax_rate": D("19.05")}]
+)
+def test_an_invoice_of_nothing_takes_the_stock_out_and_charges_nothing(prices: dict[str, Any]) -> None:
+    gift = replace(FREE, lines=(line(**prices), BIB))
+    document = invoice(gift, NIL)
+    assert document.expected_total == document.order_total == document.figures.net == 0
+    assert [(one["ItemCode"], one["Quantity"], one["UnitAmount"]) for one in document.body["LineItems"]] == [
+        ("MUG-11OZ-WHT", D(2), D(0)),
+        ("BIB-ORG-WHT", D(1), D(0)),
+    ], "and no shipping"
+    assert [one["TaxType"] for one in document.body["LineItems"]] == ["OUTPUT2", "ZERORATEDOUTPUT"]
+    assert "once this invoice of 0.00 is approved" in document.notes[0]
+    assert invoice(gift, NIL.model_copy(update={"invoice_status": "AUTHORISED"})).notes == ()
 
 
 # --- with or without tax -----------------------------------------------------------------------------------------
@@ -645,15 +744,11 @@ def test_a_rounding_line_needs_xero_s_rounding_account_and_an_untaxed_rate() -> 
     assert problem(unrounded(), SETTINGS, books(tax_rates=taxed)).code == "no_rounding_tax_type"
 
 
-def test_more_than_five_cents_are_a_problem_before_anything_is_sent() -> None:
-    many = order(*(line(id=str(n), quantity=D(1), price=None, price_inc_tax=D("0.3333")) for n in range(30)))
-    stopped = problem(many)
+def test_what_xero_cannot_come_near_is_a_problem_before_anything_is_sent() -> None:
+    stopped = problem(order(line(quantity=D(5000), price=None, price_inc_tax=D("0.12345"))), TRACKED)
     assert stopped.code == "total_differs"
-    assert (stopped.details["ours"], stopped.details["theirs"], stopped.details["difference"]) == (
-        "9.90",
-        "10.00",
-        "0.10",
-    )
+    assert "line 1 (MUG-11OZ-WHT) comes to 617.25 on the order" in stopped.sentence
+    assert "More than 0.01" in stopped.sentence
 
 
 def test_costs_that_xero_cannot_hold_stop_a_purchase_order_in_words_that_help_it() -> None:
@@ -669,9 +764,11 @@ def test_costs_that_xero_cannot_hold_stop_a_purchase_order_in_words_that_help_it
     assert whole_cents.order_total == whole_cents.expected_total == D("600.00")
 
 
-def test_five_cents_still_get_a_line() -> None:
-    many = order(*(line(id=str(n), quantity=D(1), price=None, price_inc_tax=D("0.3333")) for n in range(15)))
-    assert invoice(many).body["LineItems"][-1]["UnitAmount"] == D("0.05")
+def test_what_the_lines_round_away_gets_a_line_however_many_they_are() -> None:
+    many = order(*(line(id=str(n), quantity=D(1), price=None, price_inc_tax=D("1.2349")) for n in range(12)))
+    document = invoice(many)
+    assert document.body["LineItems"][-1]["UnitAmount"] == D("0.06")
+    assert document.expected_total == document.order_total == D("14.82")
 
 
 @pytest.mark.parametrize(
@@ -699,7 +796,49 @@ def test_documents_carry_the_sale_s_day_or_the_dispatch_s() -> None:
     assert invoice(ORDER).body["Date"] == "2026-11-20"
     assert invoice(ORDER, dispatched).body["Date"] == "2026-11-21"
     assert invoice(ORDER, dispatched).body["DueDate"] == "2026-11-21"
-    assert invoice(replace(ORDER, completed_on=None), dispatched).body["Date"] == "2026-11-25"
+    assert invoice(replace(ORDER, completed_at=None), dispatched).body["Date"] == "2026-11-25"
+
+
+NEW_ZEALAND = {"country_code": "NZ", "time_zone": "NEWZEALANDSTANDARDTIME"}
+
+
+def test_documents_are_dated_in_the_organisation_s_time_zone() -> None:
+    late = replace(ORDER, sold_at=at("2026-06-30T13:30:00Z"), completed_at=at("2026-12-31T11:30:00Z"))
+    dispatched = {"post_when": "dispatch", "payment_terms_days": 0}
+    for kind, how in ((invoice, SETTINGS), (bought, TRACKED)):
+        assert kind(late, how, books(**NEW_ZEALAND)).body["Date"] == "2026-07-01"
+        by_dispatch = kind(late, how.model_copy(update=dispatched), books(**NEW_ZEALAND))
+        assert by_dispatch.body["Date"] == "2027-01-01"
+        assert by_dispatch.notes == ()
+    assert invoice(late).body["Date"] == "2026-06-30"
+
+
+def test_times_without_a_zone_are_taken_in_the_order_time_zone() -> None:
+    late = replace(ORDER, sold_at=at("2026-06-30T13:30:00"))
+    assert invoice(late, SETTINGS, books(**NEW_ZEALAND)).body["Date"] == "2026-06-30"
+    in_utc = settings(order_time_zone="UTC")
+    assert invoice(late, in_utc, books(**NEW_ZEALAND)).body["Date"] == "2026-07-01"
+
+
+@pytest.mark.parametrize("told", ["", "MARSSTANDARDTIME"])
+def test_without_a_known_time_zone_the_country_s_counts_and_the_document_says_so(told: str) -> None:
+    late = replace(ORDER, sold_at=at("2026-06-30T14:30:00Z"))
+    document = invoice(late, SETTINGS, books(country_code="AU", time_zone=told))
+    assert document.body["Date"] == "2026-07-01"
+    (note,) = document.notes
+    assert "Australia/Sydney" in note
+    assert told in note
+    as_written = replace(ORDER, sold_at=at("2026-06-30T14:30:00"))
+    assert invoice(as_written, SETTINGS, books(country_code="AU", time_zone=told)).notes == ()
+
+
+def test_a_lock_date_is_compared_with_the_organisation_s_day() -> None:
+    late = replace(ORDER, sold_at=at("2026-06-30T13:30:00Z"))
+    locked = books(**NEW_ZEALAND, period_lock_date=date(2026, 6, 30))
+    assert invoice(late, SETTINGS, locked).body["Date"] == "2026-07-01"
+    with pytest.raises(OrderStopped) as caught:
+        invoice(late, SETTINGS, books(period_lock_date=date(2026, 6, 30), time_zone="GMTSTANDARDTIME"))
+    assert caught.value.problem.code == "date_locked"
 
 
 def test_a_locked_date_is_held() -> None:
@@ -721,7 +860,7 @@ def test_a_locked_date_moves_to_the_first_open_day_and_the_true_one_is_kept() ->
 
 
 def test_a_due_date_beyond_the_calendar_is_a_problem() -> None:
-    assert problem(replace(ORDER, sold_on=date(9999, 12, 31))).code == "bad_date"
+    assert problem(replace(ORDER, sold_at=date(9999, 12, 31))).code == "bad_date"
 
 
 def test_the_currency_is_the_order_s_the_company_s_or_the_organisation_s() -> None:
@@ -772,10 +911,21 @@ def test_a_document_is_known_by_its_reference(text: str, ours: bool) -> None:
 def test_numbers_and_item_codes() -> None:
     assert document_number("KX-", "61530418") == "KX-61530418"
     assert item_code("") is item_code("  ") is item_code("\u200b") is None
-    assert item_code(" MUG  1 ") == "MUG 1"
+    assert item_code(" MUG  1 ") == "MUG  1"
     assert item_code("A" * 30) == "A" * 30
     long = "A-VERY-LONG-SKU-OF-A-PERSONALISED-PRODUCT"
     assert item_code(long) == "A-VERY-LONG-SKU-OF-A--" + hashlib.sha256(long.encode()).hexdigest()[:8]
+
+
+@pytest.mark.parametrize(
+    "sku",
+    ["+SIZE-M", "=A1", "-5", "@home", "'quoted", "a/b", "A/B", ".", "..", "x.y", "Mug 1", "mug 1", "ـ‌ه"],
+)
+def test_an_item_code_is_a_key_and_kept_character_by_character(sku: str) -> None:
+    assert item_code(sku) == sku
+    [item] = tracked_items(order(line(sku=sku)), TRACKED, ORGANISATION)
+    assert item["Code"] == sku
+    assert invoice(order(line(sku=sku)), TRACKED).body["LineItems"][0]["ItemCode"] == sku
 
 
 # --- which, when -------------------------------------------------------------------------------------------------
@@ -797,8 +947,7 @@ def test_which_documents_an_order_wants() -> None:
         ({"disposition": "cancelled"}, SETTINGS, "cancelled"),
         ({"disposition": "error"}, SETTINGS, "error"),
         ({}, settings(enabled=False), "integration_off"),
-        ({}, settings(start_from=date(2026, 11, 21)), "before_start"),
-        ({}, settings(start_from=date(2026, 11, 20)), None),
+        ({"disposition": "refunded"}, SETTINGS, None),
         ({"lines": (line(cancelled=True),)}, SETTINGS, "all_lines_cancelled"),
         ({"free_of_charge": True}, SETTINGS, "free_of_charge"),
         ({"free_of_charge": True}, TRACKED, None),
@@ -806,6 +955,34 @@ def test_which_documents_an_order_wants() -> None:
 )
 def test_why_an_order_is_skipped(changes: dict[str, Any], how: Settings, reason: str | None) -> None:
     assert skip_reason(replace(ORDER, **changes), how) == reason
+
+
+@pytest.mark.parametrize(
+    ("sold_at", "order_zone", "zone", "before"),
+    [
+        (date(2026, 11, 20), "", None, True),
+        (date(2026, 11, 21), "UTC", None, False),
+        (at("2026-11-20T23:59:59"), "", None, True),
+        (at("2026-11-21T00:00:00"), "", None, False),
+        (at("2026-11-20T13:30:00Z"), "", None, None),
+        (at("2026-11-20T13:30:00Z"), "", "Pacific/Auckland", False),
+        (at("2026-11-20T10:59:59Z"), "", "Pacific/Auckland", True),
+        (at("2026-11-20T11:00:00Z"), "", "Pacific/Auckland", False),
+        (at("2026-11-21T04:59:59Z"), "", "America/New_York", True),
+        (at("2026-11-21T05:00:00Z"), "", "America/New_York", False),
+        (at("2026-11-20T18:00:00"), "UTC", None, None),
+        (at("2026-11-20T18:00:00"), "UTC", "Australia/Sydney", False),
+        (at("2026-11-01T12:00:00Z"), "", None, True),
+        (at("2026-12-01T12:00:00Z"), "", None, False),
+    ],
+)
+def test_start_from_begins_at_the_organisation_s_midnight(
+    sold_at: date, order_zone: str, zone: str | None, before: bool | None
+) -> None:
+    how = settings(start_from=date(2026, 11, 21), order_time_zone=order_zone)
+    calendar = Calendar(zone, order_zone) if zone else None
+    assert sold_before_start(replace(ORDER, sold_at=sold_at), how, calendar) is before
+    assert sold_before_start(ORDER, SETTINGS, calendar) is False
 
 
 def test_an_order_waits_for_dispatch_only_if_so_set() -> None:

@@ -23,6 +23,7 @@ from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.time_zones import Calendar
 from local.samples import UNTRACKED, Maker
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -59,6 +60,9 @@ def amended(sent_at: int, quantity: int = 9) -> Message:
 
 CANCELLED: dict[str, Any] = {"status": 128, "status_name": "Cancelled"}
 ON_HOLD: dict[str, Any] = {"status": 256, "status_name": "On Hold"}
+REFUNDED: dict[str, Any] = {"status": 1024, "status_name": "Refunded"}
+RETURNED: dict[str, Any] = {"status": 2048, "status_name": "Returned"}
+REJECTED: dict[str, Any] = {"status": 32, "status_name": "Rejected"}
 DISPATCHED: dict[str, Any] = {
     "status": 8,
     "status_name": "Dispatched",
@@ -112,6 +116,25 @@ def ends(entry: Entry) -> str:
         ({}, {"start_from": date(2026, 11, 20)}, "queued"),
         ({}, {"post_when": "dispatch"}, "waiting dispatch"),
         (DISPATCHED, {"post_when": "dispatch"}, "queued"),
+        # the organisation's day, which intake does not know, may be another
+        ({"sale_datetime": "2026-11-20T13:30:00Z"}, {"start_from": date(2026, 11, 21)}, "queued"),
+        (
+            {"sale_datetime": "2026-11-20T13:30:00Z"},
+            {"start_from": date(2026, 11, 30)},
+            "skipped before_start",
+        ),
+        ({"sale_datetime": "2026-11-20"}, {"start_from": date(2026, 11, 21)}, "skipped before_start"),
+        (REFUNDED, {}, "needs_attention no_sale"),
+        (RETURNED, {}, "needs_attention no_sale"),
+        (REJECTED, {"post_when": "dispatch"}, "needs_attention no_sale"),
+        (REFUNDED, {"refunded_orders": "skip"}, "skipped refunded"),
+        (RETURNED, {"refunded_orders": "skip"}, "skipped returned"),
+        (REJECTED, {"refunded_orders": "skip"}, "skipped rejected"),
+        (REFUNDED, {"refunded_orders": "post"}, "queued"),
+        (REFUNDED, {"refunded_orders": "post", "post_when": "dispatch"}, "waiting dispatch"),
+        (REFUNDED, {"start_from": date(2026, 11, 21)}, "skipped before_start"),
+        (REFUNDED, {"enabled": False}, "skipped integration_off"),
+        (REFUNDED | {"has_error": True}, {}, "skipped error"),
     ],
 )
 def test_a_first_message_is_due_waits_or_is_skipped(
@@ -187,31 +210,45 @@ def test_of_two_messages_of_one_millisecond_the_dispatch_is_not_lost(turned: boo
     assert not pair[1].repeats(pair[0])
 
 
-STATUSES = {1: {}, 8: DISPATCHED, 128: CANCELLED, 256: ON_HOLD}
+STATUSES = {1: {}, 8: DISPATCHED, 128: CANCELLED, 256: ON_HOLD, 1024: REFUNDED}
 
 
-@pytest.mark.parametrize("sequence", [(1, 8), (256, 1, 8), (1, 128), (1, 256), (128, 1), (1, 256, 1, 8)])
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        *((1, 8), (256, 1, 8), (1, 128), (1, 256), (128, 1), (1, 256, 1, 8)),
+        *((1, 1024), (1024, 1), (8, 1024, 8), (256, 1024), (1024, 128)),
+    ],
+)
 def test_before_it_is_sent_the_newest_status_holds_in_every_order_of_arrival(
     sequence: tuple[int, ...],
 ) -> None:
     messages = [message(1000 + place, **STATUSES[status]) for place, status in enumerate(sequence)]
-    last = {1: "queued", 8: "queued", 128: "skipped cancelled", 256: "skipped on_hold"}[sequence[-1]]
+    ways = {1: "queued", 8: "queued", 128: "skipped cancelled", 256: "skipped on_hold"}
+    last = (ways | {1024: "needs_attention no_sale"})[sequence[-1]]
     for arrival in itertools.permutations(messages):
         entry = accepted(arrival[0])
         for each in arrival[1:]:
             entry = after(entry, each)
         assert ends(entry) == last
         assert entry.message.sent_at == messages[-1].sent_at
-        assert entry.number == "KX-1" or entry.state is State.SKIPPED
+        assert entry.number == "KX-1" or entry.state in (State.SKIPPED, State.NEEDS_ATTENTION)
 
 
-@pytest.mark.parametrize("sequence", [(1, 8), (1, 128), (1, 256, 8), (1, 128, 1), (1, 8, 64)])
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        *((1, 8), (1, 128), (1, 256, 8), (1, 128, 1), (1, 8, 64)),
+        *((1, 1024), (1, 1024, 8), (1, 8, 1024), (1, 128, 1024)),
+    ],
+)
 def test_after_posting_a_status_is_shown_where_it_matters_in_every_order_of_arrival(
     sequence: tuple[int, ...],
 ) -> None:
     statuses = STATUSES | {64: DISPATCHED | {"status": 64, "status_name": "Completed"}}
     later = [message(2000 + place, **statuses[status]) for place, status in enumerate(sequence[1:])]
     shown = {8: (), 64: (), 1: (), 128: ("The order is now cancelled.",), 256: ("The order is now on hold.",)}
+    shown |= {1024: ("The order is now refunded.",)}
     for arrival in itertools.permutations(later):
         entry = posted(sent(accepted(message(1000))))
         for each in arrival:
@@ -229,6 +266,28 @@ def test_a_change_after_posting_is_shown_and_a_change_back_is_not() -> None:
     assert [event.type for event in events(entry)] == ["OrderPosted", "OrderChangedAfterPosting"]
     back = after(entry, message(3000))
     assert (back.changes, back.newer, back.message.sent_at) == ((), None, 3000)
+
+
+@pytest.mark.parametrize(
+    ("sent_then", "sent_now", "change"),
+    [
+        ("2026-06-30T11:00:00Z", "2026-06-30T13:30:00Z", "Sale date: 2026-06-30 → 2026-07-01"),
+        ("2026-06-30T13:30:00Z", "2026-07-01T03:00:00Z", ""),
+        ("2026-06-30T13:30:00Z", "2026-07-01T01:30:00+12:00", ""),
+        ("2026-06-30T13:30:00Z", "2026-06-30T13:30:00", "Sale date: 2026-07-01 → 2026-06-30"),
+        ("2026-06-30 08:00:00", "2026-06-30 20:00:00", ""),
+        ("2026-06-30", "2026-06-30 20:00:00", ""),
+    ],
+)
+def test_another_moment_of_sale_is_a_change_where_it_is_another_day_of_the_organisation(
+    sent_then: str, sent_now: str, change: str
+) -> None:
+    entry = accepted(message(sale_datetime=sent_then))
+    on_its_way = ledger.begin(entry, "batch-1", NOON, Calendar("Pacific/Auckland"))
+    newer = message(2000, sale_datetime=sent_now)
+    for found in (after(posted(on_its_way), newer), posted(after(on_its_way, newer))):
+        assert found.changes == ((change,) if change else ())
+        assert (found.newer is None) == (not change)
 
 
 def test_a_later_message_that_can_not_be_read_is_shown_beside_what_was_posted() -> None:
@@ -362,9 +421,9 @@ def test_an_outcome_of_an_entry_that_is_frozen_still_waits_with_the_newer_messag
 def test_a_dispatch_that_comes_while_it_is_being_sent_counts_where_nothing_was_created() -> None:
     dispatched = message(2000, **DISPATCHED)
     freed = ledger.settle_unsent(after(sent(), dispatched), books(), LATER)
-    assert freed.message.order.completed_on == date(2026, 11, 21)
+    assert freed.message.order == dispatched.order
     there = posted(after(sent(), dispatched))
-    assert (there.newer, there.changes, there.message.order.completed_on) == (None, (), None)
+    assert (there.newer, there.changes, there.message.order.completed_at) == (None, (), None)
 
 
 def test_what_is_half_posted_keeps_its_day_however_often_the_same_is_said_again() -> None:
@@ -377,7 +436,7 @@ def test_what_is_half_posted_keeps_its_day_however_often_the_same_is_said_again(
         NOON,
     )
     again = after(after(half, message(4 * day)), message(5 * day))
-    assert ledger.sent_on(again.message) == ledger.sent_on(half.message) == date(1970, 1, 2)
+    assert ledger.sent_at(again.message) == ledger.sent_at(half.message) == datetime(1970, 1, 2, tzinfo=UTC)
     assert after(again, amended(5 * day - 1)) == again
 
 
@@ -483,6 +542,73 @@ def test_a_prefix_taken_by_another_does_not_hold_a_half_posted_order() -> None:
     assert ends(freed) == "queued"
 
 
+# --- orders that are no sale
+
+
+def test_the_problem_of_an_order_that_is_no_sale_names_its_status() -> None:
+    for changes, word in ((REFUNDED, "refunded"), (RETURNED, "returned"), (REJECTED, "rejected")):
+        problem = accepted(message(**changes)).problem
+        assert problem is not None
+        assert word in problem.sentence
+        assert problem.kind.freed_by == {"refunded_orders"}
+
+
+def chosen(entry: Entry, choice: ledger.Choice, at: Books | None = None) -> Entry:
+    found = ledger.retry(entry, at or books(), "Ada Moore", LATER, no_sale=choice)
+    assert found is not None
+    return found
+
+
+def test_a_person_posts_or_skips_an_order_that_is_no_sale() -> None:
+    entry = accepted(message(**REFUNDED))
+    assert ends(chosen(entry, "post")) == "queued"
+    assert ends(chosen(entry, "post", books(post_when="dispatch"))) == "queued"
+    skipped = chosen(entry, "skip")
+    assert ends(skipped) == "skipped refunded"
+    assert [(act.by, act.what) for act in skipped.history] == [("Ada Moore", "skip")]
+    assert ends(chosen(skipped, "post")) == "queued", "a person may think better of it"
+
+
+def test_what_a_person_decided_holds_when_the_platform_says_the_same_again() -> None:
+    skipped = chosen(accepted(message(**REFUNDED)), "skip")
+    assert ends(after(skipped, message(2000, **REFUNDED))) == "skipped refunded"
+    waiting = chosen(accepted(message(**REFUNDED)), "post", books(None))
+    again = after(waiting, message(2000, **REFUNDED))
+    assert ends(again) == "queued"
+    assert ends(after(again, message(3000, **RETURNED))) == "needs_attention no_sale", (
+        "that is another question"
+    )
+    assert ends(after(again, message(3000))) == "queued"
+
+
+def test_a_changed_setting_frees_an_order_that_is_no_sale() -> None:
+    entry = accepted(message(**REJECTED))
+    for setting, end in (
+        ("skip", "skipped rejected"),
+        ("post", "queued"),
+        ("ask", "needs_attention no_sale"),
+    ):
+        freed = ledger.retry(entry, books(refunded_orders=setting), "", LATER)
+        assert freed is not None
+        assert ends(freed) == end
+
+
+def test_an_order_sold_about_the_start_is_asked_about_once_the_organisation_s_day_is_known() -> None:
+    at = books(start_from=date(2026, 11, 21))
+    entry = accepted(message(**REFUNDED, sale_datetime="2026-11-20T13:30:00Z"), at)
+    assert ends(entry) == "queued"
+    held = {
+        zone: ledger.held_back(entry, at.settings, LATER, Calendar(zone))
+        for zone in ("Pacific/Auckland", "Europe/London")
+    }
+    assert {zone: ends(found) for zone, found in held.items() if found} == {
+        "Pacific/Auckland": "needs_attention no_sale",
+        "Europe/London": "skipped before_start",
+    }
+    live = accepted(message(sale_datetime="2026-11-20T13:30:00Z"), at)
+    assert ledger.held_back(live, at.settings, LATER, Calendar("Pacific/Auckland")) is None
+
+
 # --- differences in words
 
 
@@ -507,8 +633,8 @@ def test_lines_that_differ_are_told_one_by_one_and_at_most_twenty() -> None:
     more = Message.of(read_order(read_message(json.dumps(Maker(first_id=1).order(UNTRACKED, 1, 3)))), 2000)
     assert "Lines: 2 → 3" in ledger.differences(message(), more)
     many = [Maker(first_id=1).order(UNTRACKED, place, 30) for place in (0, 1)]
-    messages = [Message.of(read_order(read_message(json.dumps(each))), 1000) for each in many]
-    assert len(ledger.differences(*messages)) == 20
+    one, other = (Message.of(read_order(read_message(json.dumps(each))), 1000) for each in many)
+    assert len(ledger.differences(one, other)) == 20
 
 
 def test_a_difference_that_has_no_word_of_its_own_is_still_told() -> None:
@@ -589,8 +715,7 @@ def test_moments_as_text_stand_in_the_order_of_time() -> None:
     moments = [NOON + timedelta(microseconds=1000 * step) for step in (0, 1, 999, 1000, 86_400_000)]
     stamps = [stamp(moment) for moment in moments]
     assert stamps == sorted(stamps)
-    assert ledger.sent_on(message(1795478399999)) == date(2026, 11, 23)
-    assert ledger.sent_on(message(1795478400000)) == date(2026, 11, 24)
+    assert ledger.sent_at(message(1795478400000)) == datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def test_every_reason_and_problem_that_the_ledger_gives_has_its_words() -> None:

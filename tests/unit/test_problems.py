@@ -13,7 +13,7 @@ from bookkeeping.domain.problems import catalogue
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.domain.problems.xero_messages import from_xero, refusals
-from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.settings import Settings, TaxRow
 
 SETTINGS = Settings(
     sales_account_code="200",
@@ -23,7 +23,7 @@ SETTINGS = Settings(
     sales_accounts_by_sku_prefix={"TEE-": "201"},
     contact_name="Marlow",
     purchase_order_contact_name="Blanks Ltd",
-    tax_types={"20": "OUTPUT2"},
+    tax_types=(TaxRow(rate="20", tax_type="OUTPUT2"),),
     branding_theme_id="0b2f6b1c-0000-4000-8000-000000000001",
     tracking_categories=({"Name": "Region", "Option": "North"},),
 )

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bookkeeping.domain.amounts import plain_number
-from bookkeeping.domain.settings import Settings, SettingsRefused, freed_by
+from bookkeeping.domain.settings import Settings, SettingsRefused, TaxRow, freed_by
 
+PLAIN_ROW = {"account": "", "reverse_charge": False}
 FULL: dict[str, Any] = {
     "enabled": False,
     "process_method": "tracked",
@@ -26,13 +27,21 @@ FULL: dict[str, Any] = {
     "number_prefix": "MF-2026-",
     "payment_terms_days": 14,
     "invoice_price": "trade",
-    "tax_types": {"20": "OUTPUT2", "5.5": "TAX001"},
+    "tax_types": [
+        {"rate": "20", "ships_to": "home", "tax_type": "OUTPUT2", "account": "", "reverse_charge": False},
+        {"rate": "20", "ships_to": "DE", "tax_type": "TAX001", "account": "201", "reverse_charge": True},
+    ],
+    "purchase_tax_types": [{"rate": "20", "tax_type": "INPUT2"}],
     "purchase_tax_type": "INPUT2",
     "line_amounts": "exclusive",
     "rounding": "show",
     "currency": "EUR",
     "post_when": "dispatch",
     "start_from": "2026-04-01",
+    "order_time_zone": "Europe/London",
+    "refunded_orders": "skip",
+    "cost_currency": "USD",
+    "free_of_charge": "nil_invoice",
     "lock_date_action": "next_open_day",
     "branding_theme_id": "0b2f6b1c-0000-4000-8000-000000000001",
     "tracking_categories": [{"Name": "Region", "Option": "North"}, {"Name": "Channel", "Option": "Web"}],
@@ -67,8 +76,22 @@ def test_what_is_empty_is_not_set() -> None:
     [
         (
             "tax_types",
-            {"20.0": "OUTPUT2", " 5.50 % ": "TAX001", "0.00": "NONE"},
-            {"20": "OUTPUT2", "5.5": "TAX001", "0": "NONE"},
+            [
+                {"rate": "20.0", "tax_type": " OUTPUT2 ", "ships_to": "Germany"},
+                {"rate": " 5.50 % ", "tax_type": "TAX001", "ships_to": "uk"},
+                {"rate": 0, "tax_type": "NONE", "ships_to": "Home"},
+                {"rate": "0.00", "tax_type": "NONE", "ships_to": "eu"},
+                {"rate": "0", "tax_type": "NONE", "ships_to": "el"},
+                {"rate": "0", "tax_type": "NONE"},
+            ],
+            (
+                {"rate": "20", "ships_to": "DE", "tax_type": "OUTPUT2", **PLAIN_ROW},
+                {"rate": "5.5", "ships_to": "GB", "tax_type": "TAX001", **PLAIN_ROW},
+                {"rate": "0", "ships_to": "home", "tax_type": "NONE", **PLAIN_ROW},
+                {"rate": "0", "ships_to": "EU", "tax_type": "NONE", **PLAIN_ROW},
+                {"rate": "0", "ships_to": "GR", "tax_type": "NONE", **PLAIN_ROW},
+                {"rate": "0", "ships_to": "anywhere", "tax_type": "NONE", **PLAIN_ROW},
+            ),
         ),
         ("currency", "gbp", "GBP"),
         ("contact_name", "  Marlow ", "Marlow"),
@@ -80,7 +103,7 @@ def test_what_is_empty_is_not_set() -> None:
     ],
 )
 def test_values_are_kept_in_one_spelling(key: str, given: object, kept: object) -> None:
-    assert getattr(Settings.from_json({key: given}), key) == kept
+    assert Settings.from_json({key: given}).model_dump()[key] == kept
 
 
 @pytest.mark.parametrize(
@@ -103,6 +126,10 @@ def test_values_are_kept_in_one_spelling(key: str, given: object, kept: object) 
         ("invoice_status", "PAID"),
         ("enabled", "perhaps"),
         ("start_from", "2026-02-30"),
+        ("order_time_zone", "London"),
+        ("order_time_zone", "../../etc/passwd"),
+        ("order_time_zone", "GMTSTANDARDTIME"),
+        ("refunded_orders", "keep"),
         ("errors_email", "books"),
         ("errors_email", "a@b.c, d@e.f"),
         ("branding_theme_id", "standard"),
@@ -111,12 +138,27 @@ def test_values_are_kept_in_one_spelling(key: str, given: object, kept: object) 
         ("tracking_categories", [{"Name": "Region", "Option": "North", "Id": "1"}]),
         ("tracking_categories", [{"Name": "a", "Option": "b"}] * 2),
         ("tracking_categories", [{"Name": str(n), "Option": "b"} for n in range(3)]),
-        ("tax_types", {"twenty": "OUTPUT2"}),
-        ("tax_types", {"101": "OUTPUT2"}),
-        ("tax_types", {"1e1": "OUTPUT2"}),
-        ("tax_types", {"٢٠": "OUTPUT2"}),
-        ("tax_types", {"20": "A", "20.0": "B"}),
-        ("tax_types", {"20": ""}),
+        ("tax_types", {"20": "OUTPUT2"}),
+        ("tax_types", [["20", "home", "OUTPUT2"]]),
+        ("tax_types", [{"rate": "20"}]),
+        ("tax_types", [{"rate": "20", "tax_type": ""}]),
+        ("tax_types", [{"rate": "20", "tax_type": "A", "percent": "20"}]),
+        ("tax_types", [{"rate": "20", "tax_type": "A", "ships_to": "Narnia"}]),
+        *(
+            ("tax_types", [{"rate": rate, "tax_type": "A"}])
+            for rate in ("twenty", "101", "1e1", "٢٠", "", "-1", True, "0.00001")
+        ),
+        ("tax_types", [{"rate": "20", "tax_type": "A"}, {"rate": "20.0", "tax_type": "B"}]),
+        (
+            "tax_types",
+            [
+                {"rate": "20", "tax_type": "A", "ships_to": "DE"},
+                {"rate": "20", "tax_type": "B", "ships_to": "Germany"},
+            ],
+        ),
+        ("tax_types", [{"rate": str(rate), "tax_type": "A"} for rate in range(101)] * 2),
+        ("purchase_tax_types", [{"rate": "20", "tax_type": "A"}, {"rate": "20", "tax_type": "B"}]),
+        ("purchase_tax_types", [{"rate": "20", "tax_type": "A", "ships_to": "home"}]),
         ("sales_accounts_by_sku_prefix", {"": "200"}),
         ("sales_accounts_by_sku_prefix", {"TEE": ""}),
         ("sales_accounts_by_sku_prefix", {f"S{n}": "200" for n in range(201)}),
@@ -165,7 +207,7 @@ def test_what_is_missing_depends_on_the_process_method() -> None:
 
 def test_a_change_frees_by_the_keys_that_changed() -> None:
     assert freed_by(Settings(), Settings()) == frozenset()
-    changed = Settings(sales_account_code="200", tax_types={"20": "OUTPUT2"})
+    changed = Settings(sales_account_code="200", tax_types=(TaxRow(rate="20", tax_type="OUTPUT2"),))
     assert freed_by(Settings(), changed) == {"sales_account_code", "tax_types"}
 
 

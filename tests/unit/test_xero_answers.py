@@ -447,7 +447,7 @@ def test_an_accepted_document_is_read_whole() -> None:
     found = answered("invoice", invoice(Warnings=[{"Message": "Item is low"}, "x", {}]))
     assert found.ok
     assert (found.id, found.number, found.status, found.currency) == (GUID, "KX-1", "DRAFT", "GBP")
-    assert (found.total, found.subtotal, found.contact_id, found.reference) == (
+    assert (found.total, found.net, found.contact_id, found.reference) == (
         Decimal("61.95"),
         Decimal(51),
         "c-1",
@@ -500,7 +500,7 @@ def test_each_sign_alone_refuses_a_document_even_without_words(changes: dict[str
 def test_an_odd_element_is_refused_and_not_a_crash(element: dict[str, Any]) -> None:
     found = answered("invoice", element)
     assert not found.ok
-    assert (found.total, found.subtotal) == (None, None)
+    assert (found.total, found.net) == (None, None)
 
 
 def test_every_validation_error_is_found_once_in_the_order_it_stands() -> None:

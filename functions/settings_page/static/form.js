@@ -23,6 +23,8 @@ const labelOf = (name) => {
   return field ? field.querySelector("label, legend").textContent.trim() : name;
 };
 
+const valueOf = (cell) => (cell.type === "checkbox" ? cell.checked : cell.value.trim() || cell.dataset.usual || "");
+
 class Plain {
   constructor(input) {
     this.input = input;
@@ -76,7 +78,7 @@ class Radios {
   }
 }
 
-/** Rows of two cells: a map (key and value) or a list of objects. */
+/** Rows of cells: a map (key and value) or a list of objects. A cell left empty has its usual value. */
 class Rows {
   constructor(editor, lists) {
     this.editor = editor;
@@ -98,9 +100,9 @@ class Rows {
 
   get cells() {
     return [...this.list.children]
-      .map((row) => [...row.querySelectorAll("[data-column]")].map((input) => [input.dataset.column, input.value.trim()]))
-      .filter((row) => row.some(([, text]) => text))
-      .map((row) => Object.fromEntries(row));
+      .map((row) => [...row.querySelectorAll("[data-column]")])
+      .filter((inputs) => inputs.some((input) => (input.type === "checkbox" ? input.checked : input.value.trim())))
+      .map((inputs) => Object.fromEntries(inputs.map((input) => [input.dataset.column, valueOf(input)])));
   }
 
   get value() {
@@ -124,7 +126,7 @@ class Rows {
   words(value) {
     const rows = this.isMap
       ? Object.entries(value || {}).map(([key, one]) => `${key} → ${one}`)
-      : (value || []).map((one) => Object.values(one).join(": "));
+      : (value || []).map((one) => Object.values(one).map((cell) => (cell === true ? "yes" : cell)).filter(Boolean).join(": "));
     return rows.join(", ") || "empty";
   }
 
@@ -136,7 +138,9 @@ class Rows {
       input.id = `${this.name}-${this.made}-${input.dataset.column}`;
       input.closest(".cell").querySelector("label").htmlFor = input.id;
       input.setAttribute("aria-describedby", `${this.name}-error`);
-      input.value = cells[input.dataset.column] ?? "";
+      const value = cells[input.dataset.column];
+      if (input.type === "checkbox") input.checked = Boolean(value);
+      else input.value = value === input.dataset.usual ? "" : value ?? "";
       if (input.dataset.list) combobox(input, this.lists);
     }
     row.querySelector("[data-remove]").addEventListener("click", () => {
@@ -165,7 +169,8 @@ export function showErrors(form, errors) {
   const words = new Map();
   for (const { name, message } of errors) {
     const [field, ...part] = name.split(".");
-    const text = part.length ? `${part.join(" ")}: ${message}` : message;
+    const where = /^\d+$/.test(part[0]) ? `row ${Number(part[0]) + 1}` : part.join(" ");
+    const text = part.length ? `${where}: ${message}` : message;
     words.set(field, words.has(field) ? `${words.get(field)} · ${text}` : text);
   }
   let first = "";

@@ -35,6 +35,13 @@ const READ = {
   },
 };
 
+const PLACES = [
+  { value: "anywhere", label: "all orders", detail: "" },
+  { value: "home", label: "your organisation’s own country", detail: "" },
+  { value: "EU", label: "the European Union, but for home", detail: "" },
+  { value: "elsewhere", label: "all but home", detail: "" },
+];
+
 const NOUNS = { accounts: "account", contacts: "contact", "tax-rates": "tax rate", currencies: "currency" };
 
 export class XeroLists {
@@ -53,6 +60,7 @@ export class XeroLists {
   /** The choices of a list such as `accounts:sales`; of `contacts` those that contain the text. */
   async choices(list, text = "") {
     const [kind, purpose] = list.split(":");
+    if (kind === "places") return PLACES;
     const key = kind === "contacts" ? `${kind} ${text.trim().toLowerCase()}` : list;
     const kept = this.kept.get(key);
     if (kept && Date.now() - kept.at < KEPT_FOR) return kept.choices;

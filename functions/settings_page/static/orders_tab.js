@@ -37,12 +37,20 @@ const path = (id) => `orders/${encodeURIComponent(id)}`;
 
 const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
+/** Why an order stops or is skipped that is refunded, returned or rejected: a person says Post or Skip instead of Retry. */
+const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected"]);
 const COUNTED_UP_TO = 1000;
 
 const whyOf = (order) => order.problem?.code || order.reason || "";
 const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : String(count));
 const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
+
+function outcomeWords({ state }, { no_sale: choice }) {
+  if (UNDER_WAY.has(state)) return "Queued again. What becomes of it shows here in a moment.";
+  if (choice === "skip" && state === "skipped") return "Skipped. It can still be posted later.";
+  return "It was looked at again and is where it was.";
+}
 
 /** What is wrong, without the order's number, which stands beside it. */
 const sentenceOf = ({ id, problem }) => upperFirst(problem.sentence.replace(`Order ${id}: `, ""));
@@ -182,7 +190,7 @@ export class OrdersTab {
   showRetryAll() {
     const { problem } = this.asked;
     const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
-    const able = Boolean(problem) && here.length > 0;
+    const able = Boolean(problem) && problem !== "no_sale" && here.length > 0;
     if (able) {
       const label = here[0].retry_label;
       const again = label === RETRY ? "can be tried again at once" : "can be freed at once";
@@ -263,7 +271,7 @@ export class OrdersTab {
       byId("one-order-body"),
       this.problemOf(order),
       order.problem ? "" : element("p", {}, order.words),
-      !order.problem && order.can_retry ? element("p", { class: "actions" }, this.retryButton(order, order.retry_label, {}, "main"), this.retryAllButton(order)) : "",
+      !order.problem && order.can_retry ? element("p", { class: "actions" }, this.mainButton(order), this.retryAllButton(order)) : "",
       order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
       changesOf(order),
       documentsOf(order),
@@ -295,12 +303,17 @@ export class OrdersTab {
         ? element(
             "p",
             { class: "actions" },
-            this.retryButton(order, order.retry_label, {}, "main"),
+            this.mainButton(order),
+            problem.code === "no_sale" ? this.retryButton(order, "Skip", { no_sale: "skip" }) : "",
             problem.code === "item_not_tracked" ? this.retryButton(order, "Use it as it is", { items_as_they_are: true }) : "",
             this.retryAllButton(order),
           )
         : "",
     );
+  }
+
+  mainButton(order) {
+    return NO_SALE.has(whyOf(order)) ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, "main");
   }
 
   retryButton(order, words, body, look = "quiet") {
@@ -309,10 +322,7 @@ export class OrdersTab {
       try {
         const now = await this.api.post(`${path(order.id)}/retry`, body);
         await this.show(order.id, { quietly: true });
-        byId("one-order-status").textContent =
-          now.state === "queued" || now.state === "posting"
-            ? "Queued again. What becomes of it shows here in a moment."
-            : "It was looked at again and is where it was.";
+        byId("one-order-status").textContent = outcomeWords(now, body);
         byId("one-order-heading").focus();
       } catch (refused) {
         this.orderError(refused.message);
@@ -321,7 +331,7 @@ export class OrdersTab {
   }
 
   retryAllButton(order) {
-    if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order)) return "";
+    if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order) || whyOf(order) === "no_sale") return "";
     const which = order.problem ? "all orders with this problem" : "all orders skipped for this reason";
     const words = order.retry_label === RETRY ? `Retry ${which}` : `${order.retry_label}: ${which}`;
     return whilePressed(element("button", { type: "button", class: "quiet" }, words), async () => {

@@ -13,6 +13,7 @@ export class SettingsTab {
     this.draftKey = `accounting-draft ${company} ${user}`;
     this.form = byId("settings-form");
     this.settings = settingsOf(this.form, lists);
+    byId("time-zones").append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((value) => element("option", { value })));
     this.clientId = byId("client_id");
     this.clientSecret = byId("client_secret");
     this.loaded = null;
@@ -284,7 +285,7 @@ export class SettingsTab {
 
   showTodo() {
     if (!this.loaded) return;
-    const { app, missing, settings } = this.loaded;
+    const { advice = [], app, missing, settings } = this.loaded;
     const { connection } = this;
     const connected = connection?.status === "connected";
     const todo = [
@@ -317,6 +318,12 @@ export class SettingsTab {
       replace(byId("todo"), element("p", { class: "notice good" }, `Everything is set up. Orders are posted to ${where}.`));
     } else {
       replace(byId("todo"), element("p", { class: "quiet-words" }, "Looking at the connection …"));
+    }
+    if (advice.length) {
+      byId("todo").append(
+        element("p", { class: "notice warn" }, "Worth a second look:"),
+        element("ul", { class: "todo" }, advice.map(({ name, message }) => element("li", {}, leadTo(name, this.settings[name].label), `: ${message}`))),
+      );
     }
   }
 

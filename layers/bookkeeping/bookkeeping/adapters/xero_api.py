@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -46,7 +47,10 @@ class Answered:
     number: str
     status: str
     total: Decimal | None
-    subtotal: Decimal | None
+    net: Decimal | None
+    tax: Decimal | None
+    taxes: Mapping[str, Decimal] | None
+    """Tax type → the tax of its lines, those without tax left out; None where Xero did not list the lines."""
     currency: str
     contact_id: str
     contact_name: str
@@ -143,7 +147,8 @@ class Xero:
             if refused.status == 404:
                 return None
             raise
-        return any(item.get("IsTrackedAsInventory") is True for item in _elements(answer, "Items"))
+        found = [item for item in _elements(answer, "Items") if item.get("Code") == code]
+        return any(item.get("IsTrackedAsInventory") is True for item in found) if found else None
 
     def read(self, resource: str, access: Access, observe: Observe, **params: str) -> Json:
         """The answer to a GET, as Xero gave it."""
@@ -232,7 +237,9 @@ def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
         number=str(element.get(DOCUMENT_KINDS[kind].number_key) or ""),
         status=str(element.get("Status") or ""),
         total=_amount(element.get("Total")),
-        subtotal=_amount(element.get("SubTotal")),
+        net=_amount(element.get("SubTotal")),
+        tax=_amount(element.get("TotalTax")),
+        taxes=_taxes(element.get("LineItems")),
         currency=str(element.get("CurrencyCode") or ""),
         contact_id=str(contact.get("ContactID") or "") if isinstance(contact, dict) else "",
         contact_name=str(contact.get("Name") or "") if isinstance(contact, dict) else "",
@@ -245,6 +252,18 @@ def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
             if isinstance(warning, dict)
         ),
     )
+
+
+def _taxes(lines: Json) -> Mapping[str, Decimal] | None:
+    if not isinstance(lines, list) or not lines:
+        return None
+    taxes = defaultdict[str, Decimal](Decimal)
+    for line in lines:
+        amount = _amount(line.get("TaxAmount")) if isinstance(line, dict) else None
+        if amount is None:
+            return None
+        taxes[str(line.get("TaxType") or "")] += amount
+    return {tax_type: tax for tax_type, tax in taxes.items() if tax}
 
 
 def _amount(value: Json) -> Decimal | None:

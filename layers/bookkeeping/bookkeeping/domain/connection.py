@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-SCOPES: Final = (
-    "openid",
-    "profile",
-    "email",
-    "offline_access",
-    "accounting.invoices",
-    "accounting.contacts.read",
-    "accounting.settings.read",
-)
-NEEDED: Final = frozenset(SCOPES) - {"openid", "profile", "email"}
+from bookkeeping.domain.oauth import missing_scopes
+
 REFRESH_TOKEN_LIVES: Final = timedelta(days=60)
 
 ConnectionStatus = Literal[
@@ -27,25 +18,6 @@ ConnectionStatus = Literal[
     "wrong_credentials",
     "cut_off",
     "disconnected",
-]
-ConnectResult = Literal[
-    "connected",
-    "choose_organisation",
-    "confirm_organisation",
-    "access_denied",
-    "code_expired",
-    "code_used",
-    "wrong_app_credentials",
-    "wrong_redirect_url",
-    "no_organisation",
-    "scopes_missing",
-    "state_invalid",
-    "state_expired",
-    "state_used",
-    "other_person",
-    "session_lost",
-    "xero_unavailable",
-    "xero_refused",
 ]
 
 
@@ -124,10 +96,6 @@ class Consent:
     expires_at: datetime
     by: str
     at: datetime
-
-
-def missing_scopes(granted: Sequence[str]) -> tuple[str, ...]:
-    return tuple(scope for scope in SCOPES if scope in NEEDED and scope not in granted)
 
 
 def after_consent(before: Connection | None, company: str, consent: Consent) -> Connection:

@@ -1,9 +1,12 @@
 """An order, a company's settings and its organisation become Xero's documents and items.
 
 Everything here raises OrderStopped with a Problem where the order cannot be posted as it is. Amounts are exact
-decimals from the order to the wire. A document's total is foreseen with Xero's own arithmetic: a unit price of at most
-4 decimals times the quantity, rounded to cents; tax for each line, rounded to cents; then summed. Xero does not say
-which way it rounds half a cent, so no document leaves here whose total depends on it.
+decimals from the order to the wire.
+
+The order's tax is reckoned line by line: the gross at the line's rate (where only the net is carried, the net at that
+rate), rounded to cents, then summed for each rate. A document's net, taxes and total are foreseen with Xero's own
+arithmetic: a unit price of at most 4 decimals times the quantity, and the tax of each line, are rounded to cents, then
+summed. Xero does not say which way it rounds half a cent, so no document's figures depend on it.
 """
 
 from __future__ import annotations
@@ -11,23 +14,35 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from functools import cached_property
 from typing import Any, Final, Literal, cast
 
-from bookkeeping.domain.amounts import plain_number
+from bookkeeping.domain.amounts import (
+    currency_decimals,
+    decimals,
+    is_quotient,
+    noise,
+    plain_number,
+    rates_between,
+)
 from bookkeeping.domain.contacts import Contact
+from bookkeeping.domain.countries import EU
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
-from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.settings import ANYWHERE, Settings, TaxRow
+from bookkeeping.domain.time_zones import Calendar, is_as_written, is_before, zone_named
 
 __all__ = [
     "Document",
     "DocumentKind",
+    "Figures",
     "carries_ref",
     "clean",
     "document_date",
@@ -37,6 +52,7 @@ __all__ = [
     "reference",
     "sales_invoice",
     "skip_reason",
+    "sold_before_start",
     "tracked_items",
     "waits_for_dispatch",
     "wants",
@@ -51,13 +67,27 @@ CENT: Final = Decimal("0.01")
 PRICE_STEP: Final = Decimal("0.0001")
 HUNDRED: Final = Decimal(100)
 LARGEST_LINE: Final = Decimal("9999999999.99")
-LARGEST_ROUNDING: Final = Decimal("0.05")
+HALF_A_CENT: Final = Decimal("0.005")
 MOST_QUANTITY_CHARACTERS: Final = 13
 LONGEST_DESCRIPTION: Final = 4000
 LONGEST_REFERENCE: Final = 255
 LONGEST_ITEM_NAME: Final = 50
 LONGEST_ITEM_CODE: Final = 30
 MOST_CHOICES_NAMED: Final = 12
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What Xero has to make of a document, 2 decimals each."""
+
+    net: Decimal
+    total: Decimal
+    taxes: Mapping[str, Decimal]
+    """Tax type → the tax of its lines; those without tax are left out."""
+
+    @property
+    def tax(self) -> Decimal:
+        return self.total - self.net
 
 
 @dataclass(frozen=True)
@@ -69,13 +99,50 @@ class Document:
     body: dict[str, Any]
     """Xero's JSON; every amount a Decimal."""
     compare: Figure
-    """Which of Xero's figures is to equal the order's."""
+    """Which of Xero's figures is to equal the order's total."""
     order_total: Decimal
     """What the order says, 2 decimals."""
-    expected_total: Decimal
-    """What Xero's figure will be; differs from order_total only where the settings say to show a difference."""
+    figures: Figures
+    """What Xero's will be; they differ from the order's only where a note says so."""
     notes: tuple[str, ...]
     """What a person should know about the document, in words."""
+
+    @property
+    def expected_total(self) -> Decimal:
+        """What the figure that is compared with the order's total will be in Xero."""
+        return self.figures.total if self.compare == "Total" else self.figures.net
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """What a document is made from."""
+
+    order: Order
+    settings: Settings
+    organisation: Organisation
+
+    def stop(self, code: str, **details: str) -> OrderStopped:
+        return OrderStopped(Problem(code, {"order": self.order.id, **details}))
+
+    @property
+    def currency(self) -> str:
+        return self.order.currency or self.settings.currency or self.organisation.base_currency
+
+    @cached_property
+    def known_rates(self) -> frozenset[Decimal]:
+        """The percentages that sales can have here: the organisation's own and those of the rows in the settings."""
+        active = {rate.effective_rate for rate in self.organisation.fitting_tax_rates("REVENUE")}
+        return frozenset(active | {Decimal(row.rate) for row in self.settings.tax_types})
+
+    @cached_property
+    def stated_rates(self) -> frozenset[Decimal]:
+        """The rates that the order states for what it charges for."""
+        shipping = self.order.shipping
+        sold = [
+            (line.tax_rate, line.price, line.price_inc_tax) for line in self.order.lines if not line.cancelled
+        ]
+        sold.append((shipping.tax_rate, shipping.price, shipping.price_inc_tax))
+        return frozenset(rate for rate, *prices in sold if rate is not None and any(prices))
 
 
 # --- which documents, and when -----------------------------------------------------------------------------------
@@ -83,21 +150,30 @@ class Document:
 
 def wants(order: Order, settings: Settings) -> tuple[DocumentKind, ...]:
     """The documents an order needs, in the order they are sent."""
-    invoice: tuple[DocumentKind, ...] = () if order.free_of_charge else ("invoice",)
-    return ("purchase_order", *invoice) if settings.process_method == "tracked" else invoice
+    tracked = settings.process_method == "tracked"
+    billed = not order.free_of_charge or (tracked and settings.free_of_charge == "nil_invoice")
+    invoice: tuple[DocumentKind, ...] = ("invoice",) if billed else ()
+    return ("purchase_order", *invoice) if tracked else invoice
 
 
 def skip_reason(order: Order, settings: Settings) -> str | None:
     """Why an order is not posted (a code of problems.SKIPPED), or None."""
-    if order.disposition != "live":
+    if order.disposition in ("cancelled", "error", "on_hold"):
         return order.disposition
     if not settings.enabled:
         return "integration_off"
-    if settings.start_from is not None and order.sold_on < settings.start_from:
-        return "before_start"
     if order.lines and all(line.cancelled for line in order.lines):
         return "all_lines_cancelled"
     return None if wants(order, settings) else "free_of_charge"
+
+
+def sold_before_start(order: Order, settings: Settings, calendar: Calendar | None) -> bool | None:
+    """Whether the order was sold before “Start from”; None where that is not certain without a calendar."""
+    if settings.start_from is None:
+        return False
+    if calendar is None:
+        return is_before(order.sold_at, settings.start_from, settings.order_time_zone)
+    return calendar.day(order.sold_at) < settings.start_from
 
 
 def waits_for_dispatch(order: Order, settings: Settings) -> bool:
@@ -122,21 +198,12 @@ def sales_invoice(
     `sent_on` dates an order that is posted on dispatch and carries no completion date. `as_draft` is for an
     invoice that Xero refused for want of stock.
     """
+    basis = _Basis(order, settings, organisation)
     with localcontext(EXACT):
-        dated = _dated(order, settings, organisation, sent_on)
-        trade = settings.invoice_price == "trade"
-        mode = _line_amount_types(order, settings, organisation)
-        charges = _sale_charges(order, settings, organisation)
-        compare: Figure = "SubTotal" if trade else "Total"
-        totals = _totals(
-            charges,
-            kind="invoice",
-            mode=mode,
-            compare=compare,
-            order=order,
-            settings=settings,
-            organisation=organisation,
-        )
+        dated = _dated(basis, sent_on)
+        mode = _line_amount_types(basis)
+        compare: Figure = "SubTotal" if settings.invoice_price == "trade" else "Total"
+        totals = _totals(basis, _sale_charges(basis), "invoice", mode, compare)
         body: dict[str, Any] = {
             "Type": "ACCREC",
             "Status": "DRAFT" if as_draft else settings.invoice_status,
@@ -144,24 +211,21 @@ def sales_invoice(
             "Reference": reference(order, true_date=dated.moved_from),
             "Contact": {"ContactID": contact.id},
             "Date": dated.on.isoformat(),
-            "DueDate": _due_on(order, settings, dated.on).isoformat(),
-            "CurrencyCode": _currency(order, settings, organisation),
+            "DueDate": _due_on(basis, dated.on).isoformat(),
+            "CurrencyCode": _currency(basis),
             **_branding(settings),
             "LineAmountTypes": mode,
             "LineItems": totals.line_items,
         }
-        draft_note = (
-            ("Created as a draft, because Xero has too little stock to approve it.",) if as_draft else ()
-        )
-        return Document(
-            "invoice",
-            number,
-            body,
-            compare,
-            totals.order_total,
-            totals.expected_total,
-            (*draft_note, *dated.notes, *totals.notes),
-        )
+        notes = (*_invoice_notes(basis, as_draft=as_draft), *dated.notes, *totals.notes)
+        return Document("invoice", number, body, compare, totals.order_total, totals.figures, notes)
+
+
+def _invoice_notes(basis: _Basis, *, as_draft: bool) -> Iterator[str]:
+    if as_draft:
+        yield "Created as a draft, because Xero has too little stock to approve it."
+    if basis.order.free_of_charge and (as_draft or basis.settings.invoice_status != "AUTHORISED"):
+        yield "Free of charge: the stock leaves Xero's inventory once this invoice of 0.00 is approved."
 
 
 def purchase_order(
@@ -178,47 +242,49 @@ def purchase_order(
 
     `untracked_items` are item codes that exist in Xero as untracked items and are used as they are.
     """
+    basis = _Basis(order, settings, organisation)
     with localcontext(EXACT):
-        dated = _dated(order, settings, organisation, sent_on)
+        dated = _dated(basis, sent_on)
         mode: LineAmountTypes = "Exclusive" if organisation.pays_tax else "NoTax"
-        charges = _cost_charges(order, settings, organisation, untracked_items)
-        totals = _totals(
-            charges,
-            kind="purchase_order",
-            mode=mode,
-            compare="SubTotal",
-            order=order,
-            settings=settings,
-            organisation=organisation,
-        )
+        totals = _totals(basis, _cost_charges(basis, untracked_items), "purchase_order", mode, "SubTotal")
         body: dict[str, Any] = {
             "PurchaseOrderNumber": number,
             "Status": settings.purchase_order_status,
             "Reference": reference(order, true_date=dated.moved_from),
             "Contact": {"ContactID": contact.id},
             "Date": dated.on.isoformat(),
-            "CurrencyCode": _currency(order, settings, organisation),
+            **({"DeliveryDate": order.dispatch_by.isoformat()} if order.dispatch_by else {}),
+            "CurrencyCode": _currency(basis, settings.cost_currency),
             **_branding(settings),
             "LineAmountTypes": mode,
             "LineItems": totals.line_items,
         }
-        return Document(
-            "purchase_order",
-            number,
-            body,
-            "SubTotal",
-            totals.order_total,
-            totals.expected_total,
-            (*dated.notes, *totals.notes),
+        notes = (*_purchase_notes(basis), *dated.notes, *totals.notes)
+        return Document("purchase_order", number, body, "SubTotal", totals.order_total, totals.figures, notes)
+
+
+def _purchase_notes(basis: _Basis) -> Iterator[str]:
+    if basis.order.free_of_charge and basis.settings.free_of_charge == "none":
+        yield "Free of charge: without an invoice the stock does not leave Xero's inventory. Take it out there by hand."
+    if (
+        basis.organisation.pays_tax
+        and not basis.settings.purchase_tax_type
+        and not basis.settings.purchase_tax_types
+    ):
+        account = _account(basis, "cogs_account_code")
+        yield (
+            f"Nobody chose “{basis.settings.label('purchase_tax_type')}”: this takes the tax rate of account"
+            f" {account.code}, {account.tax_type}."
         )
 
 
 def tracked_items(order: Order, settings: Settings, organisation: Organisation) -> tuple[dict[str, Any], ...]:
     """Xero's Item for each distinct item code of the order; the two accounts are what makes an item tracked."""
-    cogs = _account(order, settings, organisation, "cogs_account_code")
-    asset = _account(order, settings, organisation, "inventory_asset_account_code")
+    basis = _Basis(order, settings, organisation)
+    cogs = _account(basis, "cogs_account_code")
+    asset = _account(basis, "inventory_asset_account_code")
     items: dict[str, dict[str, Any]] = {}
-    for _, line in _kept_lines(order):
+    for _, line in _kept_lines(basis):
         code = item_code(line.sku)
         if code is not None and code not in items:
             items[code] = {
@@ -228,7 +294,7 @@ def tracked_items(order: Order, settings: Settings, organisation: Organisation) 
                 "PurchaseDescription": _description(line),
                 "InventoryAssetAccountCode": asset.code,
                 "PurchaseDetails": {"COGSAccountCode": cogs.code},
-                "SalesDetails": {"AccountCode": _sales_account(order, line.sku, settings, organisation).code},
+                "SalesDetails": {"AccountCode": _sales_account(basis, line.sku).code},
             }
     return tuple(items.values())
 
@@ -244,11 +310,14 @@ def document_number(prefix: str, order_id: str) -> str:
 def item_code(sku: str) -> str | None:
     """Xero's item code for a sku, at most 30 characters; None without a sku.
 
-    A longer sku keeps its first 21 characters, and the hash keeps it apart from others that begin alike.
+    It is a key, and Xero keeps codes apart by every character, so nothing of it is made prettier or safer. A longer sku
+    keeps its first 21 characters, and the hash keeps it apart from others that begin alike.
     """
-    code = clean(sku)
-    if not code or _length(code) <= LONGEST_ITEM_CODE:
-        return code or None
+    code = "".join(char for char in sku if unicodedata.category(char) != "Cc").strip()
+    if not clean(code):
+        return None
+    if _length(code) <= LONGEST_ITEM_CODE:
+        return code
     digest = hashlib.sha256(code.encode()).hexdigest()[:8]
     return f"{_beginning(code, LONGEST_ITEM_CODE - 9)}-{digest}"
 
@@ -277,37 +346,59 @@ class _Dated:
     notes: tuple[str, ...] = ()
 
 
-def _dated(order: Order, settings: Settings, organisation: Organisation, sent_on: date) -> _Dated:
+def _dated(basis: _Basis, sent_on: date) -> _Dated:
     """The documents' date. A purchase order follows lock dates too, so that no order ends up half posted."""
-    on = document_date(order, settings, sent_on)
+    order, settings, organisation = basis.order, basis.settings, basis.organisation
+    on = document_date(order, settings, organisation, sent_on)
+    notes = _zone_note(order, settings, organisation)
     open_day = organisation.next_open_day(on)
     if open_day == on:
-        return _Dated(on)
+        return _Dated(on, notes=notes)
     if settings.lock_date_action == "hold":
-        raise _stopped("date_locked", order, date=on.isoformat(), lock_date=str(organisation.lock_date))
+        raise basis.stop("date_locked", date=on.isoformat(), lock_date=str(organisation.lock_date))
     return _Dated(
         open_day,
         on,
-        (f"Dated {open_day}, the first open day; the order's own date {on} is in a locked period in Xero.",),
+        (
+            f"Dated {open_day}, the first open day; the order's own date {on} is in a locked period in Xero.",
+            *notes,
+        ),
     )
 
 
-def document_date(order: Order, settings: Settings, sent_on: date) -> date:
-    """The day an order's documents have, lock dates apart."""
-    return order.sold_on if settings.post_when == "arrival" else order.completed_on or sent_on
+def document_date(order: Order, settings: Settings, organisation: Organisation, sent_on: date) -> date:
+    """The day an order's documents have in the organisation's time zone, lock dates apart."""
+    at = _dating(order, settings)
+    return sent_on if at is None else organisation.calendar(settings.order_time_zone).day(at)
 
 
-def _due_on(order: Order, settings: Settings, on: date) -> date:
+def _dating(order: Order, settings: Settings) -> date | None:
+    """The moment that dates the documents; None: it is the day the message was sent."""
+    return order.sold_at if settings.post_when == "arrival" else order.completed_at
+
+
+def _zone_note(order: Order, settings: Settings, organisation: Organisation) -> tuple[str, ...]:
+    """Where the day rests on a time zone that Xero did not tell, which one was taken."""
+    at = _dating(order, settings)
+    if zone_named(organisation.time_zone) or (at and is_as_written(at, settings.order_time_zone)):
+        return ()
+    unknown = f"the time zone “{organisation.time_zone}”, which is not known here"
+    xero_tells = unknown if organisation.time_zone else "no time zone"
+    zone = organisation.calendar("").zone
+    return (f"For {organisation.name} Xero tells {xero_tells}. The order's day is the one in {zone}.",)
+
+
+def _due_on(basis: _Basis, on: date) -> date:
     try:
-        return on + timedelta(days=settings.payment_terms_days)
+        return on + timedelta(days=basis.settings.payment_terms_days)
     except OverflowError:
-        raise _stopped("bad_date", order, field="sale_datetime", value=on.isoformat()) from None
+        raise basis.stop("bad_date", field="sale_datetime", value=on.isoformat()) from None
 
 
-def _currency(order: Order, settings: Settings, organisation: Organisation) -> str:
-    code = order.currency or settings.currency or organisation.base_currency
-    if not organisation.has_currency(code):
-        raise _stopped("currency_not_enabled", order, currency=code, organisation=organisation.name)
+def _currency(basis: _Basis, code: str = "") -> str:
+    code = code or basis.currency
+    if not basis.organisation.has_currency(code):
+        raise basis.stop("currency_not_enabled", currency=code, organisation=basis.organisation.name)
     return code
 
 
@@ -328,42 +419,41 @@ def _tracking(settings: Settings) -> dict[str, Any]:
 _WANTED: Final[dict[str, tuple[str, Callable[[Account], bool]]]] = {
     "sales_account_code": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "sales_accounts_by_sku_prefix": ("a revenue account", lambda account: account.account_class == "REVENUE"),
+    "tax_types": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "shipping_account_code": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "cogs_account_code": ("an expense account", lambda account: account.account_class == "EXPENSE"),
     "inventory_asset_account_code": ("an inventory account", lambda account: account.type == "INVENTORY"),
 }
 
 
-def _account(
-    order: Order, settings: Settings, organisation: Organisation, setting: str, code: str | None = None
-) -> Account:
+def _account(basis: _Basis, setting: str, code: str | None = None) -> Account:
     """The account a setting names (or `code`, for a setting that names several), if Xero can use it there."""
-    code = getattr(settings, setting) if code is None else code
-    label = settings.label(setting)
+    code = getattr(basis.settings, setting) if code is None else code
+    label = basis.settings.label(setting)
     if not code:
-        raise _stopped("setting_missing", order, setting=setting, label=label)
-    account = organisation.account(code)
+        raise basis.stop("setting_missing", setting=setting, label=label)
+    account = basis.organisation.account(code)
     about = {"setting": setting, "label": label, "account": code}
     if account is None:
-        raise _stopped("account_not_found", order, **about, document="document of this kind")
+        raise basis.stop("account_not_found", **about, document="document of this kind")
     if account.status != "ACTIVE":
-        raise _stopped("account_archived", order, **about)
+        raise basis.stop("account_archived", **about)
     wanted, fits = _WANTED[setting]
     if not fits(account) or account.system_account or account.type == "BANK":
-        raise _stopped(
-            "account_not_fitting", order, **about, account_type=account.name or account.type, wanted=wanted
+        raise basis.stop(
+            "account_not_fitting", **about, account_type=account.name or account.type, wanted=wanted
         )
     return account
 
 
-def _sales_account(order: Order, sku: str, settings: Settings, organisation: Organisation) -> Account:
-    accounts, sku = settings.sales_accounts_by_sku_prefix, sku.strip()
+def _sales_account(basis: _Basis, sku: str) -> Account:
+    accounts, sku = basis.settings.sales_accounts_by_sku_prefix, sku.strip()
     prefixes = [prefix for prefix in accounts if sku.casefold().startswith(prefix.casefold())]
     if not prefixes:
-        return _account(order, settings, organisation, "sales_account_code")
+        return _account(basis, "sales_account_code")
     # the longest; of two that differ in capitals only, the one that is written like the sku
     code = accounts[max(prefixes, key=lambda prefix: (len(prefix), sku.startswith(prefix)))]
-    return _account(order, settings, organisation, "sales_accounts_by_sku_prefix", code)
+    return _account(basis, "sales_accounts_by_sku_prefix", code)
 
 
 @dataclass(frozen=True)
@@ -378,67 +468,168 @@ class _Tax:
 _NO_TAX: Final = _Tax(None, Decimal(0))
 
 
-def _sale_tax(
-    name: str,
-    carried: Decimal | None,
-    account: Account,
-    order: Order,
-    settings: Settings,
-    organisation: Organisation,
-    *,
-    free: bool,
-) -> _Tax:
-    """The tax type for a sale, in this order: the settings' own, the account's own, the only one that fits.
+@dataclass(frozen=True)
+class _Sold:
+    """A line of the order, or its shipping, as the order tells its tax."""
 
-    `name` is what problems call the thing; `carried` is the order's rate in percent.
+    name: str
+    """What problems call it."""
+    stated: Decimal | None
+    net: Decimal | None
+    gross: Decimal | None
+    """Sale prices of one."""
+    free: bool = False
+
+    @property
+    def pair(self) -> tuple[Decimal, Decimal] | None:
+        return None if self.net is None or self.gross is None else (self.net, self.gross)
+
+
+def _rate(basis: _Basis, sold: _Sold) -> Decimal:
+    """The rate in percent: as stated where a sale can have it, else the only one that the two prices bear out."""
+    stated, pair = sold.stated, sold.pair
+    if stated is not None:
+        # Xero keeps 4 decimals of a percentage
+        stated = stated.quantize(PRICE_STEP) if decimals(stated) > 4 else stated
+        if stated in basis.known_rates:
+            return stated
+        if pair is None or not is_quotient(sold.stated or stated, *pair):
+            raise _no_tax_type(basis, sold.name, stated)
+    if pair is None:
+        raise basis.stop("missing_rate", line=sold.name)
+    fitting = rates_between(*pair, basis.known_rates, currency_decimals(basis.currency))
+    chosen = fitting if len(fitting) == 1 else [rate for rate in fitting if rate in basis.stated_rates]
+    if len(chosen) == 1:
+        return chosen[0]
+    if stated is not None and not fitting:
+        raise _no_tax_type(basis, sold.name, stated)
+    net, gross = map(plain_number, pair)
+    rates = ", ".join(f"{plain_number(rate)} %" for rate in sorted(fitting or basis.known_rates))
+    code = "several_rates_fit" if fitting else "no_rate_fits"
+    raise basis.stop(code, line=sold.name, net=net, gross=gross, rates=rates or "none")
+
+
+def _contradiction(basis: _Basis, sold: _Sold, rate: Decimal) -> str:
+    """In words, that the two prices are far from what the stated rate makes of them; else nothing."""
+    if sold.stated is None or sold.pair is None:
+        return ""
+    net, gross = sold.pair
+    unit = Decimal(1).scaleb(-currency_decimals(basis.currency))
+    if abs(_with_tax(net, rate) - gross) <= unit + _with_tax(unit, rate):
+        return ""
+    prices = f"{plain_number(net)} without and {plain_number(gross)} with tax"
+    return f"The order states {plain_number(rate)} % for {sold.name}, which its prices {prices} contradict."
+
+
+# The wider a place, the higher its number: the most specific row holds.
+_COUNTRY, _HOME, _EU, _ELSEWHERE, _ANYWHERE, _NOT_THERE = range(6)
+
+
+def _reach(ships_to: str, destination: str, home: str) -> int:
+    """How widely a row takes in the destination."""
+    match ships_to:
+        case "anywhere":
+            return _ANYWHERE
+        case "home":
+            return _HOME if destination == home else _NOT_THERE
+        case "elsewhere":
+            return _ELSEWHERE if destination != home else _NOT_THERE
+        case "EU":
+            return _EU if destination in EU and destination != home else _NOT_THERE
+    return _COUNTRY if destination == ships_to else _NOT_THERE
+
+
+def _row(basis: _Basis, name: str, rate: Decimal) -> TaxRow | None:
+    """The row of the settings for that rate and the order's destination, if there is one."""
+    rows = [row for row in basis.settings.tax_types if Decimal(row.rate) == rate]
+    if all(row.ships_to == ANYWHERE for row in rows):
+        return rows[0] if rows else None
+    destination, home = basis.order.ships_to, basis.organisation.country_code
+    if not destination or not home:
+        places = ", ".join(row.ships_to for row in rows)
+        raise basis.stop("destination_unknown", line=name, rate=plain_number(rate), places=places)
+    nearest = min(rows, key=lambda row: _reach(row.ships_to, destination, home))
+    return nearest if _reach(nearest.ships_to, destination, home) != _NOT_THERE else None
+
+
+def _sale_tax(basis: _Basis, name: str, rate: Decimal, row: TaxRow | None, account: Account) -> _Tax:
+    """The tax type for a sale: the row's, the account's own, the only one of that percentage.
+
+    It always has the very percentage. At 0 % there is no "only one": which kind of 0 % it is a person says.
     """
-    if not organisation.pays_tax:
-        return _NO_TAX
-    own = organisation.tax_rate(account.tax_type)
-    own = own if own is not None and own.fits(account.account_class) else None
-    if free and own is not None and (carried is None or (carried == 0 and "0" not in settings.tax_types)):
-        # Nothing is charged, so no tax is; a gift needs nobody to choose between zero-rated and exempt.
-        return _Tax(own.tax_type, own.effective_rate)
-    fitting = organisation.fitting_tax_rates(account.account_class)
-    if carried is None:
-        raise _stopped("missing_rate", order, line=name)
-    rate = carried.quantize(PRICE_STEP)
-    mapped = settings.tax_types.get(plain_number(rate))
-    if mapped is not None:
-        found = organisation.tax_rate(mapped)
-        if found is None or not found.fits(account.account_class):
-            raise _stopped(
-                "tax_type_not_usable",
-                order,
-                rate=f"{plain_number(rate)} %",
-                tax_type=mapped,
-                account=account.code,
-            )
-        return _Tax(mapped, found.effective_rate)
-    if own is not None and own.effective_rate == rate:
+    if row is not None:
+        return _row_tax(basis, rate, row, account)
+    own = basis.organisation.tax_rate(account.tax_type)
+    if own is not None and own.fits(account.account_class) and not own.special and own.effective_rate == rate:
         return _Tax(own.tax_type, rate)
-    matching = organisation.fitting_tax_rates(account.account_class, rate)
-    if len(matching) != 1:
-        raise _stopped(
-            "several_tax_types" if matching else "no_tax_type",
-            order,
-            line=name,
-            rate=plain_number(rate),
-            choices=_choices(matching or fitting),
+    matching = basis.organisation.fitting_tax_rates(account.account_class, rate)
+    if rate and len(matching) == 1:
+        return _Tax(matching[0].tax_type, rate)
+    if matching:
+        choices = _choices(matching)
+        raise basis.stop("several_tax_types", line=name, rate=plain_number(rate), choices=choices)
+    raise _no_tax_type(basis, name, rate)
+
+
+def _no_tax_type(basis: _Basis, name: str, rate: Decimal) -> OrderStopped:
+    choices = _choices(basis.organisation.fitting_tax_rates("REVENUE"))
+    return basis.stop("no_tax_type", line=name, rate=plain_number(rate), choices=choices)
+
+
+def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Tax:
+    found = basis.organisation.tax_rate(row.tax_type)
+    about = {"rate": f"{plain_number(rate)} %", "tax_type": row.tax_type}
+    if found is None or not found.fits(account.account_class):
+        raise basis.stop("tax_type_not_usable", **about, account=account.code)
+    if found.effective_rate != row.percent:
+        percent = f"{plain_number(found.effective_rate)} %"
+        raise basis.stop(
+            "tax_type_differs", **about, percent=percent, wanted=f"{plain_number(row.percent)} %"
         )
-    return _Tax(matching[0].tax_type, rate)
+    return _Tax(row.tax_type, found.effective_rate)
 
 
-def _purchase_tax(account: Account, order: Order, settings: Settings, organisation: Organisation) -> _Tax:
+def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None:
+    """The account's own tax for what is free: nobody has to choose between zero-rated and exempt for a gift."""
+    own = basis.organisation.tax_rate(account.tax_type)
+    if not sold.free or own is None or own.special or not own.fits(account.account_class):
+        return None
+    chosen_for_zero = sold.stated == 0 and any(row.rate == "0" for row in basis.settings.tax_types)
+    if chosen_for_zero or (sold.stated and sold.stated in basis.known_rates):
+        return None
+    return _Tax(own.tax_type, own.effective_rate)
+
+
+def _purchase_tax(basis: _Basis, account: Account, sold: _Sold) -> _Tax:
+    """The tax type of a purchase: that of its sale's rate, that of all, else that of the cost of goods sold account.
+
+    Never the line's own account's: a stock account has "no tax" in Xero, which says nothing of the purchase.
+    """
+    settings, organisation = basis.settings, basis.organisation
     if not organisation.pays_tax:
         return _NO_TAX
-    tax_type = settings.purchase_tax_type or account.tax_type
-    if not tax_type:
-        raise _stopped("no_purchase_tax_type", order, account=account.code)
+    chosen = _chosen_for_purchases(basis, sold)
+    tax_type = chosen or _account(basis, "cogs_account_code").tax_type
     found = organisation.tax_rate(tax_type)
-    if settings.purchase_tax_type and (found is None or not found.fits(account.account_class)):
-        raise _stopped("purchase_tax_type_not_usable", order, tax_type=tax_type, account=account.code)
-    return _Tax(tax_type, found.effective_rate if found else Decimal(0))
+    if found is not None and found.fits(account.account_class):
+        return _Tax(tax_type, found.effective_rate)
+    if chosen:
+        raise basis.stop("purchase_tax_type_not_usable", tax_type=tax_type, account=account.code)
+    raise basis.stop("no_purchase_tax_type", account=settings.cogs_account_code)
+
+
+def _chosen_for_purchases(basis: _Basis, sold: _Sold) -> str:
+    rows = {Decimal(row.rate): row.tax_type for row in basis.settings.purchase_tax_types}
+    try:
+        rate = _rate(basis, sold) if rows else None
+    except OrderStopped:
+        # what is given away need not tell at which rate it would be sold
+        rate = None
+    return (
+        rows.get(rate, basis.settings.purchase_tax_type)
+        if rate is not None
+        else basis.settings.purchase_tax_type
+    )
 
 
 def _choices(rates: Iterable[TaxRate]) -> str:
@@ -462,81 +653,119 @@ class _Charge:
     gross: Decimal | None
     account: Account
     tax: _Tax
+    derived: bool = False
+    """Its price was reckoned from the other one, so that no digits of it were sent."""
+    left_out: Decimal = Decimal(0)
+    """The tax of the order that a reverse charge does not bill."""
+    note: str = ""
 
 
-def _kept_lines(order: Order) -> list[tuple[str, OrderLine]]:
+def _kept_lines(basis: _Basis) -> list[tuple[str, OrderLine]]:
     """The lines that are not cancelled, with what problems call them."""
     kept = [
         (f"line {place}" + (f" ({clean(line.sku, 60)})" if line.sku.strip() else ""), line)
-        for place, line in enumerate(order.lines, start=1)
+        for place, line in enumerate(basis.order.lines, start=1)
         if not line.cancelled
     ]
     if not kept:
-        raise _stopped("no_lines", order)
+        raise basis.stop("no_lines")
     return kept
 
 
-def _sale_charges(order: Order, settings: Settings, organisation: Organisation) -> list[_Charge]:
-    trade = settings.invoice_price == "trade"
+def _sale_charges(basis: _Basis) -> list[_Charge]:
     charges = []
-    for name, line in _kept_lines(order):
-        if trade and line.cost is None:
-            raise _stopped("missing_price", order, line=name, field="unit cost (the trade price)")
-        if not trade and line.price is None and line.price_inc_tax is None:
-            raise _stopped("missing_price", order, line=name, field="sale price")
-        account = _sales_account(order, line.sku, settings, organisation)
-        charges.append(
-            _Charge(
-                name=name,
-                description=_description(line),
-                # Xero refuses the code of an item that it does not have, and only Tracked adds items.
-                item_code=item_code(line.sku) if settings.process_method == "tracked" else None,
-                quantity=line.quantity,
-                net=line.cost if trade else line.price,
-                gross=None if trade else line.price_inc_tax,
-                account=account,
-                tax=_sale_tax(
-                    name,
-                    line.tax_rate,
-                    account,
-                    order,
-                    settings,
-                    organisation,
-                    free=all(
-                        not price for price in ((line.cost,) if trade else (line.price, line.price_inc_tax))
-                    ),
-                ),
-            )
+    for name, line in _kept_lines(basis):
+        net, gross = _billed(basis, name, line)
+        charge = _Charge(
+            name=name,
+            description=_description(line),
+            # Xero refuses the code of an item that it does not have, and only Tracked adds items.
+            item_code=item_code(line.sku) if basis.settings.process_method == "tracked" else None,
+            quantity=line.quantity,
+            net=net,
+            gross=gross,
+            account=_sales_account(basis, line.sku),
+            tax=_NO_TAX,
         )
-    return [*charges, *_shipping_charge(order, settings, organisation)]
+        sold = _sold(name, line, free=not charge.net and not charge.gross)
+        charges.append(_taxed(basis, charge, sold, own_account=False))
+    return charges if basis.order.free_of_charge else [*charges, *_shipping_charge(basis)]
 
 
-def _shipping_charge(order: Order, settings: Settings, organisation: Organisation) -> list[_Charge]:
-    shipping = order.shipping
+def _sold(name: str, line: OrderLine, *, free: bool = False) -> _Sold:
+    return _Sold(name, line.tax_rate, line.price, line.price_inc_tax, free)
+
+
+def _billed(basis: _Basis, name: str, line: OrderLine) -> tuple[Decimal | None, Decimal | None]:
+    """The prices of one, without and with tax, that the invoice carries."""
+    if basis.order.free_of_charge:
+        return Decimal(0), Decimal(0)
+    if basis.settings.invoice_price == "trade":
+        if line.cost is None:
+            raise basis.stop("missing_price", line=name, field="unit cost (the trade price)")
+        return line.cost, None
+    if line.price is None and line.price_inc_tax is None:
+        raise basis.stop("missing_price", line=name, field="sale price")
+    return line.price, line.price_inc_tax
+
+
+def _shipping_charge(basis: _Basis) -> list[_Charge]:
+    shipping, settings = basis.order.shipping, basis.settings
     if not shipping.price and not shipping.price_inc_tax:
         return []
     setting = "shipping_account_code" if settings.shipping_account_code else "sales_account_code"
-    account = _account(order, settings, organisation, setting)
-    tax = _sale_tax("the shipping", shipping.tax_rate, account, order, settings, organisation, free=False)
+    sold = _Sold("the shipping", shipping.tax_rate, shipping.price, shipping.price_inc_tax)
+    account = _account(basis, setting)
     net, gross = shipping.price, shipping.price_inc_tax
     if settings.invoice_price == "trade":
-        net, gross = (_cents(_without_tax(gross, tax)) if net is None and gross is not None else net), None
-    return [_Charge("the shipping", "Shipping", None, Decimal(1), net, gross, account, tax)]
+        if net is None and gross is not None:
+            rate = _rate(basis, sold) if basis.organisation.pays_tax else shipping.tax_rate or Decimal(0)
+            net = _cents(_without_tax(gross, rate))
+        gross = None
+    charge = _Charge("the shipping", "Shipping", None, Decimal(1), net, gross, account, _NO_TAX)
+    return [_taxed(basis, charge, sold, own_account=True)]
 
 
-def _cost_charges(
-    order: Order, settings: Settings, organisation: Organisation, untracked_items: frozenset[str]
-) -> list[_Charge]:
+def _taxed(basis: _Basis, charge: _Charge, sold: _Sold, *, own_account: bool) -> _Charge:
+    """The charge with its tax, on the account that the row for it names (not for what has an `own_account`)."""
+    if not basis.organisation.pays_tax:
+        return _untaxed_sale(basis, charge, sold)
+    of_nothing = _tax_of_nothing(basis, sold, charge.account)
+    if of_nothing is not None:
+        return replace(charge, tax=of_nothing)
+    rate = _rate(basis, sold)
+    row = _row(basis, sold.name, rate)
+    if row is not None and row.account and not own_account:
+        charge = replace(charge, account=_account(basis, "tax_types", row.account))
+    tax = _sale_tax(basis, sold.name, rate, row, charge.account)
+    charge = replace(charge, tax=tax, note=_contradiction(basis, sold, rate))
+    return _without_its_tax(charge, rate) if row is not None and row.reverse_charge else charge
+
+
+def _untaxed_sale(basis: _Basis, charge: _Charge, sold: _Sold) -> _Charge:
+    """A charge of an organisation that pays no tax: the order's price with its tax, however the order tells it."""
+    if charge.gross is not None or not sold.stated or basis.settings.invoice_price == "trade":
+        return charge
+    return replace(charge, gross=_with_tax(cast(Decimal, charge.net), sold.stated), derived=True)
+
+
+def _without_its_tax(charge: _Charge, rate: Decimal) -> _Charge:
+    """The charge billed net, and how much tax of the order's that leaves out."""
+    gross = charge.gross if charge.gross is not None else _with_tax(cast(Decimal, charge.net), rate)
+    net = charge.net if charge.net is not None else _without_tax(gross, rate)
+    left_out = charge.quantity * (gross - net)
+    return replace(charge, net=net, gross=None, derived=charge.net is None, left_out=left_out)
+
+
+def _cost_charges(basis: _Basis, untracked_items: frozenset[str]) -> list[_Charge]:
     charges = []
-    for name, line in _kept_lines(order):
+    for name, line in _kept_lines(basis):
         if line.cost is None:
-            raise _stopped("missing_cost", order, line=name, field="unit cost")
+            raise basis.stop("missing_cost", line=name, field="unit cost")
         code = item_code(line.sku)
         # Only tracked items may be booked to an inventory account.
         tracked = code is not None and code not in untracked_items
-        account = _account(
-            order, settings, organisation, "inventory_asset_account_code" if tracked else "cogs_account_code"
-        )
+        account = _account(basis, "inventory_asset_account_code" if tracked else "cogs_account_code")
         charges.append(
             _Charge(
                 name=name,
@@ -546,22 +775,22 @@ def _cost_charges(
                 net=line.cost,
                 gross=None,
                 account=account,
-                tax=_purchase_tax(account, order, settings, organisation),
+                tax=_purchase_tax(basis, account, _sold(name, line)),
             )
         )
     return charges
 
 
-def _line_amount_types(order: Order, settings: Settings, organisation: Organisation) -> LineAmountTypes:
-    if not organisation.pays_tax:
+def _line_amount_types(basis: _Basis) -> LineAmountTypes:
+    settings, order = basis.settings, basis.order
+    if not basis.organisation.pays_tax:
         return "NoTax"
     # Trade prices never carry tax, so there is nothing inclusive to show.
     if settings.invoice_price == "trade" or settings.line_amounts == "exclusive":
         return "Exclusive"
     if settings.line_amounts == "inclusive":
         return "Inclusive"
-    shipping = order.shipping
-    shipping_inclusive = shipping.price_inc_tax is not None or not shipping.price
+    shipping_inclusive = order.shipping.price_inc_tax is not None or not order.shipping.price
     lines_inclusive = all(line.price_inc_tax is not None for line in order.lines if not line.cancelled)
     return "Inclusive" if lines_inclusive and shipping_inclusive else "Exclusive"
 
@@ -578,18 +807,12 @@ def _is_tie(amount: Decimal) -> bool:
     return abs(amount) * 1000 % 10 == 5
 
 
-def _places(number: Decimal) -> int:
-    """Decimals a number needs, trailing zeros apart."""
-    exponent = number.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+def _with_tax(net: Decimal, rate: Decimal) -> Decimal:
+    return net * (1 + rate / HUNDRED)
 
 
-def _with_tax(net: Decimal, tax: _Tax) -> Decimal:
-    return net * (1 + tax.rate / HUNDRED)
-
-
-def _without_tax(gross: Decimal, tax: _Tax) -> Decimal:
-    return gross / (1 + tax.rate / HUNDRED)
+def _without_tax(gross: Decimal, rate: Decimal) -> Decimal:
+    return gross / (1 + rate / HUNDRED)
 
 
 def _raw_tax(line: Decimal, rate: Decimal, mode: LineAmountTypes) -> Decimal:
@@ -600,170 +823,196 @@ def _raw_tax(line: Decimal, rate: Decimal, mode: LineAmountTypes) -> Decimal:
 
 
 @dataclass(frozen=True)
+class _Due:
+    """What the order says a charge comes to: its net and its tax in cents, and its exact share in the total."""
+
+    net: Decimal
+    tax: Decimal
+    share: Decimal
+
+    @classmethod
+    def of(cls, charge: _Charge, compare: Figure) -> _Due:
+        quantity, rate = charge.quantity, charge.tax.rate
+        if charge.gross is not None:
+            exact = quantity * charge.gross
+            tax = _cents(_raw_tax(_cents(exact), rate, "Inclusive"))
+            return cls(_cents(exact) - tax, tax, exact)
+        exact = quantity * cast(Decimal, charge.net)
+        tax = _cents(_raw_tax(_cents(exact), rate, "Exclusive"))
+        return cls(_cents(exact), tax, exact + tax if compare == "Total" else exact)
+
+
+@dataclass(frozen=True)
 class _PricedLine:
     """A charge as it goes to Xero, and what Xero makes of it."""
 
     quantity: Decimal
     unit_amount: Decimal
     tax_amount: Decimal | None
-    """Stated only where Xero would have to round half a cent."""
-    line: Decimal
+    """Stated only where Xero's own reckoning would be another, or half a cent."""
+    net: Decimal
     tax: Decimal
-    retold: bool
+    certain: bool
+    """Whether it comes to that whichever way Xero rounds half a cent."""
+    retold: bool = False
     """The real quantity and price are in the text."""
 
-    def figure(self, compare: Figure, mode: LineAmountTypes) -> Decimal:
-        """What the line adds to one of Xero's figures."""
-        if compare == "Total":
-            return self.line + self.tax if mode == "Exclusive" else self.line
-        return self.line - self.tax if mode == "Inclusive" else self.line
+    def comes_to(self, due: _Due) -> bool:
+        return self.certain and (self.net, self.tax) == (due.net, due.tax)
 
 
-def _priced(
-    charge: _Charge, unit: Decimal, mode: LineAmountTypes, *, derived: bool, states_tax: bool
-) -> _PricedLine:
-    """The quantity and unit amount whose line in Xero is the charge's value in cents, whichever way ties go.
+def _line(quantity: Decimal, unit: Decimal, rate: Decimal, mode: LineAmountTypes, due: _Due) -> _PricedLine:
+    """What Xero makes of a quantity and a unit amount of 4 decimals."""
+    line = _cents(quantity * unit)
+    xeros = _raw_tax(line, rate, mode)
+    tax = due.tax if line == (due.net if mode == "Exclusive" else due.net + due.tax) else _cents(xeros)
+    stated = None
+    if _is_tie(xeros) or _cents(xeros) != tax:
+        # Xero's documentation adds that a stated tax amount cannot exceed the unit amount.
+        stated = tax if abs(tax) <= abs(unit) else None
+        tax = _cents(xeros) if stated is None else tax
+    certain = not _is_tie(quantity * unit) and (stated is not None or not _is_tie(xeros))
+    return _PricedLine(quantity, unit, stated, line if mode == "Exclusive" else line - tax, tax, certain)
+
+
+def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, bool]]:
+    """The unit prices a line can show, and whether each was reckoned; the carried one comes first."""
+    net, gross, rate = charge.net, charge.gross, charge.tax.rate
+    if mode != "Exclusive":
+        yield (gross, charge.derived) if gross is not None else (_with_tax(cast(Decimal, net), rate), True)
+        return
+    if net is not None:
+        yield net, charge.derived
+    if gross is not None:
+        # Where the carried net price was rounded too far, one reckoned from the gross is nearer.
+        yield _without_tax(gross, rate), True
+
+
+def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> _PricedLine:
+    """The quantity and unit amount that come to the charge's net and tax in Xero, whichever way ties go.
 
     A price that Xero cannot hold becomes quantity 1 at the line's value. The line of an item keeps its quantity,
     because Xero counts stock by it, a purchase order's once it is copied to a bill; there the unit amount gives way by
     the least that serves.
     """
-    value = _cents(charge.quantity * unit)
-    price = unit.quantize(PRICE_STEP, ROUND_HALF_UP)
-    product = charge.quantity * price
-    carried_exactly = _places(charge.quantity) <= 4 and (derived or _places(unit) <= 4)
-    faithful = carried_exactly and not _is_tie(product) and _cents(product) == value
-    tie = states_tax and mode == "Exclusive" and _is_tie(_raw_tax(value, charge.tax.rate, mode))
-    tax = _cents(_raw_tax(value, charge.tax.rate, mode))
-    # Xero's documentation adds that a stated tax amount cannot exceed the unit amount.
-    statable = not tie or abs(tax) <= abs(price)
-    if faithful and statable:
-        return _PricedLine(charge.quantity, price, tax if tie else None, value, tax, retold=False)
+    rate = charge.tax.rate
+    for unit, reckoned in _prices(charge, mode):
+        price = unit.quantize(PRICE_STEP, ROUND_HALF_UP)
+        held = decimals(charge.quantity) <= 4 and (reckoned or abs(unit - price) < noise(unit))
+        line = _line(charge.quantity, price, rate, mode, due)
+        if held and line.comes_to(due):
+            return line
     if charge.item_code is None:
-        return _PricedLine(Decimal(1), value, tax if tie else None, value, tax, retold=True)
+        value = due.net if mode == "Exclusive" else due.net + due.tax
+        return replace(_line(Decimal(1), value, rate, mode, due), retold=True)
 
-    def outcome(unit_amount: Decimal) -> _PricedLine:
-        line = _cents(charge.quantity * unit_amount)
-        raw = _raw_tax(line, charge.tax.rate, mode)
-        stated = _cents(raw) if states_tax and mode == "Exclusive" and _is_tie(raw) else None
-        return _PricedLine(charge.quantity, unit_amount, stated, line, _cents(raw), retold=False)
+    def distance(line: _PricedLine) -> tuple[bool, Decimal, Decimal]:
+        off = abs(line.net - due.net) + abs(line.tax - due.tax)
+        return not line.certain, off, abs(line.unit_amount - unit)
 
-    def distance(priced: _PricedLine) -> tuple[bool, Decimal, Decimal]:
-        overstated = priced.tax_amount is not None and abs(priced.tax_amount) > abs(priced.unit_amount)
-        return (
-            overstated or _is_tie(priced.quantity * priced.unit_amount),
-            abs(priced.line + priced.tax - value - tax),
-            abs(priced.unit_amount - unit),
-        )
-
-    return min((outcome(price + PRICE_STEP * steps) for steps in range(-100, 101)), key=distance)
-
-
-def _best_priced(
-    charge: _Charge, mode: LineAmountTypes, compare: Figure, *, states_tax: bool
-) -> tuple[_PricedLine, Decimal]:
-    """The charge as it goes to Xero, and its exact share in the order's total."""
-
-    def priced(unit: Decimal, *, derived: bool = False) -> _PricedLine:
-        return _priced(charge, unit, mode, derived=derived, states_tax=states_tax)
-
-    if charge.gross is None:
-        net = cast(Decimal, charge.net)
-        if mode == "Inclusive":
-            unit = _with_tax(net, charge.tax)
-            return priced(unit, derived=True), _cents(charge.quantity * unit)
-        due = charge.quantity * net
-        if compare == "Total" and mode == "Exclusive":
-            # Where only the net price is carried, the order leaves its tax to Xero.
-            due += _cents(_raw_tax(_cents(due), charge.tax.rate, mode))
-        return priced(net), due
-    due = charge.quantity * charge.gross
-    if mode != "Exclusive":
-        return priced(charge.gross), due
-    ways = [priced(_without_tax(charge.gross, charge.tax), derived=True)]
-    if charge.net is not None:
-        # The carried net price comes first; where it was rounded too far, one derived from the gross is nearer.
-        ways.insert(0, priced(charge.net))
-    return min(ways, key=lambda way: abs(way.figure(compare, mode) - due)), due
+    steps = (price + PRICE_STEP * step for step in range(-100, 101))
+    return min((_line(charge.quantity, one, rate, mode, due) for one in steps), key=distance)
 
 
 @dataclass(frozen=True)
 class _Totals:
     line_items: list[dict[str, Any]]
     order_total: Decimal
-    expected_total: Decimal
+    figures: Figures
     notes: tuple[str, ...]
 
 
 def _totals(
-    charges: list[_Charge],
-    *,
-    kind: DocumentKind,
-    mode: LineAmountTypes,
-    compare: Figure,
-    order: Order,
-    settings: Settings,
-    organisation: Organisation,
+    basis: _Basis, charges: list[_Charge], kind: DocumentKind, mode: LineAmountTypes, compare: Figure
 ) -> _Totals:
-    """The line items, and the document's total beside the order's."""
-    # Purchase orders are compared without tax, so only an invoice with tax in its comparison needs tax amounts stated.
-    states_tax = compare == "Total"
+    """The line items, and the document's figures beside the order's."""
     line_items: list[dict[str, Any]] = []
-    exact_total = expected_total = grand_total = Decimal(0)
-    notes: list[str] = []
+    share = net = Decimal(0)
+    taxes, order_taxes = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
     for charge in charges:
-        _check_size(charge, order)
-        priced, due = _best_priced(charge, mode, compare, states_tax=states_tax)
-        line_items.append(_line_item(charge, priced, mode, settings))
-        exact_total += due
-        expected_total += priced.figure(compare, mode)
-        grand_total += priced.figure("Total", mode)
-    order_total = _cents(exact_total)
-    if grand_total < 0:
-        raise _stopped("negative_total", order, total=str(grand_total), document=DOCUMENT_KINDS[kind].words)
-    difference = order_total - expected_total
-    if abs(difference) > LARGEST_ROUNDING:
-        raise _stopped(
-            "total_differs" if kind == "invoice" else "purchase_total_differs",
-            order,
-            ours=str(expected_total),
-            theirs=str(order_total),
-            difference=str(abs(difference)),
-        )
-    if difference and settings.rounding == "show":
+        _check_size(basis, charge)
+        due = _Due.of(charge, compare)
+        priced = _priced(charge, mode, due)
+        in_xero = priced.net + priced.tax if compare == "Total" else priced.net
+        _check_difference(basis, kind, charge.name, theirs=due.share, ours=in_xero, limit=CENT)
+        line_items.append(_line_item(charge, priced, mode, basis.settings))
+        share += due.share
+        net += priced.net
+        taxes[charge.tax.type or ""] += priced.tax
+        order_taxes[charge.tax.type or ""] += due.tax
+    total = net + sum(taxes.values())
+    if total < 0:
+        raise basis.stop("negative_total", total=str(total), document=DOCUMENT_KINDS[kind].words)
+    order_total, in_xero = _cents(share), total if compare == "Total" else net
+    limit = len(charges) * (CENT if mode == "Exclusive" else HALF_A_CENT) + HALF_A_CENT
+    _check_difference(basis, kind, "it", theirs=order_total, ours=in_xero, limit=limit)
+    notes = [*_tax_notes(taxes, order_taxes), *_charge_notes(charges, in_xero)]
+    difference = order_total - in_xero
+    if difference and basis.settings.rounding == "show":
         notes.append(
-            f"Comes to {expected_total} in Xero and {order_total} on the order;"
+            f"Comes to {in_xero} in Xero and {order_total} on the order;"
             f" the difference of {abs(difference)} is from rounding."
         )
     elif difference:
-        line_items.append(_rounding_line(difference, mode, order, settings, organisation))
-        expected_total = order_total
+        line_items.append(_rounding_line(basis, difference, mode))
+        net, total = net + difference, total + difference
         notes.append(f"A rounding line of {difference} makes it {order_total}, as on the order.")
-    return _Totals(line_items, order_total, expected_total, tuple(notes))
+    figures = Figures(net, total, {kind: tax for kind, tax in taxes.items() if tax})
+    return _Totals(line_items, order_total, figures, tuple(notes))
 
 
-def _check_size(charge: _Charge, order: Order) -> None:
+def _check_difference(
+    basis: _Basis, kind: DocumentKind, what: str, *, theirs: Decimal, ours: Decimal, limit: Decimal
+) -> None:
+    difference = abs(theirs - ours)
+    if difference > limit:
+        raise basis.stop(
+            "total_differs" if kind == "invoice" else "purchase_total_differs",
+            what=what,
+            ours=str(ours),
+            theirs=_with_cents(theirs),
+            difference=_with_cents(difference),
+            limit=plain_number(limit),
+        )
+
+
+def _with_cents(amount: Decimal) -> str:
+    return f"{amount:.2f}" if decimals(amount) <= 2 else plain_number(amount)
+
+
+def _tax_notes(taxes: Mapping[str, Decimal], order_taxes: Mapping[str, Decimal]) -> Iterator[str]:
+    for kind, tax in taxes.items():
+        if tax != order_taxes[kind]:
+            yield f"The tax with {kind} comes to {tax} in Xero and to {order_taxes[kind]} on the order's lines."
+
+
+def _charge_notes(charges: list[_Charge], billed: Decimal) -> Iterator[str]:
+    yield from (charge.note for charge in charges if charge.note)
+    left_out = _cents(sum((charge.left_out for charge in charges), Decimal(0)))
+    if left_out:
+        yield f"Billed without tax as “Tax rates” says: {billed}, where the order with its tax is {billed + left_out}."
+
+
+def _check_size(basis: _Basis, charge: _Charge) -> None:
     prices = [abs(price) for price in (charge.net, charge.gross) if price is not None]
     largest = max(prices) * charge.quantity
-    largest_with_tax = max(largest, _with_tax(largest, charge.tax))
+    largest_with_tax = max(largest, _with_tax(largest, charge.tax.rate))
     characters = len(format(charge.quantity.normalize(), "f"))
-    if charge.quantity < 0 or (charge.item_code is not None and _places(charge.quantity) > 4):
-        raise _stopped(
-            "bad_quantity", order, field=f"the quantity of {charge.name}", value=str(charge.quantity)
-        )
+    if charge.quantity < 0 or (charge.item_code is not None and decimals(charge.quantity) > 4):
+        raise basis.stop("bad_quantity", field=f"the quantity of {charge.name}", value=str(charge.quantity))
     if (
         largest_with_tax > LARGEST_LINE
         or max(prices) > LARGEST_LINE
-        or (_places(charge.quantity) <= 4 and characters > MOST_QUANTITY_CHARACTERS)
+        or (decimals(charge.quantity) <= 4 and characters > MOST_QUANTITY_CHARACTERS)
     ):
-        raise _stopped(
-            "amount_too_large", order, line=charge.name, amount=f"{charge.quantity} × {max(prices)}"
-        )
+        raise basis.stop("amount_too_large", line=charge.name, amount=f"{charge.quantity} × {max(prices)}")
 
 
 def _price_words(charge: _Charge, mode: LineAmountTypes) -> str:
     """The order's own unit price, as near to the kind of price the document shows as the order has it."""
     net, gross = charge.net, charge.gross
+    if charge.derived:
+        net, gross = (price and price.quantize(PRICE_STEP) for price in (net, gross))
     if net is not None and (mode == "Exclusive" or gross is None):
         return plain_number(net) + (" without tax" if mode == "Inclusive" else "")
     return plain_number(cast(Decimal, gross)) + (" with tax" if mode == "Exclusive" else "")
@@ -788,43 +1037,36 @@ def _line_item(
     }
 
 
-def _rounding_line(
-    difference: Decimal, mode: LineAmountTypes, order: Order, settings: Settings, organisation: Organisation
-) -> dict[str, Any]:
-    account = organisation.rounding_account
+def _rounding_line(basis: _Basis, difference: Decimal, mode: LineAmountTypes) -> dict[str, Any]:
+    account = basis.organisation.rounding_account
     if account is None:
-        raise _stopped(
-            "no_rounding_account", order, difference=str(difference), organisation=organisation.name
+        raise basis.stop(
+            "no_rounding_account", difference=str(difference), organisation=basis.organisation.name
         )
     return {
         "Description": "Rounding",
         "Quantity": Decimal(1),
         "UnitAmount": difference,
         "AccountCode": account.code,
-        **(
-            {}
-            if mode == "NoTax"
-            else {"TaxType": _untaxed(account, difference, order, settings, organisation)}
-        ),
+        **({} if mode == "NoTax" else {"TaxType": _untaxed(basis, account, difference)}),
     }
 
 
-def _untaxed(
-    account: Account, difference: Decimal, order: Order, settings: Settings, organisation: Organisation
-) -> str:
+def _untaxed(basis: _Basis, account: Account, difference: Decimal) -> str:
     """The tax type of a rounding line: the account's own if it is 0 %, else what stands for no tax at all."""
-    fitting = [rate.tax_type for rate in organisation.fitting_tax_rates(account.account_class, Decimal(0))]
-    preferred = (account.tax_type, "NONE", "BASEXCLUDED", settings.tax_types.get("0", ""))
-    found = [tax_type for tax_type in preferred if tax_type in fitting] or fitting
-    if not found or (len(found) > 1 and found == fitting):
-        raise _stopped(
-            "no_rounding_tax_type",
-            order,
-            difference=str(difference),
-            account=account.code,
-            choices=_choices(organisation.fitting_tax_rates(account.account_class, Decimal(0))),
-        )
-    return found[0]
+    fitting = basis.organisation.fitting_tax_rates(account.account_class, Decimal(0))
+    of_rows = (
+        row.tax_type for row in basis.settings.tax_types if row.rate == "0" and row.ships_to == ANYWHERE
+    )
+    for tax_type in (account.tax_type, "NONE", "BASEXCLUDED", *of_rows):
+        if any(rate.tax_type == tax_type for rate in fitting):
+            return tax_type
+    raise basis.stop(
+        "no_rounding_tax_type",
+        difference=str(difference),
+        account=account.code,
+        choices=_choices(fitting),
+    )
 
 
 # --- text --------------------------------------------------------------------------------------------------------
@@ -888,7 +1130,3 @@ def _beginning(text: str, longest: int) -> str:
 
 def _joins_the_previous(char: str) -> bool:
     return unicodedata.category(char).startswith("M") or 0x1F3FB <= ord(char) <= 0x1F3FF or char in _JOINERS
-
-
-def _stopped(code: str, order: Order, **details: str) -> OrderStopped:
-    return OrderStopped(Problem(code, {"order": order.id, **details}))

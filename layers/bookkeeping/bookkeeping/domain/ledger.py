@@ -12,24 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.documents import (
     document_number,
     skip_reason,
+    sold_before_start,
     waits_for_dispatch,
     wants,
 )
 from bookkeeping.domain.errors import StillBeingSent
-from bookkeeping.domain.orders import Order, content, content_hash, order_from_content
+from bookkeeping.domain.orders import NO_SALE, Order, content, content_hash, order_from_content
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.domain.problems.catalogue import ACCEPT
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.time_zones import Calendar
+
+Choice = Literal["post", "skip"]
+"""What a person may decide about an order that is no sale."""
+UTC_DAYS: Final = Calendar("UTC")
 
 LONGEST_WORD: Final = 100
 ROOM: Final = 340_000
@@ -152,6 +158,10 @@ class Entry:
     as_draft: bool = False
     items_as_they_are: bool = False
     """A person said: use this order's untracked items as they are."""
+    no_sale: Mapping[str, Choice] = field(default_factory=dict)
+    """What a person decided about the order while it was refunded, returned or rejected."""
+    dated_by: Calendar = UTC_DAYS
+    """The calendar by which its first document is dated."""
     newer: Message | None = None
     changes: tuple[str, ...] = ()
     history: tuple[Act, ...] = ()
@@ -200,19 +210,27 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
 def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
     """A frozen entry with a newer message kept beside its content."""
     known = entry.message
-    # until a document stands, the dispatch and its day count as well
-    same = message.content_hash == known.content_hash if entry.documents else message.content == known.content
-    if same and message.problem is None:
+    if _says_the_same(message, entry):
         # the platform is, or is back, at what was posted
         kept = replace(known, sent_at=message.sent_at, first_sent_at=known.first_sent_at or known.sent_at)
         changed_at = now if entry.newer else entry.changed_at
         return replace(entry, message=kept, newer=None, changes=(), changed_at=changed_at)
-    changes = differences(entry.message, message) if entry.documents else ()
+    changes = differences(entry.message, message, entry.dated_by) if entry.documents else ()
     if _bytes(entry.message) + _bytes(message) > ROOM:
         if not entry.documents:
             raise StillBeingSent(f"order {entry.order_id}")
         message = replace(message, content="")
     return replace(entry, newer=message, changes=changes, changed_at=now)
+
+
+def _says_the_same(message: Message, entry: Entry) -> bool:
+    """Whether a message says nothing else than what is being posted, or was posted."""
+    if message.problem is not None or not message.content:
+        return False
+    if not entry.documents:
+        # until a document stands, the dispatch and its day count as well
+        return message.content == entry.message.content
+    return not differences(entry.message, message, entry.dated_by)
 
 
 def weight(entry: Entry) -> int:
@@ -227,15 +245,43 @@ def _bytes(message: Message) -> int:
 
 def decide(entry: Entry, books: Books, now: datetime) -> Entry:
     """What becomes of an order none of whose documents is sent: skipped, waiting, stopped, or due."""
+    return held_back(entry, books.settings, now) or become_due(entry, books, now)
+
+
+def held_back(
+    entry: Entry, settings: Settings, now: datetime, calendar: Calendar | None = None
+) -> Entry | None:
+    """The order skipped, stopped or waiting; None where it can become due.
+
+    Without its organisation's calendar an order sold about when posting starts becomes due, to be asked about then.
+    """
     if entry.message.problem is not None:
         return stop(entry, entry.message.problem, now)
-    order, settings = entry.message.order, books.settings
+    order = entry.message.order
     reason = skip_reason(order, settings)
     if reason is not None:
         return skip(entry, reason, now)
-    if waits_for_dispatch(order, settings):
+    before_start = sold_before_start(order, settings, calendar)
+    if before_start is None:
+        return None
+    if before_start:
+        return skip(entry, "before_start", now)
+    decided = ""
+    if order.disposition in NO_SALE:
+        decided = entry.no_sale.get(order.disposition, "")
+        choice = decided or settings.refunded_orders
+        if choice == "skip":
+            return skip(entry, order.disposition, now)
+        if choice == "ask":
+            return stop(entry, no_sale(order), now)
+    # what a person says is to be posted need not be dispatched: it may never be
+    if decided != "post" and waits_for_dispatch(order, settings):
         return wait(entry, "dispatch", now)
-    return become_due(entry, books, now)
+    return None
+
+
+def no_sale(order: Order) -> Problem:
+    return Problem("no_sale", {"order": order.id, "status": order.disposition})
 
 
 def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
@@ -316,14 +362,15 @@ def sibling(entry: Entry) -> str | None:
     return next((company for company in entry.message.order.companies if company != entry.company), None)
 
 
-def sent_on(message: Message) -> date:
-    """The day the message was first sent, in UTC."""
-    return datetime.fromtimestamp((message.first_sent_at or message.sent_at) / 1000, UTC).date()
+def sent_at(message: Message) -> datetime:
+    """When the message was first sent."""
+    return datetime.fromtimestamp((message.first_sent_at or message.sent_at) / 1000, UTC)
 
 
-def begin(entry: Entry, batch: str, now: datetime) -> Entry:
+def begin(entry: Entry, batch: str, now: datetime, calendar: Calendar = UTC_DAYS) -> Entry:
     """About to be sent: frozen until the batch is settled."""
-    return replace(_at(entry, State.POSTING, now), batch=batch)
+    dated_by = entry.dated_by if entry.documents else calendar
+    return replace(_at(entry, State.POSTING, now), batch=batch, dated_by=dated_by)
 
 
 def remaining(entry: Entry, settings: Settings) -> tuple[DocumentKind, ...]:
@@ -399,11 +446,18 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
 
 
 def retry(
-    entry: Entry, books: Books, by: str, now: datetime, *, items_as_they_are: bool = False
+    entry: Entry,
+    books: Books,
+    by: str,
+    now: datetime,
+    *,
+    items_as_they_are: bool = False,
+    no_sale: Choice | None = None,
 ) -> Entry | None:
     """A person, or a changed setting, frees a stopped, skipped or waiting order; None where there is nothing to free.
 
-    What was posted stays; a document that exists is never sent again.
+    What was posted stays; a document that exists is never sent again. `no_sale` is what the person decided about an
+    order that is no sale.
     """
     if entry.batch or entry.state in (State.QUEUED, State.POSTING, State.POSTED):
         return None
@@ -412,7 +466,8 @@ def retry(
         refusals=0,
         at_most=BATCH_SIZE,
         items_as_they_are=entry.items_as_they_are or items_as_they_are,
-        history=(*entry.history, Act(by, "retry", now)) if by else entry.history,
+        no_sale=_decided(entry, no_sale),
+        history=(*entry.history, Act(by, no_sale or "retry", now)) if by else entry.history,
     )
     if not entry.documents:
         return decide(freed, books, now)
@@ -436,27 +491,37 @@ def _accepted(freed: Entry, problem: Problem, by: str, now: datetime) -> Entry:
     return replace(freed, documents={**freed.documents, kind: noted}, history=acts)
 
 
-def differences(posted: Message, newer: Message) -> tuple[str, ...]:
+def _decided(entry: Entry, choice: Choice | None) -> Mapping[str, Choice]:
+    """What a person decided about the order so far."""
+    if choice is None or entry.message.problem is not None:
+        return entry.no_sale
+    return {**entry.no_sale, entry.message.order.disposition: choice}
+
+
+def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) -> tuple[str, ...]:
     """What a newer message says otherwise than what was posted, in words."""
     if newer.problem is not None:
         return (f"A later message of this order can't be read. {newer.problem.sentence}",)
-    if posted.content_hash == newer.content_hash:
-        return ()
     if not newer.content:
         return ("The order's accounting content changed. It is too long to be kept twice.",)
     old, new = posted.order, newer.order
+    old_day, new_day = (calendar.day(order.sold_at) for order in (old, new))
+    if posted.content_hash == newer.content_hash and old_day == new_day:
+        return ()
     found: list[str] = []
     if old.disposition != new.disposition:
-        words = {"cancelled": "cancelled", "on_hold": "on hold", "error": "in error", "live": "active"}
-        found.append(f"The order is now {words[new.disposition]}.")
+        words = {"on_hold": "on hold", "error": "in error", "live": "active"}
+        found.append(f"The order is now {words.get(new.disposition, new.disposition)}.")
     named: Sequence[tuple[str, object, object]] = (
         ("Currency", old.currency, new.currency),
-        ("Sale date", old.sold_on, new.sold_on),
+        ("Sale date", old_day, new_day),
         ("Reference", old.ref, new.ref),
         ("Sales channel's reference", old.external_ref, new.external_ref),
         ("Free of charge", old.free_of_charge, new.free_of_charge),
+        ("Shipped to", old.ships_to, new.ships_to),
         ("Shipping price", old.shipping.price, new.shipping.price),
         ("Shipping price inc. tax", old.shipping.price_inc_tax, new.shipping.price_inc_tax),
+        ("Shipping tax rate", old.shipping.tax_rate, new.shipping.tax_rate),
     )
     found += [f"{name}: {_word(was)} → {_word(now)}" for name, was, now in named if was != now]
     if len(old.lines) != len(new.lines):

@@ -5,22 +5,51 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import parse_qsl, quote, urlencode
 
-from bookkeeping.domain.connection import SCOPES, ConnectResult
-
+SCOPES: Final = (
+    "openid",
+    "profile",
+    "email",
+    "offline_access",
+    "accounting.invoices",
+    "accounting.contacts.read",
+    "accounting.settings.read",
+)
+NEEDED: Final = frozenset(SCOPES) - {"openid", "profile", "email"}
 STATE_LIVES: Final = timedelta(minutes=10)
-
 CODE_LIVES: Final = timedelta(minutes=5)
-
 ISSUER: Final = "https://identity.xero.com"
-
 LONGEST_QUERY: Final = 8192
-
 LONGEST_VALUE: Final = 4096
+
+ConnectResult = Literal[
+    "connected",
+    "choose_organisation",
+    "confirm_organisation",
+    "access_denied",
+    "code_expired",
+    "code_used",
+    "wrong_app_credentials",
+    "wrong_redirect_url",
+    "no_organisation",
+    "scopes_missing",
+    "state_invalid",
+    "state_expired",
+    "state_used",
+    "other_person",
+    "session_lost",
+    "xero_unavailable",
+    "xero_refused",
+]
+
+
+def missing_scopes(granted: Sequence[str]) -> tuple[str, ...]:
+    return tuple(scope for scope in SCOPES if scope in NEEDED and scope not in granted)
 
 
 def verifier(session_id: str, state: str) -> str:

@@ -15,18 +15,25 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final, Literal, NamedTuple, ParamSpec, TypeVar
 
+from bookkeeping.domain.amounts import decimals
+from bookkeeping.domain.countries import vat_territory
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 
-Disposition = Literal["live", "on_hold", "cancelled", "error"]
+Disposition = Literal["live", "on_hold", "cancelled", "error", "refunded", "returned", "rejected"]
+NO_SALE: Final[tuple[Disposition, ...]] = ("refunded", "returned", "rejected")
+"""Dispositions of orders that are no sale, or no longer one, by the status's name: whether to post them is asked."""
 
 
 @dataclass(frozen=True)
 class OrderLine:
-    """One line of an order; prices are per unit, None where none was sent; `tax_rate` is in percent."""
+    """One line of an order. Prices are per unit, as sent; None where none was sent.
+
+    `tax_rate` is in percent, as stated; None where none was stated. Which rate is meant depends on the organisation.
+    """
 
     id: str
     sku: str
@@ -43,7 +50,7 @@ class OrderLine:
 
 @dataclass(frozen=True)
 class Shipping:
-    """The order's shipping charge; None where the platform sent no such price. `tax_rate` is in percent."""
+    """The order's shipping charge; None where the platform sent no such price. `tax_rate` is as a line's."""
 
     price: Decimal | None
     price_inc_tax: Decimal | None
@@ -64,10 +71,15 @@ class Order:
     free_of_charge: bool
     currency: str | None
     """ISO 4217, upper case."""
-    sold_on: date
-    completed_on: date | None
+    sold_at: date
+    """As it was sent: a date, or a date and time, with its zone or without."""
+    completed_at: date | None
     lines: tuple[OrderLine, ...]
     shipping: Shipping
+    dispatch_by: date | None = None
+    """The day by which the order has to be dispatched, where the platform names one."""
+    ships_to: str | None = None
+    """The country or VAT territory it is shipped to, nothing else of the address; None if not known."""
 
 
 class Unreadable(OrderStopped):
@@ -118,11 +130,11 @@ def _order(message: Mapping[str, object]) -> Order:
     order_id = _required_id(message, "id")
     companies = _companies(message)
     currency = _currency(message.get("currency_code"))
-    smallest_unit = Decimal(1) if currency in _WITHOUT_CENTS else Decimal("0.01")
-    status, status_name = message.get("status"), _name(message.get("status_name"))
+    status = message.get("status")
+    status_name = _name(message.get("status_name")) or _name(status)
     disposition = _disposition(_flag(message, "has_error"), status, status_name)
-    live = disposition == "live"
-    lines = _read(live, _lines, message.get("items"), smallest_unit, live=live) or ()
+    live = disposition == "live" or disposition in NO_SALE
+    lines = _read(live, _lines, message.get("items"), live=live) or ()
     completed = _flag(message, "has_been_completed")
     return Order(
         id=order_id,
@@ -133,10 +145,16 @@ def _order(message: Mapping[str, object]) -> Order:
         dispatched=completed or _is(status, *_DISPATCHED) or status_name.startswith(_DISPATCHED_NAMES),
         free_of_charge=_flag(message, "is_free_of_charge"),
         currency=currency,
-        sold_on=_sold_on(message),
-        completed_on=_date(message, "completion_datetime"),
+        sold_at=_sold_at(message),
+        completed_at=_moment(message, "completion_datetime"),
         lines=lines,
-        shipping=_shipping(message, smallest_unit, lines, live=live),
+        shipping=_shipping(message, live=live),
+        dispatch_by=_dispatch_by(message),
+        ships_to=vat_territory(
+            message.get("shipping_country_code"),
+            message.get("shipping_country"),
+            message.get("shipping_postcode"),
+        ),
     )
 
 
@@ -162,19 +180,16 @@ def _read(strictly: bool, read: Callable[_P, _T], *args: _P.args, **named: _P.kw
         return None
 
 
-def _lines(items: object, smallest_unit: Decimal, *, live: bool) -> tuple[OrderLine, ...]:
+def _lines(items: object, *, live: bool) -> tuple[OrderLine, ...]:
     if not isinstance(items, list):
         raise _stopped("missing_field", field="items")
     if not items:
         raise _stopped("no_lines")
-    lines = [
-        _read(live, _line, item, f"items[{index}]", smallest_unit, live=live)
-        for index, item in enumerate(items)
-    ]
+    lines = [_read(live, _line, item, f"items[{index}]", live=live) for index, item in enumerate(items)]
     return tuple(line for line in lines if line is not None)
 
 
-def _line(item: object, where: str, smallest_unit: Decimal, *, live: bool) -> OrderLine:
+def _line(item: object, where: str, *, live: bool) -> OrderLine:
     if not isinstance(item, Mapping):
         raise _stopped("missing_field", field=where)
     cancelled = _is(item.get("status"), _CANCELLED_ITEM)
@@ -185,7 +200,7 @@ def _line(item: object, where: str, smallest_unit: Decimal, *, live: bool) -> Or
     price = _read(counts, _aliased, item, _PRICE, where)
     price_inc_tax = _read(counts, _aliased, item, _PRICE_INC_TAX, where)
     cost = _read(counts, _aliased, item, _COST, where)
-    rate = _read(counts, _tax_rate, item, _RATE, where, price, price_inc_tax, smallest_unit=smallest_unit)
+    rate = _read(counts, _tax_rate, item, _RATE, where, price, price_inc_tax)
 
     def text(name: str, longest: int = _LONGEST_TEXT) -> str:
         return _read(counts, _text, item, name, longest, where=where) or ""
@@ -205,19 +220,12 @@ def _line(item: object, where: str, smallest_unit: Decimal, *, live: bool) -> Or
     )
 
 
-def _shipping(
-    message: Mapping[str, object], smallest_unit: Decimal, lines: Iterable[OrderLine], *, live: bool
-) -> Shipping:
+def _shipping(message: Mapping[str, object], *, live: bool) -> Shipping:
     price = _read(live, _aliased, message, ("shipping_price",))
     price_inc_tax = _read(live, _aliased, message, ("shipping_price_inc_tax",))
-    names = ("shipping_tax_rate",)
-    if (price and price.number) or (price_inc_tax and price_inc_tax.number):
-        used = tuple(dict.fromkeys(line.tax_rate for line in lines if line.tax_rate is not None))
-        rate = _read(
-            live, _tax_rate, message, names, "", price, price_inc_tax, smallest_unit=smallest_unit, used=used
-        )
-    else:
-        rate = _read(live, _stated_rate, message, names, "")
+    free = not (price and price.number) and not (price_inc_tax and price_inc_tax.number)
+    read = _stated_rate if free else _tax_rate
+    rate = _read(live, read, message, ("shipping_tax_rate",), "", price, price_inc_tax)
     return Shipping(price and price.number, price_inc_tax and price_inc_tax.number, rate)
 
 
@@ -269,11 +277,12 @@ def identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None
 def _disposition(has_error: bool, status: object, name: str) -> Disposition:
     if has_error:
         return "error"
-    if _is(status, _CANCELLED) or name in ("cancelled", "canceled"):
+    if _is(status, _CANCELLED) or name.startswith(("cancelled", "canceled")):
         return "cancelled"
     if _is(status, _ON_HOLD) or name.startswith("on hold"):
         return "on_hold"
-    return "live"
+    words = re.findall("[a-z]+", name)
+    return next((disposition for disposition in NO_SALE if disposition in words), "live")
 
 
 def _name(value: object) -> str:
@@ -317,46 +326,63 @@ def _text(members: Mapping[str, object], name: str, longest: int = _LONGEST_TEXT
 
 # --- dates and the currency ---------------------------------------------------------------------------------
 
-_DATE = re.compile(
+_MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
-    r"(?:(?:[Tt]| +)[0-9]{1,2}:[0-9]{1,2}(?::[0-9]{1,2}(?:[.,][0-9]{1,9})?)?"
-    r" ?(?:[Zz]|[+-][0-9]{1,2}:?(?:[0-9]{2})?)?)?"
+    r"(?:(?:[Tt]| +)([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:[.,]([0-9]+))?)?"
+    r" ?(?:([Zz])|([+-])([0-9]{1,2}):?([0-9]{2})?)?)?"
 )
 # MySQL's empty date, and what PHP makes of it.
 _NO_DATE = re.compile(r"(?:0000-0?0-0?0|-0001-11-30)(?:[Tt ].*)?")
 
 
-def _sold_on(message: Mapping[str, object]) -> date:
-    sold_on = _date(message, "sale_datetime") or _date(message, "creation_datetime")
-    if sold_on is None:
+def _sold_at(message: Mapping[str, object]) -> date:
+    sold_at = _moment(message, "sale_datetime") or _moment(message, "creation_datetime")
+    if sold_at is None:
         raise _stopped("missing_field", field="sale_datetime")
-    return sold_on
+    return sold_at
 
 
-def _date(message: Mapping[str, object], name: str) -> date | None:
-    """The day as written, whatever its zone; None for the platform's ways of saying none."""
+def _moment(message: Mapping[str, object], name: str) -> date | None:
+    """The date, or the date and time with the zone that was sent; None for the platform's ways of saying none."""
     value = message.get(name)
     if _is_empty(value):
         return None
     text = value.strip() if isinstance(value, str) and len(value) < 60 else ""
     if _NO_DATE.fullmatch(text):
         return None
-    if match := _DATE.fullmatch(text):
-        year, month, day = (int(number) for number in match.groups())
-        # Years in which a due date can be reckoned from it.
-        if 1900 <= year <= 2199:
-            try:
-                return date(year, month, day)
-            except ValueError:
-                pass
+    # Years in which a due date can be reckoned from it.
+    if (match := _MOMENT.fullmatch(text)) and 1900 <= int(match[1]) <= 2199:
+        try:
+            return _moment_in(match)
+        except ValueError:
+            pass
     raise _stopped("bad_date", field=name, value=quoted(value))
 
 
+def _dispatch_by(message: Mapping[str, object]) -> date | None:
+    """A day that can't be read stops no order: nothing depends on it but a purchase order's delivery date."""
+    moment = _read(False, _moment, message, "required_dispatch_date")
+    return moment.date() if isinstance(moment, datetime) else moment
+
+
+def _moment_in(match: re.Match[str]) -> date:
+    """What a date, or a date and time, says. Raises ValueError where there is no such moment."""
+    day = date(int(match[1]), int(match[2]), int(match[3]))
+    if match[4] is None:
+        return day
+    hour, minute, second = int(match[4]), int(match[5]), int(match[6] or 0)
+    if (hour, minute, second) == (24, 0, 0):
+        # the end of a day is still that day
+        hour, minute, second = 23, 59, 59
+    microsecond = int(f"{match[7] or '':0<6}"[:6])
+    zone = UTC if match[8] else None
+    if match[9]:
+        east = timedelta(hours=int(match[10]), minutes=int(match[11] or 0))
+        zone = timezone(east if match[9] == "+" else -east)
+    return datetime.combine(day, time(hour, minute, second, microsecond, zone))
+
+
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
-_WITHOUT_CENTS: Final = frozenset({
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW",
-    "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
-})  # fmt: skip
 
 
 def _currency(value: object) -> str | None:
@@ -373,7 +399,6 @@ def _currency(value: object) -> str | None:
 NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
 LONGEST_NUMBER: Final = 40
 _EXACT = Context(prec=100)
-_TWELVE_DECIMALS: Final = Decimal("1e-12")
 _TOO_MUCH: Final = 10**10
 
 
@@ -399,10 +424,7 @@ def _number(value: object) -> Decimal | None:
 
 
 def _amount(value: object) -> Decimal | None:
-    """The number without trailing zeros or exponent; None beyond 10 digits or 20 decimals.
-
-    From the 13th decimal on it is noise of a sender that divides in binary (13 / 1.2 = 10.833333333333334).
-    """
+    """The number without trailing zeros or exponent; None beyond 10 digits or 20 decimals."""
     number = _number(value)
     if not number:
         return None if number is None else Decimal(0)
@@ -411,8 +433,6 @@ def _amount(value: object) -> Decimal | None:
     # An exponent is looked at before anything is reckoned with it.
     if number.adjusted() >= 10 or not isinstance(exponent, int) or exponent < -20:
         return None
-    if exponent < -12:
-        number = number.quantize(_TWELVE_DECIMALS, ROUND_HALF_UP, _EXACT)
     return _plain(number) if abs(number) < _TOO_MUCH else None
 
 
@@ -436,8 +456,8 @@ def _aliased(members: Mapping[str, object], names: Iterable[str], where: str = "
 
 def _same_but_for_rounding(one: Decimal, other: Decimal) -> bool:
     """20.8333 and 20.83; but 20.8 is not 20.83, as prices are in cents at least."""
-    decimals = max(2, min(_decimals(one), _decimals(other)))
-    return one == other or abs(one - other) <= Decimal("0.5").scaleb(-decimals)
+    places = max(2, min(decimals(one), decimals(other)))
+    return one == other or abs(one - other) <= Decimal("0.5").scaleb(-places)
 
 
 def _agreeing(
@@ -455,7 +475,7 @@ def _agreeing(
         given = _Given(path, value, number)
         if found is not None and not agree(found.number, number):
             raise _conflict(found, given)
-        if found is None or _decimals(number) > _decimals(found.number):
+        if found is None or decimals(number) > decimals(found.number):
             found = given
     return found
 
@@ -474,14 +494,9 @@ def _quantity(value: object, path: str) -> Decimal:
     if _is_empty(value):
         raise _stopped("missing_field", field=path)
     quantity = _amount(value)
-    if quantity is None or quantity < 0 or _decimals(quantity) > 4:
+    if quantity is None or quantity < 0 or decimals(quantity) > 4:
         raise _stopped("bad_quantity", field=path, value=quoted(value))
     return quantity
-
-
-def _decimals(number: Decimal) -> int:
-    exponent = number.as_tuple().exponent
-    return -exponent if isinstance(exponent, int) and exponent < 0 else 0
 
 
 # --- tax rates ----------------------------------------------------------------------------------------------
@@ -493,28 +508,30 @@ def _tax_rate(
     where: str,
     price: _Given | None,
     price_inc_tax: _Given | None,
-    *,
-    smallest_unit: Decimal,
-    used: tuple[Decimal, ...] = (),
 ) -> Decimal | None:
-    """The rate in percent: as stated while the two prices bear it out, else the one they tell."""
+    """The rate in percent, as stated; None where none is."""
     stated = _stated_rate(members, names, where)
     prices = [given.number for given in (price, price_inc_tax) if given]
-    if price and price_inc_tax and any(prices):
-        if stated is not None and _bears_out(stated, price, price_inc_tax, smallest_unit):
-            return _rate_meant(stated, price, price_inc_tax, smallest_unit, used)
-        return _rate_between(price, price_inc_tax, smallest_unit, used)
-    unusable = next((name for name in names if not _is_empty(members.get(name))), None)
-    # Senders divide by the price to get the rate, so what is free comes with -1 and the like.
-    free = bool(prices) and not any(prices)
-    if stated is not None or unusable is None or free:
+    if price and price_inc_tax:
+        _check_pair(price, price_inc_tax)
         return stated
-    raise _stopped("bad_rate", field=field_path(where, unusable), value=quoted(members[unusable]))
+    unusable = [name for name in names if not (_is_empty(members.get(name)) or _is_below_zero(members[name]))]
+    free = bool(prices) and not any(prices)
+    if stated is None and unusable and not free:
+        raise _stopped("bad_rate", field=field_path(where, unusable[0]), value=quoted(members[unusable[0]]))
+    return stated
 
 
-def _stated_rate(members: Mapping[str, object], names: Iterable[str], where: str) -> Decimal | None:
+def _stated_rate(
+    members: Mapping[str, object], names: Iterable[str], where: str, *_: object
+) -> Decimal | None:
     stated = _agreeing(members, names, where, lambda value, _: _percent(value))
     return stated and stated.number
+
+
+def _is_below_zero(value: object) -> bool:
+    """Senders divide by the price to get the rate, so what has none comes with -1 and the like."""
+    return (number := _number(value)) is not None and number < 0
 
 
 def _percent(value: object) -> Decimal | None:
@@ -526,73 +543,13 @@ def _percent(value: object) -> Decimal | None:
     return _plain(percent.quantize(Decimal("1e-6"), ROUND_HALF_UP))
 
 
-def _bears_out(rate: Decimal, price: _Given, price_inc_tax: _Given, smallest_unit: Decimal) -> bool:
-    return abs(price.number * (100 + rate) / 100 - price_inc_tax.number) <= smallest_unit
-
-
-def _gives(rate: Decimal, price: _Given, price_inc_tax: _Given, smallest_unit: Decimal) -> bool:
-    """Whether one price is the other's at this rate, rounded; which one of them is, nobody says."""
-    return _bears_out(rate, price, price_inc_tax, smallest_unit / 2 * (100 + rate) / 100)
-
-
-def _rate_between_prices(price: _Given, price_inc_tax: _Given) -> Decimal:
-    return (price_inc_tax.number / price.number - 1) * 100 if price.number else Decimal(-100)
-
-
-def _own_rate(
-    price: _Given, price_inc_tax: _Given, smallest_unit: Decimal, used: tuple[Decimal, ...]
-) -> Decimal | None:
-    """The order's own rate that two prices bear out; of several the one nearest to what they tell."""
-    quotient = _rate_between_prices(price, price_inc_tax)
-    fitting = [rate for rate in used if _bears_out(rate, price, price_inc_tax, smallest_unit)]
-    return min(fitting, key=lambda rate: abs(rate - quotient), default=None)
-
-
-def _rate_meant(
-    stated: Decimal,
-    price: _Given,
-    price_inc_tax: _Given,
-    smallest_unit: Decimal,
-    used: tuple[Decimal, ...],
-) -> Decimal:
-    """The stated rate; or the one behind it, if it was reckoned from rounded prices: 3.95 / 3.29 - 1 = 0.2006."""
-    decimals = _decimals(stated)
-    if decimals > 4:
-        return _rate_between(price, price_inc_tax, smallest_unit, used)
-    off = abs(stated - _rate_between_prices(price, price_inc_tax))
-    if not decimals or off > Decimal("0.5").scaleb(-decimals):
-        return stated
-    own = _own_rate(price, price_inc_tax, smallest_unit, used)
-    if own is not None:
-        return own
-    # 8.1, 8.75 and 14.975 are rates that there are, however well a whole one would do
-    if stated % Decimal("0.025") == 0:
-        return stated
-    whole = _plain(stated.quantize(Decimal(1), ROUND_HALF_UP))
-    return whole if _gives(whole, price, price_inc_tax, smallest_unit) else stated
-
-
-def _rate_between(
-    price: _Given, price_inc_tax: _Given, smallest_unit: Decimal, used: tuple[Decimal, ...]
-) -> Decimal:
-    """The rate two prices tell: the order's own if they bear it out, else the roundest that does."""
-    rate = _rate_between_prices(price, price_inc_tax)
-    # A hair below zero is a zero rate behind a rounded price: 18.0101 and 18.01.
-    if not -1 < rate <= 100:
+def _check_pair(price: _Given, price_inc_tax: _Given) -> None:
+    """Two prices that no rate from 0 to 100 % relates, however they were rounded, contradict each other."""
+    net, gross = abs(price.number), abs(price_inc_tax.number)
+    off, off_inc_tax = (Decimal("0.5").scaleb(-decimals(given.number)) for given in (price, price_inc_tax))
+    same_sign = price.number * price_inc_tax.number >= 0
+    if not same_sign or gross + off_inc_tax < net - off or gross - off_inc_tax > 2 * (net + off):
         raise _conflict(price, price_inc_tax)
-    own = _own_rate(price, price_inc_tax, smallest_unit, used)
-    if own is not None:
-        return own
-    nearest = _plain(rate.quantize(Decimal("0.01"), ROUND_HALF_UP))
-    # where a tenth of a percent is a whole unit, a rounder rate that fits is the one meant: 5 behind 12.50 and 13.12
-    if nearest != rate or price.number >= 1000 * smallest_unit:
-        for step in (Decimal(1), Decimal("0.1")):
-            rounder = _plain(rate.quantize(step, ROUND_HALF_UP))
-            if rounder >= 0 and _gives(rounder, price, price_inc_tax, smallest_unit):
-                return rounder
-    if nearest < 0:
-        raise _conflict(price, price_inc_tax)
-    return nearest
 
 
 # --- saying what is wrong -----------------------------------------------------------------------------------
@@ -651,7 +608,9 @@ def content(order: Order) -> str:
             "id": order.id,
             "companies": list(order.companies),
             "dispatched": order.dispatched,
-            "completed_on": order.completed_on.isoformat() if order.completed_on else None,
+            "dispatch_by": order.dispatch_by.isoformat() if order.dispatch_by else None,
+            "completed_at": order.completed_at.isoformat() if order.completed_at else None,
+            "sold_at": order.sold_at.isoformat(),
             **_accounting(order),
             "lines": [
                 {"id": line.id, "cancelled": line.cancelled, **_line_accounting(line)} for line in order.lines
@@ -661,7 +620,10 @@ def content(order: Order) -> str:
 
 
 def content_hash(order: Order) -> str:
-    """Equal for two orders when accounting can't tell them apart: cancelled lines are in no document."""
+    """Equal for two orders when accounting can't tell them apart, but perhaps by the day of their sale.
+
+    Cancelled lines are in no document. Which day a moment is depends on the organisation.
+    """
     lines = [_line_accounting(line) for line in order.lines if not line.cancelled]
     return hashlib.sha256(_compact({**_accounting(order), "lines": lines}).encode()).hexdigest()
 
@@ -678,8 +640,10 @@ def order_from_content(text: str) -> Order:
         dispatched=raw["dispatched"],
         free_of_charge=raw["free_of_charge"],
         currency=raw["currency"],
-        sold_on=date.fromisoformat(raw["sold_on"]),
-        completed_on=date.fromisoformat(raw["completed_on"]) if raw["completed_on"] else None,
+        dispatch_by=date.fromisoformat(raw["dispatch_by"]) if raw.get("dispatch_by") else None,
+        ships_to=raw.get("ships_to"),
+        sold_at=_written_moment(raw["sold_at"]),
+        completed_at=_written_moment(raw["completed_at"]) if raw["completed_at"] else None,
         lines=tuple(
             OrderLine(
                 id=line["id"],
@@ -711,7 +675,7 @@ def _accounting(order: Order) -> dict[str, object]:
         "disposition": order.disposition,
         "free_of_charge": order.free_of_charge,
         "currency": order.currency,
-        "sold_on": order.sold_on.isoformat(),
+        "ships_to": order.ships_to,
         "shipping": {
             "price": _as_text(order.shipping.price),
             "price_inc_tax": _as_text(order.shipping.price_inc_tax),
@@ -741,6 +705,10 @@ def _compact(members: Mapping[str, object]) -> str:
 
 def _as_text(number: Decimal | None) -> str | None:
     return None if number is None else f"{_plain(number):f}"
+
+
+def _written_moment(text: str) -> date:
+    return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
 
 
 def _written(text: str | None) -> Decimal | None:

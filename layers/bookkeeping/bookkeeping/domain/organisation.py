@@ -10,6 +10,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
+from bookkeeping.domain import countries
+from bookkeeping.domain.time_zones import Calendar, main_zone, zone_named
+
 # Answers without a class still tell it by the account's type.
 _CLASS_OF_TYPE: Final = {
     "REVENUE": "REVENUE",
@@ -31,6 +34,17 @@ _CLASS_OF_TYPE: Final = {
     "PAYG": "LIABILITY",
     "EQUITY": "EQUITY",
 }
+
+
+# Beginnings of TaxType and ReportTaxType: a rate that a company adds itself shows its kind only in the latter.
+_SPECIAL: Final = re.compile(
+    "REVERSECHARGE|DRCHARGE|TXCA|TXRC|SRCAS"  # reverse charge
+    "|SROVR|SRLVG|MOSS"  # the One Stop Shop and its like
+    "|EC(ZR|INPUT|OUTPUT|ACQ)"  # within the EU
+    "|CAPEX|CAPITAL|CAP(INPUT|OUTPUT|IMPORTS)|EXEMPTCAPITAL|GSTONCAP"  # capital goods
+    "|GSTONIMPORTS|GOODSIMPORT|IGDS|IM(INPUT|ESS|N33|RE|Y\\d|$)"  # imports
+    "|BADDEBT|AVALARA|USSALESTAX"  # bad debts; worked out by Xero
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,16 @@ class TaxRate:
     can_apply_to_assets: bool
     can_apply_to_equity: bool = True
     can_apply_to_liabilities: bool = True
+    report_tax_type: str = ""
+
+    @property
+    def special(self) -> bool:
+        """Whether its percentage says nothing of when it is right, so that only a person can choose it.
+
+        That is so for reverse charge, sales within the EU, the One Stop Shop, capital goods, imports, bad debts, and
+        tax that Xero works out itself.
+        """
+        return any(_SPECIAL.match(kind) for kind in (self.tax_type, self.report_tax_type))
 
     def fits(self, account_class: str) -> bool:
         """Whether lines on accounts of that class can carry this rate now."""
@@ -83,6 +107,13 @@ class Organisation:
     accounts: tuple[Account, ...]
     tax_rates: tuple[TaxRate, ...]
     currencies: tuple[str, ...]
+    country_code: str = ""
+    time_zone: str = ""
+    """By Xero's name, such as NEWZEALANDSTANDARDTIME."""
+
+    def calendar(self, order_zone: str) -> Calendar:
+        """The organisation's days; times that name no zone are in `order_zone` (empty: as written)."""
+        return Calendar(zone_named(self.time_zone) or main_zone(self.country_code), order_zone)
 
     def account(self, code: str) -> Account | None:
         return next((account for account in self.accounts if account.code == code), None)
@@ -103,11 +134,13 @@ class Organisation:
         return next((rate for rate in self.tax_rates if rate.tax_type == tax_type), None)
 
     def fitting_tax_rates(self, account_class: str, percent: Decimal | None = None) -> tuple[TaxRate, ...]:
-        """Active tax rates for accounts of that class; of one percentage only if it is given."""
+        """Active tax rates for accounts of that class that may be chosen by their percentage, which may be given."""
         return tuple(
             rate
             for rate in self.tax_rates
-            if rate.fits(account_class) and (percent is None or rate.effective_rate == percent)
+            if rate.fits(account_class)
+            and not rate.special
+            and (percent is None or rate.effective_rate == percent)
         )
 
     def has_currency(self, code: str) -> bool:
@@ -173,6 +206,8 @@ def organisation_from_xero(
             for one in _elements(currencies_json, "Currencies")
             if _text(one, "Code")
         ),
+        country_code=countries.country_code(_text(about, "CountryCode")) or "",
+        time_zone=_text(about, "Timezone"),
     )
 
 
@@ -236,4 +271,5 @@ def _tax_rates(elements: Iterable[Mapping[str, Any]]) -> Iterable[TaxRate]:
                 can_apply_to_assets=element.get("CanApplyToAssets") is not False,
                 can_apply_to_equity=element.get("CanApplyToEquity") is not False,
                 can_apply_to_liabilities=element.get("CanApplyToLiabilities") is not False,
+                report_tax_type=_text(element, "ReportTaxType"),
             )

@@ -24,10 +24,15 @@ from pydantic import (
     model_validator,
 )
 
+from bookkeeping.domain.countries import country_code
+from bookkeeping.domain.time_zones import is_zone
+
 Status = Literal["DRAFT", "SUBMITTED", "AUTHORISED"]
 
 DEFAULT_NUMBER_PREFIX: Final = "KX-"
 MOST_SKU_PREFIXES: Final = 200
+MOST_TAX_ROWS: Final = 200
+ANYWHERE: Final = "anywhere"
 LONGEST_QUOTED_VALUE: Final = 100
 
 
@@ -86,6 +91,12 @@ def _matching(pattern: str, reason: str) -> AfterValidator:
     return AfterValidator(checked)
 
 
+def _time_zone(name: str) -> str:
+    if name and not is_zone(name):
+        raise ValueError("a time zone is needed, such as Europe/London, Australia/Sydney or UTC")
+    return name
+
+
 def _no_flag(value: Any) -> Any:
     """True and False are numbers to Python, and to nobody else."""
     return "true or false" if isinstance(value, bool) else value
@@ -100,6 +111,52 @@ CurrencyCode = Annotated[
     StringConstraints(strip_whitespace=True, to_upper=True),
     _matching("[A-Z]{3}", "a currency has three letters, such as GBP"),
 ]
+
+
+def _place(text: str) -> str:
+    """Where an order is shipped to, in the one way it is kept: a word, `EU` or a country's code."""
+    plain = text.strip() or ANYWHERE
+    if plain.lower() in (ANYWHERE, "home", "elsewhere"):
+        return plain.lower()
+    code = "EU" if plain.upper() == "EU" else country_code(plain)
+    if code is None:
+        raise ValueError(f"“{text}” is not anywhere, home, EU, elsewhere or a country, such as DE or Germany")
+    return code
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Rate = Annotated[str, BeforeValidator(_as_text), AfterValidator(_percent_key)]
+"""A tax rate in percent, as its shortest plain text."""
+
+
+class TaxRow(BaseModel):
+    """Which of Xero's tax rates, and which account, the sales at one percentage have where they are shipped there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    rate: Rate
+    ships_to: Annotated[str, StringConstraints(max_length=100), AfterValidator(_place)] = ANYWHERE
+    tax_type: Annotated[TaxType, Field(min_length=1)]
+    account: AccountCode = ""
+    reverse_charge: bool = False
+    """Billed without its tax, whatever the order's rate."""
+
+    @property
+    def percent(self) -> Decimal:
+        """What the tax rate in Xero has to be."""
+        return Decimal(0) if self.reverse_charge else Decimal(self.rate)
+
+
+class PurchaseTaxRow(BaseModel):
+    """Which of Xero's tax rates the purchase has of what is sold at one percentage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    rate: Rate
+    tax_type: Annotated[TaxType, Field(min_length=1)]
 
 
 class Settings(BaseModel):
@@ -190,17 +247,23 @@ class Settings(BaseModel):
         title="Price on the invoice",
         description="Whether invoices carry the sale price or the trade price (the unit cost, always without tax).",
     )
-    tax_types: Annotated[
-        dict[str, Annotated[TaxType, Field(min_length=1)]], AfterValidator(_keys_as(_percent_key))
-    ] = Field(
-        default={},
+    tax_types: Annotated[tuple[TaxRow, ...], Field(max_length=MOST_TAX_ROWS)] = Field(
+        default=(),
         title="Tax rates",
-        description="Which Xero tax rate to use for a rate on the order, such as 20 %; only where several would fit.",
+        description="Which Xero tax rate of the order's own percentage to use, by where the order is shipped to:"
+        " anywhere, home, EU, elsewhere or a country. The most specific row holds. A row with reverse_charge bills"
+        " without the order's tax.",
+    )
+    purchase_tax_types: Annotated[tuple[PurchaseTaxRow, ...], Field(max_length=MOST_TAX_ROWS)] = Field(
+        default=(),
+        title="Tax rates on purchases by rate",
+        description="The Xero tax rate for purchase order lines, by the rate at which the line is sold.",
     )
     purchase_tax_type: TaxType = Field(
         default="",
         title="Tax rate on purchases",
-        description="The Xero tax rate for purchase orders; empty means that of each account.",
+        description="The Xero tax rate for all other purchase order lines; empty means that of the cost of goods sold"
+        " account.",
     )
     line_amounts: Literal["auto", "inclusive", "exclusive"] = Field(
         default="auto",
@@ -210,7 +273,7 @@ class Settings(BaseModel):
     rounding: Literal["line", "show"] = Field(
         default="line",
         title="Rounding differences",
-        description="Whether a difference of up to 0.05 gets a line on Xero's rounding account or is only shown here.",
+        description="Whether a difference from rounding gets a line on Xero's rounding account or is only shown here.",
     )
     currency: CurrencyCode = Field(
         default="",
@@ -226,6 +289,31 @@ class Settings(BaseModel):
         default=None,
         title="Start from",
         description="Orders sold before this date are not posted; empty means all are.",
+    )
+    order_time_zone: Annotated[
+        str, StringConstraints(strip_whitespace=True, max_length=50), AfterValidator(_time_zone)
+    ] = Field(
+        default="",
+        title="Time zone of orders",
+        description="The time zone of an order's times that name none, such as Europe/London or UTC; empty means"
+        " that their day is taken as written.",
+    )
+    refunded_orders: Literal["ask", "skip", "post"] = Field(
+        default="ask",
+        title="Refunded orders",
+        description="Whether an order that is refunded, returned or rejected before it is posted stops for a person"
+        " to decide, is skipped, or is posted all the same.",
+    )
+    cost_currency: CurrencyCode = Field(
+        default="",
+        title="Currency of unit costs",
+        description="The currency of purchase orders, which carry unit costs; empty means the order's.",
+    )
+    free_of_charge: Literal["none", "nil_invoice"] = Field(
+        default="none",
+        title="Free-of-charge orders",
+        description="In Tracked: whether an order that is free of charge gets no invoice, so that its stock stays in"
+        " Xero, or an invoice of 0.00, so that it leaves.",
     )
     lock_date_action: Literal["hold", "next_open_day"] = Field(
         default="hold",
@@ -270,6 +358,18 @@ class Settings(BaseModel):
             if key not in cls.model_fields
             or not (value is None or (isinstance(value, str) and not value.strip()))
         }
+
+    @field_validator("tax_types", "purchase_tax_types")
+    @classmethod
+    def _no_two_alike(cls, rows: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen = set[tuple[str, str]]()
+        for row in rows:
+            where = getattr(row, "ships_to", ANYWHERE)
+            if (row.rate, where) in seen:
+                to = "" if where == ANYWHERE else f" shipped to {where}"
+                raise ValueError(f"“{row.rate} %{to}” is there twice")
+            seen.add((row.rate, where))
+        return rows
 
     @field_validator("tracking_categories")
     @classmethod
@@ -338,6 +438,9 @@ def _quoted(value: Any) -> str:
 
 
 _REASONS: Final = {
+    "missing": "must not be empty",
+    "tuple": "a list of rows is needed",
+    "model": "a row needs its fields by name",
     "extra_forbidden": "there is no such setting",
     "literal_error": "choose {expected}",
     "string_too_long": "at most {max_length} characters",

@@ -15,16 +15,7 @@ from bookkeeping.adapters.tables.dynamodb import Item, once_each, without
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_identity import Granted, Identity, claims
-from bookkeeping.domain.connection import (
-    Choice,
-    Connection,
-    ConnectResult,
-    Consent,
-    after_choice,
-    after_consent,
-    ended,
-    missing_scopes,
-)
+from bookkeeping.domain.connection import Choice, Connection, Consent, after_choice, after_consent, ended
 from bookkeeping.domain.errors import (
     Conflict,
     IdentityError,
@@ -39,7 +30,16 @@ from bookkeeping.domain.errors import (
 )
 from bookkeeping.domain.events import connection_lost, connection_restored
 from bookkeeping.domain.moments import LONG_AGO
-from bookkeeping.domain.oauth import CODE_LIVES, STATE_LIVES, answer, authorization_url, returned, verifier
+from bookkeeping.domain.oauth import (
+    CODE_LIVES,
+    STATE_LIVES,
+    ConnectResult,
+    answer,
+    authorization_url,
+    missing_scopes,
+    returned,
+    verifier,
+)
 from bookkeeping.domain.page_access import Person, Session, hashed
 from bookkeeping.use_cases.release import event_text, once_connected
 

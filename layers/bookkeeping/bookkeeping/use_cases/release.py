@@ -193,8 +193,7 @@ def save(
             and entry.settings_version >= release.before_version
         ):
             return None
-        as_they_are = release is not None and release.items_as_they_are
-        freed = _freed(entry, books, by, now, items_as_they_are=as_they_are)
+        freed = _freed(entry, books, by, now, release)
         if freed is None:
             return None
         with contextlib.suppress(Conflict):  # a message of the order, or posting, came in between
@@ -205,14 +204,18 @@ def save(
         entry = read
 
 
-def _freed(entry: Entry, books: Books, by: str, now: datetime, *, items_as_they_are: bool) -> Entry | None:
+def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release | None) -> Entry | None:
     if entry.state is State.QUEUED and not entry.batch:
         connection = books.connection
         if connection is None or entry.lane == connection.lane:
             return None
         # due in a lane where its company posts no more
         return ledger.become_due(entry, books, now) if entry.documents else ledger.decide(entry, books, now)
-    return ledger.retry(entry, books, by, now, items_as_they_are=items_as_they_are)
+    if release is None:
+        return ledger.retry(entry, books, by, now)
+    return ledger.retry(
+        entry, books, by, now, items_as_they_are=release.items_as_they_are, no_sale=release.no_sale
+    )
 
 
 def publish(adapters: ReleaseAdapters, entries: Sequence[Entry]) -> None:

@@ -20,8 +20,9 @@ from bookkeeping.domain.problems.xero_messages import quoted
 KEPT_BY_POSTING: Final = timedelta(hours=12)
 KEPT_BY_PAGE: Final = timedelta(minutes=5)
 """A person at the settings wants to see what they did in Xero a moment ago."""
-CONTACT_KEPT: Final = timedelta(hours=1)
-"""A contact's id counts only while the contact bears the name. Anybody can rename it in Xero."""
+CONTACT_KEPT: Final = timedelta(minutes=59)
+"""A contact's id counts only while the contact bears the name, and anybody can rename it in Xero. So nothing is sent to
+a contact whose name was read more than an hour ago; a document takes a moment from being made to being sent."""
 MOST_PAGES: Final = 10
 RESOURCES: Final = ("Organisation", "Accounts", "TaxRates", "Currencies")
 

@@ -11,8 +11,8 @@ from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.tables.dynamodb import Item, read, refused_for
-from bookkeeping.domain.connection import ConnectResult
 from bookkeeping.domain.moments import moment, stamp
+from bookkeeping.domain.oauth import ConnectResult
 from bookkeeping.domain.page_access import Launch, Person, Session
 
 

@@ -82,10 +82,10 @@ class Planned:
     order_id: str
     number: str
     content_hash: str
-    figure: str
-    """Which of Xero's figures is compared: `Total` or `SubTotal`."""
-    expected_total: str
-    """What that figure must be."""
+    net: str
+    total: str
+    taxes: Mapping[str, str]
+    """Tax type → its tax. With `net` and `total`, what Xero's figures must be."""
     contact_id: str
 
 

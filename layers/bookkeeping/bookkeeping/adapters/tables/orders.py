@@ -23,9 +23,10 @@ from bookkeeping.adapters.tables.dynamodb import (
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AlreadyInBooks
-from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State
+from bookkeeping.domain.ledger import UTC_DAYS, Act, Entry, Message, Posted, State
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.problems.problem import Problem
+from bookkeeping.domain.time_zones import Calendar
 
 _LAST: Final = "\uffff"
 """Text after every moment and every reason."""
@@ -232,6 +233,8 @@ def entry_to_item(entry: Entry) -> Item:
         "due_at": entry.due_at and stamp(entry.due_at),
         "problem": entry.problem and _problem_out(entry.problem),
         "newer": entry.newer and _message_out(entry.newer),
+        "no_sale": dict(entry.no_sale),
+        "dated_by": entry.dated_by != UTC_DAYS and vars(entry.dated_by),
     }
     return item | {name: value for name, value in optional.items() if value}
 
@@ -260,6 +263,8 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         at_most=int(item["at_most"]),
         as_draft=item["as_draft"],
         items_as_they_are=item["items_as_they_are"],
+        no_sale=item.get("no_sale", {}),
+        dated_by=Calendar(**item["dated_by"]) if "dated_by" in item else UTC_DAYS,
         newer=_message_in(item["newer"]) if "newer" in item else None,
         changes=tuple(item["changes"]),
         history=tuple(Act(act["by"], act["what"], moment(act["at"])) for act in item["history"]),

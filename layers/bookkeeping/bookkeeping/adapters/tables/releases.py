@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.tables.dynamodb import Item, put, query, read, refused_for
 from bookkeeping.domain.moments import moment, stamp
+
+if TYPE_CHECKING:
+    # loading the ledger loads pydantic, which the sweep does not need
+    from bookkeeping.domain.ledger import Choice
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Release:
     before_version: int = 0
     """Only orders that became due under settings older than this version; 0: all."""
     items_as_they_are: bool = False
+    no_sale: Choice | None = None
     event: str = ""
     """What the bus is to be told first, as JSON."""
     passes_left: int = 1
@@ -113,6 +118,7 @@ def _release_in(item: Mapping[str, Any]) -> Release:
         by=item["by"],
         before_version=int(item["before_version"]),
         items_as_they_are=item["items_as_they_are"],
+        no_sale=item.get("no_sale"),
         event=item["event"],
         passes_left=int(item["passes_left"]),
         list_place=int(item["list_place"]),

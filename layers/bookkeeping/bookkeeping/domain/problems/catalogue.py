@@ -18,6 +18,10 @@ OF_THE_ORGANISATION: Final = frozenset(
         "no_tax_type",
         "several_tax_types",
         "tax_type_not_usable",
+        "tax_type_differs",
+        "several_rates_fit",
+        "no_rate_fits",
+        "destination_unknown",
         "no_purchase_tax_type",
         "purchase_tax_type_not_usable",
         "currency_not_enabled",
@@ -51,6 +55,7 @@ ACCEPT: Final = "Accept as it is in Xero"
 _SEND_AGAIN = "Correct the order on the platform and send it again; it is then posted by itself."
 _ACCOUNT_KEYS = frozenset(
     {
+        "tax_types",
         "sales_account_code",
         "shipping_account_code",
         "cogs_account_code",
@@ -199,6 +204,32 @@ CATALOGUE: Final[dict[str, Kind]] = {
             _SEND_AGAIN,
         ),
         Kind(
+            "no_rate_fits",
+            "Order {order}: {line} states no tax rate, and none that is in use here makes the price with tax ({gross})"
+            " of the one without ({net}). There are: {rates}.",
+            "accountant",
+            "Add the missing tax rate in Xero, or under “Tax rates” in the settings, and press Retry. If a price is"
+            " wrong, correct it on the platform and send the order again.",
+            _TAX_KEYS,
+        ),
+        Kind(
+            "several_rates_fit",
+            "Order {order}: {line} states no tax rate that is in use here, and its prices ({net} without, {gross} with"
+            " tax) fit more than one: {rates}.",
+            "platform",
+            "State the tax rate of {line} on the order and send it again; it is then posted by itself.",
+            _TAX_KEYS,
+        ),
+        Kind(
+            "destination_unknown",
+            "Order {order}: which tax rate {line} has at {rate} % depends on where it is shipped to ({places}), and the"
+            " order names no country that can be read.",
+            "platform",
+            "Fill in the country of the shipping address on the order and send it again, or make the row for {rate} %"
+            " one for anywhere in the settings.",
+            frozenset({"tax_types"}),
+        ),
+        Kind(
             "setting_missing",
             "Order {order}: “{label}” is not filled in in the settings.",
             "office",
@@ -240,10 +271,19 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "several_tax_types",
-            "Order {order}: {line} is taxed at {rate} %, and several tax rates in Xero have that rate:"
+            "Order {order}: {line} is taxed at {rate} %, and a person has to say which of Xero's tax rates that is:"
             " {choices}.",
             "accountant",
             "Choose the right one for {rate} % under “Tax rates” in the settings.",
+            _TAX_KEYS,
+        ),
+        Kind(
+            "tax_type_differs",
+            "Order {order}: “Tax rates” gives {tax_type} for {rate}, and {tax_type} has {percent} in Xero. It must have"
+            " {wanted}.",
+            "accountant",
+            "Choose a tax rate that has {wanted} in Xero under “Tax rates” in the settings, or correct {tax_type} there"
+            " and press Retry.",
             _TAX_KEYS,
         ),
         Kind(
@@ -281,8 +321,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "total_differs",
-            "Order {order}: the order comes to {theirs}, but its lines would come to {ours} in Xero"
-            " ({difference} apart). More than 0.05 is never posted.",
+            "Order {order}: {what} comes to {theirs} on the order and would come to {ours} in Xero, {difference} apart."
+            " More than {limit} here is no rounding, and never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
             " order again, or change “Prices with or without tax” or “Price on the invoice” in the settings.",
@@ -290,9 +330,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "purchase_total_differs",
-            "Order {order}: its unit costs come to {theirs}, but the purchase order would come to {ours} in Xero"
-            " ({difference} apart), which rounds them to 4 decimals and each line to cents. More than 0.05 is"
-            " never posted.",
+            "Order {order}: by its unit costs {what} comes to {theirs}, and on the purchase order would come to {ours}"
+            " in Xero ({difference} apart), which rounds them to 4 decimals and each line to cents. More than {limit}"
+            " here is never posted.",
             "accountant",
             "Round the unit costs on the platform to whole cents and send the order again, or choose “Untracked”"
             " in the settings.",
@@ -336,7 +376,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Move the lock date in Xero and press Retry, or set “When the date is locked” to the next open"
             " day in the settings.",
-            frozenset({"lock_date_action", "post_when"}),
+            frozenset({"lock_date_action", "post_when", "order_time_zone"}),
+        ),
+        Kind(
+            "no_sale",
+            "Order {order}: it is {status} on the platform, so it may be no sale.",
+            "accountant",
+            "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in the"
+            " settings decides this for all such orders.",
+            frozenset({"refunded_orders"}),
+            retry_label="Post",
         ),
         Kind(
             "contact_not_found",
@@ -548,6 +597,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             retry_label=ACCEPT,
         ),
         Kind(
+            "posted_tax_differs",
+            "Order {order}: {number} was posted with the order's total, but its {field} is {xero_value} in Xero and"
+            " {value} by the order.",
+            "accountant",
+            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
+            " invoice is then sent if it is still to come.",
+        ),
+        Kind(
             "adopted_differs",
             "Order {order}: {number} was found in Xero from an earlier attempt, but its {field} is {xero_value}"
             " there and should be {value}.",
@@ -604,6 +661,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
 SKIPPED: Final[dict[str, str]] = {
     "on_hold": "The order is on hold on the platform. It is posted once it is released and sent again.",
     "cancelled": "The order is cancelled on the platform.",
+    "refunded": "The order is refunded on the platform.",
+    "returned": "The order is returned on the platform.",
+    "rejected": "The order is rejected on the platform.",
     "error": "The order has an error on the platform. It is posted once that is solved and it is sent again.",
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
     "before_start": "The order was sold before the “Start from” date in the settings.",

@@ -263,7 +263,7 @@ def _tax(details: dict[str, str], document: Created, settings: Settings) -> tupl
         return "tax_rate_refused", {**details, "label": label, "tax_rate": named}
     if not sales:
         return "purchase_tax_type_not_usable", details
-    rates = [f"{rate} %" for rate, mapped in settings.tax_types.items() if mapped == tax_type]
+    rates = dict.fromkeys(f"{row.rate} %" for row in settings.tax_types if row.tax_type == tax_type)
     return "tax_type_not_usable", {"rate": ", ".join(rates) or "the order's rate", **details}
 
 

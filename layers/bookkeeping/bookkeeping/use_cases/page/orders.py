@@ -273,7 +273,12 @@ def can_retry(entry: Entry) -> bool:
 
 
 def _act(act: Act) -> dict[str, str]:
-    words = {"retry": "Pressed Retry", "accept": f"Pressed “{ACCEPT}”"}
+    words = {
+        "retry": "Pressed Retry",
+        "accept": f"Pressed “{ACCEPT}”",
+        "post": "Pressed Post",
+        "skip": "Pressed Skip",
+    }
     return {"at": act.at.isoformat(), "by": act.by, "what": words.get(act.what, act.what)}
 
 

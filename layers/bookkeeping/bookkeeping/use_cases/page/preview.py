@@ -14,11 +14,13 @@ from bookkeeping.domain.documents import (
     purchase_order,
     sales_invoice,
     skip_reason,
+    sold_before_start,
     waits_for_dispatch,
     wants,
 )
+from bookkeeping.domain.ledger import no_sale
 from bookkeeping.domain.order_message import read_message
-from bookkeeping.domain.orders import Order, read_order
+from bookkeeping.domain.orders import NO_SALE, Order, read_order
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import OrderStopped, Problem, worded
@@ -47,13 +49,24 @@ def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
         # what would come of it once it is switched on is what a person wants to see before
         reason = skip_reason(order, settings.model_copy(update={"enabled": True}))
         if reason is not None:
-            return {"documents": [], "skipped": worded(SKIPPED.get(reason, reason), {})}
+            return _skipped(reason)
+        organisation = _organisation(adapters, connection)
+        if sold_before_start(order, settings, organisation.calendar(settings.order_time_zone)):
+            return _skipped("before_start")
+        if order.disposition in NO_SALE and settings.refunded_orders == "ask":
+            return {"problem": no_sale(order).as_json()}
+        if order.disposition in NO_SALE and settings.refunded_orders == "skip":
+            return _skipped(order.disposition)
         return {
-            "documents": _documents(adapters, connection, order, settings),
+            "documents": _documents(adapters, connection, order, settings, organisation),
             "waits": _waits(order, settings),
         }
     except OrderStopped as stopped:
         return {"problem": stopped.problem.as_json()}
+
+
+def _skipped(reason: str) -> dict[str, Any]:
+    return {"documents": [], "skipped": worded(SKIPPED.get(reason, reason), {})}
 
 
 def _waits(order: Order, settings: Settings) -> str | None:
@@ -64,11 +77,14 @@ def _waits(order: Order, settings: Settings) -> str | None:
 
 
 def _documents(
-    adapters: PageAdapters, connection: Connection, order: Order, settings: Settings
+    adapters: PageAdapters,
+    connection: Connection,
+    order: Order,
+    settings: Settings,
+    organisation: Organisation,
 ) -> list[dict[str, Any]]:
-    organisation = _organisation(adapters, connection)
     number = document_number(settings.number_prefix, order.id)
-    today = adapters.now().date()
+    today = organisation.calendar(settings.order_time_zone).day(adapters.now())
     documents = []
     for kind in wants(order, settings):
         contact = _contact(adapters, connection, order, settings, contact_setting(kind, settings))

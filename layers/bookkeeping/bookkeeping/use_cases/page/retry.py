@@ -8,7 +8,7 @@ from typing import Any
 from bookkeeping.adapters.queues import ReleaseCall
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.releases import Release
-from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED
 from bookkeeping.use_cases.page.adapters import PageAdapters
@@ -24,8 +24,15 @@ class NothingToRetry(Exception):
         self.message = message
 
 
-def retry(adapters: PageAdapters, person: Person, entry: Entry, *, items_as_they_are: bool = False) -> Entry:
-    """The order after a person pressed Retry. Raises NothingToRetry."""
+def retry(
+    adapters: PageAdapters,
+    person: Person,
+    entry: Entry,
+    *,
+    items_as_they_are: bool = False,
+    no_sale: Choice | None = None,
+) -> Entry:
+    """The order after a person pressed Retry, or Post or Skip. Raises NothingToRetry."""
     if entry.batch:
         raise NothingToRetry(
             "It is not certain yet whether Xero has this order; that is being looked up. Try again soon."
@@ -42,6 +49,7 @@ def retry(adapters: PageAdapters, person: Person, entry: Entry, *, items_as_they
         adapters.now(),
         by=person.name,
         items_as_they_are=items_as_they_are,
+        no_sale=no_sale,
     )
     saved = save(adapters, person.name, entry, books, how)
     if saved is None:

@@ -17,8 +17,10 @@ from bookkeeping.adapters.tables.settings import Saved
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.errors import Conflict, PrefixTaken
 from bookkeeping.domain.ledger import Act
+from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
+from bookkeeping.domain.settings_advice import advice, rows_of_other_rates
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.release import lists_freed_by
 
@@ -57,6 +59,7 @@ def shown(adapters: PageAdapters, company: str, redirect_uri: str) -> dict[str, 
         "settings": settings.to_json(),
         "missing": settings.missing(),
         "fields": FIELDS,
+        "advice": [vars(one) for one in advice(settings, _organisation(adapters, company))],
         "app": shown_app(adapters.connections.app(company), redirect_uri),
         "history": [
             {"at": act.at.isoformat(), "by": act.by, "what": act.what}
@@ -123,6 +126,8 @@ def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, 
         settings = _merged(adapters, person.company, before, seen, given)
         now = adapters.now()
         old = before.settings if before else AS_THEY_COME
+        if settings.tax_types != old.tax_types:
+            _check_tax_rows(adapters, person.company, settings)
         others, release = _with_it(adapters, person.company, old, settings, seen + 1)
         try:
             number = adapters.settings.save(
@@ -134,6 +139,22 @@ def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, 
         if release is not None:
             adapters.wake_ups.send(ReleaseCall(release.company, release.id))
         return Saved(settings, number, person.name, now)
+
+
+def _organisation(adapters: PageAdapters, company: str) -> Organisation | None:
+    """What is known of the company's organisation, if anything is."""
+    connection = adapters.connections.connection(company)
+    if connection is None or not connection.organisation_id:
+        return None
+    known = adapters.organisations.get(connection.organisation_id)
+    return known[0] if known else None
+
+
+def _check_tax_rows(adapters: PageAdapters, company: str, settings: Settings) -> None:
+    organisation = _organisation(adapters, company)
+    wrong = rows_of_other_rates(settings, organisation) if organisation else ()
+    if wrong:
+        raise SettingsRefused(wrong)
 
 
 def _merged(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final, Self
 
 from bookkeeping.adapters.tables.lanes import Planned
@@ -27,6 +27,7 @@ from bookkeeping.domain.problems.catalogue import OF_THE_ORGANISATION
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.problems.xero_messages import from_xero
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.time_zones import Calendar
 from bookkeeping.use_cases.posting.items import TrackedItems
 from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, CompanyHeld, LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
@@ -45,12 +46,14 @@ class ReadyDocument:
 
     @property
     def planned(self) -> Planned:
+        figures = self.document.figures
         return Planned(
             order_id=self.entry.order_id,
             number=self.document.number,
             content_hash=self.entry.message.content_hash,
-            figure=self.document.compare,
-            expected_total=str(self.document.expected_total),
+            net=str(figures.net),
+            total=str(figures.total),
+            taxes={tax_type: str(tax) for tax_type, tax in figures.taxes.items()},
             contact_id=str(self.document.body["Contact"]["ContactID"]),
         )
 
@@ -91,6 +94,12 @@ class CompanyTurn:
             self.versions[entry.settings_version] = version
         return self.versions[entry.settings_version]
 
+    def calendar(self, entry: Entry) -> Calendar:
+        return self.organisation.calendar(self.settings(entry).order_time_zone)
+
+    def _sent_on(self, entry: Entry) -> date:
+        return self.calendar(entry).day(ledger.sent_at(entry.message))
+
     def problem(self, messages: Sequence[str], entry: Entry, created: Created) -> Problem:
         order, settings = entry.message.order, self.settings(entry)
         return from_xero(
@@ -102,7 +111,7 @@ class CompanyTurn:
             organisation=self.organisation.name,
             sent={
                 "currency": order.currency or self.organisation.base_currency,
-                "date": document_date(order, settings, ledger.sent_on(entry.message)).isoformat(),
+                "date": document_date(order, settings, self.organisation, self._sent_on(entry)).isoformat(),
             },
         )
 
@@ -110,6 +119,7 @@ class CompanyTurn:
 
     def ready_documents(self, entries: Sequence[Entry]) -> list[ReadyDocument]:
         """The next document of each order; an order that can't have one is stopped, and holds no other up."""
+        entries = [entry for entry in entries if not self._held_back(entry)]
         if any(self.settings(entry).process_method == "tracked" for entry in entries):
             entries = self._with_items(entries)
         ready_documents: list[ReadyDocument] = []
@@ -124,6 +134,16 @@ class CompanyTurn:
             else:
                 ready_documents.append(ready)
         return ready_documents
+
+    def _held_back(self, entry: Entry) -> bool:
+        """Whether the order is not to be posted, which only its organisation's calendar could tell."""
+        settings = self.settings(entry)
+        if settings.start_from is None or entry.documents:
+            return False
+        held = ledger.held_back(entry, settings, self.holder.now, self.calendar(entry))
+        if held is not None:
+            self.publisher.save(held)
+        return held is not None
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
         """Stop the order; or leave it due, to be tried with what Xero says now of the organisation."""
@@ -151,7 +171,7 @@ class CompanyTurn:
 
     def _document(self, entry: Entry, kind: DocumentKind) -> Document:
         settings, order = self.settings(entry), entry.message.order
-        sent_on = ledger.sent_on(entry.message)
+        sent_on = self._sent_on(entry)
         if kind == "invoice":
             return sales_invoice(
                 order,
@@ -191,6 +211,14 @@ class CompanyTurn:
             raise OrderStopped(Problem(found.code, details, found.xero_says))
         self.holder.note_named(found.id, found.read_at)
         return found
+
+    def doubt_contacts(self, ready_batch: ReadyBatch) -> None:
+        """Xero did not say which names the batch's contacts bear: they are looked up before the next batch."""
+        for ready in ready_batch.ready_documents:
+            settings = self.settings(ready.entry)
+            name = getattr(settings, contact_setting(ready_batch.kind, settings))
+            if self.contacts.pop(name, None) is not None:
+                self.holder.adapters.organisations.forget_contact(self.access.organisation_id, name)
 
     def still_named(self, name: str, answered: Answered) -> bool:
         """Whether a document's contact still bears the name. If not, who does is asked before the next batch."""

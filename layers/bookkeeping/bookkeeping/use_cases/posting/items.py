@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ MOST_UNREADABLE: Final = 20
 """So many answers that are not Xero's are no matter of single items."""
 SINGLE_ITEM_READS: Final = 3
 """More items than these are looked up in one list of all."""
+PLAIN_CODE: Final = re.compile("[A-Za-z0-9_-]+")
 ItemAnswers = Mapping[str, tuple[bool, tuple[str, ...]]]
 """Item code → whether it is tracked, and why it was refused."""
 
@@ -45,7 +47,8 @@ class TrackedItems:
     def look_up(self, codes: Sequence[str]) -> None:
         """Ask Xero which of the items it has now, and whether each is tracked."""
         holder, adapters = self._holder, self._holder.adapters
-        if len(codes) > SINGLE_ITEM_READS:
+        # in a path a slash or dots lead elsewhere
+        if len(codes) > SINGLE_ITEM_READS or not all(map(PLAIN_CODE.fullmatch, codes)):
             listed = holder.call(self._company, lambda observe: adapters.xero.items(self._access, observe))
             self._note_found(codes, listed)
             return

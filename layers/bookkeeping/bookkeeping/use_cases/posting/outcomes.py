@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from bookkeeping.adapters.tables.lanes import Batch
+from bookkeeping.adapters.tables.lanes import Batch, Planned
 from bookkeeping.adapters.xero_api import Answered
 from bookkeeping.domain import ledger
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind, contact_setting
@@ -37,18 +37,20 @@ def posted(
     )
     settled = ledger.settle_posted(entry, batch.kind, posted, company_turn.settings(entry), now)
     # a difference that was foreseen is in the document's notes, said before it was sent
-    compared = answered.total if planned.figure == "Total" else answered.subtotal
-    differs = compared is not None and compared != Decimal(planned.expected_total)
+    difference = _difference(planned, answered)
     setting = contact_setting(batch.kind, company_turn.settings(entry))
     name: str = getattr(company_turn.settings(entry), setting)
     named = company_turn.still_named(name, answered)
     details = {"order": entry.order_id, "number": answered.number}
-    if differs and document is not None:
-        totals = {"order_total": str(document.order_total), "xero_total": f"{compared:.2f}"}
+    if difference is not None:
+        field, value, xero_value = difference
+        found = {"field": field, "value": value, "xero_value": xero_value}
+        if document is None:
+            return ledger.stop(settled, Problem("adopted_differs", details | found), now)
+        if field != "total":
+            return ledger.stop(settled, Problem("posted_tax_differs", details | found), now)
+        totals = {"order_total": value, "xero_total": xero_value}
         return ledger.stop(settled, Problem("posted_total_differs", details | totals), now)
-    if differs:
-        found = {"field": "total", "value": planned.expected_total, "xero_value": f"{compared:.2f}"}
-        return ledger.stop(settled, Problem("adopted_differs", details | found), now)
     if document is None and answered.contact_id not in ("", planned.contact_id):
         found = {"field": "contact", "value": name, "xero_value": answered.contact_name or "another"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
@@ -56,6 +58,33 @@ def posted(
         found = {"contact": name, "xero_value": answered.contact_name, "label": Settings.label(setting)}
         return ledger.stop(settled, Problem("posted_contact_differs", details | found), now)
     return settled
+
+
+def _difference(planned: Planned, answered: Answered) -> tuple[str, str, str] | None:
+    """The first of Xero's figures that is not as foreseen: its name, what it should be, and what it is."""
+    net, total = Decimal(planned.net), Decimal(planned.total)
+    compared = [
+        ("total", total, answered.total),
+        ("net", net, answered.net),
+        ("tax", total - net, answered.tax),
+    ]
+    if answered.taxes is not None:
+        compared += [
+            (
+                f"tax with {tax_type}",
+                Decimal(planned.taxes.get(tax_type, 0)),
+                answered.taxes.get(tax_type, Decimal(0)),
+            )
+            for tax_type in sorted({*planned.taxes, *answered.taxes})
+        ]
+    return next(
+        (
+            (field, f"{value:.2f}", f"{in_xero:.2f}")
+            for field, value, in_xero in compared
+            if in_xero is not None and in_xero != value
+        ),
+        None,
+    )
 
 
 def refused(company_turn: CompanyTurn, entry: Entry, kind: DocumentKind, messages: Sequence[str]) -> Entry:

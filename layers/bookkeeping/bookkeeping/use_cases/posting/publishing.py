@@ -51,9 +51,24 @@ class Publisher:
         if freed is not None:
             self.save(freed)
             return
+        self._free_sibling(entry)
         self.publish([entry])
         with contextlib.suppress(Conflict):  # a message came in between, and decided anew
             self._holder.adapters.orders.save(ledger.published(entry))
+
+    def _free_sibling(self, entry: Entry) -> None:
+        """Post the order through its other company, which left it to this one, where this one skips it."""
+        if entry.state is not State.SKIPPED or entry.reason == "already_in_books":
+            return
+        holder = self._holder
+        for company in entry.message.order.companies:
+            other = holder.adapters.orders.get(company, entry.order_id)
+            if other is None or other.through != entry.company:
+                continue
+            freed = ledger.retry(other, holder.books(company), "", holder.now)
+            if freed is not None:
+                self.save(freed)
+                holder.look_again_at([order_key(*freed.key)])
 
     def _freed_meanwhile(self, entry: Entry) -> Entry | None:
         """The order, due anew, where what stopped it was set right since it became due: no release finds it now."""

@@ -19,7 +19,7 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.documents import carries_ref, item_code
 from bookkeeping.domain.errors import CallRefused, KeyReused, Offline, OutcomeUnknown, Unreadable, XeroError
 from bookkeeping.domain.ledger import Entry
-from bookkeeping.domain.pacing import UNREADABLE, back_off
+from bookkeeping.domain.pacing import FAILS, UNREADABLE, back_off
 from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.problems.xero_messages import refusals
 from bookkeeping.use_cases.posting import outcomes as outcome_of
@@ -169,8 +169,10 @@ class Settlement:
             return
         again = replace(ready_batch, ready_documents=tuple(left))
         key = f"{batch.organisation_id}:{self._holder.adapters.new_id()}"
+        planned = {ready.entry.order_id: ready.planned for ready in left}
         renewed = replace(
             batch,
+            documents=tuple(planned.get(before.order_id, before) for before in batch.documents),
             idempotency_key=key,
             body_hash=again.hash,
             first_sent_at=self._holder.now,
@@ -289,6 +291,9 @@ class Settlement:
         waits = self._holder.adapters.waits
         if isinstance(error, OutcomeUnknown):
             self._holder.count(unknown=1)
+            if batch.tries < FAILS and not isinstance(error, Offline):
+                # what goes on failing must not use up the day's calls for look-ups
+                ready_batch.company_turn.doubt_contacts(ready_batch)
             tries = batch.tries + 1
             wait = back_off(
                 tries, waits.settle_again, waits.organisation_offline, self._holder.adapters.chance
@@ -352,6 +357,10 @@ class Settlement:
         named = [ready for ready in ready_batch.ready_documents if ready.document.number in refused]
         if not named and len(ready_batch.ready_documents) > 1:
             self._free(batch, ready_batch, at_most=max(1, len(ready_batch.ready_documents) // 2))
+            return
+        if not named and "number" in refusals(error.messages):
+            self._settle_taken(batch, ready_batch.company_turn, [ready_batch.ready_documents[0].entry])
+            self._finish(batch)
             return
         if not named:
             alone = outcome_of.refused_alone(

@@ -218,7 +218,10 @@ class Turn:
         for ready_batch in self._to_go_together(ready_batches)[: holder.allowed()]:
             batch = self._batch(ready_batch)
             entries = [
-                ledger.begin(ready.entry, batch.id, holder.now) for ready in ready_batch.ready_documents
+                ledger.begin(
+                    ready.entry, batch.id, holder.now, ready_batch.company_turn.calendar(ready.entry)
+                )
+                for ready in ready_batch.ready_documents
             ]
             try:
                 saved = adapters.orders.save_together(entries, holder.lane, adapters.lanes.put_batch(batch))

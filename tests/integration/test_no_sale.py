@@ -1,0 +1,161 @@
+"""Orders that are refunded, returned or rejected: before they are posted, and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from local.samples import Maker
+from local.xero.organisations import Organisation
+from tests.integration.one_process import OneProcess
+from tests.integration.popup import Browser, Popup
+
+COMPANY = "412077"
+REFUNDED = {"status": 1024, "status_name": "Refunded"}
+RETURNED = {"status": 2048, "status_name": "Returned"}
+REJECTED = {"status": 32, "status_name": "Rejected"}
+
+
+@pytest.fixture
+def popup() -> Iterator[Popup]:
+    with mock_aws():
+        yield Popup(OneProcess())
+
+
+@pytest.fixture
+def uk(popup: Popup) -> Organisation:
+    return popup.world.organisation("Demo Company (UK)")
+
+
+@pytest.fixture
+def office(popup: Popup, uk: Organisation) -> Browser:
+    browser = popup.browser()
+    browser.app()
+    browser.save(
+        sales_account_code="200", contact_name=popup.world.contact(uk), tax_types={"0": "ZERORATEDOUTPUT"}
+    )
+    browser.connect(uk)
+    return browser
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    return Maker(first_id=61540027).order(COMPANY, 0, 1, **changes)
+
+
+def shown(office: Browser, sent: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = office.get(f"orders/{sent['id']}").json
+    return found
+
+
+def ends(order: dict[str, Any]) -> str:
+    why = order["problem"]["code"] if order["problem"] else order["reason"]
+    return f"{order['state']} {why or ''}".strip()
+
+
+def sent_and_run(popup: Popup, *messages: dict[str, Any]) -> None:
+    for each in messages:
+        popup.world.send(each)
+        popup.world.clock.advance(1)
+    popup.world.run()
+
+
+@pytest.mark.parametrize("status", [REFUNDED, RETURNED, REJECTED])
+def test_before_posting_it_stops_and_the_problem_names_the_status(
+    popup: Popup, office: Browser, status: dict[str, Any]
+) -> None:
+    sent = order(**status)
+    sent_and_run(popup, sent)
+    found = shown(office, sent)
+    assert ends(found) == "needs_attention no_sale"
+    assert status["status_name"].lower() in found["problem"]["sentence"]
+    assert popup.world.committed("invoice") == []
+    assert [event["type"] for event in popup.world.bus.events] == ["OrderNeedsAttention"]
+
+
+def test_a_person_posts_it(popup: Popup, office: Browser) -> None:
+    sent = order(**REFUNDED)
+    sent_and_run(popup, sent)
+    answer = office.post(f"orders/{sent['id']}/retry", {"no_sale": "post"})
+    assert (answer.status, answer.json["state"]) == (200, "queued")
+    popup.world.run()
+    found = shown(office, sent)
+    assert (ends(found), found["changes"]) == ("posted", [])
+    assert [act["what"] for act in found["history"]] == ["Pressed Post"]
+    assert len(popup.world.committed("invoice")) == 1
+
+
+def test_a_person_skips_it_and_is_not_asked_again(popup: Popup, office: Browser) -> None:
+    sent = order(**RETURNED)
+    sent_and_run(popup, sent)
+    answer = office.post(f"orders/{sent['id']}/retry", {"no_sale": "skip"})
+    assert ends(answer.json) == "skipped returned"
+    assert [event["type"] for event in popup.world.bus.events][-1] == "OrderSkipped"
+    sent_and_run(popup, sent, sent | {"shipping_tracking": "QH204418839GB"})
+    assert ends(shown(office, sent)) == "skipped returned"
+    office.post(f"orders/{sent['id']}/retry", {"no_sale": "post"})
+    popup.world.run()
+    assert ends(shown(office, sent)) == "posted"
+
+
+def test_another_choice_is_refused(popup: Popup, office: Browser) -> None:
+    sent = order(**REFUNDED)
+    sent_and_run(popup, sent)
+    for choice in ("keep", "", True, ["post"]):
+        assert office.post(f"orders/{sent['id']}/retry", {"no_sale": choice}).status == 422
+    assert ends(shown(office, sent)) == "needs_attention no_sale"
+
+
+def test_the_setting_decides_and_a_change_of_it_frees_those_that_stopped(
+    popup: Popup, office: Browser
+) -> None:
+    first, second = order(**REFUNDED), order(**REJECTED) | {"id": 61540028}
+    sent_and_run(popup, first)
+    office.save(refunded_orders="skip")
+    sent_and_run(popup, second)
+    assert [ends(shown(office, each)) for each in (first, second)] == ["skipped refunded", "skipped rejected"]
+    office.save(refunded_orders="post")
+    third = order(**RETURNED) | {"id": 61540029}
+    sent_and_run(popup, third)
+    assert ends(shown(office, third)) == "posted"
+
+
+def test_after_posting_it_is_a_change_like_a_cancellation(popup: Popup, office: Browser) -> None:
+    sent = order(status=8, status_name="Dispatched")
+    sent_and_run(popup, sent)
+    sent_and_run(popup, sent | REFUNDED)
+    found = shown(office, sent)
+    assert (ends(found), found["changes"]) == ("posted", ["The order is now refunded."])
+    assert popup.world.bus.of("OrderChangedAfterPosting")
+    sent_and_run(popup, sent)
+    assert shown(office, sent)["changes"] == []
+    assert len(popup.world.committed("invoice")) == 1
+
+
+def test_it_is_read_as_strictly_as_one_that_is_posted(popup: Popup, office: Browser) -> None:
+    sent = order(**REFUNDED)
+    sent["items"][0]["quantity"] = "two"
+    sent_and_run(popup, sent)
+    assert ends(shown(office, sent)) == "needs_attention bad_quantity"
+
+
+def test_a_preview_says_what_would_be_asked(office: Browser) -> None:
+    assert office.post("preview", order(**REFUNDED)).json["problem"]["code"] == "no_sale"
+    office.save(refunded_orders="skip")
+    assert "refunded" in office.post("preview", order(**REFUNDED)).json["skipped"]
+    office.save(refunded_orders="post")
+    assert office.post("preview", order(**REFUNDED)).json["documents"]
+
+
+def test_a_preview_dates_by_the_organisation_and_leaves_out_what_was_sold_before_the_start(
+    office: Browser,
+) -> None:
+    office.save(start_from="2026-11-20")
+    before = order() | {"sale_datetime": "2026-11-20T00:30:00+01:00"}
+    assert "before" in office.post("preview", before).json["skipped"]
+    document = office.post("preview", order() | {"sale_datetime": "2026-12-31T23:30:00-01:00"}).json[
+        "documents"
+    ][0]
+    assert document["body"]["Date"] == "2027-01-01"
