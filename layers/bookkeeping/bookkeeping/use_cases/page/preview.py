@@ -60,6 +60,8 @@ def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
             return _skipped(order.disposition)
         if order.flaw is not None:
             return {"problem": order.flaw.as_json()}
+        if order.completion_flaw is not None and settings.post_when == "dispatch":
+            return {"problem": order.completion_flaw.as_json()}
         return {
             "documents": _documents(adapters, connection, order, settings, organisation),
             "waits": _waits(order, settings),

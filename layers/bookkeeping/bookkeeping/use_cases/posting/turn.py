@@ -216,10 +216,14 @@ class Turn:
         holder.await_budget()
         begun: list[tuple[Batch, ReadyBatch]] = []
         for ready_batch in self._to_go_together(ready_batches)[: holder.allowed()]:
-            batch = self._batch(ready_batch)
+            batch, company_turn = self._batch(ready_batch), ready_batch.company_turn
             entries = [
                 ledger.begin(
-                    ready.entry, batch.id, holder.now, ready_batch.company_turn.calendar(ready.entry)
+                    ready.entry,
+                    batch.id,
+                    holder.now,
+                    company_turn.calendar(ready.entry),
+                    on_dispatch=company_turn.settings(ready.entry).post_when == "dispatch",
                 )
                 for ready in ready_batch.ready_documents
             ]
