@@ -109,13 +109,14 @@ def _organisation(adapters: PageAdapters, connection: Connection) -> Organisatio
     return known[0]
 
 
-def _ask(adapters: PageAdapters, connection: Connection, task: str, **about: str) -> None:
+def _ask(adapters: PageAdapters, connection: Connection, task: str, **about: str) -> dict[str, Any]:
     """Have Xero asked for what is not known yet."""
     said = adapters.ask(connection.company, task, **about)
     if said.get("error") == "not_connected":
         raise NotConnected
     if "error" in said:
         raise NoAnswer
+    return said
 
 
 def _contact(
@@ -127,11 +128,13 @@ def _contact(
         raise OrderStopped(Problem("setting_missing", details))
     organisation_id = connection.organisation_id
     contact = remembered_contact(adapters.organisations, organisation_id, name, adapters.now())
+    code = "contact_not_found"
     if contact is None:
-        _ask(adapters, connection, "contact", name=name)
+        said = _ask(adapters, connection, "contact", name=name)
+        code = said.get("code", code)
         contact = remembered_contact(adapters.organisations, organisation_id, name, adapters.now())
     if contact is None:
-        raise OrderStopped(Problem("contact_not_found", details))
+        raise OrderStopped(Problem(code, details))
     return contact
 
 
