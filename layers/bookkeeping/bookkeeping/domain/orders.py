@@ -160,12 +160,12 @@ def _order(message: Mapping[str, object]) -> Order:
     status_name = _name(message.get("status_name")) or _name(status)
     has_error = _flag(message, "has_error")
     disposition = _disposition(has_error, status, status_name)
-    told = not has_error and not _says_nothing(status, status_name)
+    says_status = not has_error and not _says_nothing(status, status_name)
     flaw = None
     try:
         lines, shipping = _charges(message, live=disposition == "live" or disposition in NO_SALE)
     except OrderStopped as stopped:
-        if disposition == "live" and told:
+        if disposition == "live":
             raise
         flaw = Problem(stopped.problem.code, {"order": order_id, **stopped.problem.details})
         lines, shipping = _charges(message, live=False)
@@ -192,7 +192,7 @@ def _order(message: Mapping[str, object]) -> Order:
             message.get("shipping_postcode"),
         ),
         status=quoted(message.get("status_name") or status) if disposition == "unclear" else "",
-        status_told=told,
+        status_told=says_status,
         flaw=flaw,
     )
 
@@ -343,7 +343,7 @@ _ENDS: Final[dict[str, Disposition]] = {
     "void": "cancelled",
 }
 """Words for how a sale ends."""
-_PARTIALLY: Final = frozenset({"partial", "partially", "partly", "part"})
+_PARTIALLY: Final = re.compile("part(?:ly|ial|ially)?")
 _IN_PART: Final[dict[Disposition, Disposition]] = {
     "refunded": "partially_refunded",
     "returned": "partially_returned",
@@ -375,12 +375,12 @@ def _disposition_named(name: str) -> Disposition:
     words = _WORD.findall(name)
     if _STILL_A_SALE.fullmatch(" ".join(words)):
         return "live"
-    telling = [word for word in words if word not in _BESIDE and word not in _PARTIALLY]
+    telling = [word for word in words if word not in _BESIDE and not _PARTIALLY.fullmatch(word)]
     ends = [_ENDS[word] for word in telling if word in _ENDS]
     nouns = [word for word in telling if word in ("refund", "return", "cancellation", "void")]
     if not ends or len(ends) < len(telling) or (nouns and len(set(ends)) > 1):
         return "unclear"
-    if not _PARTIALLY.isdisjoint(words):
+    if any(map(_PARTIALLY.fullmatch, words)):
         return _IN_PART.get(ends[0], "unclear") if len(set(ends)) == 1 else "unclear"
     return "cancelled" if "cancelled" in ends else ends[0]
 
