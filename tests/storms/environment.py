@@ -10,6 +10,7 @@ import json
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -45,6 +46,7 @@ from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.server import create_app
 from local.xero.world import World
+from tests import our_faults
 from tests.storms.dynamodb import DynamoDB, cancelled, refused
 from tests.storms.scheduler import Killed, Scheduler, Worker
 
@@ -83,6 +85,8 @@ class Weather:
     slow_commit: float = 0.0
     """Xero carries a call out up to 100 s after our time-out."""
     request_lost: float = 0.0
+    unreadable: float = 0.0
+    """A box answers 400 in HTML, though Xero did as asked."""
     slow_answer: float = 0.0
     slow_seconds: float = 20.0
 
@@ -105,6 +109,7 @@ XERO_FAULTS = (
     "error_after_commit",
     "cut_body",
     "malformed_json",
+    "html_400",
     "slow_answer",
     "slow_commit",
     "maintenance",
@@ -339,6 +344,9 @@ class Environment:
         self.travel = travel
         self.steps = 0
         self.trace: list[str] | None = None
+        self._watch = ExitStack()
+        self.our_faults = self._watch.enter_context(our_faults.heard())
+        """Faults of ours that were contained. Those that a storm does not provoke are bugs that containment hides."""
         self.met: Counter[str] = Counter()
         self.troubles: list[str] = []
         """What the functions themselves call trouble, or ended with."""
@@ -583,16 +591,16 @@ class Environment:
         reply = identity.token(form | {"client_id": client_id, "client_secret": app.secret or ""}, None).reply
         self._keep_tokens(company, reply.payload)
 
-    def _keep_tokens(self, company: str, granted: Mapping[str, Any]) -> None:
+    def _keep_tokens(self, company: str, granted: Mapping[str, Any], generation: int = 1) -> None:
         value = {
             "access_token": granted["access_token"],
             "refresh_token": granted["refresh_token"],
             "expires_at": (self.now() + timedelta(seconds=granted["expires_in"])).isoformat(),
-            "generation": 1,
+            "generation": generation,
         }
         self.secrets.values[f"{PREFIX}/{company}/tokens"] = json.dumps(value)
 
-    def _renew(self, company: str) -> None:
+    def _renew(self, company: str, refused: int | None = None) -> None:
         """Asks for what token_refresh does; that it survives whatever happens is another storm's business."""
         self.before("invoke", company)
         self.scheduler.at(self.now() + timedelta(seconds=2), lambda: self._renewed(company))
@@ -610,7 +618,7 @@ class Environment:
         }
         reply = self.xero.identity.token(form | {"client_secret": app.secret or ""}, None).reply
         if reply.status == 200:
-            self._keep_tokens(company, reply.payload)
+            self._keep_tokens(company, reply.payload, held["generation"] + 1)
 
     # the functions
 
@@ -720,6 +728,7 @@ class Environment:
             ("slow_commit", weather.slow_commit / 3, {"seconds": 80}),
             ("slow_commit", weather.slow_commit / 3, {"seconds": 129}),
             ("request_lost", weather.request_lost, {}),
+            ("html_400", weather.unreadable, {}),
             ("slow_answer", weather.slow_answer, {"seconds": weather.slow_seconds}),
         ):
             if probability:
@@ -727,4 +736,5 @@ class Environment:
                 self.xero.faults.add(rule | {"seed": self.chance.getrandbits(32)})
 
     def close(self) -> None:
+        self._watch.close()
         self.scheduler.close()

@@ -2,6 +2,7 @@
 
 XeroError
 ├── OutcomeUnknown      the call may or may not have been carried out: settle before anything else
+├── Unreadable          the same; the answer is a refusal that Xero did not write
 ├── Throttled           nothing was done; the same again after `retry_after`
 ├── Offline             outcome unknown, and calling again at once is no use
 ├── TokenExpired        nothing was done; renew the token, then the same again
@@ -15,13 +16,18 @@ IdentityError
 ├── IdentityRefused     nothing was done; what was sent is at fault
 └── IdentityUnknown     tokens may or may not have been issued: the same again, once nothing can arrive any more
 StoreUnavailable        a secret may or may not have been read or written: the same again
+BusUnavailable          some events may not be on the bus: the same again
 Lost                    another holder has the lane: stop at once, write nothing
+TurnEnds                nothing more can be done in this turn; says when to go on
+CompanyHeld             nothing more can be done for this company in this turn
 Conflict                the row changed since it was read: read it again
+MessageFailed           a fault of ours, recorded already, kept a message from one of its companies: it comes again
 StillBeingSent          a row has no room for the message until the order is settled: it comes again
 AlreadyInBooks          another company has this order in the same organisation
 PrefixTaken             another company has this number prefix in the same organisation
 
-An order that a person must look at is not an error of this kind: see `problems.OrderStopped`.
+An order that a person must look at is not an error of this kind: see `problems.OrderStopped`. Any other exception is a
+fault of ours: see `adapters.containment`.
 """
 
 from __future__ import annotations
@@ -43,6 +49,13 @@ class OutcomeUnknown(XeroError):
         super().__init__(why)
         self.timed_out = timed_out
         self.answered = answered
+
+
+class Unreadable(OutcomeUnknown):
+    """A refusal whose body is not Xero's: a box in between may have written it. Its body is kept nowhere."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, answered=True)
 
 
 class Offline(OutcomeUnknown):
@@ -76,7 +89,7 @@ class CallRefused(XeroError):
     """Xero refused the whole call. `elements` is Xero's echo where it gave one, with its validation errors."""
 
     def __init__(self, status: int, messages: tuple[str, ...], elements: tuple[Mapping[str, Any], ...] = ()):
-        super().__init__(f"{status}: {'; '.join(messages)}")
+        super().__init__(f"{status}: {'; '.join(messages) or 'no reason given'}")
         self.status = status
         self.messages = messages
         self.elements = elements
@@ -120,7 +133,19 @@ class StoreUnavailable(Exception):
         self.code = code
 
 
+class BusUnavailable(Exception):
+    pass
+
+
 class Lost(Exception):
+    pass
+
+
+class TurnEnds(Exception):
+    pass
+
+
+class CompanyHeld(Exception):
     pass
 
 
@@ -136,6 +161,10 @@ class PrefixTaken(Exception):
     def __init__(self, owner: str) -> None:
         super().__init__(f"company {owner} has it")
         self.owner = owner
+
+
+class MessageFailed(Exception):
+    pass
 
 
 class StillBeingSent(Exception):

@@ -28,6 +28,7 @@ from bookkeeping.domain.documents import (
 from bookkeeping.domain.errors import StillBeingSent
 from bookkeeping.domain.orders import NO_SALE, Order, content, content_hash, order_from_content
 from bookkeeping.domain.pacing import BATCH_SIZE
+from bookkeeping.domain.problems.catalogue import ACCEPT
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
 from bookkeeping.domain.time_zones import Calendar
@@ -347,6 +348,11 @@ def stop(entry: Entry, problem: Problem, now: datetime) -> Entry:
     return replace(_at(entry, State.NEEDS_ATTENTION, now), problem=problem)
 
 
+def stop_for_our_fault(entry: Entry, reference: str, now: datetime) -> Entry:
+    """Stopped by a fault of ours. In a batch it stays in it: what became of its document is still to be found out."""
+    return stop(entry, Problem("our_fault", {"order": entry.order_id, "reference": reference}), now)
+
+
 def nothing_left(entry: Entry, settings: Settings, now: datetime) -> Entry:
     """Due, and yet no document is to be posted any more."""
     if entry.documents:
@@ -458,7 +464,7 @@ def retry(
     What was posted stays; a document that exists is never sent again. `no_sale` is what the person decided about an
     order that is no sale.
     """
-    if entry.batch or entry.state in (State.QUEUED, State.POSTING, State.POSTED):
+    if entry.state in (State.QUEUED, State.POSTING, State.POSTED):
         return None
     freed = replace(
         entry,
@@ -468,11 +474,29 @@ def retry(
         no_sale=_decided(entry, no_sale),
         history=(*entry.history, Act(by, no_sale or "retry", now)) if by else entry.history,
     )
+    if entry.batch:
+        # stopped by a fault of ours: what became of its document is found out first
+        return _at(freed, State.POSTING, now)
     if not entry.documents:
         return decide(freed, books, now)
+    if entry.problem is not None and entry.problem.kind.retry_label == ACCEPT:
+        freed = _accepted(freed, entry.problem, by, now)
     if not remaining(freed, books.settings):
         return _at(freed, State.POSTED, now)
     return become_due(freed, books, now)
+
+
+def _accepted(freed: Entry, problem: Problem, by: str, now: datetime) -> Entry:
+    """The order with the document that differs taken over: what differs stays with it."""
+    # the invoice is always the last to be posted
+    kind: DocumentKind = "invoice" if "invoice" in freed.documents else "purchase_order"
+    posted = freed.documents[kind]
+    differs = problem.sentence.removeprefix(f"Order {freed.order_id}: ")
+    noted = replace(
+        posted, notes=(*posted.notes, f"{differs} {by or 'A person'} accepted it as it is in Xero.")
+    )
+    acts = (*freed.history[:-1], Act(by, "accept", now)) if by else freed.history
+    return replace(freed, documents={**freed.documents, kind: noted}, history=acts)
 
 
 def _decided(entry: Entry, choice: Choice | None) -> Mapping[str, Choice]:

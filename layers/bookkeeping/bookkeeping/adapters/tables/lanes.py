@@ -10,6 +10,7 @@ from typing import Any
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from botocore.exceptions import ClientError
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.dynamodb import (
     Item,
     once_free,
@@ -33,6 +34,8 @@ class Failing:
 
     times: int
     until: datetime
+    refused: int | None = None
+    """The generation of the token that Xero refused first as expired."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,13 @@ class Batch:
     timed_out: int = 0
     by_number: bool = False
     """The key is of no more use: look the numbers up."""
+    unreadable: int = 0
+    """How many answers to it were not Xero's."""
+    unreadable_since: datetime | None = None
+    send_no_more: bool = False
+    """Only look the numbers up: what is not there is then sent in smaller batches, or stops."""
+    faults: int = 0
+    """How often a fault of ours kept an order of it from its outcome."""
 
 
 class Lanes:
@@ -225,7 +235,7 @@ class Lanes:
             ":pause": lane.pause,
             ":paused_until": stamp(lane.paused_until),
             ":failing": {
-                company: {"times": failing.times, "until": stamp(failing.until)}
+                company: {"times": failing.times, "until": stamp(failing.until), "refused": failing.refused}
                 for company, failing in lane.failing.items()
             },
         }
@@ -265,16 +275,23 @@ class Lanes:
         found = list(query(self._table, IndexName="agenda", KeyConditionExpression=due))
         found += query(self._table, IndexName="rung", KeyConditionExpression=Key("rung").eq("rung"))
         keys = list({item["pk"]: {"pk": item["pk"], "sk": item["sk"]} for item in found}.values())
-        lanes = read_all(self._resource, self._table.name, keys)
-        return [item["pk"].removeprefix("lane#") for item in lanes if _to_wake(item, now)]
+        to_wake: list[str] = []
+        for item in read_all(self._resource, self._table.name, keys):
+            lane = item["pk"].removeprefix("lane#")
+            with contained(lane):
+                to_wake += [lane] if _to_wake(item, now) else []
+        return to_wake
 
     # batch records
 
     def batches(self, lane: str) -> list[Batch]:
         """The lane's unsettled batches, oldest first."""
         condition = Key("pk").eq(f"lane#{lane}") & Key("sk").begins_with("batch#")
-        items = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
-        return sorted((_batch_in(item) for item in items), key=lambda batch: (batch.first_sent_at, batch.id))
+        batches: list[Batch] = []
+        for item in query(self._table, KeyConditionExpression=condition, ConsistentRead=True):
+            with contained(str(item.get("company", ""))):
+                batches.append(_batch_in(item))
+        return sorted(batches, key=lambda batch: (batch.first_sent_at, batch.id))
 
     def batch(self, lane: str, id_: str) -> Batch | None:
         item = read(self._table, pk=f"lane#{lane}", sk=f"batch#{id_}")
@@ -301,7 +318,8 @@ def _lane_key(lane: str) -> Item:
 
 
 def _failing_in(item: Item) -> Failing:
-    return Failing(int(item["times"]), moment(item["until"]))
+    refused = item.get("refused")
+    return Failing(int(item["times"]), moment(item["until"]), None if refused is None else int(refused))
 
 
 def _to_wake(item: Item, now: datetime) -> bool:
@@ -318,6 +336,7 @@ def _batch_out(batch: Batch) -> Item:
         "first_sent_at": batch.first_sent_at,
         "unknown_at": batch.unknown_at,
         "settle_at": batch.settle_at,
+        "unreadable_since": batch.unreadable_since,
     }
     return {
         **vars(batch),
@@ -344,4 +363,8 @@ def _batch_in(item: Item) -> Batch:
         tries=int(item["tries"]),
         timed_out=int(item["timed_out"]),
         by_number=item["by_number"],
+        unreadable=int(item.get("unreadable", 0)),
+        unreadable_since=moment(item["unreadable_since"]) if item.get("unreadable_since") else None,
+        send_no_more=item.get("send_no_more", False),
+        faults=int(item.get("faults", 0)),
     )
