@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters import from_environment
-from bookkeeping.adapters.queues import sent_first_at
+from bookkeeping.adapters.queues import attribute_text, sent_first_at
 from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 from bookkeeping.use_cases.wake_lanes import ring
 
@@ -53,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
     def accept(record: SQSRecord) -> None:
         attributes = {
-            name: it.get("stringValue") for name, it in record.raw_event.get("messageAttributes", {}).items()
+            name: attribute_text(it) for name, it in record.raw_event.get("messageAttributes", {}).items()
         }
         sent_at = sent_first_at(int(record.attributes.sent_timestamp or 0), attributes.get("sent_at"))
         company = attributes.get("company")

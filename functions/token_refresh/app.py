@@ -35,7 +35,7 @@ adapters = RenewalAdapters(
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str] | None:
     company = event.get("company")
-    outcomes = [renew(adapters, company)] if company else renew_due(adapters)
+    outcomes = [renew(adapters, company, refused=event.get("refused"))] if company else renew_due(adapters)
     metrics.add_metric("RenewalsLookedAt", MetricUnit.Count, len(outcomes))
     for outcome in outcomes:
         log = logger.error if outcome.what == "failed" else logger.info

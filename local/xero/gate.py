@@ -148,6 +148,10 @@ def _spoilt(world: World, request: Request, reply: Reply, fault: Fault | None) -
         case "html_body":
             answer.headers["Content-Type"] = "text/html; charset=utf-8"
             answer.body = b"<!DOCTYPE html><html><head><title>Xero</title></head><body>Sorry</body></html>"
+        case "html_400":
+            # a box between Xero and whoever called
+            answer.status, answer.headers["Content-Type"] = 400, "text/html"
+            answer.body = b"<html><head><title>400 Bad Request</title></head><body>Bad Request</body></html>"
         case "empty_body":
             answer.status, answer.body = 200, b""
     return answer

@@ -83,6 +83,8 @@ class Weather:
     slow_commit: float = 0.0
     """Xero carries a call out up to 100 s after our time-out."""
     request_lost: float = 0.0
+    unreadable: float = 0.0
+    """A box answers 400 in HTML, though Xero did as asked."""
     slow_answer: float = 0.0
     slow_seconds: float = 20.0
 
@@ -105,6 +107,7 @@ XERO_FAULTS = (
     "error_after_commit",
     "cut_body",
     "malformed_json",
+    "html_400",
     "slow_answer",
     "slow_commit",
     "maintenance",
@@ -583,16 +586,16 @@ class Environment:
         reply = identity.token(form | {"client_id": client_id, "client_secret": app.secret or ""}, None).reply
         self._keep_tokens(company, reply.payload)
 
-    def _keep_tokens(self, company: str, granted: Mapping[str, Any]) -> None:
+    def _keep_tokens(self, company: str, granted: Mapping[str, Any], generation: int = 1) -> None:
         value = {
             "access_token": granted["access_token"],
             "refresh_token": granted["refresh_token"],
             "expires_at": (self.now() + timedelta(seconds=granted["expires_in"])).isoformat(),
-            "generation": 1,
+            "generation": generation,
         }
         self.secrets.values[f"{PREFIX}/{company}/tokens"] = json.dumps(value)
 
-    def _renew(self, company: str) -> None:
+    def _renew(self, company: str, refused: int | None = None) -> None:
         """Asks for what token_refresh does; that it survives whatever happens is another storm's business."""
         self.before("invoke", company)
         self.scheduler.at(self.now() + timedelta(seconds=2), lambda: self._renewed(company))
@@ -610,7 +613,7 @@ class Environment:
         }
         reply = self.xero.identity.token(form | {"client_secret": app.secret or ""}, None).reply
         if reply.status == 200:
-            self._keep_tokens(company, reply.payload)
+            self._keep_tokens(company, reply.payload, held["generation"] + 1)
 
     # the functions
 
@@ -720,6 +723,7 @@ class Environment:
             ("slow_commit", weather.slow_commit / 3, {"seconds": 80}),
             ("slow_commit", weather.slow_commit / 3, {"seconds": 129}),
             ("request_lost", weather.request_lost, {}),
+            ("html_400", weather.unreadable, {}),
             ("slow_answer", weather.slow_answer, {"seconds": weather.slow_seconds}),
         ):
             if probability:

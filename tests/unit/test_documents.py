@@ -395,6 +395,23 @@ def test_the_longest_sku_prefix_chooses_the_sales_account() -> None:
     assert [one["AccountCode"] for one in invoice(order(), how).body["LineItems"]] == ["200", "202", "200"]
 
 
+@pytest.mark.parametrize(
+    ("prefixes", "sku", "account"),
+    [
+        ({"tee-": "201"}, "TEE-1", "201"),
+        ({"TEE-": "201"}, "tee-1", "201"),
+        ({"Straße-": "201"}, "STRASSE-1", "201"),
+        ({"tee-": "201", "TEE-": "202"}, "TEE-1", "202"),
+        ({"tee-": "201", "TEE-": "202"}, "tee-1", "201"),
+        ({"tee-": "201", "TEE-ORG": "202"}, "Tee-Org-1", "202"),
+        ({"tee-": "201"}, "MUG", "200"),
+    ],
+)
+def test_capitals_do_not_count_in_a_sku_prefix(prefixes: dict[str, str], sku: str, account: str) -> None:
+    how = settings(sales_accounts_by_sku_prefix=prefixes)
+    assert invoice(order(line(sku=sku)), how).body["LineItems"][0]["AccountCode"] == account
+
+
 def test_purchase_lines_without_a_tracked_item_are_cost_of_goods() -> None:
     one = order(line(), line(sku=""), TEE)
     lines = bought(one, untracked_items=frozenset({"TEE-ORG-NVY-M"})).body["LineItems"]
@@ -990,6 +1007,22 @@ def test_an_order_waits_for_dispatch_only_if_so_set() -> None:
         ("\u200b=a", "'=a"),
         ("a=b", "a=b"),
         ("", ""),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("\u200d \uff0b1", "'\uff0b1"),
+        ("\uff0da", "'\uff0da"),
+        ("\uff20a", "'\uff20a"),
+        ("\ufe63a", "'\ufe63a"),
+        ("\uff11\uff1d", "\uff11\uff1d"),
+        # Persian, a family, a flag, a doctor of a skin
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👨\u200d👩\u200d👧 mug", "👨\u200d👩\u200d👧 mug"),
+        ("🏳\ufe0f\u200d🌈", "🏳\ufe0f\u200d🌈"),
+        ("👩🏽\u200d⚕\ufe0f", "👩🏽\u200d⚕\ufe0f"),
+        # joiners that join nothing
+        ("\u200dab\u200cc\u200d", "abc"),
+        ("\u200c=1", "'=1"),
+        ("م\u200c\u200d\u200cن", "م\u200cن"),
+        ("م\u200c ن\u200d", "م ن"),
     ],
 )
 def test_text_is_cleaned(given_text: str, cleaned: str) -> None:
@@ -1002,6 +1035,8 @@ def test_text_is_cut_at_whole_characters() -> None:
     assert clean("ab🎁🎁🎁", 5) == "ab🎁…"
     assert clean("abx\u0323\u0307yz", 4) == "ab…"
     assert clean("ab👍🏽cd", 5) == "ab…"
+    assert clean("ab👩\u200d👧cd", 7) == "ab…"
+    assert clean("abم\u200cنcd", 5) == "ab…"
 
 
 @given(st.text(), st.integers(1, 40))
@@ -1009,7 +1044,8 @@ def test_clean_text_stays_clean_and_short(text: str, longest: int) -> None:
     once = clean(text, longest)
     assert len(once.encode("utf-16-le")) <= 2 * longest
     assert once.isprintable() or any(ord(char) > 127 for char in once)
-    assert not once.startswith(("=", "+", "-", "@"))
+    assert not once.startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
+    assert clean(once) == once
     once.encode()
 
 

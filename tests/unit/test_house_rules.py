@@ -20,6 +20,7 @@ FOLDERS = {
 LIBRARIES = {
     "adapters.event_bus": "boto3",
     "adapters.functions": "boto3",
+    "adapters.http": "requests",
     "adapters.queues": "boto3",
     "adapters.secrets": "boto3",
     "adapters.tables.authorizations": "boto3",

@@ -459,6 +459,46 @@ def test_a_stopped_order_is_due_again_under_the_settings_of_now() -> None:
     assert (by_itself.history, by_itself.items_as_they_are) == ((), True)
 
 
+DIFFERS = Problem(
+    "posted_total_differs", {"order": "1", "number": "KX-1", "xero_total": "62.05", "order_total": "61.95"}
+)
+
+
+def test_a_difference_that_was_accepted_stays_with_its_document() -> None:
+    freed = ledger.retry(ledger.stop(posted(), DIFFERS, LATER), books(), "Ada Moore", LATER)
+    assert freed is not None
+    assert ends(freed) == "posted"
+    assert freed.documents["invoice"].notes == (
+        "KX-1 was posted, but comes to 62.05 in Xero and 61.95 on the order."
+        " Ada Moore accepted it as it is in Xero.",
+    )
+    assert [(act.by, act.what) for act in freed.history] == [("Ada Moore", "accept")]
+
+
+def test_a_purchase_order_that_was_accepted_keeps_its_difference_beside_the_invoice_to_come() -> None:
+    tracked = books(process_method="tracked")
+    half = ledger.settle_posted(
+        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, LATER
+    )
+    freed = ledger.retry(ledger.stop(half, DIFFERS, LATER), tracked, "Ada Moore", LATER)
+    assert freed is not None
+    assert ends(freed) == "queued"
+    whole = ledger.settle_posted(sent(freed), "invoice", document(), tracked.settings, LATER)
+    assert [
+        "accepted it" in " ".join(whole.documents[kind].notes) for kind in ("purchase_order", "invoice")
+    ] == [
+        True,
+        False,
+    ]
+
+
+def test_a_retry_of_anything_else_leaves_no_note() -> None:
+    stopped = ledger.stop(posted(), Problem("refused_by_xero", {"order": "1"}), LATER)
+    freed = ledger.retry(stopped, books(), "Ada Moore", LATER)
+    assert freed is not None
+    assert freed.documents["invoice"].notes == ()
+
+
 @pytest.mark.parametrize("entry", [accepted(), sent(), posted()], ids=["queued", "posting", "posted"])
 def test_there_is_nothing_to_free_in_an_order_that_is_on_its_way_or_there(entry: Entry) -> None:
     assert ledger.retry(entry, books(), "Ada Moore", LATER) is None

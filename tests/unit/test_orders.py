@@ -21,6 +21,7 @@ from bookkeeping.domain.orders import (
     content_hash,
     for_company,
     order_from_content,
+    quoted,
     read_order,
 )
 from bookkeeping.domain.problems.problem import OrderStopped
@@ -903,6 +904,57 @@ def test_a_broken_message_says_in_plain_words_what_is_wrong_and_where(broken: st
 
 
 @pytest.mark.parametrize(
+    "private",
+    [
+        "jane.doe@example.com",
+        "Jane Doe <jane＠example.com>",
+        "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "AKIA3BX7EXAMPLE5QK9Z",
+        "0b2f6b1c-77aa-4000-8000-0c0ffee00001",
+        "Bearer eyJhbGciOiJIUzI1NiJ9",
+    ],
+)
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("sale_datetime", "bad_date"),
+        ("currency_code", "bad_currency"),
+        ("has_error", "bad_flag"),
+        ("shipping_price", "bad_number"),
+        ("id", "bad_id"),
+    ],
+)
+def test_no_problem_repeats_what_may_be_a_persons_or_a_secret(field: str, code: str, private: str) -> None:
+    stopped = refused(message(**{field: private})).problem
+    assert stopped.code == code
+    words = str(stopped.details) + stopped.sentence + stopped.fix
+    assert private[:12] not in words
+    assert f"“{field}”" in words
+    assert "a text that is not shown here" in words
+
+
+@pytest.mark.parametrize(
+    "key", ["jane.doe@example.com", "Jane_Doe", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "x" * 90]
+)
+def test_no_problem_repeats_a_key_of_the_senders_own(key: str) -> None:
+    twice = TEXT[:-1] + f', "{key}": 1, "{key}": 2}}'
+    half = TEXT[:-1] + f', "attributes": {{"{key}": {{"sku": "\\ud83d"}}}}}}'
+    for body, code in ((twice, "duplicate_key"), (half, "bad_text")):
+        with pytest.raises(Unreadable) as raised:
+            read_message(body)
+        stopped = raised.value.problem
+        assert stopped.code == code
+        assert key[:8] not in str(stopped.details) + stopped.sentence + stopped.fix
+
+
+@pytest.mark.parametrize(
+    "shown", ["12,50", "a fifth", "2026-06-31T10:43:07.123+0000", "1e3000000000000000000", "POUNDS STERLING"]
+)
+def test_what_is_neither_is_shown(shown: str) -> None:
+    assert quoted(shown) == shown
+
+
+@pytest.mark.parametrize(
     ("body", "why"),
     [
         (TEXT.replace("20.8333", "NaN"), "it has “NaN” in the place of a number"),
@@ -977,7 +1029,7 @@ def test_a_repeated_key_is_named() -> None:
 @pytest.mark.parametrize("half", ["\\ud83d", "\\uDC00", "\\ud83dx", "\\udc00\\ud83d", "\ud83d"])
 def test_half_a_character_is_named_wherever_it_is(half: str) -> None:
     at = json.dumps(message(note={"a": [1, "@"]})).replace("@", half)
-    assert problem(at) == ("bad_text", {"field": "note.a[1]"})
+    assert problem(at) == ("bad_text", {"field": "….…[1]"})
     assert problem(TEXT.replace("Linen", half)) == ("bad_text", {"field": "items[0].description"})
     assert problem(TEXT.replace('"sku"', f'"{half}"')) == ("bad_text", {"field": "a key in items[0]"})
     assert refused(TEXT.replace("Linen", half)).companies == TOLD[1]

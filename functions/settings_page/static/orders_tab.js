@@ -35,6 +35,7 @@ const TYPING_PAUSE = 300;
 const badge = (state) => element("span", { class: `badge ${STATES[state]?.[1] || "plain"}` }, STATES[state]?.[0] || codeWords(state));
 const path = (id) => `orders/${encodeURIComponent(id)}`;
 
+const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
 /** Why an order stops or is skipped that is refunded, returned or rejected: a person says Post or Skip instead of Retry. */
 const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected"]);
@@ -190,7 +191,12 @@ export class OrdersTab {
     const { problem } = this.asked;
     const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
     const able = Boolean(problem) && problem !== "no_sale" && here.length > 0;
-    if (able) byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${codeWords(problem)}” can be tried again at once.`;
+    if (able) {
+      const label = here[0].retry_label;
+      const again = label === RETRY ? "can be tried again at once" : "can be freed at once";
+      byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${codeWords(problem)}” ${again}.`;
+      byId("retry-problem").textContent = label === RETRY ? "Retry all of them" : `${label}: all of them`;
+    }
     byId("retry-all").hidden = !able;
   }
 
@@ -307,7 +313,7 @@ export class OrdersTab {
   }
 
   mainButton(order) {
-    return NO_SALE.has(whyOf(order)) ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, "Retry", {}, "main");
+    return NO_SALE.has(whyOf(order)) ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, "main");
   }
 
   retryButton(order, words, body, look = "quiet") {
@@ -326,7 +332,8 @@ export class OrdersTab {
 
   retryAllButton(order) {
     if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order) || whyOf(order) === "no_sale") return "";
-    const words = order.problem ? "Retry all orders with this problem" : "Retry all orders skipped for this reason";
+    const which = order.problem ? "all orders with this problem" : "all orders skipped for this reason";
+    const words = order.retry_label === RETRY ? `Retry ${which}` : `${order.retry_label}: ${which}`;
     return whilePressed(element("button", { type: "button", class: "quiet" }, words), async () => {
       this.orderError("");
       try {

@@ -23,14 +23,19 @@ class RefreshRequests:
         self._client = client
         self._function = function
 
-    def send(self, company: str) -> None:
-        payload = json.dumps({"company": company})
+    def send(self, company: str, refused: int | None = None) -> None:
+        """`refused`: the generation of the token that Xero took for expired."""
+        payload = json.dumps(_about(company, refused))
         self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
 
-    def wait_for(self, company: str) -> str:
+    def wait_for(self, company: str, refused: int | None = None) -> str:
         """The same, and wait for what became of it; empty where that failed."""
-        said = _answer(self._client, self._function, {"company": company})
+        said = _answer(self._client, self._function, _about(company, refused))
         return str(said["what"]) if said else ""
+
+
+def _about(company: str, refused: int | None) -> dict[str, Any]:
+    return {"company": company} if refused is None else {"company": company, "refused": refused}
 
 
 class XeroDesk:

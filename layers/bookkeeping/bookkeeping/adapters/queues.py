@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -92,6 +93,19 @@ class DeadLetter:
     company: str | None
 
 
+def attribute_text(attribute: Mapping[str, Any]) -> str:
+    """What a message attribute says, whatever type it was sent as: as SQS tells it, or as a function's event does."""
+    values = {name.lower(): value for name, value in attribute.items()}
+    text, binary = values.get("stringvalue"), values.get("binaryvalue") or b""
+    if text is None:
+        try:
+            # in a function's event it is text
+            text = (base64.b64decode(binary) if isinstance(binary, str) else bytes(binary)).decode()
+        except ValueError:
+            text = ""
+    return "".join(char if char.isprintable() else "?" for char in text).strip() or "?"
+
+
 def sent_first_at(sent_at: int, redriven: str | None) -> int:
     """When an order message was sent, in milliseconds: of one that was redriven, SQS tells the time of its redrive."""
     return min(sent_at, int(redriven)) if redriven and re.fullmatch("[0-9]{1,15}", redriven) else sent_at
@@ -157,7 +171,7 @@ class DeadLetterQueue:
 
 
 def _dead_letter(message: dict[str, Any]) -> DeadLetter:
-    attributes = {name: it.get("StringValue") for name, it in message.get("MessageAttributes", {}).items()}
+    attributes = {name: attribute_text(it) for name, it in message.get("MessageAttributes", {}).items()}
     return DeadLetter(
         id=message["MessageId"],
         body=message["Body"],

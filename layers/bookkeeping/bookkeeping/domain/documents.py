@@ -447,11 +447,13 @@ def _account(basis: _Basis, setting: str, code: str | None = None) -> Account:
 
 
 def _sales_account(basis: _Basis, sku: str) -> Account:
-    by_prefix = basis.settings.sales_accounts_by_sku_prefix
-    prefixes = [prefix for prefix in by_prefix if sku.strip().startswith(prefix)]
+    accounts, sku = basis.settings.sales_accounts_by_sku_prefix, sku.strip()
+    prefixes = [prefix for prefix in accounts if sku.casefold().startswith(prefix.casefold())]
     if not prefixes:
         return _account(basis, "sales_account_code")
-    return _account(basis, "sales_accounts_by_sku_prefix", by_prefix[max(prefixes, key=len)])
+    # the longest; of two that differ in capitals only, the one that is written like the sku
+    code = accounts[max(prefixes, key=lambda prefix: (len(prefix), sku.startswith(prefix)))]
+    return _account(basis, "sales_accounts_by_sku_prefix", code)
 
 
 @dataclass(frozen=True)
@@ -1080,14 +1082,22 @@ def _description(line: OrderLine) -> str:
 def clean(text: str, longest: int | None = None) -> str:
     """Text as it may stand in a bookkeeper's program and in a spreadsheet exported from it.
 
-    Composed characters; no control, direction, zero-width or non-characters; single spaces; no beginning that a
-    spreadsheet takes for a formula; cut at a whole character to `longest` of Xero's characters.
+    Composed characters; no control, direction, zero-width or non-characters, but for the joiners that Persian and
+    emoji are written with; single spaces; no beginning that a spreadsheet takes for a formula, full-width ones too;
+    cut at a whole character to `longest` of Xero's characters.
     """
     composed = unicodedata.normalize("NFC", text)
-    visible = "".join(char for char in composed if char.isspace() or not _is_hidden(char))
-    spaced = " ".join(visible.split())
-    harmless = f"'{spaced}" if spaced.startswith(("=", "+", "-", "@")) else spaced
+    visible = "".join(char for char in composed if char.isspace() or char in _JOINERS or not _is_hidden(char))
+    spaced = " ".join(_USELESS_JOINER.sub("", _JOINERS_IN_A_ROW.sub(r"\1", visible)).split())
+    begins = unicodedata.normalize("NFKC", spaced[:1])
+    harmless = f"'{spaced}" if begins.startswith(("=", "+", "-", "@")) else spaced
     return harmless if longest is None else _cut(harmless, longest)
+
+
+_JOINERS: Final = "\u200c\u200d"
+_JOINERS_IN_A_ROW: Final = re.compile(rf"([{_JOINERS}])[{_JOINERS}]+")
+# what is written with joiners lies beyond ASCII, on both sides of them
+_USELESS_JOINER: Final = re.compile(rf"(?<![^\x00-\x7f\s])[{_JOINERS}]|[{_JOINERS}](?![^\x00-\x7f\s])")
 
 
 def _is_hidden(char: str) -> bool:
@@ -1113,10 +1123,10 @@ def _beginning(text: str, longest: int) -> str:
     kept = text[:longest]
     while _length(kept) > longest:
         kept = kept[:-1]
-    while kept and _joins_the_previous(text[len(kept)]):
+    while kept and (_joins_the_previous(text[len(kept)]) or kept[-1] in _JOINERS):
         kept = kept[:-1]
     return kept
 
 
 def _joins_the_previous(char: str) -> bool:
-    return unicodedata.category(char).startswith("M") or 0x1F3FB <= ord(char) <= 0x1F3FF
+    return unicodedata.category(char).startswith("M") or 0x1F3FB <= ord(char) <= 0x1F3FF or char in _JOINERS

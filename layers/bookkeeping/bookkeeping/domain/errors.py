@@ -2,6 +2,7 @@
 
 XeroError
 ├── OutcomeUnknown      the call may or may not have been carried out: settle before anything else
+├── Unreadable          the same; the answer is a refusal that Xero did not write
 ├── Throttled           nothing was done; the same again after `retry_after`
 ├── Offline             outcome unknown, and calling again at once is no use
 ├── TokenExpired        nothing was done; renew the token, then the same again
@@ -45,6 +46,13 @@ class OutcomeUnknown(XeroError):
         self.answered = answered
 
 
+class Unreadable(OutcomeUnknown):
+    """A refusal whose body is not Xero's: a box in between may have written it. Its body is kept nowhere."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, answered=True)
+
+
 class Offline(OutcomeUnknown):
     """Xero, or this organisation alone, is down."""
 
@@ -76,7 +84,7 @@ class CallRefused(XeroError):
     """Xero refused the whole call. `elements` is Xero's echo where it gave one, with its validation errors."""
 
     def __init__(self, status: int, messages: tuple[str, ...], elements: tuple[Mapping[str, Any], ...] = ()):
-        super().__init__(f"{status}: {'; '.join(messages)}")
+        super().__init__(f"{status}: {'; '.join(messages) or 'no reason given'}")
         self.status = status
         self.messages = messages
         self.elements = elements

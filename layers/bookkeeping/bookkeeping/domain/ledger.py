@@ -28,6 +28,7 @@ from bookkeeping.domain.documents import (
 from bookkeeping.domain.errors import StillBeingSent
 from bookkeeping.domain.orders import NO_SALE, Order, content, content_hash, order_from_content
 from bookkeeping.domain.pacing import BATCH_SIZE
+from bookkeeping.domain.problems.catalogue import ACCEPT
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
 from bookkeeping.domain.time_zones import Calendar
@@ -470,9 +471,24 @@ def retry(
     )
     if not entry.documents:
         return decide(freed, books, now)
+    if entry.problem is not None and entry.problem.kind.retry_label == ACCEPT:
+        freed = _accepted(freed, entry.problem, by, now)
     if not remaining(freed, books.settings):
         return _at(freed, State.POSTED, now)
     return become_due(freed, books, now)
+
+
+def _accepted(freed: Entry, problem: Problem, by: str, now: datetime) -> Entry:
+    """The order with the document that differs taken over: what differs stays with it."""
+    # the invoice is always the last to be posted
+    kind: DocumentKind = "invoice" if "invoice" in freed.documents else "purchase_order"
+    posted = freed.documents[kind]
+    differs = problem.sentence.removeprefix(f"Order {freed.order_id}: ")
+    noted = replace(
+        posted, notes=(*posted.notes, f"{differs} {by or 'A person'} accepted it as it is in Xero.")
+    )
+    acts = (*freed.history[:-1], Act(by, "accept", now)) if by else freed.history
+    return replace(freed, documents={**freed.documents, kind: noted}, history=acts)
 
 
 def _decided(entry: Entry, choice: Choice | None) -> Mapping[str, Choice]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
-from bookkeeping.domain.orders import LONGEST_NUMBER, NUMBER, Unreadable, field_path, identity, quoted
+from bookkeeping.domain.orders import LONGEST_NUMBER, NUMBER, Unreadable, field_path, identity
 from bookkeeping.domain.problems.problem import Problem
 
 MAX_MESSAGE: Final = 1024 * 1024
@@ -74,7 +74,9 @@ def _parse(skimmed: _Skimmed) -> dict[str, Any]:
         broken_at = len(text[: error.pos].encode("utf-8", "surrogatepass"))
         raise skimmed.unreadable("unreadable_json", told_before=broken_at, why=_why(error, text)) from None
     except _RepeatedKey as error:
-        raise skimmed.unreadable("duplicate_key", key=quoted(error.args[0])) from None
+        raise skimmed.unreadable(
+            "duplicate_key", key=field_name(error.args[0], "one that orders do not have")
+        ) from None
     except _NoSuchNumber as error:
         raise skimmed.unreadable(
             "unreadable_json", why=f"it has “{error.args[0]}” in the place of a number"
@@ -82,7 +84,7 @@ def _parse(skimmed: _Skimmed) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise skimmed.unreadable("unreadable_json", why="it is not an order")
     if _MAY_HOLD_SURROGATE.search(text) and (where := _lone_surrogate(message, "")) is not None:
-        raise skimmed.unreadable("bad_text", field=quoted(where))
+        raise skimmed.unreadable("bad_text", field=where)
     return message
 
 
@@ -135,6 +137,30 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+_FIELD_NAMES: Final = """
+    order id company_ref_id secondary_company_ref_id ref external_ref company_external_ref status status_name has_error
+    error_message sale_datetime creation_datetime completion_datetime has_been_completed required_dispatch_date items
+    shipping_company shipping_address_1 shipping_address_2 shipping_address_3 shipping_address_4 shipping_address_5
+    shipping_postcode shipping_country shipping_country_code shipping_method shipping_carrier shipping_tracking
+    shipping_note_url shipping_price shipping_price_inc_tax shipping_tax_rate billing_company billing_address_1
+    billing_address_2 billing_address_3 billing_address_4 billing_address_5 billing_postcode billing_country
+    billing_country_code billing_customer_name billing_customer_email billing_customer_telephone customer_name
+    customer_email customer_telephone customer_telephone_mobile payment_trans_id payment_type additional_info is_urgent
+    coupon_code currency_code is_free_of_charge pdfs status_callback_url tag sku description quantity type order_id
+    print_job_id print_job_ref print_on_demand_ref textual_product_id external_url external_thumbnail_url colour size
+    attributes name value bundle_ref unit_sale_price unit_price sale_price unit_retail_price unit_sale_price_inc_tax
+    unit_price_inc_tax sale_price_inc_tax unit_cost_price unit_cost cost_price trade_price unit_trade_price
+    unit_supplier_price supplier_price sale_vat_rate vat_rate tax_rate thumbnails
+"""
+"""The fields that the platform gives an order. Others are a sender's own, and may hold anything, a consumer's too."""
+_FIELDS: Final = frozenset(_FIELD_NAMES.split())
+
+
+def field_name(key: str, other: str = "…") -> str:
+    """A key of a message as a problem shows it: `other` where it is not the platform's."""
+    return key if key in _FIELDS else other
+
+
 _MAY_HOLD_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
@@ -144,8 +170,7 @@ def _lone_surrogate(value: Any, where: str) -> str | None:
         return where if any("\ud800" <= character <= "\udfff" for character in value) else None
     members: Iterable[tuple[str, Any]] = ()
     if isinstance(value, dict):
-        # Cut, or a key of 100 KB would be copied for each of the thousand things below it.
-        members = ((field_path(where, key[:60]), item) for key, item in value.items())
+        members = ((field_path(where, field_name(key)), item) for key, item in value.items())
         if any(_lone_surrogate(key, where) is not None for key in value):
             return f"a key in {where}" if where else "a key"
     elif isinstance(value, list):

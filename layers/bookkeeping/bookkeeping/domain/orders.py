@@ -567,13 +567,25 @@ def field_path(where: str, name: str) -> str:
     return f"{where}.{name}" if where else name
 
 
+_RUN: Final = re.compile(r"[\w-]{16,}")
+
+
+def _is_private(text: str) -> bool:
+    """Whether a text may be an e-mail address, or as long and mixed as only a key to something is."""
+    runs = (run for run in _RUN.findall(text) if re.search("[0-9]", run))
+    return "@" in text or "＠" in text or any(len(re.findall("[A-Za-z]", run)) > 2 for run in runs)
+
+
 def quoted(value: object) -> str:
-    """A value as a problem shows it: short, on one line, and never the inside of an object or a list."""
+    """A value as a problem shows it: short, on one line, and never the inside of an object or a list.
+
+    Nothing that may be an e-mail address or a key to something: what stands in the wrong field may be anything.
+    """
     match value:
         case bool():
             text = str(value).lower()
         case str():
-            text = value
+            text = "a text that is not shown here" if _is_private(value[:200]) else value
         case int() if abs(value) >= 10**19:
             text = "a very large number"
         case int() | float() | Decimal():

@@ -19,6 +19,8 @@ IN_TROUBLE: Final = 10
 """So many tries in vain are more than bad weather: they grow apart, and whoever runs this is told."""
 FAILS: Final = 3
 """So many tries in vain are no accident: orders say that they wait for it."""
+UNREADABLE: Final = 3
+"""So many answers that are not Xero's to one batch, and its documents are sent in smaller ones."""
 CALLS_A_MINUTE: Final = 57
 CALLS_AT_ONCE: Final = 4
 MINUTE: Final = timedelta(seconds=60)
@@ -64,6 +66,8 @@ class Waits:
     late_commit: timedelta = timedelta(seconds=150)
     """A call that timed out may still be carried out this much later."""
     settle_again: timedelta = timedelta(seconds=10)
+    unreadable: timedelta = timedelta(hours=1)
+    """How long a document alone is sent again while the answers are not Xero's."""
     failing_at_most: timedelta = timedelta(minutes=15)
     """Between tries where Xero goes on giving no usable answer: 4 calls each, a day's allowance is 1,000."""
     name_sure: timedelta = timedelta(seconds=10)

@@ -139,13 +139,22 @@ def launch(token: str, key: str, *, issuer: str, audience: str, now: datetime) -
         raise Refused(LAUNCH_EXPIRED)
     if expires_at > now + TOKEN_LASTS_AT_MOST + CLOCKS_DIFFER:
         raise Refused(LAUNCH_REFUSED, "it lasts too long")
-    named = {name: claims.get(name) for name in ("sub", "name", "company", "jti")}
+    named: dict[str, Any] = {name: claims.get(name) for name in ("sub", "name", "company", "jti")}
+    if type(named["company"]) is int:
+        named["company"] = str(named["company"])
     if not all(isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_TEXT for value in named.values()):
         raise Refused(LAUNCH_REFUSED, "a claim is missing")
-    if not COMPANY.fullmatch(claims["company"]):
+    if not COMPANY.fullmatch(named["company"]):
         raise Refused(LAUNCH_REFUSED, "company")
-    person = Person(user=claims["sub"], name=claims["name"].strip(), company=claims["company"])
-    return Launch(person, once=hashed(f"{issuer}\n{claims['jti']}"), expires_at=expires_at)
+    if _as_text(named["sub"]) != named["sub"] or _as_text(named["jti"]) != named["jti"]:
+        raise Refused(LAUNCH_REFUSED, "a claim is no text")
+    person = Person(user=named["sub"], name=_as_text(named["name"]).strip(), company=named["company"])
+    return Launch(person, once=hashed(f"{issuer}\n{named['jti']}"), expires_at=expires_at)
+
+
+def _as_text(value: str) -> str:
+    """The text with a question mark for each half of a character, which can be stored nowhere."""
+    return value.encode("utf-8", "replace").decode()
 
 
 def _number(value: Any) -> float:

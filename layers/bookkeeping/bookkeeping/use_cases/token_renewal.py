@@ -134,10 +134,11 @@ def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
     )
 
 
-def renew(adapters: RenewalAdapters, company: str) -> RenewalResult:
+def renew(adapters: RenewalAdapters, company: str, *, refused: int | None = None) -> RenewalResult:
     """See to it that the company's tokens are good for a while, or gone where a person ended the connection.
 
-    Where another is at it, wait for that.
+    Those of the generation that Xero `refused` as expired are not good, whatever is stored about when they end. Where
+    another is at it, wait for that.
     """
     give_up_at = adapters.now() + adapters.times.patience
     while True:
@@ -148,11 +149,11 @@ def renew(adapters: RenewalAdapters, company: str) -> RenewalResult:
         over = connection.status == "disconnected"
         if over and not connection.to_end_at_xero and tokens is None:
             return RenewalResult(company, "no_tokens")
-        if tokens is not None and not over and adapters.now() < tokens.expires_at - AHEAD:
+        if tokens is not None and not over and _good(tokens, adapters.now(), refused):
             return RenewalResult(company, "fresh", tokens=tokens)
         renewal = adapters.connections.take_renewal(company, adapters.now(), adapters.times.lease)
         if renewal is not None:
-            return _in_turn(adapters, renewal, at_once=True)
+            return _in_turn(adapters, renewal, at_once=True, refused=refused)
         now = adapters.now()
         if now >= give_up_at or not adapters.connections.being_renewed(company, now):
             return RenewalResult(company, "busy")
@@ -166,7 +167,13 @@ def _renew_one(adapters: RenewalAdapters, company: str) -> RenewalResult:
     return _in_turn(adapters, renewal, at_once=False)
 
 
-def _in_turn(adapters: RenewalAdapters, renewal: Renewal, *, at_once: bool) -> RenewalResult:
+def _good(tokens: Tokens, now: datetime, refused: int | None) -> bool:
+    return now < tokens.expires_at - AHEAD and tokens.generation != refused
+
+
+def _in_turn(
+    adapters: RenewalAdapters, renewal: Renewal, *, at_once: bool, refused: int | None = None
+) -> RenewalResult:
     connection = adapters.connections.connection(renewal.company)
     if connection is None:
         adapters.connections.settle_renewal(renewal, None)
@@ -174,13 +181,15 @@ def _in_turn(adapters: RenewalAdapters, renewal: Renewal, *, at_once: bool) -> R
     # what another began is brought to an end at once, whatever the connection's own rhythm: grace is short; and
     # where a person has put the client secret right, orders wait
     at_once = at_once or renewal.unsettled or connection.status == "wrong_credentials"
-    return _Renewal(adapters, renewal, connection).run(at_once=at_once)
+    return _Renewal(adapters, renewal, connection).run(at_once=at_once, refused=refused)
 
 
-def is_due(tokens: Tokens, connection: Connection, now: datetime, *, at_once: bool) -> bool:
+def is_due(
+    tokens: Tokens, connection: Connection, now: datetime, *, at_once: bool, refused: int | None = None
+) -> bool:
     """Whether the tokens are to be renewed now; `at_once`: somebody needs them."""
     if at_once or at_work(connection, now):
-        return now >= tokens.expires_at - AHEAD
+        return not _good(tokens, now, refused)
     return now >= tokens.expires_at + IDLE
 
 
@@ -214,11 +223,11 @@ class _Renewal:
         self._company = renewal.company
         self._began = adapters.now()
 
-    def run(self, *, at_once: bool) -> RenewalResult:
+    def run(self, *, at_once: bool, refused: int | None = None) -> RenewalResult:
         try:
             if self._connection.status == "disconnected":
                 return self._end_at_xero()
-            return self._look(at_once=at_once)
+            return self._look(at_once=at_once, refused=refused)
         except _TooSlow:
             return self._put_off(timedelta(), "the store was too slow to begin a call")
         except _Reconnected:
@@ -229,11 +238,12 @@ class _Renewal:
                 self._company, "fresh" if tokens else "no_tokens", "connected again meanwhile", tokens
             )
 
-    def _look(self, *, at_once: bool) -> RenewalResult:
+    def _look(self, *, at_once: bool, refused: int | None) -> RenewalResult:
         current = self._current()
         if current is None:
             return self._lose("needs_reconnect", "there are no tokens")
-        if not is_due(current.tokens, self._connection, self._adapters.now(), at_once=at_once):
+        now = self._adapters.now()
+        if not is_due(current.tokens, self._connection, now, at_once=at_once, refused=refused):
             return self._done("fresh", current.tokens)
         app = self._app()
         if app is None:

@@ -15,6 +15,7 @@ from bookkeeping.domain.contacts import Contact, contact_matching, contact_queri
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.organisation import Organisation, organisation_from_xero
 from bookkeeping.domain.problems.problem import Problem
+from bookkeeping.domain.problems.xero_messages import quoted
 
 KEPT_BY_POSTING: Final = timedelta(hours=12)
 KEPT_BY_PAGE: Final = timedelta(minutes=5)
@@ -78,7 +79,7 @@ class XeroFacts:
         self._organisations.forget_contact(self._organisation_id, name)
         refused = [answer for answer in answers if isinstance(answer, CallRefused)]
         if refused and found.code == "contact_not_found":
-            return Problem("contact_not_searchable", found.details, refused[0].messages)
+            return Problem("contact_not_searchable", found.details, quoted(refused[0].messages))
         return found
 
 

@@ -33,6 +33,8 @@ class Failing:
 
     times: int
     until: datetime
+    refused: int | None = None
+    """The generation of the token that Xero refused first as expired."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,11 @@ class Batch:
     timed_out: int = 0
     by_number: bool = False
     """The key is of no more use: look the numbers up."""
+    unreadable: int = 0
+    """How many answers to it were not Xero's."""
+    unreadable_since: datetime | None = None
+    send_no_more: bool = False
+    """Only look the numbers up: what is not there is then sent in smaller batches, or stops."""
 
 
 class Lanes:
@@ -225,7 +232,7 @@ class Lanes:
             ":pause": lane.pause,
             ":paused_until": stamp(lane.paused_until),
             ":failing": {
-                company: {"times": failing.times, "until": stamp(failing.until)}
+                company: {"times": failing.times, "until": stamp(failing.until), "refused": failing.refused}
                 for company, failing in lane.failing.items()
             },
         }
@@ -301,7 +308,8 @@ def _lane_key(lane: str) -> Item:
 
 
 def _failing_in(item: Item) -> Failing:
-    return Failing(int(item["times"]), moment(item["until"]))
+    refused = item.get("refused")
+    return Failing(int(item["times"]), moment(item["until"]), None if refused is None else int(refused))
 
 
 def _to_wake(item: Item, now: datetime) -> bool:
@@ -318,6 +326,7 @@ def _batch_out(batch: Batch) -> Item:
         "first_sent_at": batch.first_sent_at,
         "unknown_at": batch.unknown_at,
         "settle_at": batch.settle_at,
+        "unreadable_since": batch.unreadable_since,
     }
     return {
         **vars(batch),
@@ -344,4 +353,7 @@ def _batch_in(item: Item) -> Batch:
         tries=int(item["tries"]),
         timed_out=int(item["timed_out"]),
         by_number=item["by_number"],
+        unreadable=int(item.get("unreadable", 0)),
+        unreadable_since=moment(item["unreadable_since"]) if item.get("unreadable_since") else None,
+        send_no_more=item.get("send_no_more", False),
     )

@@ -15,7 +15,7 @@ from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.ledger import Act, Entry, Posted, State
-from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import worded
 from bookkeeping.use_cases.page.adapters import PageAdapters
 
@@ -183,6 +183,7 @@ class View:
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": list(entry.changes),
             "can_retry": can_retry(entry),
+            "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
         }
 
     def whole(self, entry: Entry) -> dict[str, Any]:
@@ -272,7 +273,12 @@ def can_retry(entry: Entry) -> bool:
 
 
 def _act(act: Act) -> dict[str, str]:
-    words = {"retry": "Pressed Retry", "post": "Pressed Post", "skip": "Pressed Skip"}
+    words = {
+        "retry": "Pressed Retry",
+        "accept": f"Pressed “{ACCEPT}”",
+        "post": "Pressed Post",
+        "skip": "Pressed Skip",
+    }
     return {"at": act.at.isoformat(), "by": act.by, "what": words.get(act.what, act.what)}
 
 

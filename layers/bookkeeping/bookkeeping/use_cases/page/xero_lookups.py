@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.secrets import Tokens, TokenSecret
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.xero_api import Access, Xero
 from bookkeeping.domain.connection import Connection
-from bookkeeping.domain.errors import AccessRefused, CallRefused, StoreUnavailable, Throttled, XeroError
+from bookkeeping.domain.errors import (
+    AccessRefused,
+    CallRefused,
+    StoreUnavailable,
+    Throttled,
+    TokenExpired,
+    XeroError,
+)
 from bookkeeping.domain.organisation import Account, Organisation
 from bookkeeping.domain.pacing import Limits
 from bookkeeping.domain.problems.problem import Problem
@@ -37,8 +44,11 @@ class LookupAdapters:
     organisations: Organisations
     tokens: TokenSecret
     xero: Xero
-    renew_token: Callable[[str], str]
-    """Returns once the company's tokens are as they should be, if they can be: what became of them."""
+    renew_token: Callable[[str, int | None], str]
+    """Returns once the company's tokens are as they should be, if they can be: what became of them.
+
+    With a generation: Xero refused the token of that one as expired.
+    """
     now: Callable[[], datetime]
 
 
@@ -137,7 +147,7 @@ class XeroLookups:
 
     def disconnect(self) -> dict[str, Any]:
         """Have Xero told of a connection that was ended: `ended`, `shared`, `left`, or else it is not certain yet."""
-        return {"ended": self._adapters.renew_token(self._company)}
+        return {"ended": self._adapters.renew_token(self._company, None)}
 
     # what all of them need
 
@@ -147,15 +157,16 @@ class XeroLookups:
             raise NotConnected
         return connection
 
-    def _access(self) -> Access:
-        connection = self._connection()
+    def _tokens(self, refused: int | None = None) -> Tokens:
+        """The company's tokens, renewed where they end soon or Xero refused that generation as expired."""
         tokens = self._adapters.tokens.read(self._company)
-        if tokens is None or tokens.expires_at - self._adapters.now() < TOKEN_TO_SPARE:
-            self._adapters.renew_token(self._company)
+        ends_soon = tokens is None or tokens.expires_at - self._adapters.now() < TOKEN_TO_SPARE
+        if tokens is None or ends_soon or tokens.generation == refused:
+            self._adapters.renew_token(self._company, refused)
             tokens = self._adapters.tokens.read(self._company)
         if tokens is None:
             raise NotConnected
-        return Access(connection.organisation_id, tokens.access_token)
+        return tokens
 
     def _facts(self) -> XeroFacts:
         adapters = self._adapters
@@ -166,12 +177,25 @@ class XeroLookups:
         return self._facts().organisation(KEPT_BY_PAGE)
 
     def _read(self, queries: Sequence[Query]) -> list[Any]:
-        access, xero = self._access(), self._adapters.xero
+        organisation_id, tokens = self._connection().organisation_id, self._tokens()
+        refused_first: int | None = None
         answers: list[Any] = []
-        for resource, params in queries:
+        while len(answers) < len(queries):
+            resource, params = queries[len(answers)]
+            access = Access(organisation_id, tokens.access_token)
             try:
-                answers.append(xero.read(resource, access, self._limits.append, **params))
+                answers.append(self._adapters.xero.read(resource, access, self._limits.append, **params))
+            except TokenExpired as expired:
+                if refused_first is not None:
+                    # a newer token does not help either
+                    raise AccessRefused("token", str(expired)) from None
+                refused_first = tokens.generation
+                tokens = self._tokens(refused=refused_first)
+                if tokens.generation == refused_first:
+                    raise
             except CallRefused as refused:
+                if refused.status != 400:
+                    raise
                 answers.append(refused)
         return answers
 

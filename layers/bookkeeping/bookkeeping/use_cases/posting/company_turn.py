@@ -18,7 +18,7 @@ from bookkeeping.adapters.xero_api import Access, Answered, Observe
 from bookkeeping.domain import ledger
 from bookkeeping.domain.amounts import to_json
 from bookkeeping.domain.contacts import Contact, same_name
-from bookkeeping.domain.document_kinds import Created, DocumentKind, contact_setting
+from bookkeeping.domain.document_kinds import TRACKED_ITEM, Created, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, document_date, purchase_order, sales_invoice, tracked_items
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Books, Entry
@@ -31,7 +31,7 @@ from bookkeeping.domain.time_zones import Calendar
 from bookkeeping.use_cases.posting.items import TrackedItems
 from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, CompanyHeld, LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
-from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Read, XeroFacts
+from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Query, Read, XeroFacts
 
 FACTS_STOP_FOR: Final = timedelta(minutes=5)
 """No order is stopped for what was read longer ago: a person may have put it right in Xero."""
@@ -271,6 +271,10 @@ class CompanyTurn:
 
     def _items_fit(self, entry: Entry, codes: Iterable[str]) -> bool:
         """Whether the order can be posted with its items. It is stopped where it can't."""
+        unread = sorted(self.items.unreadable.intersection(codes))
+        if unread:
+            self._wait_or_stop(entry, unread[0])
+            return False
         misfit = self.items.misfit(codes, as_they_are=entry.items_as_they_are)
         if misfit is None:
             return True
@@ -284,6 +288,16 @@ class CompanyTurn:
         self._stop(entry, problem)
         return False
 
+    def _wait_or_stop(self, entry: Entry, code: str) -> None:
+        """The order needs an item that is not in Xero, and no answer came that Xero had written: tried for an hour."""
+        holder, waits = self.holder, self.holder.adapters.waits
+        if entry.due_at is not None and holder.now - entry.due_at < waits.unreadable:
+            holder.resume_by(holder.now + waits.organisation_offline)
+            return
+        holder.note_fault(f"only answers that are not Xero's (item {code} of company {entry.company})")
+        details = {"order": entry.order_id, "document": TRACKED_ITEM.words, "number": code}
+        self._stop(entry, Problem("xero_unreadable", details | {"reference": entry.order_id}))
+
 
 def _reading(holder: LaneHolder, company: str, access: Access) -> Read:
     """Reads an organisation with calls of the lane."""
@@ -292,7 +306,17 @@ def _reading(holder: LaneHolder, company: str, access: Access) -> Read:
     def call(resource: str, params: Mapping[str, str]) -> Callable[[Observe], Any]:
         return lambda observe: xero.read(resource, access, observe, **params)
 
-    return lambda queries: holder.calls_or_refusals(company, [call(*query) for query in queries])
+    def read(queries: Sequence[Query]) -> list[Any]:
+        answers: dict[int, Any] = {}
+        for place, answer in holder.each_answer(company, [call(*query) for query in queries], reads=True):
+            if isinstance(answer, CallRefused) and answer.status != 400:
+                # a list that is not to be had says nothing of what would be in it
+                holder.handle_failure(company, answer)
+                raise CompanyHeld from answer
+            answers[place] = answer
+        return [answers[place] for place in sorted(answers)]
+
+    return read
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ it that it is woken when there is something to do.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -31,6 +31,7 @@ from bookkeeping.domain.errors import (
     StoreUnavailable,
     Throttled,
     TokenExpired,
+    Unreadable,
     XeroError,
 )
 from bookkeeping.domain.events import connection_lost
@@ -59,8 +60,8 @@ class PostingAdapters:
     xero: Xero
     wake_ups: PostingQueue
     events: EventBus
-    renew_token: Callable[[str], None]
-    """Ask for a company's access token to be renewed."""
+    renew_token: Callable[[str, int | None], None]
+    """Ask for a company's access token to be renewed; for one of that generation where Xero refused it."""
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     new_id: Callable[[], str]
@@ -117,8 +118,11 @@ class LaneHolder:
         self.rung_elsewhere: dict[str, list[str]] = {}
         self._connected_at: dict[str, datetime | None] = {}
         """By company: when the connection was made under which calls go out for it."""
+        self._generation: dict[str, int] = {}
+        """By company: the generation of the token that its calls go out with."""
         self._named: dict[str, datetime] = {}
         """Contact's id → when Xero last said its name."""
+        self._resume_by: datetime | None = None
         self._facts_read: set[str] = set()
         """Organisations whose facts this turn read anew."""
 
@@ -169,6 +173,10 @@ class LaneHolder:
         """An answer that only a fault of ours explains."""
         self.tally.faults.append(fault)
 
+    def resume_by(self, at: datetime) -> None:
+        """See to it that the lane is woken by then."""
+        self._resume_by = min(at, self._resume_by or at)
+
     # --- time and lease
 
     def tick(self) -> datetime:
@@ -215,7 +223,7 @@ class LaneHolder:
         adapters, now, waits = self.adapters, self.tick(), self.adapters.waits
         ring(adapters.lanes, adapters.wake_ups, self.rung_elsewhere, now)
         self.rung_elsewhere = {}
-        soon = [*settle_next, *(at for at in self.held.values() if at is not None)]
+        soon = [at for at in (*settle_next, *self.held.values(), self._resume_by) if at is not None]
         next_at = resume_at or min(soon, default=None)
         last_look = next_at is None and self.found
         if last_look:
@@ -280,14 +288,26 @@ class LaneHolder:
             self._fail(company, self.adapters.waits.settle_again)
             raise CompanyHeld from error
         if tokens is None or tokens.expires_at - self.now < TOKEN_TO_SPARE:
-            self._await_token(company)
+            self.adapters.renew_token(company, None)
+            self.held[company] = self.now + self.adapters.waits.token
             raise CompanyHeld
+        if tokens.generation == self._refused_first(company):
+            self._renew_refused(company, tokens.generation)
+            raise CompanyHeld
+        self._generation[company] = tokens.generation
         return Access(self.lane.organisation_id, tokens.access_token)
 
-    def _await_token(self, company: str) -> None:
-        """The company's token has to be renewed; meanwhile its orders wait."""
-        self.adapters.renew_token(company)
-        self.held[company] = self.now + self.adapters.waits.token
+    def _refused_first(self, company: str) -> int | None:
+        """The generation of the company's token that Xero first refused as expired, since it last took one."""
+        failing = self.lane.failing.get(company)
+        return failing.refused if failing else None
+
+    def _renew_refused(self, company: str, generation: int) -> None:
+        """Xero refused the company's token as expired, whatever is known of when it ends: its orders wait."""
+        self.adapters.renew_token(company, generation)
+        self._fail(company, self.adapters.waits.token)
+        failing = replace(self.lane.failing[company], refused=generation)
+        self.lane = replace(self.lane, failing={**self.lane.failing, company: failing})
 
     # --- calls
 
@@ -307,32 +327,49 @@ class LaneHolder:
 
     def call(self, company: str, call: Callable[[Observe], T]) -> T:
         """One call that creates no document. Raises CompanyHeld or TurnEnds where it gave no answer."""
-        return self.calls(company, [call])[0]
+        [(_, answer)] = self.each_answer(company, [call])
+        if isinstance(answer, XeroError):
+            self.handle_failure(company, answer)
+            raise CompanyHeld from answer
+        return answer
 
-    def calls(self, company: str, calls: Sequence[Callable[[Observe], T]]) -> list[T]:
-        """As many calls at the same time as may go out, until all have answered."""
-        answers = self.calls_or_refusals(company, calls)
-        for answer in answers:
-            if isinstance(answer, CallRefused):
-                self.handle_failure(company, answer)
-                raise CompanyHeld from answer
-        return [answer for answer in answers if not isinstance(answer, CallRefused)]
+    def each_answer(
+        self,
+        company: str,
+        calls: Sequence[Callable[[Observe], T]],
+        *,
+        reads: bool = False,
+        or_unreadable: bool = False,
+    ) -> Iterator[tuple[int, T | CallRefused | Unreadable]]:
+        """The place of each call and its answer, as they come. That Xero refuses what a call holds is its answer, too.
 
-    def calls_or_refusals(
-        self, company: str, calls: Sequence[Callable[[Observe], T]]
-    ) -> list[T | CallRefused]:
-        """The same, where Xero may refuse what a call holds: that is its answer, too."""
-        answers: list[T | CallRefused] = []
-        while len(answers) < len(calls):
+        As many calls go out at the same time as may. Where one fails, the answers to the others are given first; then
+        this raises CompanyHeld or TurnEnds. One of several `reads` that fails for the first time is repeated once, so
+        that the others need not be. `or_unreadable`: what is not Xero's is given as an answer, too.
+        """
+        left = list(enumerate(calls))
+        repeats = reads and len(calls) > 1 and not self.tries_in_vain(company)
+        may_repeat = set(range(len(calls))) if repeats else set()
+        while left:
             self.await_budget()
             self._secure_lease()
-            now_possible = calls[len(answers) :][: self.allowed()]
-            for answer in self._answers(now_possible):
-                if isinstance(answer, XeroError) and not isinstance(answer, CallRefused):
-                    self.handle_failure(company, answer)
-                    raise CompanyHeld from answer
-                answers.append(answer)
-        return answers
+            now_possible, left = left[: self.allowed()], left[self.allowed() :]
+            failed: XeroError | None = None
+            answers = self._answers([call for _, call in now_possible])
+            for (place, call), answer in zip(now_possible, answers, strict=True):
+                if not isinstance(answer, XeroError) or isinstance(answer, CallRefused):
+                    self.note_token_taken(company)
+                    yield place, answer
+                elif isinstance(answer, Unreadable) and or_unreadable:
+                    yield place, answer
+                elif place in may_repeat and type(answer) in (OutcomeUnknown, Unreadable):
+                    may_repeat.remove(place)
+                    left.append((place, call))
+                else:
+                    failed = failed or answer
+            if failed is not None:
+                self.handle_failure(company, failed)
+                raise CompanyHeld from failed
 
     def answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | XeroError]:
         """What the calls, for which there is budget, answer at the same time: for each its error where it fails."""
@@ -368,8 +405,22 @@ class LaneHolder:
 
     def note_answer(self, company: str) -> None:
         """Xero has answered what it was sent of the company: it is not down."""
-        failing = {name: one for name, one in self.lane.failing.items() if name != company}
-        self.lane = replace(self.lane, failed_turns=0, failing=failing)
+        self.lane = replace(self.lane, failed_turns=0, failing=self._failing_but(company))
+
+    def _failing_but(self, company: str) -> dict[str, Failing]:
+        return {name: one for name, one in self.lane.failing.items() if name != company}
+
+    def note_token_taken(self, company: str) -> None:
+        """Xero took the company's token: one that it refuses from now on is the first."""
+        failing = self.lane.failing.get(company)
+        if failing is not None and failing.refused is not None:
+            taken = {**self.lane.failing, company: replace(failing, refused=None)}
+            self.lane = replace(self.lane, failing=taken)
+
+    def tries_in_vain(self, company: str) -> int:
+        """How many tries in a row for the company had no usable answer."""
+        failing = self.lane.failing.get(company)
+        return failing.times if failing else 0
 
     def _fail(self, company: str, first_wait: timedelta) -> None:
         """One more try for the company was in vain: after many, the next one is later than the one before was."""
@@ -379,7 +430,8 @@ class LaneHolder:
         until = self.now + back_off(
             max(1, times - IN_TROUBLE), first_wait, waits.failing_at_most, self.adapters.chance
         )
-        self.lane = replace(self.lane, failing={**self.lane.failing, company: Failing(times, until)})
+        failing = Failing(times, until, self._refused_first(company))
+        self.lane = replace(self.lane, failing={**self.lane.failing, company: failing})
         self.held[company] = until
         if times == IN_TROUBLE:
             self.note_fault(f"{times} tries in a row for company {company} were in vain")
@@ -402,8 +454,12 @@ class LaneHolder:
                 raise self._pause("organisation_offline", now + waits.organisation_offline)
             raise self._pause("xero_offline", now + wait)
         if isinstance(error, TokenExpired):
-            adapters.renew_token(company)
-            self._fail(company, waits.token)
+            generation, refused_first = self._generation.get(company, 0), self._refused_first(company)
+            if refused_first is None:
+                self._renew_refused(company, generation)
+            elif generation > refused_first:
+                # a newer token does not help either
+                self._lose(company, AccessRefused("token", str(error)))
         elif isinstance(error, AccessRefused):
             self._lose(company, error)
         elif isinstance(error, OutcomeUnknown):
@@ -416,6 +472,7 @@ class LaneHolder:
     def _lose(self, company: str, error: AccessRefused) -> None:
         """The company can't post until a person acts: its orders wait, and the bus is told once."""
         self.held[company] = None
+        self.lane = replace(self.lane, failing=self._failing_but(company))
         connection = self.adapters.connections.connection(company)
         if connection is None or connection.lane != self.lane.key:
             return

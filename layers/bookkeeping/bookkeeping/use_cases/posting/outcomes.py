@@ -13,7 +13,7 @@ from bookkeeping.domain.documents import Document, item_code
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Entry, Posted
 from bookkeeping.domain.problems.problem import Problem
-from bookkeeping.domain.problems.xero_messages import refusals
+from bookkeeping.domain.problems.xero_messages import quoted, refusals
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 
@@ -111,16 +111,32 @@ def refused(company_turn: CompanyTurn, entry: Entry, kind: DocumentKind, message
 
 def refused_alone(batch: Batch, company_turn: CompanyTurn, entry: Entry, error: CallRefused) -> Entry:
     """What becomes of an order whose call Xero refused without naming a document, though it held no other."""
-    if error.status in (400, 413):
+    if error.status == 400:
         return refused(company_turn, entry, batch.kind, error.messages)
-    company_turn.holder.note_fault(f"{error} (batch {batch.id})")
     details = {
         "order": entry.order_id,
         "document": DOCUMENT_KINDS[batch.kind].words,
         "number": entry.number,
         "reference": batch.id,
     }
-    problem = Problem("sent_wrongly", details, error.messages)
+    if error.status == 413:
+        problem = Problem("document_too_large", details)
+    else:
+        company_turn.holder.note_fault(f"{error} (batch {batch.id})")
+        problem = Problem("sent_wrongly", details, quoted(error.messages))
+    return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
+
+
+def unreadable(batch: Batch, company_turn: CompanyTurn, entry: Entry) -> Entry:
+    """What becomes of an order that is not in the books, and for which nothing of Xero's comes back."""
+    company_turn.holder.note_fault(f"only answers that are not Xero's (batch {batch.id})")
+    details = {
+        "order": entry.order_id,
+        "document": DOCUMENT_KINDS[batch.kind].words,
+        "number": entry.number,
+        "reference": batch.id,
+    }
+    problem = Problem("xero_unreadable", details)
     return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
 
 
