@@ -10,6 +10,7 @@ import json
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -45,6 +46,7 @@ from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.server import create_app
 from local.xero.world import World
+from tests import our_faults
 from tests.storms.dynamodb import DynamoDB, cancelled, refused
 from tests.storms.scheduler import Killed, Scheduler, Worker
 
@@ -342,6 +344,9 @@ class Environment:
         self.travel = travel
         self.steps = 0
         self.trace: list[str] | None = None
+        self._watch = ExitStack()
+        self.our_faults = self._watch.enter_context(our_faults.heard())
+        """Faults of ours that were contained. Those that a storm does not provoke are bugs that containment hides."""
         self.met: Counter[str] = Counter()
         self.troubles: list[str] = []
         """What the functions themselves call trouble, or ended with."""
@@ -731,4 +736,5 @@ class Environment:
                 self.xero.faults.add(rule | {"seed": self.chance.getrandbits(32)})
 
     def close(self) -> None:
+        self._watch.close()
         self.scheduler.close()

@@ -14,6 +14,7 @@ from tests.storms import (
     processes,
     rhythm,
     suites,
+    taxes,
 )
 from tests.storms.posting import SEED
 from tests.storms.table import Promise
@@ -54,14 +55,17 @@ PROMISES = (
     Promise(
         "P15",
         "money is exact, or the order says so",
-        lambda: suites.jobs(
-            "P15",
-            "tests/unit/test_money.py",
-            100,
-            {"generated orders": 20_000},
-            MONEY_ORDERS="20000",
-            MONEY_SEED=f"{SEED}",
-        ),
+        lambda: [
+            *taxes.jobs("P15"),
+            *suites.jobs(
+                "P15",
+                "tests/unit/test_money.py",
+                200,
+                {"generated orders": 20_000},
+                MONEY_ORDERS="20000",
+                MONEY_SEED=f"{SEED}",
+            ),
+        ],
     ),
     Promise(
         "P16",

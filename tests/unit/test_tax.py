@@ -19,7 +19,7 @@ from bookkeeping.domain.organisation import Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import Settings
 from bookkeeping.domain.settings_advice import advice, rows_of_other_rates
-from tests.unit.test_money import read_from_xero
+from tests.unit.priced_orders import read_from_xero
 
 D = Decimal
 CONTACT = Contact("7e6f7f0a-0000-4000-8000-000000000001", "Marlow", "ACTIVE")
@@ -257,9 +257,9 @@ def test_several_rates_that_fit_are_named_unless_the_order_states_one_of_them_el
     assert types(invoice(cheap, plain, on=on)) == ["OUTPUT2", "OUTPUT2"]
     assert types(invoice(plain, cheap, line("8", None, "20"), on=on)) == ["OUTPUT2"] * 3
     assert stopped(cheap, plain, line("10", "10.5", "5"), on=on).code == "several_rates_fit"
-    shipped = {"shipping_price": "0.03", "shipping_price_inc_tax": "0.03", "shipping_tax_rate": -1}
+    shipped: Json = {"shipping_price": "0.03", "shipping_price_inc_tax": "0.03", "shipping_tax_rate": -1}
     assert types(invoice(line("10", "10.50", "0.05"), on=on, **shipped)) == ["RROUTPUT", "RROUTPUT"]
-    by_shipping = {"shipping_price": "5", "shipping_price_inc_tax": "6", "shipping_tax_rate": "0.2"}
+    by_shipping: Json = {"shipping_price": "5", "shipping_price_inc_tax": "6", "shipping_tax_rate": "0.2"}
     assert types(invoice(cheap, on=on, **by_shipping)) == ["OUTPUT2", "OUTPUT2"]
 
 
@@ -267,7 +267,7 @@ def test_what_charges_nothing_states_no_rate_for_other_lines() -> None:
     on, cheap = books("UK"), line("0.03", "0.03")
     free = line("0", "0", "0.2")
     gone = line("10", "12", "0.2", status=7)
-    nothing = {"shipping_price": 0, "shipping_price_inc_tax": 0, "shipping_tax_rate": "0.2"}
+    nothing: Json = {"shipping_price": 0, "shipping_price_inc_tax": 0, "shipping_tax_rate": "0.2"}
     assert stopped(cheap, free, gone, on=on, **nothing).code == "several_rates_fit"
 
 
@@ -450,7 +450,7 @@ def test_without_a_row_of_its_own_northern_ireland_is_of_the_eu() -> None:
         {"rate": "23", "ships_to": "elsewhere", "tax_type": "TAX009"},
     ]
     sold = line("100", "123", "23")
-    belfast = {"shipping_country_code": "GB", "shipping_postcode": "BT1 5GS"}
+    belfast: Json = {"shipping_country_code": "GB", "shipping_postcode": "BT1 5GS"}
     assert types(invoice(sold, on=on, rows=rows, **belfast)) == ["TAX008"]
     assert types(invoice(sold, on=on, rows=rows, shipping_country_code="GB")) == ["TAX009"]
     assert types(invoice(sold, on=on, rows=rows, shipping_country_code="IE")) == ["OUTPUT2"], (
@@ -473,7 +473,7 @@ def test_an_unknown_destination_stops_only_what_needs_it(place: str) -> None:
 def test_a_row_s_account_is_where_its_lines_are_booked_and_shipping_is_not() -> None:
     rows = [{"rate": "20", "ships_to": "DE", "tax_type": "OUTPUT2", "account": "260"}]
     by_sku = {"sales_accounts_by_sku_prefix": {"MUG": "205"}, "shipping_account_code": "205"}
-    shipped = {"shipping_price": "5", "shipping_price_inc_tax": "6", "shipping_tax_rate": "0.2"}
+    shipped: Json = {"shipping_price": "5", "shipping_price_inc_tax": "6", "shipping_tax_rate": "0.2"}
     sold = line("10", "12", "0.2", sku="MUG-1")
 
     def accounts(country: str) -> list[str]:
@@ -507,7 +507,7 @@ def test_a_reverse_charge_is_billed_net_and_shows_both_totals(net: str, gross: s
         shipping_country_code="FR",
     )
     assert types(document) == ["ECZROUTPUT"]
-    assert (document.figures.net, document.figures.tax, document.figures.total) == (D(100), 0, D(100))
+    assert (document.figures.net, document.figures.tax, document.figures.total) == (D(100), D(0), D(100))
     [note] = document.notes
     assert "100.00" in note
     assert ("119.99" if gross == "119.99" else "120.00") in note

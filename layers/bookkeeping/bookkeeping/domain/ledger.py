@@ -348,6 +348,11 @@ def stop(entry: Entry, problem: Problem, now: datetime) -> Entry:
     return replace(_at(entry, State.NEEDS_ATTENTION, now), problem=problem)
 
 
+def stop_for_our_fault(entry: Entry, reference: str, now: datetime) -> Entry:
+    """Stopped by a fault of ours. In a batch it stays in it: what became of its document is still to be found out."""
+    return stop(entry, Problem("our_fault", {"order": entry.order_id, "reference": reference}), now)
+
+
 def nothing_left(entry: Entry, settings: Settings, now: datetime) -> Entry:
     """Due, and yet no document is to be posted any more."""
     if entry.documents:
@@ -459,7 +464,7 @@ def retry(
     What was posted stays; a document that exists is never sent again. `no_sale` is what the person decided about an
     order that is no sale.
     """
-    if entry.batch or entry.state in (State.QUEUED, State.POSTING, State.POSTED):
+    if entry.state in (State.QUEUED, State.POSTING, State.POSTED):
         return None
     freed = replace(
         entry,
@@ -469,6 +474,9 @@ def retry(
         no_sale=_decided(entry, no_sale),
         history=(*entry.history, Act(by, no_sale or "retry", now)) if by else entry.history,
     )
+    if entry.batch:
+        # stopped by a fault of ours: what became of its document is found out first
+        return _at(freed, State.POSTING, now)
     if not entry.documents:
         return decide(freed, books, now)
     if entry.problem is not None and entry.problem.kind.retry_label == ACCEPT:

@@ -633,11 +633,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- ours ---
         Kind(
             "our_fault",
-            "Order {order}: its message could not be handled because of a mistake in this integration, or an"
-            " outage (reference {reference}). The message is kept.",
+            "Order {order}: it could not be handled because of a mistake in this integration, or an outage"
+            " (reference {reference}). Nothing of it is lost.",
             "operator",
-            "Whoever runs this integration has been told. Once it is mended, they have the kept messages handled"
-            " again; the order is then posted by itself.",
+            "Whoever runs this integration has been told. Once it is mended, press Retry. Where there is no Retry, they"
+            " have the order's message handled again; the order is then posted by itself.",
         ),
         Kind(
             "xero_unreadable",
