@@ -325,7 +325,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " More than {limit} here is no rounding, and never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
-            " order again, or change “Prices with or without tax” or “Price on the invoice” in the settings.",
+            " order again, or change “Prices with or without tax” in the settings.",
             _TOTAL_KEYS,
         ),
         Kind(
@@ -601,8 +601,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {number} was posted with the order's total, but its {field} is {xero_value} in Xero and"
             " {value} by the order.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
-            " invoice is then sent if it is still to come.",
+            "Open {number} in Xero and correct it there if need be. Then press “Accept as it is in Xero”: it counts as"
+            " posted, and the sales invoice is then sent if it is still to come.",
+            retry_label=ACCEPT,
         ),
         Kind(
             "adopted_differs",
