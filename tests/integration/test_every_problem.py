@@ -820,7 +820,7 @@ def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="exclusive")
 
 
-@provokes("posted_tax_differs", "KX-", "net", cure=retried)
+@provokes("posted_tax_differs", "KX-", "with OUTPUT2 at 20 %", "by the order", "in Xero", cure=retried)
 def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="inclusive")
 
