@@ -542,10 +542,10 @@ def _(site: Site) -> Scene:
     return scene
 
 
-@provokes("no_purchase_tax_type", "“Tax rate on purchases”", "630", cure=saved(purchase_tax_type="INPUT"))
+@provokes("no_purchase_tax_type", "“Tax rate on purchases”", "310", cure=saved(purchase_tax_type="INPUT"))
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True)
-    put(scene, "630", tax_type="")
+    put(scene, "310", tax_type="")
     scene.send(scene.good)
     return scene
 
@@ -876,7 +876,7 @@ def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="exclusive")
 
 
-@provokes("posted_tax_differs", "KX-", "net", cure=accepted)
+@provokes("posted_tax_differs", "KX-", "with OUTPUT2 at 20 %", "by the order", "in Xero", cure=accepted)
 def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="inclusive")
 

@@ -35,7 +35,9 @@ def office(popup: Popup, uk: Organisation) -> Browser:
     browser = popup.browser()
     browser.app()
     browser.save(
-        sales_account_code="200", contact_name=popup.world.contact(uk), tax_types={"0": "ZERORATEDOUTPUT"}
+        sales_account_code="200",
+        contact_name=popup.world.contact(uk),
+        tax_types=[{"rate": "0", "ships_to": "anywhere", "tax_type": "ZERORATEDOUTPUT"}],
     )
     browser.connect(uk)
     return browser

@@ -174,7 +174,7 @@ class Queue:
         self._ids = itertools.count(1)
         self.pending = 0
         """Messages not yet acknowledged or given up."""
-        self.void_or_deleted: list[_Message] = []
+        self.dead: list[_Message] = []
 
     def send(self, body: str, delay: timedelta = timedelta()) -> None:
         now = self._environment.now()
@@ -222,7 +222,7 @@ class Queue:
                     self._show(replace(message), self._environment.now() + timedelta(seconds=30))
             elif message.receives >= 3:
                 self.pending -= 1
-                self.void_or_deleted.append(message)
+                self.dead.append(message)
             else:
                 self._show(message, began + self._visibility)
         if self._ready:
@@ -230,8 +230,8 @@ class Queue:
 
     def redrive(self) -> None:
         """Somebody has looked at the dead letters, and sends them again."""
-        void_or_deleted, self.void_or_deleted = self.void_or_deleted, []
-        for message in void_or_deleted:
+        dead, self.dead = self.dead, []
+        for message in dead:
             self._environment.met[f"{self._name} redriven"] += 1
             self.pending += 1
             self._show(replace(message, receives=0), self._environment.now())
@@ -471,7 +471,7 @@ class Environment:
         self._still_there(worker)
         if peril == "crash" or self._by_chance("crash"):
             self.met["crash"] += 1
-            worker.void_or_deleted = True
+            worker.dead = True
             raise Killed
         if peril == "pause" or self._by_chance("pause"):
             self.met["pause"] += 1
@@ -480,8 +480,8 @@ class Environment:
         return peril
 
     def _still_there(self, worker: Worker) -> None:
-        if worker.void_or_deleted or self.now() >= worker.ends_at:
-            worker.void_or_deleted = True
+        if worker.dead or self.now() >= worker.ends_at:
+            worker.dead = True
             raise Killed
 
     def loses(self) -> bool:
@@ -705,7 +705,7 @@ class Environment:
             self._sweeping
             or self._to_come
             or self.orders_queue.pending
-            or self.orders_queue.void_or_deleted
+            or self.orders_queue.dead
             or self.posting_queue.pending
             or self.backlog_queue.pending
         ):

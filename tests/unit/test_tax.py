@@ -458,6 +458,28 @@ def test_without_a_row_of_its_own_northern_ireland_is_of_the_eu() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("places", "chosen"),
+    [
+        (("home", "EU", "elsewhere"), "home"),
+        (("EU", "elsewhere", "anywhere"), "anywhere"),
+        (("GB", "home"), "GB"),
+        (("GB", "home", "XI"), "XI"),
+    ],
+)
+def test_for_an_organisation_in_britain_northern_ireland_is_home(
+    places: tuple[str, ...], chosen: str
+) -> None:
+    on = books("UK", *((f"TAX80{n}", "20") for n in range(1, 5)))
+    rows = [
+        {"rate": "20", "ships_to": place, "tax_type": f"TAX80{n}"} for n, place in enumerate(places, start=1)
+    ]
+    expected = f"TAX80{places.index(chosen) + 1}"
+    belfast: Json = {"shipping_country_code": "GB", "shipping_postcode": "BT1 5GS"}
+    for each in (rows, rows[::-1]):
+        assert types(invoice(line("10", "12", "0.2"), on=on, rows=each, **belfast)) == [expected]
+
+
 @pytest.mark.parametrize("place", ["home", "EU", "elsewhere", "DE"])
 def test_an_unknown_destination_stops_only_what_needs_it(place: str) -> None:
     rows = [{"rate": "20", "ships_to": place, "tax_type": "OUTPUT2"}]

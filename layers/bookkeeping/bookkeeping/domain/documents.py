@@ -31,7 +31,7 @@ from bookkeeping.domain.amounts import (
     rates_between,
 )
 from bookkeeping.domain.contacts import Contact
-from bookkeeping.domain.countries import EU
+from bookkeeping.domain.countries import EU, NORTHERN_IRELAND
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
@@ -522,21 +522,25 @@ def _contradiction(basis: _Basis, sold: _Sold, rate: Decimal) -> str:
 
 
 # The wider a place, the higher its number: the most specific row holds.
-_COUNTRY, _HOME, _EU, _ELSEWHERE, _ANYWHERE, _NOT_THERE = range(6)
+_TERRITORY, _COUNTRY, _HOME, _EU, _ELSEWHERE, _ANYWHERE, _NOT_THERE = range(7)
 
 
 def _reach(ships_to: str, destination: str, home: str) -> int:
     """How widely a row takes in the destination."""
+    # Sales from Britain to Northern Ireland carry UK VAT; for all others it is of the EU.
+    at_home = destination == home or (home == "GB" and destination == NORTHERN_IRELAND)
     match ships_to:
         case "anywhere":
             return _ANYWHERE
         case "home":
-            return _HOME if destination == home else _NOT_THERE
+            return _HOME if at_home else _NOT_THERE
         case "elsewhere":
-            return _ELSEWHERE if destination != home else _NOT_THERE
+            return _NOT_THERE if at_home else _ELSEWHERE
         case "EU":
-            return _EU if destination in EU and destination != home else _NOT_THERE
-    return _COUNTRY if destination == ships_to else _NOT_THERE
+            return _EU if destination in EU and not at_home else _NOT_THERE
+    if ships_to == destination:
+        return _TERRITORY
+    return _COUNTRY if at_home and ships_to == home else _NOT_THERE
 
 
 def _row(basis: _Basis, name: str, rate: Decimal) -> TaxRow | None:

@@ -24,7 +24,7 @@ from bookkeeping.adapters.tables.dynamodb import (
 )
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import Lost
-from bookkeeping.domain.moments import LONG_AGO, moment, stamp
+from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
 from bookkeeping.domain.pacing import FAILS
 
 
@@ -193,7 +193,7 @@ class Lanes:
                 ConditionExpression=mine,
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
-                    ":calls": [stamp(at) for at in calls],
+                    ":calls": stamps(calls),
                 },
                 ReturnValues="ALL_NEW",
             )
@@ -230,7 +230,7 @@ class Lanes:
             " failing = :failing"
         )
         values: Item = {
-            ":calls": [stamp(at) for at in calls],
+            ":calls": stamps(calls),
             ":failed_turns": lane.failed_turns,
             ":pause": lane.pause,
             ":paused_until": stamp(lane.paused_until),

@@ -598,11 +598,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "posted_tax_differs",
-            "Order {order}: {number} was posted with the order's total, but its {field} is {xero_value} in Xero and"
-            " {value} by the order.",
+            "Order {order}: {number} was posted with the order's total, but in Xero its tax is another: {taxes}.",
             "accountant",
-            "Open {number} in Xero and correct it there if need be. Then press “Accept as it is in Xero”: it counts as"
-            " posted, and the sales invoice is then sent if it is still to come.",
+            "Open {number} in Xero and correct it there if need be. If a tax rate was changed in Xero, put it right"
+            " there, or choose another one under “Tax rates” in the settings. Then press “Accept as it is in Xero”: it"
+            " counts as posted, and the sales invoice is then sent if it is still to come.",
             retry_label=ACCEPT,
         ),
         Kind(

@@ -256,6 +256,10 @@ class CompanyTurn:
         organisations.forget_contact(here, name)
         return False
 
+    def forget_facts(self) -> None:
+        """What is known of the organisation may be wrong: it is read again before the next batch."""
+        self.holder.adapters.organisations.forget(self.access.organisation_id)
+
     # --- items
 
     def _with_items(self, entries: Sequence[Entry]) -> list[Entry]:
