@@ -737,7 +737,47 @@ def test_dates_accounting_does_not_use_are_not_looked_at() -> None:
         ({"status": 1024, "status_name": "Refunded"}, "refunded"),
         ({"status": 8, "status_name": " REFUNDED  "}, "refunded"),
         ({"status": ..., "status_name": "Refunded (Retailer Notified)"}, "refunded"),
-        ({"status": 8, "status_name": "Partially refunded"}, "refunded"),
+        ({"status": 8, "status_name": "Partially refunded"}, "partially_refunded"),
+        ({"status_name": "Part refunded"}, "partially_refunded"),
+        ({"status_name": "Refunded (Partial)"}, "partially_refunded"),
+        ({"status_name": "Partial Refund Issued"}, "partially_refunded"),
+        ({"status_name": "REFUNDED - PARTLY"}, "partially_refunded"),
+        ({"status_name": "Partially Returned"}, "partially_returned"),
+        ({"status_name": "Returned/Partial"}, "partially_returned"),
+        ({"status_name": "Partially Rejected"}, "unclear"),
+        ({"status_name": "Refund"}, "refunded"),
+        ({"status_name": "Order Refunded"}, "refunded"),
+        ({"status_name": "Dispatched / Refunded"}, "refunded"),
+        ({"status_name": "Customer_Refunded"}, "refunded"),
+        ({"status_name": "Returned and Refunded"}, "returned"),
+        ({"status_name": "Rejected by Customer"}, "rejected"),
+        ({"status_name": "Order Cancelled"}, "cancelled"),
+        ({"status_name": "Customer cancelled"}, "cancelled"),
+        ({"status_name": "Dispatched - Cancelled"}, "cancelled"),
+        ({"status_name": "Canceled by Supplier"}, "cancelled"),
+        ({"status_name": "Cancelled & Refunded"}, "cancelled"),
+        ({"status_name": "Refunded - Cancelled"}, "cancelled"),
+        ({"status_name": "Voided"}, "cancelled"),
+        ({"status_name": "VOID"}, "cancelled"),
+        ({"status_name": "Refund Rejected"}, "live"),
+        ({"status_name": "Return Rejected"}, "live"),
+        ({"status_name": "Return - Declined"}, "live"),
+        ({"status_name": "Cancellation Rejected"}, "live"),
+        ({"status_name": "Refund Cancelled"}, "live"),
+        ({"status_name": "Not Refunded"}, "live"),
+        ({"status_name": "Not yet returned"}, "live"),
+        ({"status_name": "QC Rejected"}, "live"),
+        ({"status_name": "QC-REJECTED"}, "live"),
+        ({"status_name": "Not Dispatched - Refunded"}, "unclear"),
+        ({"status_name": "Not fully refunded"}, "unclear"),
+        ({"status_name": "Refunded 50%"}, "unclear"),
+        ({"status_name": "Refund Approved"}, "unclear"),
+        ({"status_name": "Artwork Rejected"}, "unclear"),
+        ({"status_name": "Returned Item Replaced"}, "unclear"),
+        ({"status_name": "Cancelled order reinstated"}, "unclear"),
+        ({"status_name": "Rejected - Refund Pending"}, "unclear"),
+        ({"status_name": "Non-refundable"}, "unclear"),
+        ({"status_name": "To Avoid"}, "live"),
         ({"status": 2048, "status_name": "Returned"}, "returned"),
         ({"status": 64, "status_name": "Returned to Sender"}, "returned"),
         ({"status": 32, "status_name": "Rejected"}, "rejected"),
@@ -755,6 +795,49 @@ def test_dates_accounting_does_not_use_are_not_looked_at() -> None:
 )
 def test_the_disposition_of_an_order(changes: Json, disposition: str) -> None:
     assert read(message(**changes)).disposition == disposition
+
+
+def test_a_status_that_is_not_understood_is_named_as_sent() -> None:
+    order = read(message(status_name="Artwork  Rejected"))
+    assert (order.disposition, order.status) == ("unclear", "Artwork  Rejected")
+    assert order_from_content(content(order)) == order
+    assert content_hash(order) != content_hash(read(message(status_name="Proof Rejected")))
+    assert read(message(status_name="Refunded")).status == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"status": 1024, "status_name": "Archived"}, False),
+        ({"status": 8, "status_name": " ARCHIVED "}, False),
+        ({"status_name": "Order Archived"}, False),
+        ({"status": ..., "status_name": ...}, False),
+        ({"status": None, "status_name": ""}, False),
+        ({"status": [], "status_name": {"a": 1}}, False),
+        ({"has_error": True}, False),
+        ({"status": 1}, True),
+        ({"status": 128, "status_name": "Archived"}, True),
+        ({"status_name": "Archived - Refunded"}, True),
+        ({"status_name": "Not Archived"}, True),
+        ({"status": ..., "status_name": "Levitating"}, True),
+    ],
+)
+def test_a_message_without_status_and_archived_say_nothing_of_the_sale(changes: Json, told: bool) -> None:
+    order = read(message(**changes))
+    assert order.status_told is told
+    assert order_from_content(content(order)) == order
+
+
+@pytest.mark.parametrize(
+    "name", ["Refunded", "Returned", "Rejected", "Partially Refunded", "Artwork Rejected"]
+)
+def test_an_order_that_is_no_sale_is_told_as_such_whatever_its_lines(name: str) -> None:
+    for items in ([], ..., "none", *([item(**changes)] for changes in UNUSABLE_LINES[:3]), [["MUG"]]):
+        order = read(message(status_name=name, items=items))
+        assert order.disposition == read(message(status_name=name)).disposition
+        assert order.flaw is not None, "posting it needs what can't be read"
+        assert order_from_content(content(order)) == order
+    assert read(message(status_name=name)).flaw is None
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def skip_reason(order: Order, settings: Settings) -> str | None:
         return order.disposition
     if not settings.enabled:
         return "integration_off"
-    if order.lines and all(line.cancelled for line in order.lines):
+    if order.flaw is None and order.lines and all(line.cancelled for line in order.lines):
         return "all_lines_cancelled"
     return None if wants(order, settings) else "free_of_charge"
 

@@ -26,7 +26,14 @@ from bookkeeping.domain.documents import (
     wants,
 )
 from bookkeeping.domain.errors import StillBeingSent
-from bookkeeping.domain.orders import NO_SALE, Order, content, content_hash, order_from_content
+from bookkeeping.domain.orders import (
+    NO_SALE,
+    Disposition,
+    Order,
+    content,
+    content_hash,
+    order_from_content,
+)
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.domain.problems.catalogue import ACCEPT
 from bookkeeping.domain.problems.problem import Problem
@@ -118,6 +125,32 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What the platform said last of the sale. A message without a status, or “Archived”, says nothing of it."""
+
+    sent_at: int
+    disposition: Disposition
+    status: str = ""
+
+    @classmethod
+    def by(cls, message: Message) -> Told | None:
+        if message.problem is not None or not message.content:
+            return None
+        order = message.order
+        return cls(message.sent_at, order.disposition, order.status) if order.status_told else None
+
+    def completed(self, message: Message) -> Message:
+        """The message; one that says nothing of the sale with what was said last."""
+        if message.problem is not None or not message.content:
+            return message
+        order = message.order
+        if order.status_told or order.disposition == "error":
+            return message
+        said = replace(order, disposition=self.disposition, status=self.status)
+        return replace(message, content=content(said), content_hash=content_hash(said))
+
+
+@dataclass(frozen=True)
 class Act:
     """What a person did to the order."""
 
@@ -160,6 +193,8 @@ class Entry:
     """A person said: use this order's untracked items as they are."""
     no_sale: Mapping[str, Choice] = field(default_factory=dict)
     """What a person decided about the order while it was refunded, returned or rejected."""
+    told: Told | None = None
+    """What the platform said last of the sale."""
     dated_by: Calendar = UTC_DAYS
     """The calendar by which its first document is dated."""
     newer: Message | None = None
@@ -198,13 +233,66 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
     """The entry after a message of the platform; None where the message changes nothing."""
     if entry is None:
         new = Entry(books.company, order_id, State.QUEUED, message, received_at=now, changed_at=now)
-        return decide(new, books, now)
+        return decide(replace(new, told=Told.by(message)), books, now)
     newest = entry.newer or entry.message
+    told = _told_last(entry, message)
+    message = completed(entry, message)
     if not message.newer_than(newest):
-        return None
+        if told == entry.told:
+            return None
+        # sent before what is known, and yet the last that says anything of the sale
+        message = told.completed(newest) if told else newest
+        entry = replace(entry, told=told)
+        if message == newest:
+            return entry
+    entry = replace(entry, told=told)
     if not entry.frozen:
         return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
-    return _beside(entry, message, now)
+    return _half_posted_now(_beside(entry, message, now), books, now)
+
+
+def _half_posted_now(entry: Entry, books: Books, now: datetime) -> Entry:
+    """A half-posted order under what the platform says of the sale by now."""
+    if not entry.documents or entry.batch or entry.state is State.POSTED:
+        return entry
+    held = held_back_half(entry, books.settings, now)
+    if held is not None:
+        return entry if (held.state, held.problem) == (entry.state, entry.problem) else held
+    asked = remaining(entry, books.settings) and (entry.state is State.SKIPPED or entry.why == "no_sale")
+    return become_due(entry, books, now) if asked else entry
+
+
+def held_back_half(entry: Entry, settings: Settings, now: datetime) -> Entry | None:
+    """The order whose purchase order is in Xero, stopped or skipped before its invoice; None where that is to be sent.
+
+    What stands in Xero needs a person: no setting skips the rest.
+    """
+    told = entry.told
+    if told is None or told.disposition not in (*NO_SALE, "cancelled"):
+        return None
+    if not entry.documents or not remaining(entry, settings):
+        return None
+    choice = entry.no_sale.get(_question(told), "")
+    if choice == "post" or (not choice and usual_choice(told, settings) == "post"):
+        return None
+    if choice == "skip":
+        return skip(entry, told.disposition, now)
+    half = f" Its purchase order {entry.number} is in Xero, its invoice is not. Skip leaves the purchase order there."
+    details = {"order": entry.order_id, "status": _status_words(told), "half": half}
+    return stop(entry, Problem("no_sale", details), now)
+
+
+def completed(entry: Entry | None, message: Message) -> Message:
+    """The message as the entry takes it: what it leaves unsaid of the sale is as it was said last."""
+    told = _told_last(entry, message) if entry else None
+    return told.completed(message) if told else message
+
+
+def _told_last(entry: Entry, message: Message) -> Told | None:
+    told = Told.by(message)
+    if told is None or entry.told is None:
+        return told or entry.told
+    return max(told, entry.told, key=lambda one: (one.sent_at, one.disposition, one.status))
 
 
 def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
@@ -266,22 +354,42 @@ def held_back(
         return None
     if before_start:
         return skip(entry, "before_start", now)
-    decided = ""
+    decided = entry.no_sale.get(_question(order), "")
     if order.disposition in NO_SALE:
-        decided = entry.no_sale.get(order.disposition, "")
-        choice = decided or settings.refunded_orders
+        choice = decided or usual_choice(order, settings)
         if choice == "skip":
             return skip(entry, order.disposition, now)
         if choice == "ask":
             return stop(entry, no_sale(order), now)
+    if order.flaw is not None:
+        return stop(entry, order.flaw, now)
     # what a person says is to be posted need not be dispatched: it may never be
     if decided != "post" and waits_for_dispatch(order, settings):
         return wait(entry, "dispatch", now)
     return None
 
 
+def usual_choice(order: Order | Told, settings: Settings) -> Literal["ask", "skip", "post"]:
+    """What the settings say of an order that is no sale, or may be none."""
+    if order.disposition in ("unclear", "cancelled"):
+        return "ask"
+    if order.disposition in ("partially_refunded", "partially_returned"):
+        # some of it is a sale
+        return "post" if settings.refunded_orders == "post" else "ask"
+    return settings.refunded_orders
+
+
+def _question(order: Order | Told) -> str:
+    """What is asked about an order that may be no sale: its answer counts as long as this stays the same."""
+    return order.status or order.disposition
+
+
 def no_sale(order: Order) -> Problem:
-    return Problem("no_sale", {"order": order.id, "status": order.disposition})
+    return Problem("no_sale", {"order": order.id, "status": _status_words(order), "half": ""})
+
+
+def _status_words(order: Order | Told) -> str:
+    return f"“{order.status}”" if order.status else order.disposition.replace("_", " ")
 
 
 def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
@@ -397,7 +505,7 @@ def settle_posted(
     if settled.newer is not None:
         settled = _beside(replace(settled, newer=None), settled.newer, now)
     if remaining(settled, settings):
-        return replace(_at(settled, State.QUEUED, now), due_at=now)
+        return held_back_half(settled, settings, now) or replace(_at(settled, State.QUEUED, now), due_at=now)
     return _at(settled, State.POSTED, now)
 
 
@@ -432,7 +540,9 @@ def _settled(entry: Entry, now: datetime) -> Entry:
 
 
 def _renewed(entry: Entry, books: Books, now: datetime) -> Entry | None:
-    """The entry under the message that came while it was frozen, where it no longer is."""
+    """The entry under what the platform said while it was frozen, where that changes what becomes of it now."""
+    if entry.documents:
+        return held_back_half(entry, books.settings, now)
     if entry.newer is None or entry.frozen:
         return None
     return decide(replace(entry, message=entry.newer, newer=None, refusals=0), books, now)
@@ -441,12 +551,18 @@ def _renewed(entry: Entry, books: Books, now: datetime) -> Entry | None:
 def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Entry:
     """The outcome over an entry that a message has changed since the outcome was reckoned."""
     merged = replace(
-        outcome, version=now_stands.version, message=now_stands.message, newer=now_stands.newer, changes=()
+        outcome,
+        version=now_stands.version,
+        message=now_stands.message,
+        newer=now_stands.newer,
+        told=now_stands.told,
+        changes=(),
     )
     if merged.newer is None:
         return merged
     if merged.documents:
-        return _beside(replace(merged, newer=None), merged.newer, merged.changed_at)
+        beside = _beside(replace(merged, newer=None), merged.newer, merged.changed_at)
+        return _half_posted_now(beside, books, now)
     return _renewed(merged, books, now) or merged
 
 
@@ -483,7 +599,7 @@ def retry(
         freed = _accepted(freed, entry.problem, by, now)
     if not remaining(freed, books.settings):
         return _at(freed, State.POSTED, now)
-    return become_due(freed, books, now)
+    return held_back_half(freed, books.settings, now) or become_due(freed, books, now)
 
 
 def _accepted(freed: Entry, problem: Problem, by: str, now: datetime) -> Entry:
@@ -503,7 +619,9 @@ def _decided(entry: Entry, choice: Choice | None) -> Mapping[str, Choice]:
     """What a person decided about the order so far."""
     if choice is None or entry.message.problem is not None:
         return entry.no_sale
-    return {**entry.no_sale, entry.message.order.disposition: choice}
+    if entry.documents:
+        return {**entry.no_sale, _question(entry.told): choice} if entry.told else entry.no_sale
+    return {**entry.no_sale, _question(entry.message.order): choice}
 
 
 def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) -> tuple[str, ...]:
@@ -513,13 +631,18 @@ def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) 
     if not newer.content:
         return ("The order's accounting content changed. It is too long to be kept twice.",)
     old, new = posted.order, newer.order
+    if new.flaw is not None:
+        # what can't be read of it is no change
+        if _question(old) != _question(new):
+            return (f"The order is now {_status_words(new)}.",)
+        return (f"A later message of this order can't be read. {new.flaw.sentence}",)
     old_day, new_day = (calendar.day(order.sold_at) for order in (old, new))
     if posted.content_hash == newer.content_hash and old_day == new_day:
         return ()
     found: list[str] = []
-    if old.disposition != new.disposition:
-        words = {"on_hold": "on hold", "error": "in error", "live": "active"}
-        found.append(f"The order is now {words.get(new.disposition, new.disposition)}.")
+    if _question(old) != _question(new):
+        words = {"error": "in error", "live": "active"}
+        found.append(f"The order is now {words.get(new.disposition, _status_words(new))}.")
     named: Sequence[tuple[str, object, object]] = (
         ("Currency", old.currency, new.currency),
         ("Sale date", old_day, new_day),

@@ -23,9 +23,27 @@ from bookkeeping.domain.amounts import decimals
 from bookkeeping.domain.countries import vat_territory
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 
-Disposition = Literal["live", "on_hold", "cancelled", "error", "refunded", "returned", "rejected"]
-NO_SALE: Final[tuple[Disposition, ...]] = ("refunded", "returned", "rejected")
-"""Dispositions of orders that are no sale, or no longer one, by the status's name: whether to post them is asked."""
+Disposition = Literal[
+    "live",
+    "on_hold",
+    "cancelled",
+    "error",
+    "refunded",
+    "returned",
+    "rejected",
+    "partially_refunded",
+    "partially_returned",
+    "unclear",
+]
+NO_SALE: Final[tuple[Disposition, ...]] = (
+    "refunded",
+    "returned",
+    "rejected",
+    "partially_refunded",
+    "partially_returned",
+    "unclear",
+)
+"""Dispositions of orders that are no sale, or may be none, by the status's name: whether to post them is asked."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,12 @@ class Order:
     """The day by which the order has to be dispatched, where the platform names one."""
     ships_to: str | None = None
     """The country or VAT territory it is shipped to, nothing else of the address; None if not known."""
+    status: str = ""
+    """The status's name as sent, where it is not clear whether the order is a sale."""
+    status_told: bool = True
+    """Whether the message says anything of the sale. One without a status does not, nor does “Archived”."""
+    flaw: Problem | None = None
+    """What of it can't be read, where that stops only an order that is to be posted."""
 
 
 class Unreadable(OrderStopped):
@@ -132,9 +156,17 @@ def _order(message: Mapping[str, object]) -> Order:
     currency = _currency(message.get("currency_code"))
     status = message.get("status")
     status_name = _name(message.get("status_name")) or _name(status)
-    disposition = _disposition(_flag(message, "has_error"), status, status_name)
-    live = disposition == "live" or disposition in NO_SALE
-    lines = _read(live, _lines, message.get("items"), live=live) or ()
+    has_error = _flag(message, "has_error")
+    disposition = _disposition(has_error, status, status_name)
+    told = not has_error and not _says_nothing(status, status_name)
+    flaw = None
+    try:
+        lines, shipping = _charges(message, live=disposition == "live" or disposition in NO_SALE)
+    except OrderStopped as stopped:
+        if disposition == "live" and told:
+            raise
+        flaw = Problem(stopped.problem.code, {"order": order_id, **stopped.problem.details})
+        lines, shipping = _charges(message, live=False)
     completed = _flag(message, "has_been_completed")
     return Order(
         id=order_id,
@@ -148,14 +180,22 @@ def _order(message: Mapping[str, object]) -> Order:
         sold_at=_sold_at(message),
         completed_at=_moment(message, "completion_datetime"),
         lines=lines,
-        shipping=_shipping(message, live=live),
+        shipping=shipping,
         dispatch_by=_dispatch_by(message),
         ships_to=vat_territory(
             message.get("shipping_country_code"),
             message.get("shipping_country"),
             message.get("shipping_postcode"),
         ),
+        status=quoted(message.get("status_name") or status) if disposition == "unclear" else "",
+        status_told=told,
+        flaw=flaw,
     )
+
+
+def _charges(message: Mapping[str, object], *, live: bool) -> tuple[tuple[OrderLine, ...], Shipping]:
+    lines = _read(live, _lines, message.get("items"), live=live) or ()
+    return lines, _shipping(message, live=live)
 
 
 def for_company(order: Order, company: str) -> Order:
@@ -277,12 +317,76 @@ def identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None
 def _disposition(has_error: bool, status: object, name: str) -> Disposition:
     if has_error:
         return "error"
-    if _is(status, _CANCELLED) or name.startswith(("cancelled", "canceled")):
+    by_name = _disposition_named(name)
+    if _is(status, _CANCELLED) or by_name == "cancelled":
         return "cancelled"
     if _is(status, _ON_HOLD) or name.startswith("on hold"):
         return "on_hold"
-    words = re.findall("[a-z]+", name)
-    return next((disposition for disposition in NO_SALE if disposition in words), "live")
+    return by_name
+
+
+_WORD: Final = re.compile(r"[^\W_]+")
+_ENDS: Final[dict[str, Disposition]] = {
+    "refunded": "refunded",
+    "refund": "refunded",
+    "returned": "returned",
+    "return": "returned",
+    "rejected": "rejected",
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+    "cancellation": "cancelled",
+    "voided": "cancelled",
+    "void": "cancelled",
+}
+"""Words for how a sale ends."""
+_PARTIALLY: Final = frozenset({"partial", "partially", "partly", "part"})
+_IN_PART: Final[dict[Disposition, Disposition]] = {
+    "refunded": "partially_refunded",
+    "returned": "partially_returned",
+    # which lines are cancelled, the lines say themselves
+    "cancelled": "live",
+}
+_BESIDE_AS_TEXT: Final = """
+    order customer retailer supplier notified by to sender the and fully full after dispatch dispatched delivered
+    shipped completed complete processed issued archived
+"""
+_BESIDE: Final = frozenset(_BESIDE_AS_TEXT.split())
+"""Words that change nothing of what a status's name says."""
+_STILL_A_SALE: Final = re.compile(
+    r"(?:order |customer )?(?:"
+    r"not (?:yet )?(?:been )?(?:refunded|returned|rejected|cancell?ed|voided)"
+    r"|(?:partial )?(?:refund|return|cancellation) (?:request )?"
+    r"(?:requested|request|pending|rejected|declined|denied|refused|failed|withdrawn|cancell?ed)"
+    r"|(?:pending|awaiting) (?:refund|return|cancellation)"
+    r"|(?:refund|return|cancellation) request"
+    r"|qc rejected)"
+)
+_MAY_END_IT: Final = re.compile(r"refund|return|reject|cancel|\bvoid")
+
+
+def _disposition_named(name: str) -> Disposition:
+    """What a status's name says of the sale, taken as a whole. What it means has to be known, or it is unclear."""
+    if not _MAY_END_IT.search(name):
+        return "live"
+    words = _WORD.findall(name)
+    if _STILL_A_SALE.fullmatch(" ".join(words)):
+        return "live"
+    telling = [word for word in words if word not in _BESIDE and word not in _PARTIALLY]
+    ends = [_ENDS[word] for word in telling if word in _ENDS]
+    nouns = [word for word in telling if word in ("refund", "return", "cancellation", "void")]
+    if not ends or len(ends) < len(telling) or (nouns and len(set(ends)) > 1):
+        return "unclear"
+    if not _PARTIALLY.isdisjoint(words):
+        return _IN_PART.get(ends[0], "unclear") if len(set(ends)) == 1 else "unclear"
+    return "cancelled" if "cancelled" in ends else ends[0]
+
+
+def _says_nothing(status: object, name: str) -> bool:
+    """Whether a status says nothing of the sale: “Archived”, or none at all."""
+    if _is(status, _CANCELLED, _ON_HOLD):
+        return False
+    words = set(_WORD.findall(name))
+    return "archived" in words <= _BESIDE if words else _number(status) is None
 
 
 def _name(value: object) -> str:
@@ -611,6 +715,8 @@ def content(order: Order) -> str:
             "dispatch_by": order.dispatch_by.isoformat() if order.dispatch_by else None,
             "completed_at": order.completed_at.isoformat() if order.completed_at else None,
             "sold_at": order.sold_at.isoformat(),
+            "status_told": order.status_told,
+            "flaw": order.flaw and {"code": order.flaw.code, "details": dict(order.flaw.details)},
             **_accounting(order),
             "lines": [
                 {"id": line.id, "cancelled": line.cancelled, **_line_accounting(line)} for line in order.lines
@@ -642,6 +748,9 @@ def order_from_content(text: str) -> Order:
         currency=raw["currency"],
         dispatch_by=date.fromisoformat(raw["dispatch_by"]) if raw.get("dispatch_by") else None,
         ships_to=raw.get("ships_to"),
+        status=raw.get("status", ""),
+        status_told=raw.get("status_told", True),
+        flaw=Problem(**raw["flaw"]) if raw.get("flaw") else None,
         sold_at=_written_moment(raw["sold_at"]),
         completed_at=_written_moment(raw["completed_at"]) if raw["completed_at"] else None,
         lines=tuple(
@@ -673,6 +782,7 @@ def _accounting(order: Order) -> dict[str, object]:
         "ref": order.ref,
         "external_ref": order.external_ref,
         "disposition": order.disposition,
+        "status": order.status,
         "free_of_charge": order.free_of_charge,
         "currency": order.currency,
         "ships_to": order.ships_to,

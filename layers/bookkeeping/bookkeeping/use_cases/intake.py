@@ -164,7 +164,7 @@ class Intake:
     ) -> None:
         orders, now = self.adapters.orders, self.adapters.now()
         entry = orders.get(books.company, order_id)
-        if entry is not None and message.repeats(entry.newer or entry.message):
+        if entry is not None and ledger.completed(entry, message).repeats(entry.newer or entry.message):
             # delivered again, perhaps because we ended between writing the row and telling of it
             self._publish(entry)
             return

@@ -380,7 +380,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_sale",
-            "Order {order}: it is {status} on the platform, so it may be no sale.",
+            "Order {order}: it is {status} on the platform, so it may be no sale.{half}",
             "accountant",
             "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in the"
             " settings decides this for all such orders.",
@@ -665,6 +665,9 @@ SKIPPED: Final[dict[str, str]] = {
     "refunded": "The order is refunded on the platform.",
     "returned": "The order is returned on the platform.",
     "rejected": "The order is rejected on the platform.",
+    "partially_refunded": "The order is partially refunded on the platform, and a person skipped it.",
+    "partially_returned": "The order is partially returned on the platform, and a person skipped it.",
+    "unclear": "A person skipped the order for its status on the platform.",
     "error": "The order has an error on the platform. It is posted once that is solved and it is sent again.",
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
     "before_start": "The order was sold before the “Start from” date in the settings.",

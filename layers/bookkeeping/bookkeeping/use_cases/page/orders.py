@@ -241,7 +241,11 @@ class View:
             case State.NEEDS_ATTENTION:
                 return entry.problem.sentence if entry.problem else "", None
             case State.SKIPPED:
-                return worded(SKIPPED.get(reason, "Not posted."), {"company": entry.through}), None
+                words = worded(SKIPPED.get(reason, "Not posted."), {"company": entry.through})
+                left = (
+                    f" Its purchase order {entry.number} stays in Xero as it is." if entry.documents else ""
+                )
+                return words + left, None
             case State.QUEUED | State.POSTING:
                 paused = self._unsettled(entry) or self._pause(entry.lane)
                 if paused is None or paused[1] <= self._adapters.now():

@@ -18,7 +18,7 @@ from bookkeeping.domain.documents import (
     waits_for_dispatch,
     wants,
 )
-from bookkeeping.domain.ledger import no_sale
+from bookkeeping.domain.ledger import no_sale, usual_choice
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import NO_SALE, Order, read_order
 from bookkeeping.domain.organisation import Organisation
@@ -53,10 +53,13 @@ def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
         organisation = _organisation(adapters, connection)
         if sold_before_start(order, settings, organisation.calendar(settings.order_time_zone)):
             return _skipped("before_start")
-        if order.disposition in NO_SALE and settings.refunded_orders == "ask":
+        choice = usual_choice(order, settings) if order.disposition in NO_SALE else "post"
+        if choice == "ask":
             return {"problem": no_sale(order).as_json()}
-        if order.disposition in NO_SALE and settings.refunded_orders == "skip":
+        if choice == "skip":
             return _skipped(order.disposition)
+        if order.flaw is not None:
+            return {"problem": order.flaw.as_json()}
         return {
             "documents": _documents(adapters, connection, order, settings, organisation),
             "waits": _waits(order, settings),
