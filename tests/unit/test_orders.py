@@ -541,7 +541,21 @@ def test_prices_and_rate_are_kept_as_sent_because_only_the_organisation_knows_it
 
 @pytest.mark.parametrize(
     ("price", "inc_tax"),
-    [(0, 13), (13, 0), (13, 10), (10, 22), (-10, 12), ("100.01", "99.5"), ("7.01", "6.96")],
+    [
+        (0, 13),
+        (13, 0),
+        ("0.45", 0),
+        ("0.004", "0"),
+        (1, 3),
+        (1, "0.72"),
+        (0, "0.48"),
+        ("0.6", "1.3"),
+        (13, 10),
+        (10, 22),
+        (-10, 12),
+        ("100.01", "99.5"),
+        ("7.01", "6.96"),
+    ],
 )
 def test_two_prices_no_rate_could_relate_are_both_named(price: object, inc_tax: object) -> None:
     assert line_problem(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax) == (
@@ -556,9 +570,10 @@ def test_two_prices_no_rate_could_relate_are_both_named(price: object, inc_tax: 
 
 
 @pytest.mark.parametrize(
-    ("price", "inc_tax"), [(1, "0.72"), (0, "0.48"), (0, "0.6"), ("0.6", 1), (11, 13), ("0.5", "0.6")]
+    ("price", "inc_tax"),
+    [("0.6", 1), (11, 13), ("0.5", "0.6"), (0, 0), (0, "0.01"), ("0.01", "0.01"), (1, 2)],
 )
-def test_prices_rounded_to_whole_units_contradict_no_others(price: object, inc_tax: object) -> None:
+def test_prices_that_some_rate_relates_contradict_each_other_not(price: object, inc_tax: object) -> None:
     line = read_line(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax)
     assert (line.price, line.price_inc_tax) == (Decimal(price), Decimal(inc_tax))  # type: ignore[arg-type]
 

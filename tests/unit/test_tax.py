@@ -153,7 +153,6 @@ def test_a_stated_rate_that_nobody_has_stops_the_order_and_is_named(
     [
         ("3.29", "3.95", "0.2006"),
         ("3.29", "3.95", "20.06"),
-        ("0.42", "0.50", "0.19"),
         ("0.42", "0.50", "19.05"),
         ("0.42", "0.50", 0.5 / 0.42 - 1),
         ("0.64", "0.77", "0.203125"),
@@ -187,7 +186,36 @@ def test_where_prices_contradict_the_stated_rate_the_document_says_so() -> None:
     assert "10.83" in note
     assert "13" in note
     assert invoice(line("10.83", "13.00", "0.2"), on=books("UK")).notes == ()
-    assert invoice(line("10.82", "13.00", "0.2"), on=books("UK")).notes == (), "a cent is rounding"
+    assert invoice(line("10.82", "13.00", "0.2"), on=books("UK")).notes, "no rounding makes 10.82 of 13.00"
+
+
+@pytest.mark.parametrize(
+    ("net", "gross", "rate", "contradicted"),
+    [
+        ("0.10", "0.12", "0", True),
+        ("0.10", "0.10", "0.2", True),
+        ("0.1", "0.1", "20", True),
+        ("0.04", "0.05", "0", True),
+        ("1000", "1200.02", "20", True),
+        ("0.8333", "1.01", "20", True),
+        ("0.10", "0.11", "5", False),
+        ("0.04", "0.05", "20", False),
+        ("0.8333", "1", "20", False),
+        ("0.833333333333333", "1", "20", False),
+        ("10.8333", "13.00", "20", False),
+        ("10", "12", "20", False),
+    ],
+)
+def test_prices_contradict_a_rate_if_rounding_does_not_explain_them(
+    net: str, gross: str, rate: str, *, contradicted: bool
+) -> None:
+    rows = [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]
+    assert bool(invoice(line(net, gross, rate), on=books("UK"), rows=rows).notes) is contradicted
+
+
+@pytest.mark.parametrize("stated", ["19", "0.19", "19.0", 0.19])
+def test_a_whole_percentage_that_nobody_has_was_not_divided(stated: object) -> None:
+    assert stopped(line("0.42", "0.50", stated), on=books("UK")).code == "no_tax_type"
 
 
 # --- a rate that is not stated -----------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from bookkeeping.domain.amounts import (
     noise,
     plain_number,
     rates_between,
+    rounding_explains,
 )
 from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.countries import EU, NORTHERN_IRELAND
@@ -508,12 +509,11 @@ def _rate(basis: _Basis, sold: _Sold) -> Decimal:
 
 
 def _contradiction(basis: _Basis, sold: _Sold, rate: Decimal) -> str:
-    """In words, that the two prices are far from what the stated rate makes of them; else nothing."""
+    """In words, that the two prices are not those of the stated rate, however they were rounded; else nothing."""
     if sold.stated is None or sold.pair is None:
         return ""
     net, gross = sold.pair
-    unit = Decimal(1).scaleb(-currency_decimals(basis.currency))
-    if abs(_with_tax(net, rate) - gross) <= unit + _with_tax(unit, rate):
+    if rounding_explains(net, gross, rate, currency_decimals(basis.currency)):
         return ""
     prices = f"{plain_number(net)} without and {plain_number(gross)} with tax"
     return f"The order states {plain_number(rate)} % for {sold.name}, which its prices {prices} contradict."
