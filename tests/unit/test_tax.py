@@ -431,6 +431,34 @@ def test_a_row_chooses_among_types_of_the_order_s_percentage() -> None:
     assert stopped(line("100", "112", "12"), on=two).code == "several_tax_types"
 
 
+# --- half a cent of tax ---
+
+
+@pytest.mark.parametrize(
+    ("country", "quantity", "net", "gross", "rate", "tax"),
+    [
+        ("UK", 251, "1.08", "1.29", "20", "53.97"),
+        ("UK", 151, "1.08", "1.29", "20", "32.47"),
+        ("UK", 501, "0.83", "0.99", "20", "82.67"),
+        ("UK", 251, None, "1.29", "20", "53.97"),
+        ("AU", 225, "0.41", None, "10", "9.23"),
+    ],
+)
+def test_half_a_cent_in_the_tax_alone_moves_no_price_of_an_item(
+    country: str, quantity: int, net: str | None, gross: str | None, rate: str, tax: str
+) -> None:
+    tracked = {"process_method": "tracked", "cogs_account_code": "310", "inventory_asset_account_code": "630"}
+    sold = line(net, gross, rate, quantity=quantity, sku="MUG")
+    document = invoice(sold, on=books(country), settings=tracked)
+    [sent] = document.body["LineItems"]
+    inclusive = document.body["LineAmountTypes"] == "Inclusive"
+    assert (sent["Quantity"], sent["UnitAmount"]) == (quantity, D(str(gross if inclusive else net)))
+    assert "TaxAmount" not in sent
+    assert document.figures.tax == D(tax)
+    assert document.figures.total == document.order_total
+    assert document.notes == ()
+
+
 # --- where it is shipped to --------------------------------------------------------------------------------------
 
 PLACES = [

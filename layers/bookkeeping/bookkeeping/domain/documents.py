@@ -6,7 +6,8 @@ decimals from the order to the wire.
 The order's tax is reckoned line by line: the gross at the line's rate (where only the net is carried, the net at that
 rate), rounded to cents, then summed for each rate. A document's net, taxes and total are foreseen with Xero's own
 arithmetic: a unit price of at most 4 decimals times the quantity, and the tax of each line, are rounded to cents, then
-summed. Xero does not say which way it rounds half a cent, so no document's figures depend on it.
+summed. Xero does not say which way it rounds half a cent, so no document's figures depend on it. One thing may: the tax
+of an item's line, whose quantity and price stay, where it is more than the unit amount and so cannot be stated.
 """
 
 from __future__ import annotations
@@ -855,7 +856,9 @@ class _PricedLine:
     net: Decimal
     tax: Decimal
     certain: bool
-    """Whether it comes to that whichever way Xero rounds half a cent."""
+    """Whether the line comes to its amount whichever way Xero rounds half a cent."""
+    tax_certain: bool
+    """The same of its tax, which is otherwise taken as rounded half up."""
     retold: bool = False
     """The real quantity and price are in the text."""
 
@@ -873,8 +876,9 @@ def _line(quantity: Decimal, unit: Decimal, rate: Decimal, mode: LineAmountTypes
         # Xero's documentation adds that a stated tax amount cannot exceed the unit amount.
         stated = tax if abs(tax) <= abs(unit) else None
         tax = _cents(xeros) if stated is None else tax
-    certain = not _is_tie(quantity * unit) and (stated is not None or not _is_tie(xeros))
-    return _PricedLine(quantity, unit, stated, line if mode == "Exclusive" else line - tax, tax, certain)
+    net = line if mode == "Exclusive" else line - tax
+    tax_certain = stated is not None or not _is_tie(xeros)
+    return _PricedLine(quantity, unit, stated, net, tax, not _is_tie(quantity * unit), tax_certain)
 
 
 def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, bool]]:
@@ -895,14 +899,14 @@ def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> _PricedLine:
 
     A price that Xero cannot hold becomes quantity 1 at the line's value. The line of an item keeps its quantity,
     because Xero counts stock by it, a purchase order's once it is copied to a bill; there the unit amount gives way by
-    the least that serves.
+    the least that serves, but never for the sake of half a cent in the tax alone.
     """
     rate = charge.tax.rate
     for unit, reckoned in _prices(charge, mode):
         price = unit.quantize(PRICE_STEP, ROUND_HALF_UP)
         held = decimals(charge.quantity) <= 4 and (reckoned or abs(unit - price) < noise(unit))
         line = _line(charge.quantity, price, rate, mode, due)
-        if held and line.comes_to(due):
+        if held and line.comes_to(due) and (line.tax_certain or charge.item_code is not None):
             return line
     if charge.item_code is None:
         value = due.net if mode == "Exclusive" else due.net + due.tax
