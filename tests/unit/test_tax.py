@@ -431,6 +431,45 @@ def test_a_row_chooses_among_types_of_the_order_s_percentage() -> None:
     assert stopped(line("100", "112", "12"), on=two).code == "several_tax_types"
 
 
+# --- what costs nothing ---
+
+GIFT = line("0", "0", "0", quantity=2)
+
+
+@pytest.mark.parametrize("address", [{"shipping_country_code": "GB"}, {}, {"shipping_country": "Atlantis"}])
+@pytest.mark.parametrize("place", ["elsewhere", "EU", "DE"])
+def test_a_gift_takes_the_account_s_own_tax_where_no_row_reaches_it(place: str, address: Json) -> None:
+    rows = [{"rate": "0", "ships_to": place, "tax_type": "ZERORATEDOUTPUT"}]
+    assert types(invoice(GIFT, line("10", "12", "20"), on=books("UK"), rows=rows, **address)) == [
+        "OUTPUT2",
+        "OUTPUT2",
+    ]
+
+
+def test_a_gift_takes_the_tax_of_the_row_that_reaches_it() -> None:
+    rows = [
+        {"rate": "0", "ships_to": "elsewhere", "tax_type": "ZERORATEDOUTPUT"},
+        {"rate": "0", "tax_type": "EXEMPTOUTPUT"},
+    ]
+    on = books("UK")
+    assert types(invoice(GIFT, on=on, rows=rows, shipping_country_code="NO")) == ["ZERORATEDOUTPUT"]
+    for address in ({"shipping_country_code": "GB"}, {}):
+        assert types(invoice(GIFT, on=on, rows=rows, **address)) == ["EXEMPTOUTPUT"]
+
+
+@pytest.mark.parametrize("stated", [None, "0", "20", "5", "13"])
+def test_a_gift_never_stops_for_a_choice(stated: str | None) -> None:
+    on = books("UK", ("TAX801", "5"), ("TAX802", "20"))
+    rows = [
+        {"rate": rate, "ships_to": "DE", "tax_type": tax_type}
+        for rate, tax_type in (("0", "ZERORATEDOUTPUT"), ("5", "RROUTPUT"), ("20", "OUTPUT2"))
+    ]
+    gift = line("0", "0", stated)
+    assert types(invoice(gift, on=on, rows=rows)) == ["OUTPUT2"]
+    without = replace(on, accounts=tuple(replace(one, tax_type="") for one in on.accounts))
+    assert invoice(gift, on=without, rows=rows).figures.total == 0
+
+
 # --- half a cent of tax ---
 
 

@@ -542,15 +542,18 @@ def _reach(ships_to: str, destination: str, home: str) -> int:
     return _COUNTRY if at_home and ships_to == home else _NOT_THERE
 
 
-def _row(basis: _Basis, name: str, rate: Decimal) -> TaxRow | None:
+def _row(basis: _Basis, sold: _Sold, rate: Decimal) -> TaxRow | None:
     """The row of the settings for that rate and the order's destination, if there is one."""
     rows = [row for row in basis.settings.tax_types if Decimal(row.rate) == rate]
-    if all(row.ships_to == ANYWHERE for row in rows):
-        return rows[0] if rows else None
+    anywhere = next((row for row in rows if row.ships_to == ANYWHERE), None)
+    if len(rows) == (anywhere is not None):
+        return anywhere
     destination, home = basis.order.ships_to, basis.organisation.country_code
     if not destination or not home:
+        if sold.free:
+            return anywhere
         places = ", ".join(row.ships_to for row in rows)
-        raise basis.stop("destination_unknown", line=name, rate=plain_number(rate), places=places)
+        raise basis.stop("destination_unknown", line=sold.name, rate=plain_number(rate), places=places)
     nearest = min(rows, key=lambda row: _reach(row.ships_to, destination, home))
     return nearest if _reach(nearest.ships_to, destination, home) != _NOT_THERE else None
 
@@ -593,14 +596,20 @@ def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Ta
 
 
 def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None:
-    """The account's own tax for what is free: nobody has to choose between zero-rated and exempt for a gift."""
+    """The account's own tax for what is free: nobody has to choose between zero-rated and exempt for a gift.
+
+    None where a row holds for the stated rate, or the rate leaves no choice.
+    """
+    if not sold.free:
+        return None
+    stated = sold.stated if sold.stated in basis.known_rates else None
+    fitting = basis.organisation.fitting_tax_rates(account.account_class, stated)
+    if stated is not None and (_row(basis, sold, stated) or (stated and len(fitting) == 1)):
+        return None
     own = basis.organisation.tax_rate(account.tax_type)
-    if not sold.free or own is None or own.special or not own.fits(account.account_class):
-        return None
-    chosen_for_zero = sold.stated == 0 and any(row.rate == "0" for row in basis.settings.tax_types)
-    if chosen_for_zero or (sold.stated and sold.stated in basis.known_rates):
-        return None
-    return _Tax(own.tax_type, own.effective_rate)
+    if own is None or own.special or not own.fits(account.account_class):
+        own = next(iter(fitting), None)
+    return _Tax(own.tax_type, own.effective_rate) if own else None
 
 
 def _purchase_tax(basis: _Basis, account: Account, sold: _Sold) -> _Tax:
@@ -737,7 +746,7 @@ def _taxed(basis: _Basis, charge: _Charge, sold: _Sold, *, own_account: bool) ->
     if of_nothing is not None:
         return replace(charge, tax=of_nothing)
     rate = _rate(basis, sold)
-    row = _row(basis, sold.name, rate)
+    row = _row(basis, sold, rate)
     if row is not None and row.account and not own_account:
         charge = replace(charge, account=_account(basis, "tax_types", row.account))
     tax = _sale_tax(basis, sold.name, rate, row, charge.account)
