@@ -77,11 +77,22 @@ def wired(document: Document) -> Json:
     return decoded
 
 
+def half_up(body: Json, case: Case) -> Reckoned:
+    """Xero's figures with half a cent up; the other way they differ only by the tax of items' lines, a cent each."""
+    percents = case.books.percents
+    told, even = (xeros(body, percents, even=way) for way in (False, True))
+    unsure = sum(
+        "ItemCode" in line and "TaxAmount" not in line and line["Quantity"] > 1 for line in body["LineItems"]
+    )
+    assert abs(told.total - even.total) <= Fraction(unsure, 100)
+    assert abs(told.net - even.net) <= Fraction(unsure, 100)
+    return told
+
+
 def check(document: Document, case: Case, wanted: Reckoned) -> str:
     """What became of a document: `equal` to the order, or `shown` where a note says what differs."""
     body = wired(document)
-    told = xeros(body, case.books.percents, even=False)
-    assert told == xeros(body, case.books.percents, even=True), document
+    told = half_up(body, case)
     foreseen = document.figures
     assert (told.net, told.total) == (Fraction(foreseen.net), Fraction(foreseen.total))
     percents = case.books.percents
@@ -171,8 +182,7 @@ def test_a_purchase_order_comes_to_the_unit_costs_to_the_cent() -> None:
         except OrderStopped as stopped:
             seen[stopped.problem.code] += 1
             continue
-        told = xeros(wired(document), case.books.percents, even=False)
-        assert told == xeros(wired(document), case.books.percents, even=True)
+        told = half_up(wired(document), case)
         assert (told.net, told.total) == (Fraction(document.figures.net), Fraction(document.figures.total))
         costs = (thing.quantity * Fraction(thing.cost) for thing in things(case.message) if thing.cost)
         wanted = rounded(sum(costs, Fraction(0)))

@@ -6,7 +6,8 @@ decimals from the order to the wire.
 The order's tax is reckoned line by line: the gross at the line's rate (where only the net is carried, the net at that
 rate), rounded to cents, then summed for each rate. A document's net, taxes and total are foreseen with Xero's own
 arithmetic: a unit price of at most 4 decimals times the quantity, and the tax of each line, are rounded to cents, then
-summed. Xero does not say which way it rounds half a cent, so no document's figures depend on it.
+summed. Xero does not say which way it rounds half a cent, so no document's figures depend on it. One thing may: the tax
+of an item's line, whose quantity and price stay, where it is more than the unit amount and so cannot be stated.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from bookkeeping.domain.amounts import (
     noise,
     plain_number,
     rates_between,
+    rounding_explains,
 )
 from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.countries import EU, NORTHERN_IRELAND
@@ -510,12 +512,11 @@ def _rate(basis: _Basis, sold: _Sold) -> Decimal:
 
 
 def _contradiction(basis: _Basis, sold: _Sold, rate: Decimal) -> str:
-    """In words, that the two prices are far from what the stated rate makes of them; else nothing."""
+    """In words, that the two prices are not those of the stated rate, however they were rounded; else nothing."""
     if sold.stated is None or sold.pair is None:
         return ""
     net, gross = sold.pair
-    unit = Decimal(1).scaleb(-currency_decimals(basis.currency))
-    if abs(_with_tax(net, rate) - gross) <= unit + _with_tax(unit, rate):
+    if rounding_explains(net, gross, rate, currency_decimals(basis.currency)):
         return ""
     prices = f"{plain_number(net)} without and {plain_number(gross)} with tax"
     return f"The order states {plain_number(rate)} % for {sold.name}, which its prices {prices} contradict."
@@ -543,15 +544,18 @@ def _reach(ships_to: str, destination: str, home: str) -> int:
     return _COUNTRY if at_home and ships_to == home else _NOT_THERE
 
 
-def _row(basis: _Basis, name: str, rate: Decimal) -> TaxRow | None:
+def _row(basis: _Basis, sold: _Sold, rate: Decimal) -> TaxRow | None:
     """The row of the settings for that rate and the order's destination, if there is one."""
     rows = [row for row in basis.settings.tax_types if Decimal(row.rate) == rate]
-    if all(row.ships_to == ANYWHERE for row in rows):
-        return rows[0] if rows else None
+    anywhere = next((row for row in rows if row.ships_to == ANYWHERE), None)
+    if len(rows) == (anywhere is not None):
+        return anywhere
     destination, home = basis.order.ships_to, basis.organisation.country_code
     if not destination or not home:
+        if sold.free:
+            return anywhere
         places = ", ".join(row.ships_to for row in rows)
-        raise basis.stop("destination_unknown", line=name, rate=plain_number(rate), places=places)
+        raise basis.stop("destination_unknown", line=sold.name, rate=plain_number(rate), places=places)
     nearest = min(rows, key=lambda row: _reach(row.ships_to, destination, home))
     return nearest if _reach(nearest.ships_to, destination, home) != _NOT_THERE else None
 
@@ -594,14 +598,20 @@ def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Ta
 
 
 def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None:
-    """The account's own tax for what is free: nobody has to choose between zero-rated and exempt for a gift."""
+    """The account's own tax for what is free: nobody has to choose between zero-rated and exempt for a gift.
+
+    None where a row holds for the stated rate, or the rate leaves no choice.
+    """
+    if not sold.free:
+        return None
+    stated = sold.stated if sold.stated in basis.known_rates else None
+    fitting = basis.organisation.fitting_tax_rates(account.account_class, stated)
+    if stated is not None and (_row(basis, sold, stated) or (stated and len(fitting) == 1)):
+        return None
     own = basis.organisation.tax_rate(account.tax_type)
-    if not sold.free or own is None or own.special or not own.fits(account.account_class):
-        return None
-    chosen_for_zero = sold.stated == 0 and any(row.rate == "0" for row in basis.settings.tax_types)
-    if chosen_for_zero or (sold.stated and sold.stated in basis.known_rates):
-        return None
-    return _Tax(own.tax_type, own.effective_rate)
+    if own is None or own.special or not own.fits(account.account_class):
+        own = next(iter(fitting), None)
+    return _Tax(own.tax_type, own.effective_rate) if own else None
 
 
 def _purchase_tax(basis: _Basis, account: Account, sold: _Sold) -> _Tax:
@@ -738,7 +748,7 @@ def _taxed(basis: _Basis, charge: _Charge, sold: _Sold, *, own_account: bool) ->
     if of_nothing is not None:
         return replace(charge, tax=of_nothing)
     rate = _rate(basis, sold)
-    row = _row(basis, sold.name, rate)
+    row = _row(basis, sold, rate)
     if row is not None and row.account and not own_account:
         charge = replace(charge, account=_account(basis, "tax_types", row.account))
     tax = _sale_tax(basis, sold.name, rate, row, charge.account)
@@ -857,7 +867,9 @@ class _PricedLine:
     net: Decimal
     tax: Decimal
     certain: bool
-    """Whether it comes to that whichever way Xero rounds half a cent."""
+    """Whether the line comes to its amount whichever way Xero rounds half a cent."""
+    tax_certain: bool
+    """The same of its tax, which is otherwise taken as rounded half up."""
     retold: bool = False
     """The real quantity and price are in the text."""
 
@@ -875,8 +887,9 @@ def _line(quantity: Decimal, unit: Decimal, rate: Decimal, mode: LineAmountTypes
         # Xero's documentation adds that a stated tax amount cannot exceed the unit amount.
         stated = tax if abs(tax) <= abs(unit) else None
         tax = _cents(xeros) if stated is None else tax
-    certain = not _is_tie(quantity * unit) and (stated is not None or not _is_tie(xeros))
-    return _PricedLine(quantity, unit, stated, line if mode == "Exclusive" else line - tax, tax, certain)
+    net = line if mode == "Exclusive" else line - tax
+    tax_certain = stated is not None or not _is_tie(xeros)
+    return _PricedLine(quantity, unit, stated, net, tax, not _is_tie(quantity * unit), tax_certain)
 
 
 def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, bool]]:
@@ -897,14 +910,14 @@ def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> _PricedLine:
 
     A price that Xero cannot hold becomes quantity 1 at the line's value. The line of an item keeps its quantity,
     because Xero counts stock by it, a purchase order's once it is copied to a bill; there the unit amount gives way by
-    the least that serves.
+    the least that serves, but never for the sake of half a cent in the tax alone.
     """
     rate = charge.tax.rate
     for unit, reckoned in _prices(charge, mode):
         price = unit.quantize(PRICE_STEP, ROUND_HALF_UP)
         held = decimals(charge.quantity) <= 4 and (reckoned or abs(unit - price) < noise(unit))
         line = _line(charge.quantity, price, rate, mode, due)
-        if held and line.comes_to(due):
+        if held and line.comes_to(due) and (line.tax_certain or charge.item_code is not None):
             return line
     if charge.item_code is None:
         value = due.net if mode == "Exclusive" else due.net + due.tax

@@ -648,11 +648,21 @@ def _percent(value: object) -> Decimal | None:
 
 
 def _check_pair(price: _Given, price_inc_tax: _Given) -> None:
-    """Two prices that no rate from 0 to 100 % relates, however they were rounded, contradict each other."""
+    """Two prices that no rate from 0 to 100 % relates, however they were rounded, contradict each other.
+
+    Prices are in cents at least. A price with tax that is nothing leaves nothing for the one without.
+    """
     net, gross = abs(price.number), abs(price_inc_tax.number)
-    off, off_inc_tax = (Decimal("0.5").scaleb(-decimals(given.number)) for given in (price, price_inc_tax))
+    off, off_inc_tax = (
+        Decimal("0.5").scaleb(-max(2, decimals(given.number))) for given in (price, price_inc_tax)
+    )
     same_sign = price.number * price_inc_tax.number >= 0
-    if not same_sign or gross + off_inc_tax < net - off or gross - off_inc_tax > 2 * (net + off):
+    if (
+        not same_sign
+        or (net and not gross)
+        or gross + off_inc_tax < net - off
+        or gross - off_inc_tax > 2 * (net + off)
+    ):
         raise _conflict(price, price_inc_tax)
 
 
