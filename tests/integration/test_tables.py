@@ -131,6 +131,7 @@ def test_an_entry_comes_back_as_it_was_saved(stores: Stores) -> None:
         no_sale={"refunded": "post"},
         told=Told(1763467200123, "unclear", "Artwork Rejected"),
         dated_by=Calendar("Pacific/Auckland", "UTC"),
+        dated_on_dispatch=True,
         newer=Message.unreadable(problem, 2000),
         changes=("Line 1, quantity: 1 → 2",),
         history=(ledger.Act("Ada Moore", "retry", NOON),),

@@ -197,6 +197,8 @@ class Entry:
     """What the platform said last of the sale."""
     dated_by: Calendar = UTC_DAYS
     """The calendar by which its first document is dated."""
+    dated_on_dispatch: bool = False
+    """Whether its documents are dated by its completion."""
     newer: Message | None = None
     changes: tuple[str, ...] = ()
     history: tuple[Act, ...] = ()
@@ -247,6 +249,7 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
             return entry
     entry = replace(entry, told=told)
     if not entry.frozen:
+        message = _dispatched_since(entry.message, message)
         return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
     return _half_posted_now(_beside(entry, message, now), books, now)
 
@@ -303,7 +306,7 @@ def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
         kept = replace(known, sent_at=message.sent_at, first_sent_at=known.first_sent_at or known.sent_at)
         changed_at = now if entry.newer else entry.changed_at
         return replace(entry, message=kept, newer=None, changes=(), changed_at=changed_at)
-    changes = differences(entry.message, message, entry.dated_by) if entry.documents else ()
+    changes = _differences(entry, message) if entry.documents else ()
     if _bytes(entry.message) + _bytes(message) > ROOM:
         if not entry.documents:
             raise StillBeingSent(f"order {entry.order_id}")
@@ -318,7 +321,7 @@ def _says_the_same(message: Message, entry: Entry) -> bool:
     if not entry.documents:
         # until a document stands, the dispatch and its day count as well
         return message.content == entry.message.content
-    return not differences(entry.message, message, entry.dated_by)
+    return not _differences(entry, message)
 
 
 def weight(entry: Entry) -> int:
@@ -363,6 +366,8 @@ def held_back(
             return stop(entry, no_sale(order), now)
     if order.flaw is not None:
         return stop(entry, order.flaw, now)
+    if order.completion_flaw is not None and settings.post_when == "dispatch":
+        return stop(entry, order.completion_flaw, now)
     # what a person says is to be posted need not be dispatched: it may never be
     if decided != "post" and waits_for_dispatch(order, settings):
         return wait(entry, "dispatch", now)
@@ -480,10 +485,14 @@ def sent_at(message: Message) -> datetime:
     return datetime.fromtimestamp((message.first_sent_at or message.sent_at) / 1000, UTC)
 
 
-def begin(entry: Entry, batch: str, now: datetime, calendar: Calendar = UTC_DAYS) -> Entry:
+def begin(
+    entry: Entry, batch: str, now: datetime, calendar: Calendar = UTC_DAYS, *, on_dispatch: bool = False
+) -> Entry:
     """About to be sent: frozen until the batch is settled."""
     dated_by = entry.dated_by if entry.documents else calendar
-    return replace(_at(entry, State.POSTING, now), batch=batch, dated_by=dated_by)
+    return replace(
+        _at(entry, State.POSTING, now), batch=batch, dated_by=dated_by, dated_on_dispatch=on_dispatch
+    )
 
 
 def remaining(entry: Entry, settings: Settings) -> tuple[DocumentKind, ...]:
@@ -545,7 +554,16 @@ def _renewed(entry: Entry, books: Books, now: datetime) -> Entry | None:
         return held_back_half(entry, books.settings, now)
     if entry.newer is None or entry.frozen:
         return None
-    return decide(replace(entry, message=entry.newer, newer=None, refusals=0), books, now)
+    message = _dispatched_since(entry.message, entry.newer)
+    return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
+
+
+def _dispatched_since(known: Message, message: Message) -> Message:
+    """The message, dated by the one that first said that the order is dispatched."""
+    if not (known.content and message.content and known.order.dispatched and message.order.dispatched):
+        return message
+    first = min(known.first_sent_at or known.sent_at, message.first_sent_at or message.sent_at)
+    return replace(message, first_sent_at=first)
 
 
 def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Entry:
@@ -624,8 +642,17 @@ def _decided(entry: Entry, choice: Choice | None) -> Mapping[str, Choice]:
     return {**entry.no_sale, _question(entry.message.order): choice}
 
 
-def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) -> tuple[str, ...]:
-    """What a newer message says otherwise than what was posted, in words."""
+def _differences(entry: Entry, message: Message) -> tuple[str, ...]:
+    return differences(entry.message, message, entry.dated_by, on_dispatch=entry.dated_on_dispatch)
+
+
+def differences(
+    posted: Message, newer: Message, calendar: Calendar = UTC_DAYS, *, on_dispatch: bool = False
+) -> tuple[str, ...]:
+    """What a newer message says otherwise than what was posted, in words.
+
+    The day of completion counts only for an order that is dated by it: `on_dispatch`.
+    """
     if newer.problem is not None:
         return (f"A later message of this order can't be read. {newer.problem.sentence}",)
     if not newer.content:
@@ -637,7 +664,11 @@ def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) 
             return (f"The order is now {_status_words(new)}.",)
         return (f"A later message of this order can't be read. {new.flaw.sentence}",)
     old_day, new_day = (calendar.day(order.sold_at) for order in (old, new))
-    if posted.content_hash == newer.content_hash and old_day == new_day:
+    completed = [
+        calendar.day(order.completed_at) if on_dispatch and order.completed_at else None
+        for order in (old, new)
+    ]
+    if posted.content_hash == newer.content_hash and old_day == new_day and completed[0] == completed[1]:
         return ()
     found: list[str] = []
     if _question(old) != _question(new):
@@ -646,6 +677,7 @@ def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) 
     named: Sequence[tuple[str, object, object]] = (
         ("Currency", old.currency, new.currency),
         ("Sale date", old_day, new_day),
+        ("Completion date", completed[0], completed[1]),
         ("Reference", old.ref, new.ref),
         ("Sales channel's reference", old.external_ref, new.external_ref),
         ("Free of charge", old.free_of_charge, new.free_of_charge),
@@ -654,13 +686,20 @@ def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) 
         ("Shipping price inc. tax", old.shipping.price_inc_tax, new.shipping.price_inc_tax),
         ("Shipping tax rate", old.shipping.tax_rate, new.shipping.tax_rate),
     )
-    found += [f"{name}: {_word(was)} → {_word(now)}" for name, was, now in named if was != now]
+    found += [
+        f"{name}: {_word(was)} → {_word(now)}"
+        for name, was, now in named
+        if was != now and now not in _UNTOLD
+    ]
+    untold = any(was != now for _, was, now in named)
     if len(old.lines) != len(new.lines):
         found.append(f"Lines: {len(old.lines)} → {len(new.lines)}")
     for place, (was, now) in enumerate(zip(old.lines, new.lines, strict=False), start=1):
         for name in (
             "sku",
             "description",
+            "colour",
+            "size",
             "quantity",
             "price",
             "price_inc_tax",
@@ -669,9 +708,16 @@ def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) 
             "cancelled",
         ):
             before, after = getattr(was, name), getattr(now, name)
-            if before != after:
+            untold = untold or before != after
+            if before != after and after not in _UNTOLD:
                 found.append(f"Line {place}, {name.replace('_', ' ')}: {_word(before)} → {_word(after)}")
-    return tuple(found[:20]) or ("The order's accounting content changed.",)
+    if found or untold:
+        return tuple(found[:20])
+    return ("The order's accounting content changed.",)
+
+
+_UNTOLD: Final = (None, "")
+"""A field that is not told any more is no change."""
 
 
 def _word(value: object) -> str:

@@ -104,6 +104,8 @@ class Order:
     """Whether the message says anything of the sale. One without a status does not, nor does “Archived”."""
     flaw: Problem | None = None
     """What of it can't be read, where that stops only an order that is to be posted."""
+    completion_flaw: Problem | None = None
+    """Why the moment of its completion can't be read, which stops only an order that is dated by it."""
 
 
 class Unreadable(OrderStopped):
@@ -168,6 +170,7 @@ def _order(message: Mapping[str, object]) -> Order:
         flaw = Problem(stopped.problem.code, {"order": order_id, **stopped.problem.details})
         lines, shipping = _charges(message, live=False)
     completed = _flag(message, "has_been_completed")
+    completed_at, undated = _completed_at(message)
     return Order(
         id=order_id,
         companies=companies,
@@ -178,7 +181,8 @@ def _order(message: Mapping[str, object]) -> Order:
         free_of_charge=_flag(message, "is_free_of_charge"),
         currency=currency,
         sold_at=_sold_at(message),
-        completed_at=_moment(message, "completion_datetime"),
+        completed_at=completed_at,
+        completion_flaw=undated and Problem(undated.code, {"order": order_id, **undated.details}),
         lines=lines,
         shipping=shipping,
         dispatch_by=_dispatch_by(message),
@@ -432,11 +436,14 @@ def _text(members: Mapping[str, object], name: str, longest: int = _LONGEST_TEXT
 
 _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
-    r"(?:(?:[Tt]| +)([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:[.,]([0-9]+))?)?"
-    r" ?(?:([Zz])|([+-])([0-9]{1,2}):?([0-9]{2})?)?)?"
+    r"(?:(?:[Tt]|[ \u00a0\u2007\u202f]+)([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:[.,]([0-9]+))?)?"
+    r"[ \u00a0\u2007\u202f]?(?:([Zz]|UTC|GMT)|([+-])([0-9]{1,2}):?([0-9]{2})?)?)?"
 )
-# MySQL's empty date, and what PHP makes of it.
-_NO_DATE = re.compile(r"(?:0000-0?0-0?0|-0001-11-30)(?:[Tt ].*)?")
+# MySQL's empty date, what PHP makes of it, and the first year there is.
+_NO_DATE = re.compile(r"(?:0000-0?0-0?0|-0001-11-30|0001-[0-9]{1,2}-[0-9]{1,2})(?:[Tt\s].*)?")
+_UNIX_ZERO: Final = date(1970, 1, 1)
+_ZERO_EVERYWHERE: Final = time(14)
+"""The latest hour that the zero of Unix time has in any time zone."""
 
 
 def _sold_at(message: Mapping[str, object]) -> date:
@@ -457,10 +464,27 @@ def _moment(message: Mapping[str, object], name: str) -> date | None:
     # Years in which a due date can be reckoned from it.
     if (match := _MOMENT.fullmatch(text)) and 1900 <= int(match[1]) <= 2199:
         try:
-            return _moment_in(match)
+            moment = _moment_in(match)
         except ValueError:
             pass
+        else:
+            return None if _is_unix_zero(moment) else moment
     raise _stopped("bad_date", field=name, value=quoted(value))
+
+
+def _is_unix_zero(moment: date) -> bool:
+    """Whether it is what systems make of no date at all, in one time zone or another."""
+    if isinstance(moment, datetime):
+        return moment.date() == _UNIX_ZERO and moment.time() <= _ZERO_EVERYWHERE
+    return moment == _UNIX_ZERO
+
+
+def _completed_at(message: Mapping[str, object]) -> tuple[date | None, Problem | None]:
+    """When it was completed, and why that can't be read: it matters only where documents are dated by it."""
+    try:
+        return _moment(message, "completion_datetime"), None
+    except OrderStopped as stopped:
+        return None, stopped.problem
 
 
 def _dispatch_by(message: Mapping[str, object]) -> date | None:
@@ -726,13 +750,18 @@ def content(order: Order) -> str:
             "completed_at": order.completed_at.isoformat() if order.completed_at else None,
             "sold_at": order.sold_at.isoformat(),
             "status_told": order.status_told,
-            "flaw": order.flaw and {"code": order.flaw.code, "details": dict(order.flaw.details)},
+            "flaw": _problem_out(order.flaw),
+            "completion_flaw": _problem_out(order.completion_flaw),
             **_accounting(order),
             "lines": [
                 {"id": line.id, "cancelled": line.cancelled, **_line_accounting(line)} for line in order.lines
             ],
         }
     )
+
+
+def _problem_out(problem: Problem | None) -> dict[str, object] | None:
+    return {"code": problem.code, "details": dict(problem.details)} if problem else None
 
 
 def content_hash(order: Order) -> str:
@@ -761,6 +790,7 @@ def order_from_content(text: str) -> Order:
         status=raw.get("status", ""),
         status_told=raw.get("status_told", True),
         flaw=Problem(**raw["flaw"]) if raw.get("flaw") else None,
+        completion_flaw=Problem(**raw["completion_flaw"]) if raw.get("completion_flaw") else None,
         sold_at=_written_moment(raw["sold_at"]),
         completed_at=_written_moment(raw["completed_at"]) if raw["completed_at"] else None,
         lines=tuple(

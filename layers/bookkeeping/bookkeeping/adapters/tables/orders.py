@@ -264,6 +264,7 @@ def entry_to_item(entry: Entry) -> Item:
         "problem": entry.problem and _problem_out(entry.problem),
         "newer": entry.newer and _message_out(entry.newer),
         "no_sale": dict(entry.no_sale),
+        "dated_on_dispatch": entry.dated_on_dispatch,
         "told": entry.told and vars(entry.told),
         "dated_by": entry.dated_by != UTC_DAYS and vars(entry.dated_by),
     }
@@ -297,6 +298,7 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         no_sale=item.get("no_sale", {}),
         told=_told_in(item["told"]) if "told" in item else None,
         dated_by=Calendar(**item["dated_by"]) if "dated_by" in item else UTC_DAYS,
+        dated_on_dispatch=item.get("dated_on_dispatch", False),
         newer=_message_in(item["newer"]) if "newer" in item else None,
         changes=tuple(item["changes"]),
         history=tuple(Act(act["by"], act["what"], moment(act["at"])) for act in item["history"]),

@@ -237,9 +237,15 @@ class Turn:
     def _begin(self, ready_batch: ReadyBatch) -> tuple[Batch, ReadyBatch]:
         """Write the batch down, and freeze its orders. Raises Conflict."""
         holder, adapters = self._holder, self._holder.adapters
-        batch = self._batch(ready_batch)
+        batch, company_turn = self._batch(ready_batch), ready_batch.company_turn
         entries = [
-            ledger.begin(ready.entry, batch.id, holder.now, ready_batch.company_turn.calendar(ready.entry))
+            ledger.begin(
+                ready.entry,
+                batch.id,
+                holder.now,
+                company_turn.calendar(ready.entry),
+                on_dispatch=company_turn.settings(ready.entry).post_when == "dispatch",
+            )
             for ready in ready_batch.ready_documents
         ]
         saved = adapters.orders.save_together(entries, holder.lane, adapters.lanes.put_batch(batch))
