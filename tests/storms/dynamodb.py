@@ -208,7 +208,7 @@ def _spelt(condition: Any, request: Mapping[str, Any], *, is_key: bool = False) 
 
 def stored(value: Any) -> Any:
     """A copy as DynamoDB would keep it. Raises TypeError for what boto3 can't send."""
-    if isinstance(value, str | bool | Decimal) or value is None:
+    if isinstance(value, str | bytes | bool | Decimal) or value is None:
         return value
     if isinstance(value, int):
         return Decimal(value)
@@ -220,6 +220,8 @@ def stored(value: Any) -> Any:
 
 
 def _size(value: Any) -> int:
+    if isinstance(value, bytes):
+        return len(value)
     if isinstance(value, str):
         return len(value.encode()) if not value.isascii() else len(value)
     if isinstance(value, dict):

@@ -6,14 +6,16 @@ by Retry. Nothing is lost, doubled or posted otherwise.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import random
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -23,15 +25,24 @@ from unittest.mock import patch
 
 import bookkeeping
 from bookkeeping.adapters import containment
+from bookkeeping.adapters.tables.lanes import Batch
+from bookkeeping.domain.ledger import Entry, Message
 from bookkeeping.domain.moments import moment
+from bookkeeping.domain.orders import Order
+from bookkeeping.domain.settings import Settings
+from bookkeeping.use_cases.intake import NO_COMPANY, Intake
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.orders import Asked, orders
 from bookkeeping.use_cases.page.retry import retry
+from bookkeeping.use_cases.posting.settlement import Settlement
+from local.sample_kinds import KINDS
+from local.samples import TRACKED, UNTRACKED, Maker
 from tests import our_faults
 from tests.storms.auditor import held
 from tests.storms.environment import Environment, person
 from tests.storms.posting import SEED
 from tests.storms.scheduler import Scheduler, Worker
+from tests.storms.table import Job, Outcome
 from tests.storms.workload import Company, Workload
 
 T = TypeVar("T")
@@ -39,8 +50,11 @@ T = TypeVar("T")
 PACKAGE: Final = Path(bookkeeping.__file__).parent
 FOLDERS: Final = tuple(f"{PACKAGE / folder}/" for folder in ("domain", "use_cases"))
 VISIBLE_WITHIN: Final = timedelta(minutes=5)
-A_JOB: Final = 250
+MENDED_AFTER: Final = timedelta(minutes=12)
+A_JOB: Final = 150
 """Lines."""
+LATER_TIMES: Final = 300
+"""Runs in which the exception is raised at a line that was passed before."""
 
 Trace = Callable[[FrameType, str, Any], Any]
 
@@ -70,10 +84,29 @@ def _lines_of(code: CodeType) -> frozenset[int]:
     return frozenset(line for _, _, line in code.co_lines() if line is not None)
 
 
+@cache
+def shows() -> frozenset[Line]:
+    """Lines of what names an order's row and says that it is stopped. A fault of their own they can't show."""
+    codes = (
+        Entry.key.fget.__code__,  # type: ignore[attr-defined]
+        Entry.why.fget.__code__,  # type: ignore[attr-defined]
+        Intake._keep_unreadable.__code__,
+        Intake._publish.__code__,
+    )
+    return frozenset(
+        Line(code.co_filename.removeprefix(f"{PACKAGE}/"), line) for code in codes for line in _lines_of(code)
+    )
+
+
 @contextmanager
 def tracing(trace: Trace) -> Iterator[None]:
     """Every process of a scheduler runs with the trace."""
-    start = Scheduler.start
+    start, record = Scheduler.start, containment.record
+
+    def recorded(*about: Any) -> str:
+        # an exception out of a trace has ended it
+        sys.settrace(trace)
+        return record(*about)
 
     def started(scheduler: Scheduler, job: Callable[[], None], worker: Worker | None = None) -> None:
         def traced() -> None:
@@ -85,7 +118,7 @@ def tracing(trace: Trace) -> Iterator[None]:
 
         start(scheduler, traced, worker)
 
-    with patch.object(Scheduler, "start", started):
+    with patch.object(Scheduler, "start", started), patch.object(containment, "record", recorded):
         yield
 
 
@@ -131,9 +164,67 @@ class Raise:
         return self
 
 
+@dataclass
+class Poison:
+    """Raises at a line whenever it is come to with the order in hand, until it is mended.
+
+    Without a line it counts the lines.
+    """
+
+    order_id: str
+    line: Line | None = None
+    now: Callable[[], datetime] | None = None
+    at: datetime | None = None
+    """When it was raised first."""
+    mended: bool = False
+    lines: Counter[Line] = field(default_factory=Counter)
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Trace | None:
+        file = frame.f_code.co_filename
+        if self.mended or not file.startswith(FOLDERS):
+            return None
+        here = Line(file.removeprefix(f"{PACKAGE}/"), frame.f_lineno)
+        if self.line is not None and (
+            here.file != self.line.file or self.line.number not in _lines_of(frame.f_code)
+        ):
+            return None
+        if event == "line" and self.line in (None, here) and self._in_hand(frame):
+            self.lines[here] += 1
+            if self.line is not None:
+                assert self.now is not None
+                self.at = self.at or self.now()
+                raise Injected(str(here))
+        return self
+
+    def _in_hand(self, frame: FrameType) -> bool:
+        """Whether a function under way was given this very order, or something of it alone."""
+        inner: FrameType | None = frame
+        while inner is not None and inner.f_code.co_filename.startswith(FOLDERS):
+            code = inner.f_code
+            for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+                if self._is_of_it(inner.f_locals.get(name)):
+                    return True
+            inner = inner.f_back
+        return False
+
+    def _is_of_it(self, value: Any) -> bool:
+        match value:
+            case Message():
+                return f'"{self.order_id}"' in value.content
+            case Order():
+                return value.id == self.order_id
+            case Entry():
+                return value.order_id == self.order_id
+            case str():
+                return value == self.order_id
+        inner = getattr(value, "entry", None) or getattr(value, "order", None)
+        return isinstance(inner, Entry | Order) and self._is_of_it(inner)
+
+
 # --- worlds of three orders
 
 MINUTE: Final = 60.0
+World = Callable[[Environment], Workload]
 
 
 def plain(environment: Environment) -> Workload:
@@ -228,6 +319,30 @@ def people(environment: Environment) -> Workload:
     return work
 
 
+def of_kinds(names: Sequence[str], **settings: Any) -> World:
+    """Orders of these kinds, in books with these settings."""
+
+    def world(environment: Environment) -> Workload:
+        work, make = Workload(environment), Maker()
+        companies = [work.company(tracked=False), work.company(tracked=True)]
+        for company in companies:
+            seen = environment.settings.saved(company.ref)
+            assert seen is not None
+            changed = Settings.from_json(seen.settings.to_json() | settings)
+            at = environment.now()
+            environment.settings.save(company.ref, changed, seen=seen.number, by="storm", at=at)
+        for place, name in enumerate(names):
+            kind, company = KINDS[name], companies[place % 2]
+            order = make.order(TRACKED if company.tracked else UNTRACKED, place, min(kind.lines, 12))
+            message = kind.message(order | {"company_ref_id": int(company.ref)})
+            body = message if isinstance(message, str) else json.dumps(message)
+            environment.send(body, environment.now() + timedelta(seconds=place / 10))
+        return work
+
+    world.__name__ = f"{', '.join(names)} {settings or ''}".strip()
+    return world
+
+
 def _faults(environment: Environment, *faults: tuple[str, str, str], **more: str) -> None:
     for method, resource, kind in faults:
         rule = {"kind": kind, "method": method, "path_prefix": f"/api.xro/2.0/{resource}", "times": 1}
@@ -235,11 +350,36 @@ def _faults(environment: Environment, *faults: tuple[str, str, str], **more: str
 
 
 def _at(environment: Environment, seconds: float, job: Callable[[], None]) -> None:
-    environment.scheduler.at(environment.now() + timedelta(seconds=seconds), job)
+    """Have something done then: the world is not over before."""
+    environment._to_come += 1
+
+    def done() -> None:
+        environment._to_come -= 1
+        job()
+
+    environment.scheduler.at(environment.now() + timedelta(seconds=seconds), done)
 
 
-World = Callable[[Environment], Workload]
-WORLDS: Final[tuple[World, ...]] = (plain, one_lane, unanswered, refused, cut_off, people)
+BOOKS: Final[tuple[Mapping[str, Any], ...]] = (
+    {},
+    {"invoice_price": "trade"},
+    {"line_amounts": "exclusive", "rounding": "show"},
+    {"post_when": "dispatch", "start_from": "2026-11-01"},
+    {"free_of_charge": "nil_invoice", "sales_accounts_by_sku_prefix": {"MUG": "200"}},
+    {"tax_types": [{"rate": "20", "ships_to": "home", "tax_type": "OUTPUT2"}]},
+)
+WORLDS: Final[tuple[World, ...]] = (
+    plain,
+    one_lane,
+    unanswered,
+    refused,
+    cut_off,
+    people,
+    *(
+        of_kinds([*KINDS][place : place + 3], **BOOKS[place // 3 % len(BOOKS)])
+        for place in range(0, len(KINDS), 3)
+    ),
+)
 
 
 # --- one run
@@ -272,21 +412,33 @@ class Prepared:
         self.name = world.__name__
         self._environment = Environment(f"lines {SEED}")
         self._work = world(self._environment)
-        met = Met()
-        self.wanted = self._run(met)
-        self.lines = met.lines = self.wanted.lines
+        self.wanted = self._run(Met())
+        self.lines = self.wanted.lines
+
+    def lines_with(self, order_id: str) -> list[Line]:
+        """The lines that are come to with the order in hand, but for those that show a fault, and the pages."""
+        met = self._run(Poison(order_id)).lines
+        return sorted(
+            line for line in met if not line.file.startswith("use_cases/page/") and line not in shows()
+        )
 
     def close(self) -> None:
         self._environment.close()
 
-    def _run(self, trace: Met | Raise) -> Run:
+    def _run(self, trace: Met | Raise | Poison) -> Run:
         return in_a_copy(partial(self._in_the_copy, trace))
 
-    def _in_the_copy(self, trace: Met | Raise) -> Run:
+    def _in_the_copy(self, trace: Met | Raise | Poison) -> Run:
         environment, found = self._environment, Run()
         # thousands of lines of log would tell nothing here
         with tracing(trace), patch.object(containment, "Logger"), patch.object(containment, "single_metric"):
             trace.now = environment.now
+            if isinstance(trace, Poison) and trace.line is not None:
+                environment.run(MENDED_AFTER, calm=timedelta(0))
+                _held_up(environment, found, trace)
+                trace.mended = True
+                if found.stopped:
+                    environment.press(partial(_retry, environment, *found.stopped.split("#")))
             environment.run(timedelta(hours=4))
             for company in self._work.companies:
                 environment.press(partial(_look, environment, company, found.listed))
@@ -298,36 +450,43 @@ class Prepared:
         if isinstance(trace, Raise):
             found.met = trace.at is not None
             _stopped(environment, found, trace.at)
+            if found.stopped:
+                environment.press(partial(_retry, environment, *found.stopped.split("#")))
+                environment.run(timedelta(hours=1))
         else:
             found.lines = trace.lines
-        if found.stopped:
-            company_ref, _, order_id = found.stopped.partition("#")
-            environment.press(partial(_retry, environment, company_ref, order_id))
-            environment.run(timedelta(hours=1))
+            found.met = (
+                trace.line is not None and trace.at is not None if isinstance(trace, Poison) else False
+            )
         found.ends, found.documents = _ends(environment), _documents(environment)
         return found
 
-    def judged(self, line: Line) -> tuple[bool, list[str]]:
-        """Whether the exception was raised, and what did not end as promised."""
-        found, wanted = self._run(Raise(line)), self.wanted
+    def judged(self, line: Line, poisoned: str = "") -> tuple[bool, list[str]]:
+        """Whether the exception was raised, and what did not end as promised.
+
+        It is raised once; or always, for the order that is poisoned.
+        """
+        found, wanted = self._run(Poison(poisoned, line) if poisoned else Raise(line)), self.wanted
         bad = list(found.bad)
         bad += [
             f"{key} ended as {found.ends.get(key)}, not as {end}"
             for key, end in wanted.ends.items()
-            if found.ends.get(key) != end
+            # what Xero refuses once it may take when the order is tried again
+            if found.ends.get(key) != end and not found.ends.get(key, "").startswith("posted")
         ]
         for name in wanted.documents.keys() | found.documents.keys():
             was, now = wanted.documents.get(name, []), found.documents.get(name, [])
             # an order that was stopped may have got a newer content, and not a second document
             late = any(order_id and name[1].endswith(order_id) for order_id in found.at_fault)
-            if len(was) != len(now) or (was != now and not late):
+            if len(now) < len(was) or len(now) > 1 or (was and was != now and not late):
                 bad.append(f"{name[1]}: {now}, not {was}")
         bad += [
             f"the page of {company} lists {sorted(found.listed.get(company, ()))}"
             for company, listed in wanted.listed.items()
             if found.listed.get(company) != listed
         ]
-        return found.met, [f"{self.name}, {line}: {each}" for each in bad]
+        where = f"{self.name}, {line}{poisoned and f' for {poisoned}'}"
+        return found.met, [f"{where}: {each}" for each in bad]
 
 
 def provoked(fault: our_faults.Fault) -> bool:
@@ -393,6 +552,27 @@ def _stopped(environment: Environment, found: Run, at: datetime | None) -> None:
         found.bad.append(f"{len(stopped)} orders show the fault")
 
 
+def _held_up(environment: Environment, found: Run, poison: Poison) -> None:
+    """The other orders are not held up by the one that fails always. That one is visible in time, or posted."""
+    unclaimed: list[str] = []
+    for row in _rows(environment):
+        why = row.get("problem", {}).get("code", "")
+        if row["company"] == NO_COMPANY:
+            # the fault kept anybody from telling whose the message is
+            unclaimed.append(row["order_id"])
+        elif row["order_id"] != poison.order_id:
+            if row["state"] != "posted":
+                found.bad.append(f"{row['key']} is held up: {row['state']} {why}")
+        elif why == "our_fault":
+            found.stopped = row["key"]
+            if poison.at is None or moment(row["changed_at"]) - poison.at > VISIBLE_WITHIN:
+                found.bad.append(f"{row['key']} shows the fault of {poison.at} at {row['changed_at']}")
+        elif poison.at is not None and row["state"] != "posted":
+            found.bad.append(f"{row['key']} does not show the fault: {row['state']} {why}")
+    if not any(row["order_id"] in (poison.order_id, *unclaimed) for row in _rows(environment)):
+        found.bad.append("the order has no row")
+
+
 def _documents(environment: Environment) -> dict[tuple[str, str], list[Any]]:
     found: dict[tuple[str, str], list[Any]] = {}
     for organisation in environment.xero.organisations.values():
@@ -400,3 +580,116 @@ def _documents(environment: Environment) -> dict[tuple[str, str], list[Any]]:
             name = organisation.id, f"{document.kind} {document.number}"
             found.setdefault(name, []).append(held(document))
     return found
+
+
+# --- promise P20, in full
+
+Try = tuple[Prepared, Line, str]
+"""A line in a world, and the order that always meets the exception there; empty: it is raised once."""
+
+
+@cache
+def prepared() -> tuple[tuple[Prepared, tuple[Line, ...]], ...]:
+    """Each world that comes to lines which none before it does, and these lines."""
+    known: set[Line] = set()
+    found: list[tuple[Prepared, tuple[Line, ...]]] = []
+    for world in WORLDS:
+        one = Prepared(world)
+        lines = tuple(sorted(one.lines.keys() - known))
+        known.update(lines)
+        if lines:
+            found.append((one, lines))
+    return tuple(found)
+
+
+def once() -> list[Try]:
+    """Each line, the first time that it is come to; and some by chance, another time."""
+    first = [(world, line, "") for world, lines in prepared() for line in lines]
+    chance = random.Random(f"later {SEED}")
+    several = [
+        (world, line) for world, _ in prepared() for line in sorted(world.lines) if world.lines[line] > 1
+    ]
+    later = [
+        (world, replace(line, time=chance.randint(2, world.lines[line])), "")
+        for world, line in chance.sample(several, LATER_TIMES)
+    ]
+    return [*first, *later]
+
+
+def always() -> list[Try]:
+    """Each line that is come to with an order in hand: one that shares a call with another one, or a Tracked one."""
+    world, _ = prepared()[0]
+    *_, shares, tracked = sorted(key.partition("#")[2] for key in world.wanted.ends)
+    known = world.lines_with(shares)
+    more = [line for line in world.lines_with(tracked) if line not in known]
+    return [*((world, line, shares) for line in known), *((world, line, tracked) for line in more)]
+
+
+def tried(tries: Sequence[Try]) -> Outcome:
+    outcome = Outcome(runs=0)
+    for world, line, poisoned in tries:
+        met, bad = world.judged(line, poisoned)
+        if not met:
+            bad = [*bad, f"{world.name}, {line}: not come to"]
+        outcome.runs += 1
+        outcome.faults += met
+        outcome.unexpected += bool(bad)
+        outcome.bad += bad
+        outcome.figures["lines, once" if not poisoned else "lines, always for one order"] += line.time == 1
+    return outcome
+
+
+def jobs(promise: str) -> list[Job]:
+    parts = [
+        (name, tries[place : place + A_JOB], place)
+        for name, tries in (("once", once()), ("always", always()))
+        for place in range(0, len(tries), A_JOB)
+    ]
+    return [
+        *(
+            Job(promise, f"an exception at each line, {name}, from {place}", partial(tried, tries), A_JOB / 3)
+            for name, tries, place in parts
+        ),
+        *(Job(promise, f"mutant {mutant.__name__}", partial(mutant_tried, mutant), 20) for mutant in MUTANTS),
+    ]
+
+
+# --- mutants
+
+
+@contextmanager
+def not_contained() -> Iterator[None]:
+    """An exception that nobody foresaw goes on, as any other does."""
+    with patch.object(containment, "is_ours", lambda _: False):
+        yield
+
+
+@contextmanager
+def batch_forgotten() -> Iterator[None]:
+    """A batch with an order that has no outcome is finished all the same."""
+    real = Settlement._finish
+
+    def finish(settlement: Settlement, batch: Batch) -> None:
+        settlement._at_fault.clear()
+        real(settlement, batch)
+
+    with patch.object(Settlement, "_finish", finish):
+        yield
+
+
+Mutant = Callable[[], AbstractContextManager[None]]
+MUTANTS: Final[tuple[Mutant, ...]] = (not_contained, batch_forgotten)
+
+
+def caught(mutant: Mutant, count: int) -> bool:
+    """Whether an exception that one order always meets ends badly with the mutant, at one of so many lines."""
+    tries = [one for one in always() if one[1].file.startswith(("domain/documents", "use_cases/posting"))]
+    with mutant():
+        chosen = random.Random(f"{SEED}").sample(tries, count)
+        return any(world.judged(line, poisoned)[1] for world, line, poisoned in chosen)
+
+
+def mutant_tried(mutant: Mutant) -> Outcome:
+    found = caught(mutant, 100)
+    bad = [] if found else [f"mutant {mutant.__name__}: not caught"]
+    return Outcome(mutants=1, caught=int(found), bad=bad)

@@ -38,6 +38,7 @@ from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.domain.problems.catalogue import ACCEPT
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.texts import within
 from bookkeeping.domain.time_zones import Calendar
 
 Choice = Literal["post", "skip"]
@@ -45,6 +46,13 @@ Choice = Literal["post", "skip"]
 UTC_DAYS: Final = Calendar("UTC")
 
 LONGEST_WORD: Final = 100
+LONGEST_FIELD: Final = 200
+"""Bytes of a field of a document as Xero answers it."""
+LONGEST_NOTE: Final = 500
+"""Bytes."""
+MOST_NOTES: Final = 20
+MOST_ACTS: Final = 50
+"""The last things that people did to an order."""
 ROOM: Final = 340_000
 """Bytes of content a row has room for: DynamoDB takes 400 KB."""
 
@@ -82,6 +90,13 @@ class Posted:
     adopted: bool = False
     """Found in Xero by its number after an outcome that never arrived."""
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # what Xero answers and what is noted is of any length
+        for name in ("id", "number", "status", "total", "currency"):
+            object.__setattr__(self, name, within(getattr(self, name), LONGEST_FIELD))
+        notes = tuple(within(note, LONGEST_NOTE) for note in self.notes[:MOST_NOTES])
+        object.__setattr__(self, "notes", notes)
 
 
 @dataclass(frozen=True)
@@ -327,7 +342,10 @@ def _says_the_same(message: Message, entry: Entry) -> bool:
 def weight(entry: Entry) -> int:
     """About how many bytes the entry takes as a row."""
     beside = _bytes(entry.newer) if entry.newer else 0
-    return _bytes(entry.message) + beside + sum(map(len, entry.changes)) * 4 + 4_000
+    problem = (*entry.problem.details.values(), *entry.problem.xero_says) if entry.problem else ()
+    notes = (note for posted in entry.documents.values() for note in posted.notes)
+    texts = (*entry.changes, *problem, *notes, *(act.by for act in entry.history))
+    return _bytes(entry.message) + beside + sum(len(text.encode()) for text in texts) + 4_000
 
 
 def _bytes(message: Message) -> int:
@@ -600,13 +618,14 @@ def retry(
     """
     if entry.state in (State.QUEUED, State.POSTING, State.POSTED):
         return None
+    acts = [Act(within(by, LONGEST_FIELD), no_sale or "retry", now)] if by else []
     freed = replace(
         entry,
         refusals=0,
         at_most=BATCH_SIZE,
         items_as_they_are=entry.items_as_they_are or items_as_they_are,
         no_sale=_decided(entry, no_sale),
-        history=(*entry.history, Act(by, no_sale or "retry", now)) if by else entry.history,
+        history=(*entry.history, *acts)[-MOST_ACTS:],
     )
     if entry.batch:
         # stopped by a fault of ours: what became of its document is found out first

@@ -47,11 +47,14 @@ class ReadyDocument:
     document: Document
     size: int
     """Bytes it takes in a call, and in the transaction that writes the call down."""
+    first: bool
+    """Whether it is the order's first, which others may be about to join."""
 
     @classmethod
     def of(cls, entry: Entry, document: Document) -> Self:
         # DynamoDB takes 4 MB in a transaction, and a row may be larger than its document
-        return cls(entry, document, max(len(to_json(document.body)), ledger.weight(entry)))
+        size = max(len(to_json(document.body)), ledger.weight(entry))
+        return cls(entry, document, size, first=not entry.frozen and not entry.refusals)
 
     @property
     def planned(self) -> Planned:
@@ -362,7 +365,7 @@ class ReadyBatch:
     @property
     def fresh(self) -> bool:
         """Whether it holds an order's first document, which others may be about to join."""
-        return any(not ready.entry.frozen and not ready.entry.refusals for ready in self.ready_documents)
+        return any(ready.first for ready in self.ready_documents)
 
     @property
     def bodies(self) -> list[dict[str, Any]]:

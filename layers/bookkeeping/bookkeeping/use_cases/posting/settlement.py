@@ -8,7 +8,7 @@ the worst a late or doubled call can do is to be refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -53,15 +53,13 @@ class Settlement:
 
     # --- faults of ours
 
-    @contextmanager
-    def _contained(self, batch: Batch, entry: Entry | None = None) -> Iterator[None]:
+    def _contained(self, batch: Batch, entry: Entry | None = None) -> AbstractContextManager[None]:
         """A fault of ours in the block leaves the order's outcome unknown; or the batch's, where no order is given.
 
         It is then looked up by number. If that fails as well, the orders show it. They stay in the batch.
         """
-        then = partial(self._note_fault, batch, entry)
-        with contained(batch.company, entry.order_id if entry else "", then):
-            yield
+        order_id = entry.order_id if entry else ""
+        return contained(batch.company, order_id, partial(self._note_fault, batch, entry))
 
     def _note_fault(self, batch: Batch, entry: Entry | None, reference: str) -> None:
         self._at_fault.add(batch.id)
