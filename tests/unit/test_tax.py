@@ -453,7 +453,8 @@ def test_a_gift_takes_the_tax_of_the_row_that_reaches_it() -> None:
     ]
     on = books("UK")
     assert types(invoice(GIFT, on=on, rows=rows, shipping_country_code="NO")) == ["ZERORATEDOUTPUT"]
-    for address in ({"shipping_country_code": "GB"}, {}):
+    addresses: tuple[dict[str, Any], ...] = ({"shipping_country_code": "GB"}, {})
+    for address in addresses:
         assert types(invoice(GIFT, on=on, rows=rows, **address)) == ["EXEMPTOUTPUT"]
 
 
