@@ -18,7 +18,7 @@ def plain_number(number: Decimal) -> str:
 
 
 def to_json(body: Any) -> bytes:
-    """A body as UTF-8 JSON: the same bytes for the same content, decimals as plain numbers, never a float."""
+    """A body as UTF-8 JSON. The same content gives the same bytes; a Decimal becomes a plain number."""
     return _json(body).encode()
 
 

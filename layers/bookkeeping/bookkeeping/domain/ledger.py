@@ -140,7 +140,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Told:
+class SaleStatus:
     """What the platform said last of the sale. A message without a status, or “Archived”, says nothing of it."""
 
     sent_at: int
@@ -148,7 +148,7 @@ class Told:
     status: str = ""
 
     @classmethod
-    def by(cls, message: Message) -> Told | None:
+    def by(cls, message: Message) -> SaleStatus | None:
         if message.problem is not None or not message.content:
             return None
         order = message.order
@@ -208,7 +208,7 @@ class Entry:
     """A person said: use this order's untracked items as they are."""
     no_sale: Mapping[str, Choice] = field(default_factory=dict)
     """What a person decided about the order while it was refunded, returned or rejected."""
-    told: Told | None = None
+    sale_status: SaleStatus | None = None
     """What the platform said last of the sale."""
     dated_by: Calendar = UTC_DAYS
     """The calendar by which its first document is dated."""
@@ -250,19 +250,19 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
     """The entry after a message of the platform; None where the message changes nothing."""
     if entry is None:
         new = Entry(books.company, order_id, State.QUEUED, message, received_at=now, changed_at=now)
-        return decide(replace(new, told=Told.by(message)), books, now)
+        return decide(replace(new, sale_status=SaleStatus.by(message)), books, now)
     newest = entry.newer or entry.message
-    told = _told_last(entry, message)
+    sale_status = _latest_sale_status(entry, message)
     message = completed(entry, message)
     if not message.newer_than(newest):
-        if told == entry.told:
+        if sale_status == entry.sale_status:
             return None
         # sent before what is known, and yet the last that says anything of the sale
-        message = told.completed(newest) if told else newest
-        entry = replace(entry, told=told)
+        message = sale_status.completed(newest) if sale_status else newest
+        entry = replace(entry, sale_status=sale_status)
         if message == newest:
             return entry
-    entry = replace(entry, told=told)
+    entry = replace(entry, sale_status=sale_status)
     if not entry.frozen:
         message = _dispatched_since(entry.message, message)
         return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
@@ -285,32 +285,32 @@ def held_back_half(entry: Entry, settings: Settings, now: datetime) -> Entry | N
 
     What stands in Xero needs a person: no setting skips the rest.
     """
-    told = entry.told
-    if told is None or told.disposition not in (*NO_SALE, "cancelled"):
+    sale_status = entry.sale_status
+    if sale_status is None or sale_status.disposition not in (*NO_SALE, "cancelled"):
         return None
     if not entry.documents or not remaining(entry, settings):
         return None
-    choice = entry.no_sale.get(_question(told), "")
-    if choice == "post" or (not choice and usual_choice(told, settings) == "post"):
+    choice = entry.no_sale.get(_question(sale_status), "")
+    if choice == "post" or (not choice and usual_choice(sale_status, settings) == "post"):
         return None
     if choice == "skip":
-        return skip(entry, told.disposition, now)
+        return skip(entry, sale_status.disposition, now)
     half = f" Its purchase order {entry.number} is in Xero, its invoice is not. Skip leaves the purchase order there."
-    details = {"order": entry.order_id, "status": _status_words(told), "half": half}
+    details = {"order": entry.order_id, "status": _status_words(sale_status), "half": half}
     return stop(entry, Problem("no_sale", details), now)
 
 
 def completed(entry: Entry | None, message: Message) -> Message:
     """The message as the entry takes it: what it leaves unsaid of the sale is as it was said last."""
-    told = _told_last(entry, message) if entry else None
-    return told.completed(message) if told else message
+    sale_status = _latest_sale_status(entry, message) if entry else None
+    return sale_status.completed(message) if sale_status else message
 
 
-def _told_last(entry: Entry, message: Message) -> Told | None:
-    told = Told.by(message)
-    if told is None or entry.told is None:
-        return told or entry.told
-    return max(told, entry.told, key=lambda one: (one.sent_at, one.disposition, one.status))
+def _latest_sale_status(entry: Entry, message: Message) -> SaleStatus | None:
+    sale_status = SaleStatus.by(message)
+    if sale_status is None or entry.sale_status is None:
+        return sale_status or entry.sale_status
+    return max(sale_status, entry.sale_status, key=lambda one: (one.sent_at, one.disposition, one.status))
 
 
 def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
@@ -392,7 +392,7 @@ def held_back(
     return None
 
 
-def usual_choice(order: Order | Told, settings: Settings) -> Literal["ask", "skip", "post"]:
+def usual_choice(order: Order | SaleStatus, settings: Settings) -> Literal["ask", "skip", "post"]:
     """What the settings say of an order that is no sale, or may be none."""
     if order.disposition in ("unclear", "cancelled"):
         return "ask"
@@ -402,7 +402,7 @@ def usual_choice(order: Order | Told, settings: Settings) -> Literal["ask", "ski
     return settings.refunded_orders
 
 
-def _question(order: Order | Told) -> str:
+def _question(order: Order | SaleStatus) -> str:
     """What is asked about an order that may be no sale: its answer counts as long as this stays the same."""
     return order.status or order.disposition
 
@@ -411,7 +411,7 @@ def no_sale(order: Order) -> Problem:
     return Problem("no_sale", {"order": order.id, "status": _status_words(order), "half": ""})
 
 
-def _status_words(order: Order | Told) -> str:
+def _status_words(order: Order | SaleStatus) -> str:
     return f"“{order.status}”" if order.status else order.disposition.replace("_", " ")
 
 
@@ -591,7 +591,7 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
         version=now_stands.version,
         message=now_stands.message,
         newer=now_stands.newer,
-        told=now_stands.told,
+        sale_status=now_stands.sale_status,
         changes=(),
     )
     if merged.newer is None:
@@ -657,7 +657,7 @@ def _decided(entry: Entry, choice: Choice | None) -> Mapping[str, Choice]:
     if choice is None or entry.message.problem is not None:
         return entry.no_sale
     if entry.documents:
-        return {**entry.no_sale, _question(entry.told): choice} if entry.told else entry.no_sale
+        return {**entry.no_sale, _question(entry.sale_status): choice} if entry.sale_status else entry.no_sale
     return {**entry.no_sale, _question(entry.message.order): choice}
 
 

@@ -1,4 +1,4 @@
-"""Moments as text, and a moment before all others."""
+"""Moments as text, and a moment earlier than all others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 def stamp(at: datetime) -> str:
-    """A moment as text whose order is the moments' order."""
+    """A moment as text. The texts sort in the order of the moments."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 

@@ -160,12 +160,12 @@ def _order(message: Mapping[str, object]) -> Order:
     status_name = _name(message.get("status_name")) or _name(status)
     has_error = _flag(message, "has_error")
     disposition = _disposition(has_error, status, status_name)
-    told = not has_error and not _says_nothing(status, status_name)
+    says_status = not has_error and not _says_nothing(status, status_name)
     flaw = None
     try:
         lines, shipping = _charges(message, live=disposition == "live" or disposition in NO_SALE)
     except OrderStopped as stopped:
-        if disposition == "live" and told:
+        if disposition == "live" and says_status:
             raise
         flaw = Problem(stopped.problem.code, {"order": order_id, **stopped.problem.details})
         lines, shipping = _charges(message, live=False)
@@ -192,7 +192,7 @@ def _order(message: Mapping[str, object]) -> Order:
             message.get("shipping_postcode"),
         ),
         status=quoted(message.get("status_name") or status) if disposition == "unclear" else "",
-        status_told=told,
+        status_told=says_status,
         flaw=flaw,
     )
 
