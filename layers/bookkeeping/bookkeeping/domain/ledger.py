@@ -295,7 +295,7 @@ def held_back_half(entry: Entry, settings: Settings, now: datetime) -> Entry | N
         return None
     if choice == "skip":
         return skip(entry, sale_status.disposition, now)
-    half = f" Its purchase order {entry.number} is in Xero, its invoice is not. Skip leaves the purchase order there."
+    half = f"; its purchase order {entry.number} is in Xero, its invoice is not, and Skip leaves it so"
     details = {"order": entry.order_id, "status": _status_words(sale_status), "half": half}
     return stop(entry, Problem("no_sale", details), now)
 

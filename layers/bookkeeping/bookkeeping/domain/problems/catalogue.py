@@ -380,7 +380,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_sale",
-            "Order {order}: it is {status} on the platform, so it may be no sale.{half}",
+            "Order {order}: it is {status} on the platform, so it may be no sale{half}.",
             "accountant",
             "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in the"
             " settings decides this for all such orders.",
