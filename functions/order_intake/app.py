@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters import from_environment
+from bookkeeping.adapters.containment import kind_of
 from bookkeeping.adapters.queues import attribute_text, sent_first_at
 from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 from bookkeeping.use_cases.wake_lanes import ring
@@ -60,8 +61,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         try:
             check_time(context)
             intake.accept(record.body, sent_at, record.message_id, company)
-        except Exception:
-            logger.exception("order message failed", message_id=record.message_id)
+        except Exception as error:
+            logger.error("order message failed", message_id=record.message_id, kind=kind_of(error))  # noqa: TRY400 a traceback quotes what it choked on
             if int(record.attributes.approximate_receive_count) >= MAX_RECEIVES:
                 intake.keep_our_fault(record.body, sent_at, record.message_id, company)
             raise

@@ -26,6 +26,7 @@ from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, ConfigDict, Field
 
 from bookkeeping.adapters import from_environment
+from bookkeeping.adapters.containment import noted
 from bookkeeping.domain import page_access
 from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
@@ -142,8 +143,8 @@ def handler(event: Json, context: LambdaContext) -> Json:
         answer = app.resolve(event, context)
     except Refused as refused:
         answer = _refusal(event, refused)
-    except Exception:
-        logger.exception("a request to the settings page failed")
+    except Exception as error:  # noqa: BLE001 recorded where it is a fault of ours
+        logger.error("a request to the settings page failed", kind=noted(error))  # noqa: TRY400 a traceback quotes what it choked on
         metrics.add_metric("SettingsPageFailures", MetricUnit.Count, 1)
         answer = _json(
             500, _error("our_fault", f"This went wrong on our side (reference {context.aws_request_id}).")

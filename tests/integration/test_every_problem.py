@@ -879,7 +879,7 @@ def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="exclusive")
 
 
-@provokes("posted_tax_differs", "KX-", "net", cure=retried)
+@provokes("posted_tax_differs", "KX-", "with OUTPUT2 at 20 %", "by the order", "in Xero", cure=accepted)
 def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="inclusive")
 
@@ -908,7 +908,7 @@ def _(site: Site) -> Scene:
     return scene
 
 
-@provokes("posted_contact_differs", "KX-", "Harbour Cafe Ltd", "Kornit X Sales", cure=retried)
+@provokes("posted_contact_differs", "KX-", "Harbour Cafe Ltd", "Kornit X Sales", cure=accepted)
 def _(site: Site) -> Scene:
     scene = Scene(site)
     scene.world.send(scene.order())
@@ -1042,7 +1042,8 @@ def _seen_in_time(code: str, provocation: Provocation, scene: Scene) -> None:
 
     # who can fix it, and how: with buttons and settings that are there, and Xero's words where they are referred to
     assert problem["who"] in ("office", "accountant", "platform", "operator")
-    if "Retry" in fix or "“Use it as it is”" in fix or "“Accept" in fix:
+    told_to_press = re.search("Retry|“Use it as it is”|“Accept", fix.replace("Where there is no Retry", ""))
+    if told_to_press and (shown["can_retry"] or "Where there is no Retry" not in fix):
         assert shown["can_retry"], fix
         # the button is called what the person is told to press
         assert shown["retry_label"] in fix or "“Use it as it is”" in fix

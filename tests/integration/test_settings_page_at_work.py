@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -530,6 +532,20 @@ def test_a_preview_knows_what_was_put_right_in_xero_a_while_ago(popup: Popup, of
     popup.world.xero.change_organisation(organisation, {"subscribe_currency": "CHF"})
     popup.world.clock.advance(301)
     assert office.post("preview", order).json["documents"]
+
+
+def test_a_preview_tells_an_archived_contact_and_two_of_a_name_as_posting_does(
+    popup: Popup, office: Browser, uk: Organisation
+) -> None:
+    name = office.get("settings").json["settings"]["contact_name"]
+    (named,) = [contact for contact in uk.contacts.values() if contact.name == name]
+    order = Maker(first_id=61530418).order(COMPANY, 0, 1)
+    twin = uk.contacts[str(uuid.UUID(int=7))] = replace(named, id=str(uuid.UUID(int=7)))
+    popup.world.clock.advance(3541)
+    assert office.post("preview", order).json["problem"]["code"] == "contact_not_unique"
+    for contact in (named, twin):
+        contact.status = "ARCHIVED"
+    assert office.post("preview", order).json["problem"]["code"] == "contact_archived"
 
 
 def test_a_preview_says_what_the_documents_would_wait_for(office: Browser) -> None:

@@ -121,7 +121,7 @@ def rate_of(thing: Thing, known: frozenset[Fraction], stated: frozenset[Fraction
         if thing.net is None or thing.gross is None or not Fraction(thing.net):
             raise NoReading
         quotient = (Fraction(thing.gross) / Fraction(thing.net) - 1) * 100
-        if abs(quotient - told) > HALF / 10 ** places_of(thing.rate):
+        if told.denominator == 1 or abs(quotient - told) > HALF / 10 ** places_of(thing.rate):
             raise NoReading
     if thing.net is None or thing.gross is None:
         raise NoReading

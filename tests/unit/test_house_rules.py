@@ -18,6 +18,7 @@ FOLDERS = {
 }
 """Folder of the package → the folders its modules may import from."""
 LIBRARIES = {
+    "adapters.containment": "boto3",
     "adapters.event_bus": "boto3",
     "adapters.functions": "boto3",
     "adapters.http": "requests",

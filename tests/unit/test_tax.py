@@ -153,7 +153,6 @@ def test_a_stated_rate_that_nobody_has_stops_the_order_and_is_named(
     [
         ("3.29", "3.95", "0.2006"),
         ("3.29", "3.95", "20.06"),
-        ("0.42", "0.50", "0.19"),
         ("0.42", "0.50", "19.05"),
         ("0.42", "0.50", 0.5 / 0.42 - 1),
         ("0.64", "0.77", "0.203125"),
@@ -187,7 +186,36 @@ def test_where_prices_contradict_the_stated_rate_the_document_says_so() -> None:
     assert "10.83" in note
     assert "13" in note
     assert invoice(line("10.83", "13.00", "0.2"), on=books("UK")).notes == ()
-    assert invoice(line("10.82", "13.00", "0.2"), on=books("UK")).notes == (), "a cent is rounding"
+    assert invoice(line("10.82", "13.00", "0.2"), on=books("UK")).notes, "no rounding makes 10.82 of 13.00"
+
+
+@pytest.mark.parametrize(
+    ("net", "gross", "rate", "contradicted"),
+    [
+        ("0.10", "0.12", "0", True),
+        ("0.10", "0.10", "0.2", True),
+        ("0.1", "0.1", "20", True),
+        ("0.04", "0.05", "0", True),
+        ("1000", "1200.02", "20", True),
+        ("0.8333", "1.01", "20", True),
+        ("0.10", "0.11", "5", False),
+        ("0.04", "0.05", "20", False),
+        ("0.8333", "1", "20", False),
+        ("0.833333333333333", "1", "20", False),
+        ("10.8333", "13.00", "20", False),
+        ("10", "12", "20", False),
+    ],
+)
+def test_prices_contradict_a_rate_if_rounding_does_not_explain_them(
+    net: str, gross: str, rate: str, *, contradicted: bool
+) -> None:
+    rows = [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}]
+    assert bool(invoice(line(net, gross, rate), on=books("UK"), rows=rows).notes) is contradicted
+
+
+@pytest.mark.parametrize("stated", ["19", "0.19", "19.0", 0.19])
+def test_a_whole_percentage_that_nobody_has_was_not_divided(stated: object) -> None:
+    assert stopped(line("0.42", "0.50", stated), on=books("UK")).code == "no_tax_type"
 
 
 # --- a rate that is not stated -----------------------------------------------------------------------------------
@@ -403,6 +431,74 @@ def test_a_row_chooses_among_types_of_the_order_s_percentage() -> None:
     assert stopped(line("100", "112", "12"), on=two).code == "several_tax_types"
 
 
+# --- what costs nothing ---
+
+GIFT = line("0", "0", "0", quantity=2)
+
+
+@pytest.mark.parametrize("address", [{"shipping_country_code": "GB"}, {}, {"shipping_country": "Atlantis"}])
+@pytest.mark.parametrize("place", ["elsewhere", "EU", "DE"])
+def test_a_gift_takes_the_account_s_own_tax_where_no_row_reaches_it(place: str, address: Json) -> None:
+    rows = [{"rate": "0", "ships_to": place, "tax_type": "ZERORATEDOUTPUT"}]
+    assert types(invoice(GIFT, line("10", "12", "20"), on=books("UK"), rows=rows, **address)) == [
+        "OUTPUT2",
+        "OUTPUT2",
+    ]
+
+
+def test_a_gift_takes_the_tax_of_the_row_that_reaches_it() -> None:
+    rows = [
+        {"rate": "0", "ships_to": "elsewhere", "tax_type": "ZERORATEDOUTPUT"},
+        {"rate": "0", "tax_type": "EXEMPTOUTPUT"},
+    ]
+    on = books("UK")
+    assert types(invoice(GIFT, on=on, rows=rows, shipping_country_code="NO")) == ["ZERORATEDOUTPUT"]
+    for address in ({"shipping_country_code": "GB"}, {}):
+        assert types(invoice(GIFT, on=on, rows=rows, **address)) == ["EXEMPTOUTPUT"]
+
+
+@pytest.mark.parametrize("stated", [None, "0", "20", "5", "13"])
+def test_a_gift_never_stops_for_a_choice(stated: str | None) -> None:
+    on = books("UK", ("TAX801", "5"), ("TAX802", "20"))
+    rows = [
+        {"rate": rate, "ships_to": "DE", "tax_type": tax_type}
+        for rate, tax_type in (("0", "ZERORATEDOUTPUT"), ("5", "RROUTPUT"), ("20", "OUTPUT2"))
+    ]
+    gift = line("0", "0", stated)
+    assert types(invoice(gift, on=on, rows=rows)) == ["OUTPUT2"]
+    without = replace(on, accounts=tuple(replace(one, tax_type="") for one in on.accounts))
+    assert invoice(gift, on=without, rows=rows).figures.total == 0
+
+
+# --- half a cent of tax ---
+
+
+@pytest.mark.parametrize(
+    ("country", "quantity", "net", "gross", "rate", "tax"),
+    [
+        ("UK", 251, "1.08", "1.29", "20", "53.97"),
+        ("UK", 151, "1.08", "1.29", "20", "32.47"),
+        ("UK", 501, "0.83", "0.99", "20", "82.67"),
+        ("UK", 251, None, "1.29", "20", "53.97"),
+        ("AU", 225, "0.41", None, "10", "9.23"),
+    ],
+)
+def test_half_a_cent_in_the_tax_alone_moves_no_price_of_an_item(
+    country: str, quantity: int, net: str | None, gross: str | None, rate: str, tax: str
+) -> None:
+    tracked = {"process_method": "tracked", "cogs_account_code": "310", "inventory_asset_account_code": "630"}
+    sold = line(net, gross, rate, quantity=quantity, sku="MUG")
+    document = invoice(sold, on=books(country), settings=tracked)
+    sent = document.body["LineItems"]
+    inclusive = document.body["LineAmountTypes"] == "Inclusive"
+    assert sum(one["Quantity"] for one in sent) == quantity
+    assert {one["UnitAmount"] for one in sent} == {D(str(gross if inclusive else net))}
+    assert len(sent) == 2, "of one line Xero's tax would be half a cent, which nobody says how it rounds"
+    assert document.figures.tax == D(tax)
+    assert document.figures.total == document.order_total
+    assert document.notes == ()
+
+
 # --- where it is shipped to --------------------------------------------------------------------------------------
 
 PLACES = [
@@ -456,6 +552,28 @@ def test_without_a_row_of_its_own_northern_ireland_is_of_the_eu() -> None:
     assert types(invoice(sold, on=on, rows=rows, shipping_country_code="IE")) == ["OUTPUT2"], (
         "no row is for home"
     )
+
+
+@pytest.mark.parametrize(
+    ("places", "chosen"),
+    [
+        (("home", "EU", "elsewhere"), "home"),
+        (("EU", "elsewhere", "anywhere"), "anywhere"),
+        (("GB", "home"), "GB"),
+        (("GB", "home", "XI"), "XI"),
+    ],
+)
+def test_for_an_organisation_in_britain_northern_ireland_is_home(
+    places: tuple[str, ...], chosen: str
+) -> None:
+    on = books("UK", *((f"TAX80{n}", "20") for n in range(1, 5)))
+    rows = [
+        {"rate": "20", "ships_to": place, "tax_type": f"TAX80{n}"} for n, place in enumerate(places, start=1)
+    ]
+    expected = f"TAX80{places.index(chosen) + 1}"
+    belfast: Json = {"shipping_country_code": "GB", "shipping_postcode": "BT1 5GS"}
+    for each in (rows, rows[::-1]):
+        assert types(invoice(line("10", "12", "0.2"), on=on, rows=each, **belfast)) == [expected]
 
 
 @pytest.mark.parametrize("place", ["home", "EU", "elsewhere", "DE"])

@@ -38,7 +38,7 @@ const path = (id) => `orders/${encodeURIComponent(id)}`;
 const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
 /** Why an order stops or is skipped that is refunded, returned or rejected: a person says Post or Skip instead of Retry. */
-const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected"]);
+const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected", "partially_refunded", "partially_returned", "unclear"]);
 const COUNTED_UP_TO = 1000;
 
 const whyOf = (order) => order.problem?.code || order.reason || "";
@@ -313,7 +313,9 @@ export class OrdersTab {
   }
 
   mainButton(order) {
-    return NO_SALE.has(whyOf(order)) ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, "main");
+    // what is cancelled can be posted only where its purchase order is in Xero
+    const asked = NO_SALE.has(whyOf(order)) || (whyOf(order) === "cancelled" && order.documents.length > 0);
+    return asked ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, "main");
   }
 
   retryButton(order, words, body, look = "quiet") {

@@ -9,6 +9,7 @@ from typing import Any, Final
 import boto3
 
 from bookkeeping.adapters.queues import BOUNDED
+from bookkeeping.domain.errors import BusUnavailable
 from bookkeeping.domain.events import Event
 
 SOURCE: Final = "kornitx.xero"
@@ -34,7 +35,7 @@ class EventBus:
                 if not entries:
                     break
             else:
-                raise RuntimeError(f"{len(entries)} events were not taken by the bus {self._name}")
+                raise BusUnavailable(f"{len(entries)} events were not taken by the bus {self._name}")
 
     def _entry(self, event: Event) -> dict[str, Any]:
         detail = {"id": event.id, "at": event.at.isoformat(), **event.detail}

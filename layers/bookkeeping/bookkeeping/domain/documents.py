@@ -29,9 +29,10 @@ from bookkeeping.domain.amounts import (
     noise,
     plain_number,
     rates_between,
+    rounding_explains,
 )
 from bookkeeping.domain.contacts import Contact
-from bookkeeping.domain.countries import EU
+from bookkeeping.domain.countries import EU, NORTHERN_IRELAND
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
@@ -162,7 +163,7 @@ def skip_reason(order: Order, settings: Settings) -> str | None:
         return order.disposition
     if not settings.enabled:
         return "integration_off"
-    if order.lines and all(line.cancelled for line in order.lines):
+    if order.flaw is None and order.lines and all(line.cancelled for line in order.lines):
         return "all_lines_cancelled"
     return None if wants(order, settings) else "free_of_charge"
 
@@ -510,44 +511,50 @@ def _rate(basis: _Basis, sold: _Sold) -> Decimal:
 
 
 def _contradiction(basis: _Basis, sold: _Sold, rate: Decimal) -> str:
-    """In words, that the two prices are far from what the stated rate makes of them; else nothing."""
+    """In words, that the two prices are not those of the stated rate, however they were rounded; else nothing."""
     if sold.stated is None or sold.pair is None:
         return ""
     net, gross = sold.pair
-    unit = Decimal(1).scaleb(-currency_decimals(basis.currency))
-    if abs(_with_tax(net, rate) - gross) <= unit + _with_tax(unit, rate):
+    if rounding_explains(net, gross, rate, currency_decimals(basis.currency)):
         return ""
     prices = f"{plain_number(net)} without and {plain_number(gross)} with tax"
     return f"The order states {plain_number(rate)} % for {sold.name}, which its prices {prices} contradict."
 
 
 # The wider a place, the higher its number: the most specific row holds.
-_COUNTRY, _HOME, _EU, _ELSEWHERE, _ANYWHERE, _NOT_THERE = range(6)
+_TERRITORY, _COUNTRY, _HOME, _EU, _ELSEWHERE, _ANYWHERE, _NOT_THERE = range(7)
 
 
 def _reach(ships_to: str, destination: str, home: str) -> int:
     """How widely a row takes in the destination."""
+    # Sales from Britain to Northern Ireland carry UK VAT; for all others it is of the EU.
+    at_home = destination == home or (home == "GB" and destination == NORTHERN_IRELAND)
     match ships_to:
         case "anywhere":
             return _ANYWHERE
         case "home":
-            return _HOME if destination == home else _NOT_THERE
+            return _HOME if at_home else _NOT_THERE
         case "elsewhere":
-            return _ELSEWHERE if destination != home else _NOT_THERE
+            return _NOT_THERE if at_home else _ELSEWHERE
         case "EU":
-            return _EU if destination in EU and destination != home else _NOT_THERE
-    return _COUNTRY if destination == ships_to else _NOT_THERE
+            return _EU if destination in EU and not at_home else _NOT_THERE
+    if ships_to == destination:
+        return _TERRITORY
+    return _COUNTRY if at_home and ships_to == home else _NOT_THERE
 
 
-def _row(basis: _Basis, name: str, rate: Decimal) -> TaxRow | None:
+def _row(basis: _Basis, sold: _Sold, rate: Decimal) -> TaxRow | None:
     """The row of the settings for that rate and the order's destination, if there is one."""
     rows = [row for row in basis.settings.tax_types if Decimal(row.rate) == rate]
-    if all(row.ships_to == ANYWHERE for row in rows):
-        return rows[0] if rows else None
+    anywhere = next((row for row in rows if row.ships_to == ANYWHERE), None)
+    if len(rows) == (anywhere is not None):
+        return anywhere
     destination, home = basis.order.ships_to, basis.organisation.country_code
     if not destination or not home:
+        if sold.free:
+            return anywhere
         places = ", ".join(row.ships_to for row in rows)
-        raise basis.stop("destination_unknown", line=name, rate=plain_number(rate), places=places)
+        raise basis.stop("destination_unknown", line=sold.name, rate=plain_number(rate), places=places)
     nearest = min(rows, key=lambda row: _reach(row.ships_to, destination, home))
     return nearest if _reach(nearest.ships_to, destination, home) != _NOT_THERE else None
 
@@ -590,14 +597,20 @@ def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Ta
 
 
 def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None:
-    """The account's own tax for what is free: nobody has to choose between zero-rated and exempt for a gift."""
+    """The account's own tax for what is free: nobody has to choose between zero-rated and exempt for a gift.
+
+    None where a row holds for the stated rate, or the rate leaves no choice.
+    """
+    if not sold.free:
+        return None
+    stated = sold.stated if sold.stated in basis.known_rates else None
+    fitting = basis.organisation.fitting_tax_rates(account.account_class, stated)
+    if stated is not None and (_row(basis, sold, stated) or (stated and len(fitting) == 1)):
+        return None
     own = basis.organisation.tax_rate(account.tax_type)
-    if not sold.free or own is None or own.special or not own.fits(account.account_class):
-        return None
-    chosen_for_zero = sold.stated == 0 and any(row.rate == "0" for row in basis.settings.tax_types)
-    if chosen_for_zero or (sold.stated and sold.stated in basis.known_rates):
-        return None
-    return _Tax(own.tax_type, own.effective_rate)
+    if own is None or own.special or not own.fits(account.account_class):
+        own = next(iter(fitting), None)
+    return _Tax(own.tax_type, own.effective_rate) if own else None
 
 
 def _purchase_tax(basis: _Basis, account: Account, sold: _Sold) -> _Tax:
@@ -734,7 +747,7 @@ def _taxed(basis: _Basis, charge: _Charge, sold: _Sold, *, own_account: bool) ->
     if of_nothing is not None:
         return replace(charge, tax=of_nothing)
     rate = _rate(basis, sold)
-    row = _row(basis, sold.name, rate)
+    row = _row(basis, sold, rate)
     if row is not None and row.account and not own_account:
         charge = replace(charge, account=_account(basis, "tax_types", row.account))
     tax = _sale_tax(basis, sold.name, rate, row, charge.account)
@@ -853,7 +866,9 @@ class _PricedLine:
     net: Decimal
     tax: Decimal
     certain: bool
-    """Whether it comes to that whichever way Xero rounds half a cent."""
+    """Whether the line comes to its amount whichever way Xero rounds half a cent."""
+    tax_certain: bool
+    """The same of its tax, which is otherwise taken as rounded half up."""
     retold: bool = False
     """The real quantity and price are in the text."""
 
@@ -871,8 +886,9 @@ def _line(quantity: Decimal, unit: Decimal, rate: Decimal, mode: LineAmountTypes
         # Xero's documentation adds that a stated tax amount cannot exceed the unit amount.
         stated = tax if abs(tax) <= abs(unit) else None
         tax = _cents(xeros) if stated is None else tax
-    certain = not _is_tie(quantity * unit) and (stated is not None or not _is_tie(xeros))
-    return _PricedLine(quantity, unit, stated, line if mode == "Exclusive" else line - tax, tax, certain)
+    net = line if mode == "Exclusive" else line - tax
+    tax_certain = stated is not None or not _is_tie(xeros)
+    return _PricedLine(quantity, unit, stated, net, tax, not _is_tie(quantity * unit), tax_certain)
 
 
 def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, bool]]:
@@ -893,25 +909,31 @@ def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> tuple[_PricedL
 
     A price that Xero cannot hold becomes quantity 1 at the line's value. An item keeps its quantity, because Xero
     counts stock by it, a purchase order's once it is copied to a bill. There the unit amount gives way by the least
-    that serves; where none does, the pieces are told in two lines.
+    that serves, but never for the sake of half a cent in the tax alone; where none serves, the pieces are told in two
+    lines.
     """
     rate = charge.tax.rate
     for unit, reckoned in _prices(charge, mode):
         price = unit.quantize(PRICE_STEP, ROUND_HALF_UP)
         held = decimals(charge.quantity) <= 4 and (reckoned or abs(unit - price) < noise(unit))
         line = _line(charge.quantity, price, rate, mode, due)
-        if held and line.comes_to(due):
-            return (line,)
+        if held and line.comes_to(due) and (line.tax_certain or charge.item_code is not None):
+            return (line,) if line.tax_certain else _in_two(charge, mode, due, (price, price, 1)) or (line,)
     if charge.item_code is None:
         return (replace(_line(Decimal(1), _value(due, mode), rate, mode, due), retold=True),)
 
     def distance(line: _PricedLine) -> tuple[bool, Decimal, Decimal]:
         off = abs(line.net - due.net) + abs(line.tax - due.tax)
-        return not line.certain, off, abs(line.unit_amount - unit)
+        return not (line.certain and line.tax_certain), off, abs(line.unit_amount - unit)
 
     steps = (price + PRICE_STEP * step for step in range(-100, 101))
     nearest = min((_line(charge.quantity, one, rate, mode, due) for one in steps), key=distance)
-    return (nearest,) if nearest.comes_to(due) else _in_two(charge, mode, due) or (nearest,)
+    if nearest.comes_to(due):
+        return (nearest,)
+    price = (_value(due, mode) / charge.quantity).quantize(PRICE_STEP, ROUND_FLOOR)
+    above, dearer = price + PRICE_STEP, int((_value(due, mode) - charge.quantity * price) / PRICE_STEP)
+    ways = (above, price, dearer), (price, above, int(charge.quantity) - dearer), (price, price, 1)
+    return _in_two(charge, mode, due, *ways) or (nearest,)
 
 
 def _value(due: _Due, mode: LineAmountTypes) -> Decimal:
@@ -919,23 +941,22 @@ def _value(due: _Due, mode: LineAmountTypes) -> Decimal:
     return due.net if mode == "Exclusive" else due.net + due.tax
 
 
-def _in_two(charge: _Charge, mode: LineAmountTypes, due: _Due) -> tuple[_PricedLine, ...]:
-    """Two lines of the item that come to what is due: some pieces at one price, the others at it or a step above."""
-    quantity, rate, value = charge.quantity, charge.tax.rate, _value(due, mode)
-    price = (value / quantity).quantize(PRICE_STEP, ROUND_FLOOR)
-    above, dearer = price + PRICE_STEP, int((value - quantity * price) / PRICE_STEP)
-    for first, rest, about in (
-        (above, price, dearer),
-        (price, above, int(quantity) - dearer),
-        (price, price, 1),
-    ):
+def _in_two(
+    charge: _Charge, mode: LineAmountTypes, due: _Due, *ways: tuple[Decimal, Decimal, int]
+) -> tuple[_PricedLine, ...]:
+    """Two lines of the item that come to what is due, or none.
+
+    A way is the price of the first pieces, that of the rest, and about how many are first.
+    """
+    quantity, rate = charge.quantity, charge.tax.rate
+    for first, rest, about in ways:
         for pieces in range(max(1, about - 100), min(int(quantity), about + 100)):
             lines = (
                 _line(Decimal(pieces), first, rate, mode, due),
                 _line(quantity - pieces, rest, rate, mode, due),
             )
             comes_to = sum(line.net for line in lines), sum(line.tax for line in lines)
-            if comes_to == (due.net, due.tax) and all(line.certain for line in lines):
+            if comes_to == (due.net, due.tax) and all(line.certain and line.tax_certain for line in lines):
                 return lines
     return ()
 

@@ -16,13 +16,18 @@ IdentityError
 ├── IdentityRefused     nothing was done; what was sent is at fault
 └── IdentityUnknown     tokens may or may not have been issued: the same again, once nothing can arrive any more
 StoreUnavailable        a secret may or may not have been read or written: the same again
+BusUnavailable          some events may not be on the bus: the same again
 Lost                    another holder has the lane: stop at once, write nothing
+TurnEnds                nothing more can be done in this turn; says when to go on
+CompanyHeld             nothing more can be done for this company in this turn
 Conflict                the row changed since it was read: read it again
+MessageFailed           a fault of ours, recorded already, kept a message from one of its companies: it comes again
 StillBeingSent          a row has no room for the message until the order is settled: it comes again
 AlreadyInBooks          another company has this order in the same organisation
 PrefixTaken             another company has this number prefix in the same organisation
 
-An order that a person must look at is not an error of this kind: see `problems.OrderStopped`.
+An order that a person must look at is not an error of this kind: see `problems.OrderStopped`. Any other exception is a
+fault of ours: see `adapters.containment`.
 """
 
 from __future__ import annotations
@@ -128,7 +133,19 @@ class StoreUnavailable(Exception):
         self.code = code
 
 
+class BusUnavailable(Exception):
+    pass
+
+
 class Lost(Exception):
+    pass
+
+
+class TurnEnds(Exception):
+    pass
+
+
+class CompanyHeld(Exception):
     pass
 
 
@@ -144,6 +161,10 @@ class PrefixTaken(Exception):
     def __init__(self, owner: str) -> None:
         super().__init__(f"company {owner} has it")
         self.owner = owner
+
+
+class MessageFailed(Exception):
+    pass
 
 
 class StillBeingSent(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -9,6 +10,10 @@ from typing import Final
 def stamp(at: datetime) -> str:
     """A moment as text whose order is the moments' order."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def stamps(moments: Iterable[datetime]) -> list[str]:
+    return [stamp(at) for at in moments]
 
 
 LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.orders import OrdersTable, order_key
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
-from bookkeeping.domain.errors import Conflict
+from bookkeeping.domain.errors import Conflict, MessageFailed
 from bookkeeping.domain.events import Event, events
 from bookkeeping.domain.ledger import Books, Entry, Message, State
 from bookkeeping.domain.order_message import identify, read_message
@@ -51,54 +53,89 @@ class Intake:
         """Write the message's order into the ledger of every company concerned. `company` narrows it to one.
 
         Afterwards the rows are durable; ringing the lanes and sending the events is left to the caller, once for
-        all messages.
+        all messages. Raises MessageFailed where a fault of ours came between.
         """
-        try:
-            order = read_order(read_message(body))
-            if company is not None:
-                order = for_company(order, company)
-        except Unreadable as unreadable:
-            self._keep_unreadable(unreadable, Message.unreadable(unreadable.problem, sent_at), message_id)
-            return
-        self._keep_order(order, sent_at)
+        failed: dict[str, str] = {}
+        with contained(company or "", message_id, partial(failed.setdefault, "")):
+            try:
+                order = read_order(read_message(body))
+                if company is not None:
+                    order = for_company(order, company)
+            except Unreadable as unreadable:
+                message = Message.unreadable(unreadable.problem, sent_at)
+                failed |= self._keep_unreadable(unreadable, message, message_id)
+            else:
+                failed |= self._keep_order(order, sent_at)
+        if failed:
+            raise MessageFailed(", ".join(failed.values()))
 
     def keep_our_fault(self, body: str, sent_at: int, message_id: str, company: str | None = None) -> None:
         """A message this code fails on: a row says so, beside the message in the dead-letter queue.
 
         What failed is not tried again: the message is read only as far as it takes to tell whose it is.
         """
-        try:
+        companies, order_id = tuple[str, ...](), None
+        # where even that fails, it is kept under its own id
+        with contained(company or "", message_id):
             companies, order_id = identify(body)
-        except Exception:  # noqa: BLE001 where even that fails, it is kept under its own id
-            companies, order_id = (), None
         if company in companies:
             companies = (company,)
         problem = Problem("our_fault", {"order": order_id or "?", "reference": message_id})
-        self._keep_unreadable(
-            Unreadable(problem, companies, order_id), Message.unreadable(problem, sent_at), message_id
-        )
+        message = Message.unreadable(problem, sent_at)
+        failed = self._keep_unreadable(Unreadable(problem, companies, order_id), message, message_id)
+        for one, reference in failed.items():
+            if order_id is not None:
+                self._keep_as_can_be(one, order_id, message, reference)
 
-    def _keep_order(self, order: Order, sent_at: int) -> None:
-        companies = [books for books in map(self._of, order.companies) if books is not None]
-        if not companies:
+    def _keep_order(self, order: Order, sent_at: int) -> dict[str, str]:
+        """Keep the order with each company; those with which a fault of ours prevents that, by its reference."""
+        companies, failed = self._companies(order.companies, order.id)
+        if not companies and not failed:
             self.of_no_company += 1
-            return
-        self.accepted += 1
+        self.accepted += bool(companies)
         message = Message.of(order, sent_at)
         for books in companies:
             others = [other.company for other in companies if other is not books]
-            self._keep(books, order.id, message, sibling=others[0] if others else None)
+            with contained(books.company, order.id, partial(failed.setdefault, books.company)):
+                self._keep(books, order.id, message, sibling=others[0] if others else None)
+        return failed
 
-    def _keep_unreadable(self, unreadable: Unreadable, message: Message, message_id: str) -> None:
+    def _keep_unreadable(self, unreadable: Unreadable, message: Message, message_id: str) -> dict[str, str]:
         self.unreadable += 1
-        companies = [books for books in map(self._of, unreadable.companies) if books is not None]
-        if unreadable.companies and not companies:
-            return
-        if not companies or unreadable.order_id is None:
-            self._keep_of_no_company(message, message_id)
-            return
+        order_id = unreadable.order_id
+        companies, failed = self._companies(unreadable.companies, order_id or "")
+        if order_id is None or not unreadable.companies:
+            if companies or failed or not unreadable.companies:
+                self._keep_of_no_company(message, message_id)
+            return failed
         for books in companies:
-            self._keep(books, unreadable.order_id, message, sibling=None)
+            with contained(books.company, order_id, partial(failed.setdefault, books.company)):
+                self._keep(books, order_id, message, sibling=None)
+        return failed
+
+    def _companies(self, companies: Iterable[str], order_id: str) -> tuple[list[Books], dict[str, str]]:
+        """The books of the companies that keep them here; and those whose books a fault of ours hides."""
+        found, failed = list[Books](), dict[str, str]()
+        for company in companies:
+            with contained(company, order_id, partial(failed.setdefault, company)):
+                books = self._of(company)
+                found += [books] if books is not None else []
+        return found, failed
+
+    def _keep_as_can_be(self, company: str, order_id: str, message: Message, reference: str) -> None:
+        """A row of a company whose books, or whose row of the order, can't be read."""
+        orders, now = self.adapters.orders, self.adapters.now()
+        try:
+            entry = Entry(
+                company, order_id, State.NEEDS_ATTENTION, message, now, now, problem=message.problem
+            )
+            self._publish(orders.save(entry))
+        except Conflict:
+            # the order has a row; it can't be read, or it stands for another message
+            with contained(
+                company, order_id, lambda _: orders.mark_our_fault(company, order_id, reference, now)
+            ):
+                orders.get(company, order_id)
 
     def _keep_of_no_company(self, message: Message, message_id: str) -> None:
         """Neither company nor order can be told: kept under the message's own id, for whoever runs this."""
@@ -127,7 +164,7 @@ class Intake:
     ) -> None:
         orders, now = self.adapters.orders, self.adapters.now()
         entry = orders.get(books.company, order_id)
-        if entry is not None and message.repeats(entry.newer or entry.message):
+        if entry is not None and ledger.completed(entry, message).repeats(entry.newer or entry.message):
             # delivered again, perhaps because we ended between writing the row and telling of it
             self._publish(entry)
             return
@@ -137,9 +174,9 @@ class Intake:
         self._publish(orders.save_once(accepted, sibling, now))
 
     def _publish(self, entry: Entry) -> None:
-        self.events += events(entry)
         if entry.state is State.QUEUED:
             self.rung.setdefault(entry.lane, []).append(order_key(entry.company, entry.order_id))
+        self.events += events(entry)
 
     def _of(self, company: str) -> Books | None:
         if company not in self._books:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import PostingQueue, ReleaseCall
 from bookkeeping.adapters.tables.books import books_of
@@ -79,22 +82,23 @@ def continue_release(
     adapters: ReleaseAdapters, call: ReleaseCall, *, time: timedelta = timedelta(seconds=45)
 ) -> int:
     """Free orders of a release until none is left or the time is over; how many were freed. Then see to the rest."""
-    release = adapters.releases.find(call.company, call.id)
-    if release is None or (release.next_at > adapters.now() and release.step):
-        # done, or somebody is at it
-        return 0
-    began = adapters.now()
-    freed = 0
-    if not release.step:
-        _publish_first(adapters, release)
-    while release is not None:
-        if adapters.now() - began >= time:
-            later = replace(release, next_at=adapters.now(), step=release.step + 1)
-            adapters.releases.advance(release, later)
-            adapters.wake_ups.send(call)
-            return freed
-        now_free, release = release_chunk(adapters, release)
-        freed += now_free
+    began, freed = adapters.now(), 0
+    # what a fault of ours cuts short goes on in a while: the sweep sees to it
+    with contained(call.company):
+        release = adapters.releases.find(call.company, call.id)
+        if release is None or (release.next_at > began and release.step):
+            # done, or somebody is at it
+            return 0
+        if not release.step:
+            _publish_first(adapters, release)
+        while release is not None:
+            if adapters.now() - began >= time:
+                later = replace(release, next_at=adapters.now(), step=release.step + 1)
+                adapters.releases.advance(release, later)
+                adapters.wake_ups.send(call)
+                return freed
+            now_free, release = release_chunk(adapters, release)
+            freed += now_free
     return freed
 
 
@@ -118,7 +122,14 @@ def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Rel
         taken = replace(onward, chunk=tuple(keys), next_at=now + LEASE, step=release.step + 1)
     if not adapters.releases.advance(release, taken):
         return 0, None
-    freed = _free_chunk(adapters, taken)
+    freed, failed = 0, list[str]()
+    with contained(release.company, then=failed.append):
+        freed = _free_chunk(adapters, taken)
+    if failed and not release.chunk:
+        return 0, None
+    if failed:
+        # a fault of ours that is no single order's, for the second time
+        _show_fault(adapters, taken, failed[0])
     done = replace(taken, chunk=(), step=taken.step + 1)
     return freed, done if adapters.releases.advance(taken, done) else None
 
@@ -165,20 +176,43 @@ def _free_chunk(adapters: ReleaseAdapters, release: Release) -> int:
     moved: list[Entry] = []
     unsettled: set[str] = set()
     freed = 0
-    for entry in adapters.orders.get_many(release.chunk):
+    for entry in adapters.orders.get_many(release.chunk, partial(_contained_row, adapters)):
         if entry.changed_at > release.asked_at:
             # freed before whoever held this hand ended, or stopped anew since: telling it twice does no harm
             moved.append(entry)
             continue
         if entry.batch:
             unsettled.add(entry.lane)
-        saved = save(adapters, release.by, entry, books, release)
-        if saved is not None:
-            moved.append(saved)
-            freed += saved.state is not entry.state
+        with contained(*entry.key, partial(_stop_for_our_fault, adapters, entry)):
+            saved = save(adapters, release.by, entry, books, release)
+            if saved is not None:
+                moved.append(saved)
+                freed += saved.state is not entry.state
     publish(adapters, moved)
     ring(adapters.lanes, adapters.wake_ups, dict.fromkeys(unsettled, ()), adapters.now())
     return freed
+
+
+def _contained_row(adapters: ReleaseAdapters, item: Mapping[str, Any]) -> AbstractContextManager[None]:
+    company, order_id = item["company"], item["order_id"]
+    return contained(
+        company,
+        order_id,
+        lambda reference: adapters.orders.mark_our_fault(company, order_id, reference, adapters.now()),
+    )
+
+
+def _stop_for_our_fault(adapters: ReleaseAdapters, entry: Entry, reference: str) -> None:
+    """The order shows that a fault of ours keeps it from being freed."""
+    with contextlib.suppress(Conflict):  # a message of the order, or posting, came in between
+        stopped = ledger.stop_for_our_fault(entry, reference, adapters.now())
+        publish(adapters, [adapters.orders.save(stopped)])
+
+
+def _show_fault(adapters: ReleaseAdapters, release: Release, reference: str) -> None:
+    for entry in adapters.orders.get_many(release.chunk, partial(_contained_row, adapters)):
+        if entry.state not in (State.QUEUED, State.POSTING, State.POSTED):
+            _stop_for_our_fault(adapters, entry, reference)
 
 
 def save(
@@ -220,7 +254,11 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release 
 
 def publish(adapters: ReleaseAdapters, entries: Sequence[Entry]) -> None:
     """Tell the bus what became of orders, and ring the lanes where they are due."""
-    found = [event for entry in entries for event in events(entry)]
+    found: list[Event] = []
+    for entry in entries:
+        # its row shows how it stands, even if the bus can't be told
+        with contained(*entry.key):
+            found += events(entry)
     if found:
         adapters.events.put(found)
     due: dict[str, list[str]] = {}

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
+from bookkeeping.adapters.containment import contained, noted
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret, Version
 from bookkeeping.adapters.tables.connections import ConnectionsTable, Renewal
@@ -127,7 +128,7 @@ def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
         try:
             return _renew_one(adapters, company)
         except Exception as error:  # noqa: BLE001 one company's trouble must not hold up the others
-            return RenewalResult(company, "failed", _words(error))
+            return RenewalResult(company, "failed", noted(error, company))
 
     return adapters.together(
         [partial(look_at, company) for company in adapters.connections.renewals_due(began)]
@@ -181,7 +182,10 @@ def _in_turn(
     # what another began is brought to an end at once, whatever the connection's own rhythm: grace is short; and
     # where a person has put the client secret right, orders wait
     at_once = at_once or renewal.unsettled or connection.status == "wrong_credentials"
-    return _Renewal(adapters, renewal, connection).run(at_once=at_once, refused=refused)
+    with contained(renewal.company):
+        return _Renewal(adapters, renewal, connection).run(at_once=at_once, refused=refused)
+    # its lease lasts on: once it is over, this is tried again
+    return RenewalResult(renewal.company, "failed", "a fault of ours")
 
 
 def is_due(
@@ -447,8 +451,3 @@ class _Renewal:
         )
         connections.settle_renewal(self._renewal, next_at)
         return RenewalResult(self._company, "lost", why)
-
-
-def _words(error: Exception) -> str:
-    """An unforeseen error for the log, by its kind alone: its text may quote what it choked on."""
-    return str(error) if isinstance(error, StoreUnavailable) else type(error).__name__

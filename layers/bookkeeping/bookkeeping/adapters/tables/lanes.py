@@ -10,6 +10,7 @@ from typing import Any
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from botocore.exceptions import ClientError
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.dynamodb import (
     Item,
     once_free,
@@ -23,7 +24,7 @@ from bookkeeping.adapters.tables.dynamodb import (
 )
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import Lost
-from bookkeeping.domain.moments import LONG_AGO, moment, stamp
+from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
 from bookkeeping.domain.pacing import FAILS
 
 
@@ -115,6 +116,8 @@ class Batch:
     unreadable_since: datetime | None = None
     send_no_more: bool = False
     """Only look the numbers up: what is not there is then sent in smaller batches, or stops."""
+    faults: int = 0
+    """How often a fault of ours kept an order of it from its outcome."""
 
 
 class Lanes:
@@ -190,7 +193,7 @@ class Lanes:
                 ConditionExpression=mine,
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
-                    ":calls": [stamp(at) for at in calls],
+                    ":calls": stamps(calls),
                 },
                 ReturnValues="ALL_NEW",
             )
@@ -227,7 +230,7 @@ class Lanes:
             " failing = :failing"
         )
         values: Item = {
-            ":calls": [stamp(at) for at in calls],
+            ":calls": stamps(calls),
             ":failed_turns": lane.failed_turns,
             ":pause": lane.pause,
             ":paused_until": stamp(lane.paused_until),
@@ -272,16 +275,23 @@ class Lanes:
         found = list(query(self._table, IndexName="agenda", KeyConditionExpression=due))
         found += query(self._table, IndexName="rung", KeyConditionExpression=Key("rung").eq("rung"))
         keys = list({item["pk"]: {"pk": item["pk"], "sk": item["sk"]} for item in found}.values())
-        lanes = read_all(self._resource, self._table.name, keys)
-        return [item["pk"].removeprefix("lane#") for item in lanes if _to_wake(item, now)]
+        to_wake: list[str] = []
+        for item in read_all(self._resource, self._table.name, keys):
+            lane = item["pk"].removeprefix("lane#")
+            with contained(lane):
+                to_wake += [lane] if _to_wake(item, now) else []
+        return to_wake
 
     # batch records
 
     def batches(self, lane: str) -> list[Batch]:
         """The lane's unsettled batches, oldest first."""
         condition = Key("pk").eq(f"lane#{lane}") & Key("sk").begins_with("batch#")
-        items = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
-        return sorted((_batch_in(item) for item in items), key=lambda batch: (batch.first_sent_at, batch.id))
+        batches: list[Batch] = []
+        for item in query(self._table, KeyConditionExpression=condition, ConsistentRead=True):
+            with contained(str(item.get("company", ""))):
+                batches.append(_batch_in(item))
+        return sorted(batches, key=lambda batch: (batch.first_sent_at, batch.id))
 
     def batch(self, lane: str, id_: str) -> Batch | None:
         item = read(self._table, pk=f"lane#{lane}", sk=f"batch#{id_}")
@@ -356,4 +366,5 @@ def _batch_in(item: Item) -> Batch:
         unreadable=int(item.get("unreadable", 0)),
         unreadable_since=moment(item["unreadable_since"]) if item.get("unreadable_since") else None,
         send_no_more=item.get("send_no_more", False),
+        faults=int(item.get("faults", 0)),
     )

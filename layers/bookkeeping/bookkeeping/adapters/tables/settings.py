@@ -10,6 +10,7 @@ from typing import Any, Final
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.dynamodb import Item, conflict, once_free, read
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.settings import Settings
@@ -54,7 +55,11 @@ class SettingsTable:
         answer = self._table.query(
             KeyConditionExpression=condition, ScanIndexForward=False, Limit=limit, ConsistentRead=True
         )
-        return [_saved_in(item) for item in answer["Items"]]
+        versions: list[Saved] = []
+        for item in answer["Items"]:
+            with contained(company):
+                versions.append(_saved_in(item))
+        return versions
 
     def save(self, company: str, settings: Settings, *others: Item, seen: int, by: str, at: datetime) -> int:
         """Save the version after the one the person saw (0: none yet), with other transaction items.

@@ -325,7 +325,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " More than {limit} here is no rounding, and never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
-            " order again, or change “Prices with or without tax” or “Price on the invoice” in the settings.",
+            " order again, or change “Prices with or without tax” in the settings.",
             _TOTAL_KEYS,
         ),
         Kind(
@@ -380,7 +380,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_sale",
-            "Order {order}: it is {status} on the platform, so it may be no sale.",
+            "Order {order}: it is {status} on the platform, so it may be no sale.{half}",
             "accountant",
             "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in the"
             " settings decides this for all such orders.",
@@ -598,11 +598,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "posted_tax_differs",
-            "Order {order}: {number} was posted with the order's total, but its {field} is {xero_value} in Xero and"
-            " {value} by the order.",
+            "Order {order}: {number} was posted with the order's total, but in Xero its tax is another: {taxes}.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
-            " invoice is then sent if it is still to come.",
+            "Open {number} in Xero and correct it there if need be. If a tax rate was changed in Xero, put it right"
+            " there, or choose another one under “Tax rates” in the settings. Then press “Accept as it is in Xero”: it"
+            " counts as posted, and the sales invoice is then sent if it is still to come.",
+            retry_label=ACCEPT,
         ),
         Kind(
             "adopted_differs",
@@ -633,11 +634,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- ours ---
         Kind(
             "our_fault",
-            "Order {order}: its message could not be handled because of a mistake in this integration, or an"
-            " outage (reference {reference}). The message is kept.",
+            "Order {order}: it could not be handled because of a mistake in this integration, or an outage"
+            " (reference {reference}). Nothing of it is lost.",
             "operator",
-            "Whoever runs this integration has been told. Once it is mended, they have the kept messages handled"
-            " again; the order is then posted by itself.",
+            "Whoever runs this integration has been told. Once it is mended, press Retry. Where there is no Retry, they"
+            " have the order's message handled again; the order is then posted by itself.",
         ),
         Kind(
             "xero_unreadable",
@@ -664,6 +665,9 @@ SKIPPED: Final[dict[str, str]] = {
     "refunded": "The order is refunded on the platform.",
     "returned": "The order is returned on the platform.",
     "rejected": "The order is rejected on the platform.",
+    "partially_refunded": "The order is partially refunded on the platform, and a person skipped it.",
+    "partially_returned": "The order is partially returned on the platform, and a person skipped it.",
+    "unclear": "A person skipped the order for its status on the platform.",
     "error": "The order has an error on the platform. It is posted once that is solved and it is sent again.",
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
     "before_start": "The order was sold before the “Start from” date in the settings.",

@@ -6,17 +6,21 @@ import base64
 import binascii
 import json
 from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.ledger import Act, Entry, Posted, State
+from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State
 from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
-from bookkeeping.domain.problems.problem import worded
+from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page.adapters import PageAdapters
 
 PAGE: Final = 50
@@ -52,9 +56,19 @@ class Asked:
 
 def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]:
     """A page of orders: those that need a person first, the latest of each kind before the others."""
-    found, cursor = _found(adapters, company, asked)
-    view = View(adapters, company)
-    page: dict[str, Any] = {"orders": [view.order(entry) for entry in found], "cursor": cursor or None}
+    unshown: dict[str, str] = {}
+
+    def contained_row(item: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """A row that can't be shown is named, and does not empty the page."""
+        return contained(company, item["order_id"], partial(unshown.setdefault, item["order_id"]))
+
+    found, cursor = _found(adapters, company, asked, contained_row)
+    view, shown = View(adapters, company), list[dict[str, Any]]()
+    for entry in found:
+        with contained_row({"order_id": entry.order_id}):
+            shown.append(view.order(entry))
+    shown += [view.order(_unreadable(company, *one, adapters.now())) for one in unshown.items()]
+    page: dict[str, Any] = {"orders": shown, "cursor": cursor or None}
     if not asked.cursor:
         page["counts"] = {
             str(state): adapters.orders.count(company, state, COUNTED) for state in ORDER_OF_STATES
@@ -67,7 +81,19 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     return page
 
 
-def _found(adapters: PageAdapters, company: str, asked: Asked) -> tuple[list[Entry], str]:
+def _unreadable(company: str, order_id: str, reference: str, now: datetime) -> Entry:
+    """What is shown in the place of a row that can't be."""
+    problem = Problem("our_fault", {"order": order_id, "reference": reference})
+    message = Message.unreadable(problem, 0)
+    return Entry(company, order_id, State.NEEDS_ATTENTION, message, now, now, problem=problem)
+
+
+def _found(
+    adapters: PageAdapters,
+    company: str,
+    asked: Asked,
+    contained_row: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
+) -> tuple[list[Entry], str]:
     if asked.search:
         exact = _named(adapters, company, asked.search)
         if exact:
@@ -90,7 +116,7 @@ def _found(adapters: PageAdapters, company: str, asked: Asked) -> tuple[list[Ent
             after=after,
             newest_first=True,
         )
-        by_key = {order_key(*entry.key): entry for entry in adapters.orders.get_many(keys)}
+        by_key = {order_key(*entry.key): entry for entry in adapters.orders.get_many(keys, contained_row)}
         read = [by_key[key] for key in keys if key in by_key]
         found += [entry for entry in read if _fits(entry, asked) and _matches(entry, asked.search)]
         looked_at += len(keys)
@@ -215,7 +241,11 @@ class View:
             case State.NEEDS_ATTENTION:
                 return entry.problem.sentence if entry.problem else "", None
             case State.SKIPPED:
-                return worded(SKIPPED.get(reason, "Not posted."), {"company": entry.through}), None
+                words = worded(SKIPPED.get(reason, "Not posted."), {"company": entry.through})
+                left = (
+                    f" Its purchase order {entry.number} stays in Xero as it is." if entry.documents else ""
+                )
+                return words + left, None
             case State.QUEUED | State.POSTING:
                 paused = self._unsettled(entry) or self._pause(entry.lane)
                 if paused is None or paused[1] <= self._adapters.now():
@@ -269,7 +299,7 @@ def can_retry(entry: Entry) -> bool:
     """Whether a person can free it: what can't be read stays so until it is sent again, or redriven."""
     if entry.message.problem is not None:
         return False
-    return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING) and not entry.batch
+    return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING)
 
 
 def _act(act: Act) -> dict[str, str]:

@@ -18,7 +18,7 @@ from bookkeeping.domain.documents import (
     waits_for_dispatch,
     wants,
 )
-from bookkeeping.domain.ledger import no_sale
+from bookkeeping.domain.ledger import no_sale, usual_choice
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import NO_SALE, Order, read_order
 from bookkeeping.domain.organisation import Organisation
@@ -53,10 +53,15 @@ def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
         organisation = _organisation(adapters, connection)
         if sold_before_start(order, settings, organisation.calendar(settings.order_time_zone)):
             return _skipped("before_start")
-        if order.disposition in NO_SALE and settings.refunded_orders == "ask":
+        choice = usual_choice(order, settings) if order.disposition in NO_SALE else "post"
+        if choice == "ask":
             return {"problem": no_sale(order).as_json()}
-        if order.disposition in NO_SALE and settings.refunded_orders == "skip":
+        if choice == "skip":
             return _skipped(order.disposition)
+        if order.flaw is not None:
+            return {"problem": order.flaw.as_json()}
+        if order.completion_flaw is not None and settings.post_when == "dispatch":
+            return {"problem": order.completion_flaw.as_json()}
         return {
             "documents": _documents(adapters, connection, order, settings, organisation),
             "waits": _waits(order, settings),
@@ -104,13 +109,14 @@ def _organisation(adapters: PageAdapters, connection: Connection) -> Organisatio
     return known[0]
 
 
-def _ask(adapters: PageAdapters, connection: Connection, task: str, **about: str) -> None:
+def _ask(adapters: PageAdapters, connection: Connection, task: str, **about: str) -> dict[str, Any]:
     """Have Xero asked for what is not known yet."""
     said = adapters.ask(connection.company, task, **about)
     if said.get("error") == "not_connected":
         raise NotConnected
     if "error" in said:
         raise NoAnswer
+    return said
 
 
 def _contact(
@@ -122,11 +128,13 @@ def _contact(
         raise OrderStopped(Problem("setting_missing", details))
     organisation_id = connection.organisation_id
     contact = remembered_contact(adapters.organisations, organisation_id, name, adapters.now())
+    code = "contact_not_found"
     if contact is None:
-        _ask(adapters, connection, "contact", name=name)
+        said = _ask(adapters, connection, "contact", name=name)
+        code = said.get("code", code)
         contact = remembered_contact(adapters.organisations, organisation_id, name, adapters.now())
     if contact is None:
-        raise OrderStopped(Problem("contact_not_found", details))
+        raise OrderStopped(Problem(code, details))
     return contact
 
 

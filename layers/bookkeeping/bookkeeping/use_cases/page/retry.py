@@ -33,7 +33,7 @@ def retry(
     no_sale: Choice | None = None,
 ) -> Entry:
     """The order after a person pressed Retry, or Post or Skip. Raises NothingToRetry."""
-    if entry.batch:
+    if entry.state is State.POSTING:
         raise NothingToRetry(
             "It is not certain yet whether Xero has this order; that is being looked up. Try again soon."
         )

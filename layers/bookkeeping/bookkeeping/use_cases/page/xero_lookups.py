@@ -137,7 +137,7 @@ class XeroLookups:
                 "contact_not_searchable": f"Xero refused to look for “{name}”. Check that name.",
             }
             missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
-            return {"note": notes.get(found.code, missing)}
+            return {"note": notes.get(found.code, missing), "code": found.code}
         return {"contact": {"id": found.id, "name": found.name}}
 
     def organisation(self) -> dict[str, Any]:

@@ -7,11 +7,13 @@ makes the next document of each order. An order that can't have one is stopped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final, Self
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Planned
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.adapters.xero_api import Access, Answered, Observe
@@ -20,7 +22,7 @@ from bookkeeping.domain.amounts import to_json
 from bookkeeping.domain.contacts import Contact, same_name
 from bookkeeping.domain.document_kinds import TRACKED_ITEM, Created, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, document_date, purchase_order, sales_invoice, tracked_items
-from bookkeeping.domain.errors import CallRefused
+from bookkeeping.domain.errors import CallRefused, CompanyHeld
 from bookkeeping.domain.ledger import Books, Entry
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.catalogue import OF_THE_ORGANISATION
@@ -29,7 +31,7 @@ from bookkeeping.domain.problems.xero_messages import from_xero
 from bookkeeping.domain.settings import Settings
 from bookkeeping.domain.time_zones import Calendar
 from bookkeeping.use_cases.posting.items import TrackedItems
-from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, CompanyHeld, LaneHolder
+from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
 from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Query, Read, XeroFacts
 
@@ -43,6 +45,13 @@ class ReadyDocument:
 
     entry: Entry
     document: Document
+    size: int
+    """Bytes it takes in a call, and in the transaction that writes the call down."""
+
+    @classmethod
+    def of(cls, entry: Entry, document: Document) -> Self:
+        # DynamoDB takes 4 MB in a transaction, and a row may be larger than its document
+        return cls(entry, document, max(len(to_json(document.body)), ledger.weight(entry)))
 
     @property
     def planned(self) -> Planned:
@@ -119,21 +128,33 @@ class CompanyTurn:
 
     def ready_documents(self, entries: Sequence[Entry]) -> list[ReadyDocument]:
         """The next document of each order; an order that can't have one is stopped, and holds no other up."""
-        entries = [entry for entry in entries if not self._held_back(entry)]
-        if any(self.settings(entry).process_method == "tracked" for entry in entries):
-            entries = self._with_items(entries)
+        going: list[Entry] | None = None
+        with contained(self.books.company):
+            going = self._with_items(entries)
+        if going is None:
+            # one of them is at fault
+            going = []
+            for entry in entries:
+                with self._stopping(entry):
+                    going += self._with_items([entry])
         ready_documents: list[ReadyDocument] = []
-        for entry in entries:
-            try:
+        for entry in going:
+            with self._stopping(entry):
                 ready = self.ready(entry)
+                if ready is None:
+                    self.publisher.save(ledger.nothing_left(entry, self.settings(entry), self.holder.now))
+                else:
+                    ready_documents.append(ready)
+        return ready_documents
+
+    @contextmanager
+    def _stopping(self, entry: Entry) -> Iterator[None]:
+        """A problem, or a fault of ours, in the block stops this order, and holds up no other."""
+        with self.publisher.contained(entry):
+            try:
+                yield
             except OrderStopped as stopped:
                 self._stop(entry, stopped.problem)
-                continue
-            if ready is None:
-                self.publisher.save(ledger.nothing_left(entry, self.settings(entry), self.holder.now))
-            else:
-                ready_documents.append(ready)
-        return ready_documents
 
     def _held_back(self, entry: Entry) -> bool:
         """Whether the order is not to be posted, which only its organisation's calendar could tell."""
@@ -167,7 +188,7 @@ class CompanyTurn:
         """
         left = ledger.remaining(entry, self.settings(entry))
         documents = [self._document(entry, kind) for kind in left]
-        return ReadyDocument(entry, documents[0]) if documents else None
+        return ReadyDocument.of(entry, documents[0]) if documents else None
 
     def _document(self, entry: Entry, kind: DocumentKind) -> Document:
         settings, order = self.settings(entry), entry.message.order
@@ -235,27 +256,32 @@ class CompanyTurn:
         organisations.forget_contact(here, name)
         return False
 
+    def forget_facts(self) -> None:
+        """What is known of the organisation may be wrong: it is read again before the next batch."""
+        self.holder.adapters.organisations.forget(self.access.organisation_id)
+
     # --- items
 
     def _with_items(self, entries: Sequence[Entry]) -> list[Entry]:
-        """The orders whose items are in Xero, creating those that are missing; the others are stopped."""
+        """The orders to be posted whose items are in Xero, creating those that are missing; the others are stopped."""
         wanted: dict[str, Any] = {}
         codes: dict[str, set[str]] = {}
         going: list[Entry] = []
         for entry in entries:
-            settings = self.settings(entry)
-            try:
+            with self._stopping(entry):
+                if self._held_back(entry):
+                    continue
+                settings = self.settings(entry)
                 items = (
                     tracked_items(entry.message.order, settings, self.organisation)
                     if settings.process_method == "tracked" and ledger.remaining(entry, settings)
                     else ()
                 )
-            except OrderStopped as stopped:
-                self._stop(entry, stopped.problem)
-                continue
-            codes[entry.order_id] = {item["Code"] for item in items}
-            wanted |= {item["Code"]: item for item in items}
-            going.append(entry)
+                codes[entry.order_id] = {item["Code"] for item in items}
+                wanted |= {item["Code"]: item for item in items}
+                going.append(entry)
+        if not wanted:
+            return going
         self.items.recall(wanted)
         # a person may have made it a tracked item in Xero before pressing Retry
         self.items.look_up(
@@ -267,7 +293,12 @@ class CompanyTurn:
             )
         )
         self.items.create_missing(wanted)
-        return [entry for entry in going if self._items_fit(entry, codes[entry.order_id])]
+        fitting: list[Entry] = []
+        for entry in going:
+            with self._stopping(entry):
+                if self._items_fit(entry, codes[entry.order_id]):
+                    fitting.append(entry)
+        return fitting
 
     def _items_fit(self, entry: Entry, codes: Iterable[str]) -> bool:
         """Whether the order can be posted with its items. It is stopped where it can't."""
@@ -354,13 +385,11 @@ def in_batches(
     mine: list[ReadyDocument] = []
     size = 0
     for ready in ready_documents:
-        # DynamoDB takes 4 MB in a transaction, and a row may be larger than its document
-        bytes_ = max(len(to_json(ready.document.body)), ledger.weight(ready.entry))
-        if mine and (len(mine) >= at_most or size + bytes_ > BODY_AT_MOST):
+        if mine and (len(mine) >= at_most or size + ready.size > BODY_AT_MOST):
             ready_batches.append(ReadyBatch(company_turn, kind, tuple(mine), full=True))
             mine, size = [], 0
         mine.append(ready)
-        size += bytes_
+        size += ready.size
     if mine:
         ready_batches.append(ReadyBatch(company_turn, kind, tuple(mine), full=len(mine) >= at_most))
     return ready_batches

@@ -26,11 +26,13 @@ from bookkeeping.adapters.xero_api import Access, Observe, Xero
 from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
+    CompanyHeld,
     Offline,
     OutcomeUnknown,
     StoreUnavailable,
     Throttled,
     TokenExpired,
+    TurnEnds,
     Unreadable,
     XeroError,
 )
@@ -84,14 +86,6 @@ class Tally:
     """Whose orders were looked at."""
     faults: list[str] = field(default_factory=list)
     """Answers that only a fault of ours explains."""
-
-
-class TurnEnds(Exception):
-    """Nothing more can be done in this turn."""
-
-
-class CompanyHeld(Exception):
-    """Nothing more can be done for this company in this turn."""
 
 
 class LaneHolder:
@@ -249,6 +243,11 @@ class LaneHolder:
             adapters.wake_ups.send(wake_up, delay=next_at - now)
         return True
 
+    def let_go(self) -> None:
+        """Let the lane go as it is, after a fault of ours: the sweep has it taken again."""
+        again_at = self.tick() + self.adapters.waits.settle_again
+        self.adapters.lanes.release(self.lane, next_at=again_at, calls=self._budget.calls, though_rung=True)
+
     def pause_ends(self) -> datetime | None:
         """When the lane's pause will be over; None where it is, and is forgotten."""
         if self.lane.paused_until > self._began:
@@ -354,10 +353,10 @@ class LaneHolder:
             self.await_budget()
             self._secure_lease()
             now_possible, left = left[: self.allowed()], left[self.allowed() :]
-            failed: XeroError | None = None
+            failed: Exception | None = None
             answers = self._answers([call for _, call in now_possible])
             for (place, call), answer in zip(now_possible, answers, strict=True):
-                if not isinstance(answer, XeroError) or isinstance(answer, CallRefused):
+                if not isinstance(answer, Exception) or isinstance(answer, CallRefused):
                     self.note_token_taken(company)
                     yield place, answer
                 elif isinstance(answer, Unreadable) and or_unreadable:
@@ -367,16 +366,18 @@ class LaneHolder:
                     left.append((place, call))
                 else:
                     failed = failed or answer
-            if failed is not None:
+            if isinstance(failed, XeroError):
                 self.handle_failure(company, failed)
                 raise CompanyHeld from failed
+            if failed is not None:
+                raise failed
 
-    def answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | XeroError]:
+    def answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | Exception]:
         """What the calls, for which there is budget, answer at the same time: for each its error where it fails."""
         self._secure_lease()
         return self._answers(calls)
 
-    def _answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | XeroError]:
+    def _answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | Exception]:
         for _ in calls:
             self._spend()
         answers = self.adapters.together([self._answering(call) for call in calls])
@@ -390,13 +391,13 @@ class LaneHolder:
     def _observe(self, limits: Limits) -> None:
         self._budget.observe(limits, self.adapters.now())
 
-    def _answering(self, call: Callable[[Observe], T]) -> Callable[[], T | XeroError]:
+    def _answering(self, call: Callable[[Observe], T]) -> Callable[[], T | Exception]:
         """The call, its error for an answer where it fails."""
 
-        def answering() -> T | XeroError:
+        def answering() -> T | Exception:
             try:
                 return call(self._observe)
-            except XeroError as error:
+            except Exception as error:  # noqa: BLE001 raised where it is read: the other calls have answers, too
                 return error
 
         return answering
@@ -435,6 +436,11 @@ class LaneHolder:
         self.held[company] = until
         if times == IN_TROUBLE:
             self.note_fault(f"{times} tries in a row for company {company} were in vain")
+
+    def note_our_fault(self, company: str) -> bool:
+        """A fault of ours holds the company up until it is tried again. Whether that was not the first try in a row."""
+        self._fail(company, self.adapters.waits.settle_again)
+        return self.lane.failing[company].times > 1
 
     def handle_failure(self, company: str, error: XeroError) -> None:
         """What a failed call means for the company, or for the lane (TurnEnds)."""

@@ -13,25 +13,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.queues import WakeUp
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain import ledger
 from bookkeeping.domain.document_kinds import DocumentKind
-from bookkeeping.domain.errors import Conflict, Lost
+from bookkeeping.domain.errors import CompanyHeld, Conflict, Lost, TurnEnds
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument, in_batches
 from bookkeeping.use_cases.posting.lane_holder import (
-    CompanyHeld,
     LaneHolder,
     PostingAdapters,
     Tally,
-    TurnEnds,
 )
 from bookkeeping.use_cases.posting.publishing import Publisher
 from bookkeeping.use_cases.posting.settlement import Settlement
@@ -53,8 +54,10 @@ def take_turn(adapters: PostingAdapters, wake_up: WakeUp) -> Tally:
     if lane is None and short and adapters.lanes.long_turn_overdue(wake_up.lane, now):
         adapters.wake_ups.send(replace(wake_up, backlog=True))
     if lane is not None:
+        holder = LaneHolder(adapters, lane, wake_up, tally)
         try:
-            Turn(LaneHolder(adapters, lane, wake_up, tally)).run()
+            with contained("", then=lambda _: holder.let_go()):
+                Turn(holder).run()
         except Lost:
             # another holder settles what this one began
             tally.faults.append(f"lane {wake_up.lane} was lost")
@@ -68,6 +71,8 @@ class Turn:
         self._settlement = Settlement(holder, self._publisher)
         self._handled: set[str] = set()
         """Orders sent, by this turn or before it: an index that lags may go on showing them."""
+        self._alone: set[str] = set()
+        """Orders that go in calls of their own: a fault of ours met several of them in one."""
 
     def run(self) -> None:
         resume_at = self._holder.pause_ends()
@@ -115,28 +120,32 @@ class Turn:
 
     def _ready_batches(self) -> list[ReadyBatch]:
         """The calls that could go out now for the orders that are due."""
-        ready_documents: dict[tuple[str, DocumentKind, int], list[ReadyDocument]] = {}
-        company_turns: dict[str, CompanyTurn] = {}
+        found: list[ReadyBatch] = []
         for company, entries in self._due().items():
-            try:
-                company_turn = self._company_turn(company, entries)
-            except CompanyHeld:
-                continue
-            if company_turn is None:
-                continue
-            company_turns[company] = company_turn
-            try:
-                for ready in company_turn.ready_documents(entries):
-                    key = (company, ready.document.kind, ready.entry.at_most)
-                    ready_documents.setdefault(key, []).append(ready)
-            except CompanyHeld:
-                continue
+            at_fault = partial(self._company_at_fault, company, entries)
+            with suppress(CompanyHeld), contained(company, then=at_fault):
+                found += self._batches_of(company, entries)
+        return found
+
+    def _batches_of(self, company: str, entries: Sequence[Entry]) -> list[ReadyBatch]:
+        company_turn = self._company_turn(company, entries)
+        if company_turn is None:
+            return []
+        ready_documents: dict[tuple[DocumentKind, int], list[ReadyDocument]] = {}
+        for ready in company_turn.ready_documents(entries):
+            at_most = 1 if order_key(*ready.entry.key) in self._alone else ready.entry.at_most
+            ready_documents.setdefault((ready.document.kind, at_most), []).append(ready)
         return [
             ready_batch
-            for (company, kind, at_most), ready in ready_documents.items()
-            if company not in self._holder.held
-            for ready_batch in in_batches(company_turns[company], kind, ready, at_most)
+            for (kind, at_most), ready in ready_documents.items()
+            for ready_batch in in_batches(company_turn, kind, ready, at_most)
         ]
+
+    def _company_at_fault(self, company: str, entries: Sequence[Entry], reference: str) -> None:
+        """A fault of ours that is no single order's: the company is tried again, and then its orders show it."""
+        if self._holder.note_our_fault(company):
+            for entry in entries:
+                self._publisher.stop_for_our_fault(entry, reference)
 
     def _due(self) -> dict[str, list[Entry]]:
         """The lane's due orders by company: each gets an equal share of the round, the longest due first."""
@@ -154,13 +163,14 @@ class Turn:
         share = max(BATCH_SIZE, ROUND // max(1, len(by_company)))
         chosen = [key for mine in by_company.values() for key in mine[:share]][: 2 * ROUND]
         due: dict[str, list[Entry]] = {}
-        for entry in orders.get_many(chosen):
-            if entry.lane != holder.lane.key or entry.due_at is None or entry.batch:
+        for entry in orders.get_many(chosen, self._publisher.contained_row):
+            if entry.lane != holder.lane.key or entry.due_at is None:
                 continue
             if entry.state is State.QUEUED:
                 due.setdefault(entry.company, []).append(entry)
             else:
-                self._publisher.publish_and_remove(entry)
+                with contained(*entry.key):
+                    self._publisher.publish_and_remove(entry)
         if not due:
             # all of them sent in turns before this one: the others are behind them
             self._handled.update(chosen)
@@ -188,7 +198,8 @@ class Turn:
         books = self._holder.books(company)
         if not books.settings.enabled or not self._holder.is_here(books):
             for entry in entries:
-                self._move(entry, books)
+                with self._publisher.contained(entry):
+                    self._move(entry, books)
             return None
         self._note_work(books)
         return CompanyTurn.of(books, self._holder, self._publisher)
@@ -212,28 +223,48 @@ class Turn:
 
     def _send(self, ready_batches: Sequence[ReadyBatch]) -> None:
         """Write the batches down, send them together, settle what comes back."""
-        holder, adapters = self._holder, self._holder.adapters
-        holder.await_budget()
+        self._holder.await_budget()
         begun: list[tuple[Batch, ReadyBatch]] = []
-        for ready_batch in self._to_go_together(ready_batches)[: holder.allowed()]:
-            batch = self._batch(ready_batch)
-            entries = [
-                ledger.begin(
-                    ready.entry, batch.id, holder.now, ready_batch.company_turn.calendar(ready.entry)
-                )
-                for ready in ready_batch.ready_documents
-            ]
-            try:
-                saved = adapters.orders.save_together(entries, holder.lane, adapters.lanes.put_batch(batch))
-            except Conflict:
-                continue  # a message came in between: what is due is read anew in the next round
-            ready_documents = tuple(
-                ReadyDocument(entry, ready.document)
-                for entry, ready in zip(saved, ready_batch.ready_documents, strict=True)
-            )
-            begun.append((batch, replace(ready_batch, ready_documents=ready_documents)))
-            self._handled |= {order_key(*entry.key) for entry in saved}
+        for ready_batch in self._to_go_together(ready_batches)[: self._holder.allowed()]:
+            # after a Conflict, for a message came in between, what is due is read anew in the next round
+            with (
+                suppress(Conflict),
+                contained(ready_batch.company_turn.books.company, then=partial(self._not_begun, ready_batch)),
+            ):
+                begun.append(self._begin(ready_batch))
         self._settlement.send(begun)
+
+    def _begin(self, ready_batch: ReadyBatch) -> tuple[Batch, ReadyBatch]:
+        """Write the batch down, and freeze its orders. Raises Conflict."""
+        holder, adapters = self._holder, self._holder.adapters
+        batch, company_turn = self._batch(ready_batch), ready_batch.company_turn
+        entries = [
+            ledger.begin(
+                ready.entry,
+                batch.id,
+                holder.now,
+                company_turn.calendar(ready.entry),
+                on_dispatch=company_turn.settings(ready.entry).post_when == "dispatch",
+            )
+            for ready in ready_batch.ready_documents
+        ]
+        saved = adapters.orders.save_together(entries, holder.lane, adapters.lanes.put_batch(batch))
+        self._handled |= {order_key(*entry.key) for entry in saved}
+        ready_documents = tuple(
+            replace(ready, entry=entry)
+            for entry, ready in zip(saved, ready_batch.ready_documents, strict=True)
+        )
+        return batch, replace(ready_batch, ready_documents=ready_documents)
+
+    def _not_begun(self, ready_batch: ReadyBatch, reference: str) -> None:
+        """A fault of ours met orders as they were written down: each goes alone then, and one alone is stopped."""
+        entries = [ready.entry for ready in ready_batch.ready_documents]
+        if len(entries) == 1:
+            self._publisher.stop_for_our_fault(entries[0], reference)
+        else:
+            keys = [order_key(*entry.key) for entry in entries]
+            self._alone.update(keys)
+            self._holder.look_again_at(keys)
 
     def _to_go_together(self, ready_batches: Sequence[ReadyBatch]) -> list[ReadyBatch]:
         """Only one batch to a contact whose name Xero has not just said: its answer tells whether it still bears it."""
