@@ -486,7 +486,7 @@ def test_a_gift_never_stops_for_a_choice(stated: str | None) -> None:
 def test_half_a_cent_in_the_tax_alone_moves_no_price_of_an_item(
     country: str, quantity: int, net: str | None, gross: str | None, rate: str, tax: str
 ) -> None:
-    tracked = {"process_method": "tracked", "cogs_account_code": "310", "inventory_asset_account_code": "630"}
+    tracked: Json = {"process_method": "tracked", "cogs_account_code": "310", "inventory_asset_account_code": "630"}
     sold = line(net, gross, rate, quantity=quantity, sku="MUG")
     document = invoice(sold, on=books(country), settings=tracked)
     sent = document.body["LineItems"]
