@@ -487,13 +487,14 @@ def test_a_gift_never_stops_for_a_choice(stated: str | None) -> None:
 def test_half_a_cent_in_the_tax_alone_moves_no_price_of_an_item(
     country: str, quantity: int, net: str | None, gross: str | None, rate: str, tax: str
 ) -> None:
-    tracked = {"process_method": "tracked", "cogs_account_code": "310", "inventory_asset_account_code": "630"}
+    tracked: Json = {"process_method": "tracked", "cogs_account_code": "310", "inventory_asset_account_code": "630"}
     sold = line(net, gross, rate, quantity=quantity, sku="MUG")
     document = invoice(sold, on=books(country), settings=tracked)
-    [sent] = document.body["LineItems"]
+    sent = document.body["LineItems"]
     inclusive = document.body["LineAmountTypes"] == "Inclusive"
-    assert (sent["Quantity"], sent["UnitAmount"]) == (quantity, D(str(gross if inclusive else net)))
-    assert "TaxAmount" not in sent
+    assert sum(one["Quantity"] for one in sent) == quantity
+    assert {one["UnitAmount"] for one in sent} == {D(str(gross if inclusive else net))}
+    assert len(sent) == 2, "of one line Xero's tax would be half a cent, which nobody says how it rounds"
     assert document.figures.tax == D(tax)
     assert document.figures.total == document.order_total
     assert document.notes == ()

@@ -6,8 +6,7 @@ decimals from the order to the wire.
 The order's tax is reckoned line by line: the gross at the line's rate (where only the net is carried, the net at that
 rate), rounded to cents, then summed for each rate. A document's net, taxes and total are foreseen with Xero's own
 arithmetic: a unit price of at most 4 decimals times the quantity, and the tax of each line, are rounded to cents, then
-summed. Xero does not say which way it rounds half a cent, so no document's figures depend on it. One thing may: the tax
-of an item's line, whose quantity and price stay, where it is more than the unit amount and so cannot be stated.
+summed. Xero does not say which way it rounds half a cent, so no document's figures depend on it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
 from functools import cached_property
 from typing import Any, Final, Literal, cast
 
@@ -905,12 +904,13 @@ def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, b
         yield _without_tax(gross, rate), True
 
 
-def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> _PricedLine:
-    """The quantity and unit amount that come to the charge's net and tax in Xero, whichever way ties go.
+def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> tuple[_PricedLine, ...]:
+    """The line, or two, that come to the charge's net and tax in Xero, whichever way ties go.
 
-    A price that Xero cannot hold becomes quantity 1 at the line's value. The line of an item keeps its quantity,
-    because Xero counts stock by it, a purchase order's once it is copied to a bill; there the unit amount gives way by
-    the least that serves, but never for the sake of half a cent in the tax alone.
+    A price that Xero cannot hold becomes quantity 1 at the line's value. An item keeps its quantity, because Xero
+    counts stock by it, a purchase order's once it is copied to a bill. There the unit amount gives way by the least
+    that serves, but never for the sake of half a cent in the tax alone; where none serves, the pieces are told in two
+    lines.
     """
     rate = charge.tax.rate
     for unit, reckoned in _prices(charge, mode):
@@ -918,17 +918,47 @@ def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> _PricedLine:
         held = decimals(charge.quantity) <= 4 and (reckoned or abs(unit - price) < noise(unit))
         line = _line(charge.quantity, price, rate, mode, due)
         if held and line.comes_to(due) and (line.tax_certain or charge.item_code is not None):
-            return line
+            return (line,) if line.tax_certain else _in_two(charge, mode, due, (price, price, 1)) or (line,)
     if charge.item_code is None:
-        value = due.net if mode == "Exclusive" else due.net + due.tax
-        return replace(_line(Decimal(1), value, rate, mode, due), retold=True)
+        return (replace(_line(Decimal(1), _value(due, mode), rate, mode, due), retold=True),)
 
     def distance(line: _PricedLine) -> tuple[bool, Decimal, Decimal]:
         off = abs(line.net - due.net) + abs(line.tax - due.tax)
-        return not line.certain, off, abs(line.unit_amount - unit)
+        return not (line.certain and line.tax_certain), off, abs(line.unit_amount - unit)
 
     steps = (price + PRICE_STEP * step for step in range(-100, 101))
-    return min((_line(charge.quantity, one, rate, mode, due) for one in steps), key=distance)
+    nearest = min((_line(charge.quantity, one, rate, mode, due) for one in steps), key=distance)
+    if nearest.comes_to(due):
+        return (nearest,)
+    price = (_value(due, mode) / charge.quantity).quantize(PRICE_STEP, ROUND_FLOOR)
+    above, dearer = price + PRICE_STEP, int((_value(due, mode) - charge.quantity * price) / PRICE_STEP)
+    ways = (above, price, dearer), (price, above, int(charge.quantity) - dearer), (price, price, 1)
+    return _in_two(charge, mode, due, *ways) or (nearest,)
+
+
+def _value(due: _Due, mode: LineAmountTypes) -> Decimal:
+    """The amount of the line in Xero."""
+    return due.net if mode == "Exclusive" else due.net + due.tax
+
+
+def _in_two(
+    charge: _Charge, mode: LineAmountTypes, due: _Due, *ways: tuple[Decimal, Decimal, int]
+) -> tuple[_PricedLine, ...]:
+    """Two lines of the item that come to what is due, or none.
+
+    A way is the price of the first pieces, that of the rest, and about how many are first.
+    """
+    quantity, rate = charge.quantity, charge.tax.rate
+    for first, rest, about in ways:
+        for pieces in range(max(1, about - 100), min(int(quantity), about + 100)):
+            lines = (
+                _line(Decimal(pieces), first, rate, mode, due),
+                _line(quantity - pieces, rest, rate, mode, due),
+            )
+            comes_to = sum(line.net for line in lines), sum(line.tax for line in lines)
+            if comes_to == (due.net, due.tax) and all(line.certain and line.tax_certain for line in lines):
+                return lines
+    return ()
 
 
 @dataclass(frozen=True)
@@ -950,12 +980,13 @@ def _totals(
         _check_size(basis, charge)
         due = _Due.of(charge, compare)
         priced = _priced(charge, mode, due)
-        in_xero = priced.net + priced.tax if compare == "Total" else priced.net
-        _check_difference(basis, kind, charge.name, theirs=due.share, ours=in_xero, limit=CENT)
-        line_items.append(_line_item(charge, priced, mode, basis.settings))
+        line_net, line_tax = sum(line.net for line in priced), sum(line.tax for line in priced)
+        in_xero = line_net + line_tax if compare == "Total" else line_net
+        _check_difference(basis, kind, charge.name, theirs=due.share, ours=Decimal(in_xero), limit=CENT)
+        line_items += [_line_item(charge, line, mode, basis.settings) for line in priced]
         share += due.share
-        net += priced.net
-        taxes[charge.tax.type or ""] += priced.tax
+        net += line_net
+        taxes[charge.tax.type or ""] += line_tax
         order_taxes[charge.tax.type or ""] += due.tax
     total = net + sum(taxes.values())
     if total < 0:
