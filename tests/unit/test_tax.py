@@ -431,6 +431,60 @@ def test_a_row_chooses_among_types_of_the_order_s_percentage() -> None:
     assert stopped(line("100", "112", "12"), on=two).code == "several_tax_types"
 
 
+# --- what a reverse charge leaves out ---
+
+
+def test_both_totals_of_a_reverse_charge_are_with_the_rounding_line() -> None:
+    rows = [{"rate": "20", "ships_to": "EU", "tax_type": "ECZROUTPUT", "reverse_charge": True}]
+    sold = [line("1.2349", "1.48188", "20") for _ in range(12)]
+    on = with_rates(books("UK"), sales_rate("ECZROUTPUT", "0"))
+    document = invoice(*sold, on=on, rows=rows, shipping_country_code="FR")
+    assert document.figures.total == D("14.82")
+    [billed] = [note for note in document.notes if note.startswith("Billed without tax")]
+    assert "14.82, where the order with its tax is 17.78." in billed
+
+
+# --- advice ---
+
+
+def test_a_rate_that_only_special_tax_rates_have_is_not_to_be_added_again() -> None:
+    on = with_rates(books("UK"), sales_rate("TAX801", "25", "MOSSSALES"))
+    problem = stopped(line("100", "125", "25"), on=on)
+    assert problem.code == "no_tax_type"
+    assert "TAX801" in problem.fix
+    assert "row" in problem.fix
+    assert "add it" not in problem.fix
+
+
+@pytest.mark.parametrize(
+    ("net", "gross", "stated"), [("3.29", None, "20.06"), ("2.65", "3.98", "50.19"), ("10", "14", "40")]
+)
+def test_nobody_is_told_to_add_a_rate_that_no_country_has(net: str, gross: str | None, stated: str) -> None:
+    problem = stopped(line(net, gross, stated), on=books("UK"))
+    assert problem.code == "no_tax_type"
+    assert "add it" not in problem.fix
+    assert "on the platform" in problem.fix
+
+
+def test_a_true_rate_that_is_missing_may_be_added() -> None:
+    assert "add it in Xero" in stopped(line("10", None, "9.125"), on=books("US")).fix
+    assert "add it in Xero" in stopped(line("10", "11.90", "19"), on=books("UK")).fix
+
+
+def test_prices_that_no_rate_fits_are_corrected_and_no_rate_is_added() -> None:
+    problem = stopped(line("10", "11.90"), on=books("UK"))
+    assert problem.code == "no_rate_fits"
+    assert "platform" in problem.fix
+    assert "Add the" not in problem.fix
+
+
+def test_an_unknown_destination_is_filled_in_and_no_row_made_one_for_anywhere() -> None:
+    rows = [{"rate": "20", "ships_to": "EU", "tax_type": "ECZROUTPUT", "reverse_charge": True}]
+    problem = stopped(line("10", "12", "20"), on=books("UK"), rows=rows)
+    assert problem.code == "destination_unknown"
+    assert "anywhere" not in problem.fix
+
+
 # --- what costs nothing ---
 
 GIFT = line("0", "0", "0", quantity=2)
@@ -452,8 +506,9 @@ def test_a_gift_takes_the_tax_of_the_row_that_reaches_it() -> None:
         {"rate": "0", "tax_type": "EXEMPTOUTPUT"},
     ]
     on = books("UK")
+    addresses: list[Json] = [{"shipping_country_code": "GB"}, {}]
     assert types(invoice(GIFT, on=on, rows=rows, shipping_country_code="NO")) == ["ZERORATEDOUTPUT"]
-    for address in ({"shipping_country_code": "GB"}, {}):
+    for address in addresses:
         assert types(invoice(GIFT, on=on, rows=rows, **address)) == ["EXEMPTOUTPUT"]
 
 
@@ -683,7 +738,6 @@ def test_rows_of_another_percentage_are_told_with_both_figures() -> None:
         {"rate": "20", "tax_type": "OUTPUT2"},
         {"rate": "20", "ships_to": "DE", "tax_type": "TAX020"},
         {"rate": "5", "tax_type": "OUTPUT2", "reverse_charge": True},
-        {"rate": "7", "tax_type": "NOT-IN-XERO"},
     ]
     settings = Settings.from_json({"tax_types": rows})
     first, second = rows_of_other_rates(settings, on)
