@@ -18,7 +18,7 @@ from bookkeeping.domain.orders import read_order
 from bookkeeping.domain.organisation import Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import Settings
-from bookkeeping.domain.settings_advice import advice, rows_of_other_rates
+from bookkeeping.domain.settings_advice import advice, unusable_tax_rows
 from tests.unit.priced_orders import read_from_xero
 
 D = Decimal
@@ -740,7 +740,7 @@ def test_rows_of_another_percentage_are_told_with_both_figures() -> None:
         {"rate": "5", "tax_type": "OUTPUT2", "reverse_charge": True},
     ]
     settings = Settings.from_json({"tax_types": rows})
-    first, second = rows_of_other_rates(settings, on)
+    first, second = unusable_tax_rows(settings, on)
     assert (first.field, first.value) == ("tax_types.1.tax_type", "TAX020")
     assert "16 %" in first.reason
     assert "20 %" in first.reason
@@ -749,6 +749,27 @@ def test_rows_of_another_percentage_are_told_with_both_figures() -> None:
     assert any("TAX020 has 16 %" in words for words in said)
     assert any("billed without their tax" in words for words in said)
     assert [one for one in advice(settings, None) if "16" in one.message] == []
+
+
+@pytest.mark.parametrize(
+    ("tax_type", "says"),
+    [
+        ("OUTPUT9", ["does not exist", "20% (VAT on Income) (OUTPUT2, 20 %)"]),
+        ("Elevenses", ["does not exist", "choose it from the list"]),
+        ("TAX001", ["17.5% (VAT on Income)", "deleted"]),
+        ("INPUT2", ["20% (VAT on Expenses)", "purchases", "OUTPUT2"]),
+        ("output2", ["OUTPUT2", "as Xero writes it"]),
+        ("20% (VAT on Income)", ["OUTPUT2", "as Xero writes it"]),
+        ("20% (vat  on income)", ["OUTPUT2", "as Xero writes it"]),
+    ],
+)
+def test_a_row_whose_tax_type_cannot_be_used_is_refused_in_words(tax_type: str, says: list[str]) -> None:
+    settings = Settings.from_json({"tax_types": [{"rate": "20", "tax_type": tax_type}]})
+    [wrong] = unusable_tax_rows(settings, books("UK"))
+    assert (wrong.field, wrong.value) == ("tax_types.0.tax_type", tax_type)
+    for words in says:
+        assert words in wrong.reason
+    assert any(wrong.reason in one.message for one in advice(settings, books("UK")))
 
 
 @pytest.mark.parametrize(
