@@ -510,6 +510,14 @@ def test_a_rate_is_a_fraction_below_one_and_a_percentage_above(stated: object, p
     assert str(read_line(sale_vat_rate=stated, **NO_PAIR).tax_rate) == percent
 
 
+@pytest.mark.parametrize(
+    ("stated", "percent"),
+    [("20%", "20"), ("20 %", "20"), (" 8.875% ", "8.875"), ("0.5 %", "0.5"), ("1%", "1")],
+)
+def test_a_rate_with_its_sign_is_in_percent(stated: str, percent: str) -> None:
+    assert str(read_line(sale_vat_rate=stated, **NO_PAIR).tax_rate) == percent
+
+
 @pytest.mark.parametrize("name", ["sale_vat_rate", "vat_rate", "tax_rate"])
 def test_a_rate_is_read_under_each_of_its_names(name: str) -> None:
     assert read_line(**{"sale_vat_rate": ..., name: 0.2}, **NO_PAIR).tax_rate == 20

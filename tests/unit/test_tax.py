@@ -18,7 +18,7 @@ from bookkeeping.domain.orders import read_order
 from bookkeeping.domain.organisation import Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.settings import Settings
-from bookkeeping.domain.settings_advice import advice, rows_of_other_rates
+from bookkeeping.domain.settings_advice import advice, unusable_tax_rows
 from tests.unit.priced_orders import read_from_xero
 
 D = Decimal
@@ -431,6 +431,60 @@ def test_a_row_chooses_among_types_of_the_order_s_percentage() -> None:
     assert stopped(line("100", "112", "12"), on=two).code == "several_tax_types"
 
 
+# --- what a reverse charge leaves out ---
+
+
+def test_both_totals_of_a_reverse_charge_are_with_the_rounding_line() -> None:
+    rows = [{"rate": "20", "ships_to": "EU", "tax_type": "ECZROUTPUT", "reverse_charge": True}]
+    sold = [line("1.2349", "1.48188", "20") for _ in range(12)]
+    on = with_rates(books("UK"), sales_rate("ECZROUTPUT", "0"))
+    document = invoice(*sold, on=on, rows=rows, shipping_country_code="FR")
+    assert document.figures.total == D("14.82")
+    [billed] = [note for note in document.notes if note.startswith("Billed without tax")]
+    assert "14.82, where the order with its tax is 17.78." in billed
+
+
+# --- advice ---
+
+
+def test_a_rate_that_only_special_tax_rates_have_is_not_to_be_added_again() -> None:
+    on = with_rates(books("UK"), sales_rate("TAX801", "25", "MOSSSALES"))
+    problem = stopped(line("100", "125", "25"), on=on)
+    assert problem.code == "no_tax_type"
+    assert "TAX801" in problem.fix
+    assert "row" in problem.fix
+    assert "add it" not in problem.fix
+
+
+@pytest.mark.parametrize(
+    ("net", "gross", "stated"), [("3.29", None, "20.06"), ("2.65", "3.98", "50.19"), ("10", "14", "40")]
+)
+def test_nobody_is_told_to_add_a_rate_that_no_country_has(net: str, gross: str | None, stated: str) -> None:
+    problem = stopped(line(net, gross, stated), on=books("UK"))
+    assert problem.code == "no_tax_type"
+    assert "add it" not in problem.fix
+    assert "on the platform" in problem.fix
+
+
+def test_a_true_rate_that_is_missing_may_be_added() -> None:
+    assert "add it in Xero" in stopped(line("10", None, "9.125"), on=books("US")).fix
+    assert "add it in Xero" in stopped(line("10", "11.90", "19"), on=books("UK")).fix
+
+
+def test_prices_that_no_rate_fits_are_corrected_and_no_rate_is_added() -> None:
+    problem = stopped(line("10", "11.90"), on=books("UK"))
+    assert problem.code == "no_rate_fits"
+    assert "platform" in problem.fix
+    assert "Add the" not in problem.fix
+
+
+def test_an_unknown_destination_is_filled_in_and_no_row_made_one_for_anywhere() -> None:
+    rows = [{"rate": "20", "ships_to": "EU", "tax_type": "ECZROUTPUT", "reverse_charge": True}]
+    problem = stopped(line("10", "12", "20"), on=books("UK"), rows=rows)
+    assert problem.code == "destination_unknown"
+    assert "anywhere" not in problem.fix
+
+
 # --- what costs nothing ---
 
 GIFT = line("0", "0", "0", quantity=2)
@@ -452,8 +506,8 @@ def test_a_gift_takes_the_tax_of_the_row_that_reaches_it() -> None:
         {"rate": "0", "tax_type": "EXEMPTOUTPUT"},
     ]
     on = books("UK")
+    addresses: list[Json] = [{"shipping_country_code": "GB"}, {}]
     assert types(invoice(GIFT, on=on, rows=rows, shipping_country_code="NO")) == ["ZERORATEDOUTPUT"]
-    addresses: tuple[dict[str, Any], ...] = ({"shipping_country_code": "GB"}, {})
     for address in addresses:
         assert types(invoice(GIFT, on=on, rows=rows, **address)) == ["EXEMPTOUTPUT"]
 
@@ -487,7 +541,11 @@ def test_a_gift_never_stops_for_a_choice(stated: str | None) -> None:
 def test_half_a_cent_in_the_tax_alone_moves_no_price_of_an_item(
     country: str, quantity: int, net: str | None, gross: str | None, rate: str, tax: str
 ) -> None:
-    tracked: Json = {"process_method": "tracked", "cogs_account_code": "310", "inventory_asset_account_code": "630"}
+    tracked: Json = {
+        "process_method": "tracked",
+        "cogs_account_code": "310",
+        "inventory_asset_account_code": "630",
+    }
     sold = line(net, gross, rate, quantity=quantity, sku="MUG")
     document = invoice(sold, on=books(country), settings=tracked)
     sent = document.body["LineItems"]
@@ -685,10 +743,9 @@ def test_rows_of_another_percentage_are_told_with_both_figures() -> None:
         {"rate": "20", "tax_type": "OUTPUT2"},
         {"rate": "20", "ships_to": "DE", "tax_type": "TAX020"},
         {"rate": "5", "tax_type": "OUTPUT2", "reverse_charge": True},
-        {"rate": "7", "tax_type": "NOT-IN-XERO"},
     ]
     settings = Settings.from_json({"tax_types": rows})
-    first, second = rows_of_other_rates(settings, on)
+    first, second = unusable_tax_rows(settings, on)
     assert (first.field, first.value) == ("tax_types.1.tax_type", "TAX020")
     assert "16 %" in first.reason
     assert "20 %" in first.reason
@@ -697,6 +754,27 @@ def test_rows_of_another_percentage_are_told_with_both_figures() -> None:
     assert any("TAX020 has 16 %" in words for words in said)
     assert any("billed without their tax" in words for words in said)
     assert [one for one in advice(settings, None) if "16" in one.message] == []
+
+
+@pytest.mark.parametrize(
+    ("tax_type", "says"),
+    [
+        ("OUTPUT9", ["does not exist", "20% (VAT on Income) (OUTPUT2, 20 %)"]),
+        ("Elevenses", ["does not exist", "choose it from the list"]),
+        ("TAX001", ["17.5% (VAT on Income)", "deleted"]),
+        ("INPUT2", ["20% (VAT on Expenses)", "purchases", "OUTPUT2"]),
+        ("output2", ["OUTPUT2", "as Xero writes it"]),
+        ("20% (VAT on Income)", ["OUTPUT2", "as Xero writes it"]),
+        ("20% (vat  on income)", ["OUTPUT2", "as Xero writes it"]),
+    ],
+)
+def test_a_row_whose_tax_type_cannot_be_used_is_refused_in_words(tax_type: str, says: list[str]) -> None:
+    settings = Settings.from_json({"tax_types": [{"rate": "20", "tax_type": tax_type}]})
+    [wrong] = unusable_tax_rows(settings, books("UK"))
+    assert (wrong.field, wrong.value) == ("tax_types.0.tax_type", tax_type)
+    for words in says:
+        assert words in wrong.reason
+    assert any(wrong.reason in one.message for one in advice(settings, books("UK")))
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ LONGEST_REFERENCE: Final = 255
 LONGEST_ITEM_NAME: Final = 50
 LONGEST_ITEM_CODE: Final = 30
 MOST_CHOICES_NAMED: Final = 12
+HIGHEST_TRUE_RATE: Final = 30
+"""Percent. No country taxes ordinary sales higher, and only those of North America have more than one decimal."""
 
 
 @dataclass(frozen=True)
@@ -580,7 +582,31 @@ def _sale_tax(basis: _Basis, name: str, rate: Decimal, row: TaxRow | None, accou
 
 def _no_tax_type(basis: _Basis, name: str, rate: Decimal) -> OrderStopped:
     choices = _choices(basis.organisation.fitting_tax_rates("REVENUE"))
-    return basis.stop("no_tax_type", line=name, rate=plain_number(rate), choices=choices)
+    percent = plain_number(rate)
+    advice = _advice_on_rate(basis, rate)
+    return basis.stop("no_tax_type", line=name, rate=percent, choices=choices, advice=advice)
+
+
+def _advice_on_rate(basis: _Basis, rate: Decimal) -> str:
+    """What else to do where no tax rate of that percentage can be taken: never add one that is there or untrue."""
+    percent = plain_number(rate)
+    special = [
+        one
+        for one in basis.organisation.tax_rates
+        if one.effective_rate == rate and one.special and one.fits("REVENUE")
+    ]
+    if special:
+        return (
+            f"Xero has {percent} % only for special sales: {_choices(special)}. If this is one, make a row of “Tax"
+            " rates” in the settings for the place it is shipped to."
+        )
+    of_states = basis.organisation.country_code in ("US", "CA")
+    if rate > HIGHEST_TRUE_RATE or (decimals(rate) > 1 and not of_states):
+        return f"{percent} % is hardly the tax rate of any country."
+    return (
+        f"If {percent} % is right, choose a tax rate for it under “Tax rates” in the settings, or have your accountant"
+        " add it in Xero and press Retry."
+    )
 
 
 def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Tax:
@@ -994,8 +1020,9 @@ def _totals(
     order_total, in_xero = _cents(share), total if compare == "Total" else net
     limit = len(charges) * (CENT if mode == "Exclusive" else HALF_A_CENT) + HALF_A_CENT
     _check_difference(basis, kind, "it", theirs=order_total, ours=in_xero, limit=limit)
-    notes = [*_tax_notes(taxes, order_taxes), *_charge_notes(charges, in_xero)]
     difference = order_total - in_xero
+    billed = in_xero if basis.settings.rounding == "show" else order_total
+    notes = [*_tax_notes(taxes, order_taxes), *_charge_notes(charges, billed, share)]
     if difference and basis.settings.rounding == "show":
         notes.append(
             f"Comes to {in_xero} in Xero and {order_total} on the order;"
@@ -1034,11 +1061,15 @@ def _tax_notes(taxes: Mapping[str, Decimal], order_taxes: Mapping[str, Decimal])
             yield f"The tax with {kind} comes to {tax} in Xero and to {order_taxes[kind]} on the order's lines."
 
 
-def _charge_notes(charges: list[_Charge], billed: Decimal) -> Iterator[str]:
+def _charge_notes(charges: list[_Charge], billed: Decimal, share: Decimal) -> Iterator[str]:
+    """`share` is the exact sum of what is billed, so that the order with its tax is rounded once."""
     yield from (charge.note for charge in charges if charge.note)
-    left_out = _cents(sum((charge.left_out for charge in charges), Decimal(0)))
-    if left_out:
-        yield f"Billed without tax as “Tax rates” says: {billed}, where the order with its tax is {billed + left_out}."
+    left_out = sum((charge.left_out for charge in charges), Decimal(0))
+    if _cents(left_out):
+        yield (
+            f"Billed without tax as “Tax rates” says: {billed}, where the order with its tax is"
+            f" {_cents(share + left_out)}."
+        )
 
 
 def _check_size(basis: _Basis, charge: _Charge) -> None:

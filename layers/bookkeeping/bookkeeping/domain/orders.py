@@ -663,7 +663,10 @@ def _is_below_zero(value: object) -> bool:
 
 
 def _percent(value: object) -> Decimal | None:
-    """Fractions below 1, percent above; exactly 1 could be either, and the rest means nothing."""
+    """Fractions below 1, percent above or with a sign; exactly 1 could be either, and the rest means nothing."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        signed = _amount(value.strip().removesuffix("%").strip())
+        return signed if signed is not None and 0 <= signed <= 100 else None
     rate = _amount(value)
     if rate is None or rate < 0 or rate == 1 or rate > 100:
         return None

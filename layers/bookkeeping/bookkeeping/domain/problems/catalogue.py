@@ -208,8 +208,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} states no tax rate, and none that is in use here makes the price with tax ({gross})"
             " of the one without ({net}). There are: {rates}.",
             "accountant",
-            "Add the missing tax rate in Xero, or under “Tax rates” in the settings, and press Retry. If a price is"
-            " wrong, correct it on the platform and send the order again.",
+            "State the tax rate of {line} on the platform, or correct its prices there, and send the order again. Never"
+            " add a tax rate only because two prices come to it.",
             _TAX_KEYS,
         ),
         Kind(
@@ -225,8 +225,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: which tax rate {line} has at {rate} % depends on where it is shipped to ({places}), and the"
             " order names no country that can be read.",
             "platform",
-            "Fill in the country of the shipping address on the order and send it again, or make the row for {rate} %"
-            " one for anywhere in the settings.",
+            "Fill in the country of the shipping address on the order and send it again; it is then posted by itself.",
             frozenset({"tax_types"}),
         ),
         Kind(
@@ -265,8 +264,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} is taxed at {rate} %, and no active tax rate in Xero has that rate."
             " There are: {choices}.",
             "accountant",
-            "Choose a tax rate for {rate} % under “Tax rates” in the settings, or add it in Xero and press"
-            " Retry.",
+            "If the price or the tax rate of {line} is wrong, correct it on the platform and send the order again."
+            " {advice}",
             _TAX_KEYS,
         ),
         Kind(

@@ -20,7 +20,7 @@ from bookkeeping.domain.ledger import Act
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
-from bookkeeping.domain.settings_advice import advice, rows_of_other_rates
+from bookkeeping.domain.settings_advice import advice, unusable_tax_rows
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.release import lists_freed_by
 
@@ -152,7 +152,7 @@ def _organisation(adapters: PageAdapters, company: str) -> Organisation | None:
 
 def _check_tax_rows(adapters: PageAdapters, company: str, settings: Settings) -> None:
     organisation = _organisation(adapters, company)
-    wrong = rows_of_other_rates(settings, organisation) if organisation else ()
+    wrong = unusable_tax_rows(settings, organisation) if organisation else ()
     if wrong:
         raise SettingsRefused(wrong)
 
