@@ -8,12 +8,14 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from xero_python.api_client.configuration import Configuration
 
-from local.system import LOG_LEVEL
+from local.system import LOG_LEVEL, LocalSystem
 from tests import canaries
+from tests.our_faults import Fault, heard, logged
 
 NOT_FOR_TESTS = (
     "AWS_PROFILE",
@@ -55,6 +57,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _no_sdk_configuration_of_another_test() -> None:
     # xero-python hands every later client a copy of the first configuration made in the process
     Configuration.set_default(None)
+
+
+@pytest.fixture(autouse=True)
+def our_faults() -> Iterator[list[Fault]]:
+    """The faults of ours that were contained. A test takes out those it provokes; any other one fails it."""
+    with heard() as faults:
+        yield faults
+    assert not faults, "\n".join(map(str, faults))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_fault_of_ours_in_logs() -> Iterator[None]:
+    """A system in processes of its own ends with an error if its functions logged a fault of ours."""
+    leave = LocalSystem.__exit__
+
+    def left(system: LocalSystem, *why: Any) -> None:
+        faults = logged(system.state)
+        leave(system, *why)
+        assert not faults, "\n".join(faults)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalSystem, "__exit__", left)
+        yield
 
 
 @pytest.fixture(autouse=True)

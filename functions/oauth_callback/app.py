@@ -1,4 +1,4 @@
-"""The way back from Xero. Always answers with a redirect to the settings page, never with a page of its own."""
+"""The OAuth callback: Xero sends the browser here. The answer is always a redirect to the settings page."""
 
 import re
 from typing import Any
@@ -8,6 +8,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters import from_environment
+from bookkeeping.adapters.containment import noted
 from bookkeeping.domain.page_access import COMPANY, hashed, session_id_in
 from bookkeeping.use_cases.connect import CallbackAdapters, ConnectAdapters, finish
 
@@ -46,10 +47,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         outcome = str(
             finish(adapters, callback_adapters, company, event.get("rawQueryString", ""), session, session_id)
         )
-    except Exception:
-        logger.exception("coming back from Xero failed", company=company)
+    except Exception as error:  # noqa: BLE001 recorded where it is a fault of ours
+        logger.error("coming back from Xero failed", company=company, kind=noted(error, company))  # noqa: TRY400 a traceback quotes what it choked on
         outcome = "our_fault"
-    logger.info("came back from Xero", company=company, outcome=outcome)
+    logger.info("OAuth callback", company=company, outcome=outcome)
     metrics.add_metric("Connects" if outcome == "connected" else "ConnectsUnfinished", MetricUnit.Count, 1)
     headers = {
         "Location": f"/settings/{company}?connect={outcome}",

@@ -1,4 +1,4 @@
-"""Orders from the OrdersQueue into the ledger. Never talks to Xero."""
+"""Writes orders from the OrdersQueue into the ledger. Never calls Xero."""
 
 import os
 from typing import Any
@@ -10,13 +10,14 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters import from_environment
+from bookkeeping.adapters.containment import kind_of
 from bookkeeping.adapters.queues import attribute_text, sent_first_at
 from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 from bookkeeping.use_cases.wake_lanes import ring
 
 MAX_RECEIVES = int(os.environ["MAX_RECEIVES"])
 TO_SPARE = 3000
-"""Milliseconds kept for the message in hand, the bells and the bus."""
+"""Milliseconds reserved for the present message, ringing the lanes, and the event bus."""
 
 logger = Logger()
 metrics = Metrics()
@@ -33,11 +34,11 @@ adapters = IntakeAdapters(
 
 
 class OutOfTime(Exception):
-    """The rest of the batch comes again: its rows took longer than they ever should."""
+    """The batch took too long. SQS delivers the rest of it again."""
 
 
 def check_time(context: LambdaContext) -> None:
-    # a time-out would leave what the batch has accepted without a bell, and use up a receive of all its messages
+    # after a time-out, no lane would be rung, and all messages of the batch would lose one of their attempts
     if context.get_remaining_time_in_millis() < TO_SPARE:
         raise OutOfTime
 
@@ -60,13 +61,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         try:
             check_time(context)
             intake.accept(record.body, sent_at, record.message_id, company)
-        except Exception:
-            logger.exception("order message failed", message_id=record.message_id)
+        except Exception as error:
+            logger.error("order message failed", message_id=record.message_id, kind=kind_of(error))  # noqa: TRY400 a traceback quotes what it choked on
             if int(record.attributes.approximate_receive_count) >= MAX_RECEIVES:
                 intake.keep_our_fault(record.body, sent_at, record.message_id, company)
             raise
 
-    # first those with the fewest chances left
+    # first the messages with the fewest attempts left
     records = {"Records": sorted(event["Records"], key=receives, reverse=True)}
     answer = process_partial_response(
         event=records, record_handler=accept, processor=processor, context=context
@@ -75,7 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     metrics.add_metric("OrdersOfNoCompany", MetricUnit.Count, intake.of_no_company)
     metrics.add_metric("OrdersUnreadable", MetricUnit.Count, intake.unreadable)
     metrics.add_metric("OrdersUnclaimed", MetricUnit.Count, intake.unclaimed)
-    # every row is durable now; a message whose row was written, but not told of, comes again if this fails
+    # all rows are durable now; if this fails, SQS delivers the messages again, and they are published then
     ring(lanes, wake_ups, intake.rung, adapters.now())
     bus.put(intake.events)
     return answer

@@ -1,4 +1,4 @@
-"""Fresh access tokens: every five minutes for the connections whose time has come, at once for a company that asks."""
+"""Renews access tokens: every five minutes for connections that are due, and on request for one company."""
 
 import os
 import random
@@ -26,7 +26,7 @@ adapters = RenewalAdapters(
     now=from_environment.now,
     sleep=time.sleep,
     together=from_environment.together(CALLS_AT_ONCE),
-    chance=random.Random(),  # noqa: S311 spreads calls, guards nothing
+    chance=random.Random(),  # noqa: S311 only spreads calls
     times=times,
 )
 

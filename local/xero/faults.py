@@ -24,6 +24,7 @@ REFUSED_AT_THE_DOOR = frozenset(
         "authorization_unsuccessful",
         "forbidden",
         "not_found",
+        "too_large",
     }
 )
 # The call is carried out and its answer damaged. With `commit: false` it is not carried out.

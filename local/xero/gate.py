@@ -24,6 +24,7 @@ from local.xero.replies import (
     organisation_offline,
     query_parse_error,
     server_error,
+    too_large,
     unauthorized,
 )
 from local.xero.truth_log import Entry
@@ -253,6 +254,8 @@ def _refused_at_the_door(world: World, fault: Fault, caller: _Caller) -> Reply |
             return forbidden(world.new_id())
         case "not_found":
             return not_found()
+        case "too_large":
+            return too_large()
     limit = fault.kind.removeprefix("rate_limit_")
     organisation = world.organisations.get(caller.tenant_id or "")
     if organisation is None or caller.bearer is None:

@@ -542,10 +542,10 @@ def _(site: Site) -> Scene:
     return scene
 
 
-@provokes("no_purchase_tax_type", "“Tax rate on purchases”", "630", cure=saved(purchase_tax_type="INPUT"))
+@provokes("no_purchase_tax_type", "“Tax rate on purchases”", "310", cure=saved(purchase_tax_type="INPUT"))
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True)
-    put(scene, "630", tax_type="")
+    put(scene, "310", tax_type="")
     scene.send(scene.good)
     return scene
 
@@ -562,23 +562,26 @@ def _(site: Site) -> Scene:
     return scene
 
 
-def off_by_rounding(scene: Scene, quantity: int) -> Json:
-    """A line whose net price is rounded, so that Xero's total drifts off with the quantity."""
-    change = with_line(unit_sale_price="9.0909", unit_sale_price_inc_tax="10.00", quantity=quantity)
-    return change(scene.good) | {"shipping_price": 0, "shipping_price_inc_tax": 0}
+def thirds(scene: Scene) -> Json:
+    """Three lines of a third: 1.00 on the order, and 0.99 in Xero."""
+    third = {"unit_sale_price": None, "unit_sale_price_inc_tax": "0.3333", "sale_vat_rate": 10}
+    order = scene.good
+    lines = [order["items"][0] | third | {"id": place} for place in range(3)]
+    return order | {"items": lines, "shipping_price": 0, "shipping_price_inc_tax": 0}
 
 
-@provokes("total_differs", "99990.00", "99989.90", "0.10", cure=saved(line_amounts="auto"))
+@provokes("total_differs", "213472.7595", "213472.24", "0.5195", cure=saved(line_amounts="auto"))
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True, line_amounts="exclusive")
-    scene.send(off_by_rounding(scene, 9999))
+    odd = {"unit_sale_price": None, "unit_sale_price_inc_tax": "45.045", "quantity": "4739.1"}
+    scene.send(with_line(**odd, sale_vat_rate=10)(scene.good))
     return scene
 
 
-@provokes("purchase_total_differs", "617.25", "0.25", cure=saved(process_method="untracked"))
+@provokes("purchase_total_differs", "148681.049107824", "148681.08", cure=saved(process_method="untracked"))
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True)
-    scene.send(with_line(unit_cost_price="0.12345", quantity=5000)(scene.good))
+    scene.send(with_line(unit_cost_price="172.00016", quantity="864.4239")(scene.good))
     return scene
 
 
@@ -586,7 +589,7 @@ def _(site: Site) -> Scene:
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True, line_amounts="exclusive")
     scene.in_xero(archive_account="860")
-    scene.send(off_by_rounding(scene, 1000))
+    scene.send(thirds(scene))
     return scene
 
 
@@ -604,7 +607,7 @@ def free_of_tax(scene: Scene, status: str) -> None:
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True, line_amounts="exclusive")
     free_of_tax(scene, "DELETED")
-    scene.send(off_by_rounding(scene, 1000))
+    scene.send(thirds(scene))
     return scene
 
 
@@ -876,7 +879,7 @@ def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="exclusive")
 
 
-@provokes("posted_tax_differs", "KX-", "net", cure=retried)
+@provokes("posted_tax_differs", "KX-", "with OUTPUT2 at 20 %", "by the order", "in Xero", cure=accepted)
 def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="inclusive")
 
@@ -905,7 +908,7 @@ def _(site: Site) -> Scene:
     return scene
 
 
-@provokes("posted_contact_differs", "KX-", "Harbour Cafe Ltd", "Kornit X Sales", cure=retried)
+@provokes("posted_contact_differs", "KX-", "Harbour Cafe Ltd", "Kornit X Sales", cure=accepted)
 def _(site: Site) -> Scene:
     scene = Scene(site)
     scene.world.send(scene.order())
@@ -1039,7 +1042,8 @@ def _seen_in_time(code: str, provocation: Provocation, scene: Scene) -> None:
 
     # who can fix it, and how: with buttons and settings that are there, and Xero's words where they are referred to
     assert problem["who"] in ("office", "accountant", "platform", "operator")
-    if "Retry" in fix or "“Use it as it is”" in fix or "“Accept" in fix:
+    told_to_press = re.search("Retry|“Use it as it is”|“Accept", fix.replace("Where there is no Retry", ""))
+    if told_to_press and (shown["can_retry"] or "Where there is no Retry" not in fix):
         assert shown["can_retry"], fix
         # the button is called what the person is told to press
         assert shown["retry_label"] in fix or "“Use it as it is”" in fix

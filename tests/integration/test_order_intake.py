@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from bookkeeping.domain.errors import BusUnavailable
 from local.samples import UNTRACKED, Maker
 from tests.integration.one_function import (
     Call,
@@ -219,7 +220,7 @@ def test_events_the_bus_did_not_take_are_sent_again_and_never_given_up_silently(
             }
 
     intake.app.bus._client = Busy()
-    with pytest.raises(RuntimeError, match="1 events were not taken"):
+    with pytest.raises(BusUnavailable, match="1 events were not taken"):
         intake.handle(batch(*map(record, sent)))
     assert len({told["id"] for told in intake.told()}) == 11
     intake.handle(batch(*map(record, sent)))

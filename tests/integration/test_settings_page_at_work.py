@@ -93,6 +93,54 @@ def test_a_session_lasts_an_hour(popup: Popup, browser: Browser) -> None:
 # --- settings ----------------------------------------------------------------------------------------------------
 
 
+MISLEADING = {"tax_types": [{"rate": "20", "ships_to": "DE", "tax_type": "RROUTPUT"}]}
+
+
+def test_a_row_of_another_percentage_is_refused_with_both_figures(
+    popup: Popup, browser: Browser, uk: Organisation
+) -> None:
+    popup.world.company(organisation=uk)
+    assert browser.get("xero/tax-rates").status == 200, (
+        "a list that the page shows: the organisation is known"
+    )
+    version = browser.get("settings").json["version"]
+    refused = browser.put("settings", {"version": version, "settings": MISLEADING})
+    assert refused.status == 422
+    [field] = refused.json["error"]["fields"]
+    assert field["name"] == "tax_types.0.tax_type"
+    assert "RROUTPUT has 5 % in Xero, and the row is for 20 %" in field["message"]
+    right = {"tax_types": [{"rate": "20", "ships_to": "Germany", "tax_type": "OUTPUT2"}]}
+    saved = browser.put("settings", {"version": version, "settings": right})
+    assert saved.json["settings"]["tax_types"][0]["ships_to"] == "DE"
+    # another setting can be saved although somebody edited the rate in Xero since
+    uk.tax_rates["OUTPUT2"].effective += 1
+    popup.world.clock.advance(301)
+    assert browser.get("xero/tax-rates").status == 200
+    assert browser.save(payment_terms_days=7).status == 200
+    [advice] = browser.get("settings").json["advice"]
+    assert advice["name"] == "tax_types"
+    assert "OUTPUT2 has 21 % in Xero, and the row is for 20 %" in advice["message"]
+
+
+def test_a_row_saved_before_the_organisation_is_known_is_warned_of_once_it_is(
+    popup: Popup, browser: Browser, uk: Organisation
+) -> None:
+    browser.app()
+    saved = browser.put("settings", {"version": 0, "settings": FITTING | MISLEADING})
+    assert (saved.status, saved.json["advice"]) == (200, [])
+    assert browser.connect(uk) == "connected"
+    assert browser.get("xero/tax-rates").status == 200
+    [advice] = browser.get("settings").json["advice"]
+    assert "RROUTPUT has 5 % in Xero, and the row is for 20 %" in advice["message"]
+
+
+def test_the_page_warns_that_a_reverse_charge_leaves_tax_out(popup: Popup, browser: Browser) -> None:
+    row = {"rate": "20", "ships_to": "EU", "tax_type": "ECZROUTPUT", "reverse_charge": True}
+    saved = browser.put("settings", {"version": 0, "settings": {"tax_types": [row]}})
+    [advice] = saved.json["advice"]
+    assert "20 % shipped to EU are billed without their tax" in advice["message"]
+
+
 def test_settings_are_saved_as_versions_with_who_and_when(popup: Popup, browser: Browser) -> None:
     empty = browser.get("settings").json
     assert (empty["version"], empty["saved_by"], empty["settings"]["number_prefix"]) == (0, None, "KX-")

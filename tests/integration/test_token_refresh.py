@@ -402,14 +402,14 @@ def test_every_mutant_renews_too_often_or_too_late(name: str) -> None:
 def test_connections_survive_the_storm(model: ProviderModel) -> None:
     report = storm_over(30, 1.5, model, SEED)
     print(f"seed {SEED}, {model}: {report}")
-    assert report.void_or_deleted == {}
+    assert report.dead == {}
     assert report.most_in_flight == 1
     assert report.most_versions_a_day <= 60
 
 
 @pytest.mark.parametrize("name", WEATHERS)
 def test_connections_survive_the_weather_of_each_mutant(name: str) -> None:
-    assert storm_over(20, 1.5, "newest_and_parent", SEED, WEATHERS[name]).void_or_deleted == {}
+    assert storm_over(20, 1.5, "newest_and_parent", SEED, WEATHERS[name]).dead == {}
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -417,7 +417,7 @@ def test_every_mutant_loses_a_connection(name: str) -> None:
     mutant, weather = MUTANTS[name]
     with mutant():
         reports = (storm_over(20, 1.5, "newest_and_parent", seed, weather) for seed in range(SEED, SEED + 9))
-        assert any(report.void_or_deleted for report in reports)
+        assert any(report.dead for report in reports)
 
 
 # --- the handler

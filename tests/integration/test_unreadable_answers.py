@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from xml.sax.saxutils import unescape
 
 import pytest
 from moto import mock_aws
@@ -106,19 +107,62 @@ def numbers(books: OneProcess, kind: str = "invoice") -> list[str]:
 # --- a refusal that Xero did not write
 
 
+@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("name", NOT_XEROS)
 @pytest.mark.parametrize("before", [True, False], ids=["Xero never saw it", "Xero did its work"])
 def test_a_call_that_a_box_answers_once_ends_in_one_document(
-    books: OneProcess, name: str, before: bool
+    books: OneProcess, name: str, before: bool, count: int
 ) -> None:
     books.company(UNTRACKED)
     box(books, once("Invoices", NOT_XEROS[name]), before=before)
-    sent = orders(3)
+    sent = orders(count)
     books.send(*sent)
     books.run()
-    assert [ends(books.entry(order)) for order in sent] == ["posted"] * 3
+    assert {ends(books.entry(order)) for order in sent} == {"posted"}
     assert numbers(books) == sorted(f"KX-{order['id']}" for order in sent)
     assert not books.bus.of("OrderNeedsAttention")
+
+
+XML = (
+    '<ApiException xmlns:i="http://www.w3.org/2001/XMLSchema-instance"><ErrorNumber>10</ErrorNumber>'
+    "<Type>ValidationException</Type><Message>A validation exception occurred</Message><Elements>"
+    '<DataContractBase i:type="Invoice"><ValidationErrors><ValidationError><Message>{}</Message></ValidationError>'
+    "</ValidationErrors></DataContractBase></Elements></ApiException>"
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("Account code '200' is not a valid code for this document.", "account_not_usable"),
+        ("The TaxType code &quot;OUTPUT2&quot; does not exist", "tax_rate_refused"),
+        ("Something &lt;new&gt; in Xero", "refused_by_xero"),
+    ],
+)
+def test_what_xero_refuses_in_xml_is_said_in_words(books: OneProcess, message: str, code: str) -> None:
+    books.company(UNTRACKED)
+    answer = (400, "text/xml; charset=utf-8", XML.format(message).encode())
+    box(books, lambda request: answer if creates(request) else None, before=True)
+    sent = orders(2)
+    books.send(*sent)
+    books.run()
+    for order in sent:
+        entry = books.entry(order)
+        assert ends(entry) == f"needs_attention {code}"
+        assert entry.problem is not None
+        assert entry.problem.xero_says == (unescape(message, {"&quot;": '"'}),)
+
+
+def test_a_number_that_xero_calls_taken_in_xml_is_looked_up(books: OneProcess) -> None:
+    """The first answer was lost, and the document is this order's own."""
+    books.company(UNTRACKED)
+    [order] = orders(1)
+    answers = [HTML, (400, "text/xml", XML.format("Invoice # must be unique.").encode())]
+    box(books, lambda request: answers.pop() if answers and creates(request) else None)
+    books.send(order)
+    books.run()
+    assert ends(books.entry(order)) == "posted"
+    assert numbers(books) == [f"KX-{order['id']}"]
 
 
 @pytest.mark.parametrize("name", ["HTML 400", "nothing 400", "JSON 400"])

@@ -26,7 +26,7 @@ from boto3.dynamodb.table import BatchWriter
 from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
-Told = Callable[[str, str], None]
+SaleStatus = Callable[[str, str], None]
 Value = Callable[[Item, Mapping[str, str], Mapping[str, Any]], Any]
 
 MISSING: Any = object()
@@ -208,7 +208,7 @@ def _spelt(condition: Any, request: Mapping[str, Any], *, is_key: bool = False) 
 
 def stored(value: Any) -> Any:
     """A copy as DynamoDB would keep it. Raises TypeError for what boto3 can't send."""
-    if isinstance(value, str | bool | Decimal) or value is None:
+    if isinstance(value, str | bytes | bool | Decimal) or value is None:
         return value
     if isinstance(value, int):
         return Decimal(value)
@@ -220,6 +220,8 @@ def stored(value: Any) -> Any:
 
 
 def _size(value: Any) -> int:
+    if isinstance(value, bytes):
+        return len(value)
     if isinstance(value, str):
         return len(value.encode()) if not value.isascii() else len(value)
     if isinstance(value, dict):
@@ -504,8 +506,8 @@ class DynamoDB:
         tables: Mapping[str, Mapping[str, Any]],
         *,
         lag: Callable[[], timedelta] = timedelta,
-        before: Told = nobody,
-        after: Told = nobody,
+        before: SaleStatus = nobody,
+        after: SaleStatus = nobody,
     ) -> None:
         self.now, self.lag = now, lag
         self.before, self.after = before, after

@@ -10,6 +10,7 @@ import json
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -45,6 +46,7 @@ from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.server import create_app
 from local.xero.world import World
+from tests import our_faults
 from tests.storms.dynamodb import DynamoDB, cancelled, refused
 from tests.storms.scheduler import Killed, Scheduler, Worker
 
@@ -172,7 +174,7 @@ class Queue:
         self._ids = itertools.count(1)
         self.pending = 0
         """Messages not yet acknowledged or given up."""
-        self.void_or_deleted: list[_Message] = []
+        self.dead: list[_Message] = []
 
     def send(self, body: str, delay: timedelta = timedelta()) -> None:
         now = self._environment.now()
@@ -220,7 +222,7 @@ class Queue:
                     self._show(replace(message), self._environment.now() + timedelta(seconds=30))
             elif message.receives >= 3:
                 self.pending -= 1
-                self.void_or_deleted.append(message)
+                self.dead.append(message)
             else:
                 self._show(message, began + self._visibility)
         if self._ready:
@@ -228,8 +230,8 @@ class Queue:
 
     def redrive(self) -> None:
         """Somebody has looked at the dead letters, and sends them again."""
-        void_or_deleted, self.void_or_deleted = self.void_or_deleted, []
-        for message in void_or_deleted:
+        dead, self.dead = self.dead, []
+        for message in dead:
             self._environment.met[f"{self._name} redriven"] += 1
             self.pending += 1
             self._show(replace(message, receives=0), self._environment.now())
@@ -342,6 +344,9 @@ class Environment:
         self.travel = travel
         self.steps = 0
         self.trace: list[str] | None = None
+        self._watch = ExitStack()
+        self.our_faults = self._watch.enter_context(our_faults.heard())
+        """Faults of ours that were contained. Those that a storm does not provoke are bugs that containment hides."""
         self.met: Counter[str] = Counter()
         self.troubles: list[str] = []
         """What the functions themselves call trouble, or ended with."""
@@ -466,7 +471,7 @@ class Environment:
         self._still_there(worker)
         if peril == "crash" or self._by_chance("crash"):
             self.met["crash"] += 1
-            worker.void_or_deleted = True
+            worker.dead = True
             raise Killed
         if peril == "pause" or self._by_chance("pause"):
             self.met["pause"] += 1
@@ -475,8 +480,8 @@ class Environment:
         return peril
 
     def _still_there(self, worker: Worker) -> None:
-        if worker.void_or_deleted or self.now() >= worker.ends_at:
-            worker.void_or_deleted = True
+        if worker.dead or self.now() >= worker.ends_at:
+            worker.dead = True
             raise Killed
 
     def loses(self) -> bool:
@@ -700,7 +705,7 @@ class Environment:
             self._sweeping
             or self._to_come
             or self.orders_queue.pending
-            or self.orders_queue.void_or_deleted
+            or self.orders_queue.dead
             or self.posting_queue.pending
             or self.backlog_queue.pending
         ):
@@ -731,4 +736,5 @@ class Environment:
                 self.xero.faults.add(rule | {"seed": self.chance.getrandbits(32)})
 
     def close(self) -> None:
+        self._watch.close()
         self.scheduler.close()

@@ -86,7 +86,7 @@ def audited(
     history: History | None = None,
     edits: Mapping[str, Edit] | None = None,
 ) -> Report:
-    return audit(
+    report = audit(
         work.sent.values(),
         environment.xero.log.entries,
         {name: list(table.items.values()) for name, table in environment.store.tables.items()},
@@ -95,6 +95,8 @@ def audited(
         history,
         edits,
     )
+    report.unexpected += [f"a fault of ours: {fault}" for fault in environment.our_faults]
+    return report
 
 
 @contextmanager

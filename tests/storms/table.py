@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tests.our_faults import heard
+
 
 @dataclass
 class Outcome:
@@ -65,10 +67,15 @@ _jobs: list[Job] = []
 def _nth(place: int) -> tuple[int, Outcome]:
     job = _jobs[place]
     began = time.monotonic()
-    try:
-        outcome = job.run()
-    except Exception as error:  # noqa: BLE001 a run that falls over keeps no promise
-        outcome = Outcome(bad=[f"{job.name} ended by {type(error).__name__}: {error}"])
+    with heard() as faults:
+        try:
+            outcome = job.run()
+        except Exception as error:  # noqa: BLE001 a run that falls over keeps no promise
+            outcome = Outcome(bad=[f"{job.name} ended by {type(error).__name__}: {error}"])
+    # a mutant may fall over in its own ways
+    if faults and not outcome.mutants:
+        outcome.unexpected += len(faults)
+        outcome.bad += [f"{job.name}: a fault of ours: {fault}" for fault in faults[:6]]
     outcome.seconds = time.monotonic() - began
     return place, outcome
 

@@ -11,8 +11,8 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -48,6 +48,8 @@ class Company:
     """Tax type → its percentage then."""
     misled: Decimal | None
     """The percentage for which a row has a tax type of another one."""
+    edited: list[tuple[Decimal, Decimal]] = field(default_factory=list)
+    """A percentage that was edited in Xero, and what it was for a while."""
 
 
 def taxed(
@@ -95,9 +97,10 @@ def _company(environment: Environment, chance: random.Random, number: int) -> Co
         "line_amounts": chance.choice(("auto", "auto", "inclusive", "exclusive")),
     }
     misled = None
-    if number % 4 == 3:
+    others = [rate for rate in books.tax_rates.values() if rate.effective and "REVENUE" in rate.applies_to]
+    if number % 4 == 3 and len({rate.effective for rate in others}) > 1:
         misled = chance.choice([rate for rate in rates if rate])
-        other = next(rate for rate in books.tax_rates.values() if rate.effective not in (0, misled))
+        other = next(rate for rate in others if rate.effective != misled)
         kept = [row for row in settings["tax_types"] if Decimal(row["rate"]) != misled]
         settings["tax_types"] = [*kept, {"rate": f"{misled:f}", "tax_type": other.tax_type}]
     environment.company(ref, books, **settings)
@@ -112,6 +115,7 @@ def _edit(environment: Environment, company: Company, chance: random.Random) -> 
     rate = company.books.tax_rates[account.tax_type]
     before, environment.met["rate edited"] = rate.effective, environment.met["rate edited"] + 1
     rate.effective = before + chance.choice((Decimal(1), Decimal("-0.5")))
+    company.edited.append((before, rate.effective))
     back = environment.now() + timedelta(minutes=chance.uniform(5, 40))
     environment.scheduler.at(back, lambda: setattr(rate, "effective", before))
 
@@ -158,21 +162,23 @@ def _audited(environment: Environment, sent: dict[str, tuple[Company, Json]]) ->
 
 def _differs(environment: Environment, company: Company, message: Json, document: Document) -> str:
     """What a document has otherwise than the message, in words; nothing if it is right."""
-    known = [Fraction(rate) for rate in company.rates]
-    try:
-        wanted = reckon(message, known)
-    except NoReading:
-        wanted = reckon(message, known, true=True)
     environment.met["compared"] += 1
     taxes = defaultdict[Fraction, Fraction](Fraction)
     for line in document.lines:
         taxes[company.percents[line.tax_type or "NONE"]] += Fraction(line.tax_amount)
-    told = Reckoned(
-        Fraction(document.sub_total),
-        {rate: tax for rate, tax in taxes.items() if tax},
-        Fraction(document.total),
-    )
-    return "" if told == wanted else f"{told} and not {wanted}"
+    kept = {rate: tax for rate, tax in taxes.items() if tax}
+    told = Reckoned(Fraction(document.sub_total), kept, Fraction(document.total))
+    wanted = list(_readings(company, message))
+    return "" if told in wanted else f"{told} and not {wanted}"
+
+
+def _readings(company: Company, message: Json) -> Iterator[Reckoned]:
+    """What the order comes to: under the rates there are, and under those there were for a while."""
+    known = {Fraction(rate) for rate in company.rates}
+    for rates in (known, *(known - {Fraction(was)} | {Fraction(became)} for was, became in company.edited)):
+        with suppress(NoReading):
+            yield reckon(message, rates)
+    yield reckon(message, known, true=True)
 
 
 # --- mutants

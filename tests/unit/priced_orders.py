@@ -136,18 +136,15 @@ def at(value: Decimal, places: int) -> Decimal:
     return value.quantize(D(1).scaleb(-places), ROUND_HALF_UP, EXACT)
 
 
-def pair(chance: random.Random, rate: Decimal, *, finest: bool) -> tuple[Decimal, Decimal]:
-    """One unit's prices without and with tax, one of them reckoned from the other.
-
-    `finest`: the reckoned one has no fewer decimals, as from a sender whose rate can be told from its prices.
-    """
+def pair(chance: random.Random, rate: Decimal) -> tuple[Decimal, Decimal]:
+    """One unit's prices without and with tax, one of them reckoned from the other, in cents at least."""
     places = chance.choices((0, 1, 2, 3, 4, 6, 9, 12, 15, 16), (3, 3, 40, 6, 20, 5, 3, 3, 3, 3))[0]
     given = number(chance, min(places, 6) if chance.random() < 0.5 else 2)
-    least = max(2, -int(given.as_tuple().exponent)) if finest else 0
+    finest = max(2, places)
     factor = EXACT.divide(100 + rate, D(100))
     if chance.random() < 0.5:
-        return given, at(EXACT.multiply(given, factor), max(places, least))
-    return at(EXACT.divide(given, factor), max(places, least)), given
+        return given, at(EXACT.multiply(given, factor), finest)
+    return at(EXACT.divide(given, factor), finest), given
 
 
 def as_sent(chance: random.Random, price: Decimal | None) -> object:
@@ -165,7 +162,7 @@ def priced(chance: random.Random, rates: tuple[Decimal, ...], sender: str) -> Js
     if shape == "free":
         return {"net": "0", "gross": "0.00", "rate": chance.choice((stated, None, -1)), "true": f"{rate:f}"}
     if sender == "rate-less" or (sender == "now and then" and chance.random() < 0.4):
-        net, gross = pair(chance, rate, finest=True)
+        net, gross = pair(chance, rate)
         stated = chance.choice((None, -1, "-0.2"))
         if net and chance.random() < 0.3:
             stated = f"{at(EXACT.divide(gross, net) * 100 - 100, chance.choice((2, 4))):f}"
@@ -176,7 +173,7 @@ def priced(chance: random.Random, rates: tuple[Decimal, ...], sender: str) -> Js
             "rate": stated,
             "true": f"{rate:f}",
         }
-    net, gross = pair(chance, rate, finest=False)
+    net, gross = pair(chance, rate)
     kept = {"both": (net, gross), "gross": (None, gross), "net": (net, None)}[shape]
     return {
         "net": as_sent(chance, kept[0]),

@@ -745,23 +745,51 @@ def test_a_rounding_line_needs_xero_s_rounding_account_and_an_untaxed_rate() -> 
 
 
 def test_what_xero_cannot_come_near_is_a_problem_before_anything_is_sent() -> None:
-    stopped = problem(order(line(quantity=D(5000), price=None, price_inc_tax=D("0.12345"))), TRACKED)
+    odd = order(line(quantity=D("2932.6"), price=None, price_inc_tax=D("170.85")))
+    stopped = problem(odd, TRACKED.model_copy(update={"line_amounts": "exclusive"}))
     assert stopped.code == "total_differs"
-    assert "line 1 (MUG-11OZ-WHT) comes to 617.25 on the order" in stopped.sentence
+    assert "line 1 (MUG-11OZ-WHT) comes to 501034.71 on the order" in stopped.sentence
     assert "More than 0.01" in stopped.sentence
 
 
 def test_costs_that_xero_cannot_hold_stop_a_purchase_order_in_words_that_help_it() -> None:
+    tenth = books(tax_rates=(*ORGANISATION.tax_rates, rate("INPUT10", "10", sales=False)))
+    how = TRACKED.model_copy(update={"purchase_tax_type": "INPUT10"})
     with pytest.raises(OrderStopped) as caught:
-        bought(order(line(quantity=D(5000), cost=D("0.12345"))))
+        bought(order(line(quantity=D("864.4239"), cost=D("172.00016"))), how, tenth)
     stopped = caught.value.problem
     assert stopped.code == "purchase_total_differs"
-    assert "617.25" in stopped.sentence
+    assert "148681.049107824" in stopped.sentence
     assert "purchase order" in stopped.sentence
     assert "Prices with or without tax" not in stopped.fix
     assert stopped.kind.freed_by == {"process_method"}
     whole_cents = bought(order(line(quantity=D(5000), cost=D("0.12"))))
     assert whole_cents.order_total == whole_cents.expected_total == D("600.00")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "gross", "cost"),
+    [
+        ("9999", "10.00", "0.12345"),
+        ("250", "13.00", "4.15333"),
+        ("5000", "0.12345", "0.0001"),
+        ("282.3", "29.50", "7"),
+    ],
+)
+def test_many_pieces_of_an_item_are_told_in_two_lines_that_come_to_the_cent(
+    quantity: str, gross: str, cost: str
+) -> None:
+    many = order(line(quantity=D(quantity), price=None, price_inc_tax=D(gross), cost=D(cost)))
+    how = TRACKED.model_copy(update={"line_amounts": "exclusive"})
+    document = invoice(many, how)
+    lines = document.body["LineItems"]
+    assert sum(one["Quantity"] for one in lines) == D(quantity)
+    assert {one["ItemCode"] for one in lines} == {"MUG-11OZ-WHT"}
+    assert max(one["UnitAmount"] for one in lines) - min(one["UnitAmount"] for one in lines) <= D("0.0001")
+    assert document.figures.total == document.order_total
+    assert document.notes == ()
+    ordered = bought(many, how)
+    assert ordered.figures.net == ordered.order_total
 
 
 def test_what_the_lines_round_away_gets_a_line_however_many_they_are() -> None:

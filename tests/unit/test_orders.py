@@ -396,6 +396,44 @@ def test_an_amount_is_kept_to_the_last_digit_because_the_digits_tell_the_rate() 
         ({"shipping_country": "Zoë O'Brien, Flat 3"}, None),
         ({"shipping_country_code": 44, "shipping_country": ["GB"]}, None),
         ({"shipping_country_code": "ES", "shipping_postcode": "38001"}, "IC"),
+        # a postcode that was taken for a number
+        ({"shipping_country_code": "ES", "shipping_postcode": 38001}, "IC"),
+        ({"shipping_country_code": "ES", "shipping_postcode": "3501"}, "ES"),
+        ({"shipping_country_code": "ES", "shipping_postcode": 3501}, "ES"),
+        ({"shipping_country_code": "FI", "shipping_postcode": 2200}, "FI"),
+        ({"shipping_country_code": "FI", "shipping_postcode": 22100}, "AX"),
+        ({"shipping_country_code": "FR", "shipping_postcode": 9710}, "FR"),
+        ({"shipping_country_code": "FR", "shipping_postcode": 97100}, "GP"),
+        ({"shipping_country_code": "DE", "shipping_postcode": "D-27498"}, "XV"),
+        ({"shipping_country_code": "IT", "shipping_postcode": "23014"}, "IT"),
+        ({"shipping_country_code": "IT", "shipping_postcode": "23041"}, "XV"),
+        ({"shipping_country_code": "IT", "shipping_postcode": "22061"}, "XV"),
+        ({"shipping_country_code": "GB", "shipping_postcode": True}, "GB"),
+        # a name beside the code, where there is no postcode
+        ({"shipping_country_code": "GB", "shipping_country": "Northern Ireland"}, "XI"),
+        ({"shipping_country_code": "GB", "shipping_country": "Jersey", "shipping_postcode": " "}, "JE"),
+        ({"shipping_country_code": "ES", "shipping_country": "Canary Islands"}, "IC"),
+        ({"shipping_country_code": "FR", "shipping_country": "Réunion"}, "RE"),
+        (
+            {
+                "shipping_country_code": "GB",
+                "shipping_country": "Northern Ireland",
+                "shipping_postcode": "YO22 4DE",
+            },
+            "GB",
+        ),
+        ({"shipping_country_code": "IE", "shipping_country": "Northern Ireland"}, "IE"),
+        # names as shops write them
+        ({"shipping_country": "United Kingdom (UK)"}, "GB"),
+        ({"shipping_country": "United States (US)"}, "US"),
+        ({"shipping_country": "U.K."}, "GB"),
+        ({"shipping_country": "Ireland (Republic of)"}, "IE"),
+        ({"shipping_country": "Croatia (Hrvatska)"}, "HR"),
+        ({"shipping_country": "Britain"}, "GB"),
+        ({"shipping_country": "Great Britain"}, "GB"),
+        ({"shipping_country": "Spain (Canary Islands)"}, "IC"),
+        ({"shipping_country": "Saint Martin (French part)"}, "MF"),
+        ({"shipping_country": "(" * 90}, None),
         ({}, None),
     ],
 )
@@ -472,6 +510,14 @@ def test_a_rate_is_a_fraction_below_one_and_a_percentage_above(stated: object, p
     assert str(read_line(sale_vat_rate=stated, **NO_PAIR).tax_rate) == percent
 
 
+@pytest.mark.parametrize(
+    ("stated", "percent"),
+    [("20%", "20"), ("20 %", "20"), (" 8.875% ", "8.875"), ("0.5 %", "0.5"), ("1%", "1")],
+)
+def test_a_rate_with_its_sign_is_in_percent(stated: str, percent: str) -> None:
+    assert str(read_line(sale_vat_rate=stated, **NO_PAIR).tax_rate) == percent
+
+
 @pytest.mark.parametrize("name", ["sale_vat_rate", "vat_rate", "tax_rate"])
 def test_a_rate_is_read_under_each_of_its_names(name: str) -> None:
     assert read_line(**{"sale_vat_rate": ..., name: 0.2}, **NO_PAIR).tax_rate == 20
@@ -542,7 +588,21 @@ def test_prices_and_rate_are_kept_as_sent_because_only_the_organisation_knows_it
 
 @pytest.mark.parametrize(
     ("price", "inc_tax"),
-    [(0, 13), (13, 0), (13, 10), (10, 22), (-10, 12), ("100.01", "99.5"), ("7.01", "6.96")],
+    [
+        (0, 13),
+        (13, 0),
+        ("0.45", 0),
+        ("0.004", "0"),
+        (1, 3),
+        (1, "0.72"),
+        (0, "0.48"),
+        ("0.6", "1.3"),
+        (13, 10),
+        (10, 22),
+        (-10, 12),
+        ("100.01", "99.5"),
+        ("7.01", "6.96"),
+    ],
 )
 def test_two_prices_no_rate_could_relate_are_both_named(price: object, inc_tax: object) -> None:
     assert line_problem(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax) == (
@@ -557,9 +617,10 @@ def test_two_prices_no_rate_could_relate_are_both_named(price: object, inc_tax: 
 
 
 @pytest.mark.parametrize(
-    ("price", "inc_tax"), [(1, "0.72"), (0, "0.48"), (0, "0.6"), ("0.6", 1), (11, 13), ("0.5", "0.6")]
+    ("price", "inc_tax"),
+    [("0.6", 1), (11, 13), ("0.5", "0.6"), (0, 0), (0, "0.01"), ("0.01", "0.01"), (1, 2)],
 )
-def test_prices_rounded_to_whole_units_contradict_no_others(price: object, inc_tax: object) -> None:
+def test_prices_that_some_rate_relates_contradict_each_other_not(price: object, inc_tax: object) -> None:
     line = read_line(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax)
     assert (line.price, line.price_inc_tax) == (Decimal(price), Decimal(inc_tax))  # type: ignore[arg-type]
 

@@ -58,6 +58,21 @@ def test_a_problem_names_its_order_and_all_it_was_given(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
+def test_nobody_is_advised_to_bill_the_cost_price(code: str) -> None:
+    assert "Price on the invoice" not in CATALOGUE[code].fix
+
+
+def test_what_takes_over_a_document_that_differs_says_so() -> None:
+    named = {code for code, kind in CATALOGUE.items() if "“Accept as it is in Xero”" in kind.fix}
+    assert named == {
+        code for code, kind in CATALOGUE.items() if kind.retry_label == "Accept as it is in Xero"
+    }
+    assert named == {
+        code for code in CATALOGUE if code.endswith("_differs") and code.startswith(("posted", "adopted"))
+    }
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
 def test_a_problem_is_freed_by_settings_that_exist(code: str) -> None:
     assert CATALOGUE[code].freed_by <= set(Settings.model_fields)
 

@@ -1,4 +1,4 @@
-// The tab Orders: what became of every order, and what a person can do about it.
+// The tab Orders: every order's state, and what a person can do about it.
 
 import { amount, byId, codeWords, element, moment, replace, same, upperFirst, webAddress, whilePressed } from "./dom.js";
 import { historyItems } from "./history.js";
@@ -52,7 +52,7 @@ function outcomeWords({ state }, { no_sale: choice }) {
   return "It was looked at again and is where it was.";
 }
 
-/** What is wrong, without the order's number, which stands beside it. */
+/** The problem's sentence without the order's number, which is shown beside it. */
 const sentenceOf = ({ id, problem }) => upperFirst(problem.sentence.replace(`Order ${id}: `, ""));
 
 export class OrdersTab {
@@ -216,7 +216,7 @@ export class OrdersTab {
     }
   }
 
-  /** Orders on their way change by themselves; the page follows as long as somebody looks at it. */
+  /** Orders on their way change by themselves, so the page reloads them while somebody looks at it. */
   lookAgain() {
     if (document.hidden || byId("orders-panel").hidden) return;
     const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state));

@@ -1,4 +1,4 @@
-"""ADAPTER: requests to the TokenRefreshFunction and to the XeroDeskFunction."""
+"""Invocations of the TokenRefreshFunction and the XeroDeskFunction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def lambda_service() -> Any:
 
 
 class RefreshRequests:
-    """Asks for a company's tokens to be renewed, and does not wait for it."""
+    """Invokes the TokenRefreshFunction for one company."""
 
     def __init__(self, client: Any, function: str) -> None:
         self._client = client
@@ -29,7 +29,7 @@ class RefreshRequests:
         self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
 
     def wait_for(self, company: str, refused: int | None = None) -> str:
-        """The same, and wait for what became of it; empty where that failed."""
+        """Ask for a renewal and wait for its result; empty if the invocation failed."""
         said = _answer(self._client, self._function, _about(company, refused))
         return str(said["what"]) if said else ""
 
@@ -39,7 +39,7 @@ def _about(company: str, refused: int | None) -> dict[str, Any]:
 
 
 class XeroDesk:
-    """Has `xero_desk` do something in Xero on a person's behalf, and waits for it; `error` where it does not answer."""
+    """Invokes `xero_desk`, which calls Xero for a person, and waits. The answer has `error` if the function failed."""
 
     def __init__(self, client: Any, function: str) -> None:
         self._client = client
@@ -51,7 +51,7 @@ class XeroDesk:
 
 
 def _answer(client: Any, function: str, about: dict[str, Any]) -> dict[str, Any] | None:
-    """What the function answers; None where it failed, or did not answer in time."""
+    """The function's answer; None if it failed or did not answer in time."""
     try:
         answer = client.invoke(FunctionName=function, Payload=json.dumps(about))
         said: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -61,7 +61,7 @@ def _answer(client: Any, function: str, about: dict[str, Any]) -> dict[str, Any]
 
 
 def lambda_service_that_waits() -> Any:
-    """A client that never asks twice, and waits for less time than whoever waits for the page."""
+    """A client that never retries, and gives up before the page's own time-out."""
     patient = Config(
         connect_timeout=2, read_timeout=22, retries={"mode": "standard", "total_max_attempts": 1}
     )

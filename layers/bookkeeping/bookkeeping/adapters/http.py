@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
@@ -22,15 +22,12 @@ def session(calls_at_once: int) -> requests.Session:
     return made
 
 
-def read_bounded(read: Callable[[int], bytes], late: Callable[[], bool], at_most: int) -> bytes | None:
-    """All that `read` gives, piece by piece until it gives nothing; None where it is too late or too long.
-
-    `read` must give what has come (as `read1` does), not wait until its measure is full: else a slow drip goes by
-    unseen until it is over.
-    """
+def read_bounded(response: requests.Response, deadline: float, at_most: int) -> bytes | None:
+    """The body of a streamed response; None where it is longer than that, or not there at that `time.monotonic()`."""
     text = b""
-    while piece := read(64 * 1024):
+    # read1 gives what has come: to wait for a full measure would let a slow drip go by unseen until it is over
+    while piece := response.raw.read1(64 * 1024, decode_content=True):
         text += piece
-        if late() or len(text) > at_most:
+        if time.monotonic() > deadline or len(text) > at_most:
             return None
     return text

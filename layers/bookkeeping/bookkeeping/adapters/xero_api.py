@@ -187,11 +187,7 @@ class Xero:
                 stream=True,
             ) as response:
                 observe(Limits.from_headers(response.headers))
-                text = read_bounded(
-                    lambda size: response.raw.read1(size, decode_content=True),
-                    lambda: time.monotonic() > deadline,
-                    ANSWER_AT_MOST,
-                )
+                text = read_bounded(response, deadline, ANSWER_AT_MOST)
                 if text is not None:
                     return parsed(response.status_code, response.headers, text, read=method == "GET")
                 failure = "the answer is too slow or too long"

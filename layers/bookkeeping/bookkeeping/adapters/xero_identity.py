@@ -155,11 +155,7 @@ class Identity:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                text = read_bounded(
-                    lambda size: response.raw.read1(size, decode_content=True),
-                    lambda: time.monotonic() > deadline,
-                    ANSWER_AT_MOST,
-                )
+                text = read_bounded(response, deadline, ANSWER_AT_MOST)
                 if text is not None:
                     return _Answer(response.status_code, response.headers, _json(text))
                 failure = "the answer is too slow or too long"

@@ -1,4 +1,4 @@
-"""What can go wrong outside this code, named for what happens next.
+"""Errors from outside this code, named for what happens next.
 
 XeroError
 ├── OutcomeUnknown      the call may or may not have been carried out: settle before anything else
@@ -10,19 +10,24 @@ XeroError
 ├── CallRefused         nothing was done; what was sent is at fault
 └── KeyReused           nothing was done; this Idempotency-Key belongs to another request
 IdentityError
-├── InvalidGrant        nothing was done; the code or refresh token is not taken: read the store again first
-├── InvalidClient       nothing was done; a person must correct the client id or secret, the tokens stay good
-├── IdentityThrottled   nothing was done; the same again after `retry_after`
-├── IdentityRefused     nothing was done; what was sent is at fault
-└── IdentityUnknown     tokens may or may not have been issued: the same again, once nothing can arrive any more
-StoreUnavailable        a secret may or may not have been read or written: the same again
+├── InvalidGrant        nothing was done; Xero refused the code or refresh token: read the store again first
+├── InvalidClient       nothing was done; a person must correct the client id or secret; the tokens stay valid
+├── IdentityThrottled   nothing was done; retry after `retry_after`
+├── IdentityRefused     nothing was done; the request is wrong
+└── IdentityUnknown     tokens may or may not have been issued: retry once the first call can no longer take effect
+StoreUnavailable        a secret may or may not have been read or written: retry
+BusUnavailable          some events may not be on the bus: the same again
 Lost                    another holder has the lane: stop at once, write nothing
+TurnEnds                nothing more can be done in this turn; says when to go on
+CompanyHeld             nothing more can be done for this company in this turn
 Conflict                the row changed since it was read: read it again
-StillBeingSent          a row has no room for the message until the order is settled: it comes again
+MessageFailed           a fault of ours, recorded already, kept a message from one of its companies: it comes again
+StillBeingSent          the row cannot take the message until the order is settled: SQS delivers it again
 AlreadyInBooks          another company has this order in the same organisation
 PrefixTaken             another company has this number prefix in the same organisation
 
-An order that a person must look at is not an error of this kind: see `problems.OrderStopped`.
+An order that a person must look at is not one of these errors: see `OrderStopped`. Any other exception is a
+fault of ours: see `adapters.containment`.
 """
 
 from __future__ import annotations
@@ -34,11 +39,11 @@ Limit = Literal["minute", "day", "concurrent", "app"]
 
 
 class XeroError(Exception):
-    """A call to Xero that gave no usable answer. Carries words for the log, never a header or a token."""
+    """A call to Xero failed. The text is for the log and never contains a header or a token."""
 
 
 class OutcomeUnknown(XeroError):
-    """`answered`: Xero did answer, and repeats that answer to the same Idempotency-Key."""
+    """`answered`: Xero did answer, and gives the same answer again for the same Idempotency-Key."""
 
     def __init__(self, why: str, *, timed_out: bool = False, answered: bool = False) -> None:
         super().__init__(why)
@@ -81,7 +86,7 @@ class AccessRefused(XeroError):
 
 
 class CallRefused(XeroError):
-    """Xero refused the whole call. `elements` is Xero's echo where it gave one, with its validation errors."""
+    """Xero refused the whole call. `elements` are the documents that Xero sent back with validation errors, if any."""
 
     def __init__(self, status: int, messages: tuple[str, ...], elements: tuple[Mapping[str, Any], ...] = ()):
         super().__init__(f"{status}: {'; '.join(messages) or 'no reason given'}")
@@ -95,7 +100,7 @@ class KeyReused(XeroError):
 
 
 class IdentityError(Exception):
-    """A call to Xero's identity server that gave no tokens. Carries words for the log, never a code or a token."""
+    """A call to Xero's identity server failed. The text is for the log and never contains a code or a token."""
 
 
 class InvalidGrant(IdentityError):
@@ -121,14 +126,26 @@ class IdentityUnknown(IdentityError):
 
 
 class StoreUnavailable(Exception):
-    """Secrets Manager did not answer, or would not."""
+    """Secrets Manager did not answer, or refused."""
 
     def __init__(self, operation: str, code: str) -> None:
         super().__init__(f"{operation}: {code}")
         self.code = code
 
 
+class BusUnavailable(Exception):
+    pass
+
+
 class Lost(Exception):
+    pass
+
+
+class TurnEnds(Exception):
+    pass
+
+
+class CompanyHeld(Exception):
     pass
 
 
@@ -144,6 +161,10 @@ class PrefixTaken(Exception):
     def __init__(self, owner: str) -> None:
         super().__init__(f"company {owner} has it")
         self.owner = owner
+
+
+class MessageFailed(Exception):
+    pass
 
 
 class StillBeingSent(Exception):

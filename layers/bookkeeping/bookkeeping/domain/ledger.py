@@ -38,6 +38,7 @@ from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.domain.problems.catalogue import ACCEPT
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.texts import within
 from bookkeeping.domain.time_zones import Calendar
 
 Choice = Literal["post", "skip"]
@@ -45,6 +46,13 @@ Choice = Literal["post", "skip"]
 UTC_DAYS: Final = Calendar("UTC")
 
 LONGEST_WORD: Final = 100
+LONGEST_FIELD: Final = 200
+"""Bytes of a field of a document as Xero answers it."""
+LONGEST_NOTE: Final = 500
+"""Bytes."""
+MOST_NOTES: Final = 20
+MOST_ACTS: Final = 50
+"""The last things that people did to an order."""
 ROOM: Final = 340_000
 """Bytes of content a row has room for: DynamoDB takes 400 KB."""
 
@@ -82,6 +90,13 @@ class Posted:
     adopted: bool = False
     """Found in Xero by its number after an outcome that never arrived."""
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # what Xero answers and what is noted is of any length
+        for name in ("id", "number", "status", "total", "currency"):
+            object.__setattr__(self, name, within(getattr(self, name), LONGEST_FIELD))
+        notes = tuple(within(note, LONGEST_NOTE) for note in self.notes[:MOST_NOTES])
+        object.__setattr__(self, "notes", notes)
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class LastStatus:
+class SaleStatus:
     """What the platform said last of the sale. A message without a status, or “Archived”, says nothing of it."""
 
     sent_at: int
@@ -133,7 +148,7 @@ class LastStatus:
     status: str = ""
 
     @classmethod
-    def by(cls, message: Message) -> LastStatus | None:
+    def by(cls, message: Message) -> SaleStatus | None:
         if message.problem is not None or not message.content:
             return None
         order = message.order
@@ -193,7 +208,7 @@ class Entry:
     """A person said: use this order's untracked items as they are."""
     no_sale: Mapping[str, Choice] = field(default_factory=dict)
     """What a person decided about the order while it was refunded, returned or rejected."""
-    last_status: LastStatus | None = None
+    sale_status: SaleStatus | None = None
     """What the platform said last of the sale."""
     dated_by: Calendar = UTC_DAYS
     """The calendar by which its first document is dated."""
@@ -235,19 +250,19 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
     """The entry after a message of the platform; None where the message changes nothing."""
     if entry is None:
         new = Entry(books.company, order_id, State.QUEUED, message, received_at=now, changed_at=now)
-        return decide(replace(new, last_status=LastStatus.by(message)), books, now)
+        return decide(replace(new, sale_status=SaleStatus.by(message)), books, now)
     newest = entry.newer or entry.message
-    said = _last_status(entry, message)
+    sale_status = _latest_sale_status(entry, message)
     message = completed(entry, message)
     if not message.newer_than(newest):
-        if said == entry.last_status:
+        if sale_status == entry.sale_status:
             return None
         # sent before what is known, and yet the last that says anything of the sale
-        message = said.completed(newest) if said else newest
-        entry = replace(entry, last_status=said)
+        message = sale_status.completed(newest) if sale_status else newest
+        entry = replace(entry, sale_status=sale_status)
         if message == newest:
             return entry
-    entry = replace(entry, last_status=said)
+    entry = replace(entry, sale_status=sale_status)
     if not entry.frozen:
         message = _dispatched_since(entry.message, message)
         return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
@@ -270,32 +285,32 @@ def held_back_half(entry: Entry, settings: Settings, now: datetime) -> Entry | N
 
     What stands in Xero needs a person: no setting skips the rest.
     """
-    said = entry.last_status
-    if said is None or said.disposition not in (*NO_SALE, "cancelled"):
+    sale_status = entry.sale_status
+    if sale_status is None or sale_status.disposition not in (*NO_SALE, "cancelled"):
         return None
     if not entry.documents or not remaining(entry, settings):
         return None
-    choice = entry.no_sale.get(_question(said), "")
-    if choice == "post" or (not choice and usual_choice(said, settings) == "post"):
+    choice = entry.no_sale.get(_question(sale_status), "")
+    if choice == "post" or (not choice and usual_choice(sale_status, settings) == "post"):
         return None
     if choice == "skip":
-        return skip(entry, said.disposition, now)
-    half = f"its purchase order {entry.number} is in Xero and stays there if it is skipped, its invoice is not sent; "
-    details = {"order": entry.order_id, "status": _status_words(said), "half": half}
+        return skip(entry, sale_status.disposition, now)
+    half = f"; its purchase order {entry.number} is in Xero, its invoice is not, and Skip leaves it so"
+    details = {"order": entry.order_id, "status": _status_words(sale_status), "half": half}
     return stop(entry, Problem("no_sale", details), now)
 
 
 def completed(entry: Entry | None, message: Message) -> Message:
     """The message as the entry takes it: what it leaves unsaid of the sale is as it was said last."""
-    said = _last_status(entry, message) if entry else None
-    return said.completed(message) if said else message
+    sale_status = _latest_sale_status(entry, message) if entry else None
+    return sale_status.completed(message) if sale_status else message
 
 
-def _last_status(entry: Entry, message: Message) -> LastStatus | None:
-    said = LastStatus.by(message)
-    if said is None or entry.last_status is None:
-        return said or entry.last_status
-    return max(said, entry.last_status, key=lambda one: (one.sent_at, one.disposition, one.status))
+def _latest_sale_status(entry: Entry, message: Message) -> SaleStatus | None:
+    sale_status = SaleStatus.by(message)
+    if sale_status is None or entry.sale_status is None:
+        return sale_status or entry.sale_status
+    return max(sale_status, entry.sale_status, key=lambda one: (one.sent_at, one.disposition, one.status))
 
 
 def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
@@ -327,7 +342,10 @@ def _says_the_same(message: Message, entry: Entry) -> bool:
 def weight(entry: Entry) -> int:
     """About how many bytes the entry takes as a row."""
     beside = _bytes(entry.newer) if entry.newer else 0
-    return _bytes(entry.message) + beside + sum(map(len, entry.changes)) * 4 + 4_000
+    problem = (*entry.problem.details.values(), *entry.problem.xero_says) if entry.problem else ()
+    notes = (note for posted in entry.documents.values() for note in posted.notes)
+    texts = (*entry.changes, *problem, *notes, *(act.by for act in entry.history))
+    return _bytes(entry.message) + beside + sum(len(text.encode()) for text in texts) + 4_000
 
 
 def _bytes(message: Message) -> int:
@@ -374,7 +392,7 @@ def held_back(
     return None
 
 
-def usual_choice(order: Order | LastStatus, settings: Settings) -> Literal["ask", "skip", "post"]:
+def usual_choice(order: Order | SaleStatus, settings: Settings) -> Literal["ask", "skip", "post"]:
     """What the settings say of an order that is no sale, or may be none."""
     if order.disposition in ("unclear", "cancelled"):
         return "ask"
@@ -384,7 +402,7 @@ def usual_choice(order: Order | LastStatus, settings: Settings) -> Literal["ask"
     return settings.refunded_orders
 
 
-def _question(order: Order | LastStatus) -> str:
+def _question(order: Order | SaleStatus) -> str:
     """What is asked about an order that may be no sale: its answer counts as long as this stays the same."""
     return order.status or order.disposition
 
@@ -393,7 +411,7 @@ def no_sale(order: Order) -> Problem:
     return Problem("no_sale", {"order": order.id, "status": _status_words(order), "half": ""})
 
 
-def _status_words(order: Order | LastStatus) -> str:
+def _status_words(order: Order | SaleStatus) -> str:
     return f"“{order.status}”" if order.status else order.disposition.replace("_", " ")
 
 
@@ -459,6 +477,11 @@ def wait(entry: Entry, reason: str, now: datetime) -> Entry:
 
 def stop(entry: Entry, problem: Problem, now: datetime) -> Entry:
     return replace(_at(entry, State.NEEDS_ATTENTION, now), problem=problem)
+
+
+def stop_for_our_fault(entry: Entry, reference: str, now: datetime) -> Entry:
+    """Stopped by a fault of ours. In a batch it stays in it: what became of its document is still to be found out."""
+    return stop(entry, Problem("our_fault", {"order": entry.order_id, "reference": reference}), now)
 
 
 def nothing_left(entry: Entry, settings: Settings, now: datetime) -> Entry:
@@ -568,7 +591,7 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
         version=now_stands.version,
         message=now_stands.message,
         newer=now_stands.newer,
-        last_status=now_stands.last_status,
+        sale_status=now_stands.sale_status,
         changes=(),
     )
     if merged.newer is None:
@@ -593,16 +616,20 @@ def retry(
     What was posted stays; a document that exists is never sent again. `no_sale` is what the person decided about an
     order that is no sale.
     """
-    if entry.batch or entry.state in (State.QUEUED, State.POSTING, State.POSTED):
+    if entry.state in (State.QUEUED, State.POSTING, State.POSTED):
         return None
+    acts = [Act(within(by, LONGEST_FIELD), no_sale or "retry", now)] if by else []
     freed = replace(
         entry,
         refusals=0,
         at_most=BATCH_SIZE,
         items_as_they_are=entry.items_as_they_are or items_as_they_are,
         no_sale=_decided(entry, no_sale),
-        history=(*entry.history, Act(by, no_sale or "retry", now)) if by else entry.history,
+        history=(*entry.history, *acts)[-MOST_ACTS:],
     )
+    if entry.batch:
+        # stopped by a fault of ours: what became of its document is found out first
+        return _at(freed, State.POSTING, now)
     if not entry.documents:
         return decide(freed, books, now)
     if entry.problem is not None and entry.problem.kind.retry_label == ACCEPT:
@@ -630,7 +657,7 @@ def _decided(entry: Entry, choice: Choice | None) -> Mapping[str, Choice]:
     if choice is None or entry.message.problem is not None:
         return entry.no_sale
     if entry.documents:
-        return {**entry.no_sale, _question(entry.last_status): choice} if entry.last_status else entry.no_sale
+        return {**entry.no_sale, _question(entry.sale_status): choice} if entry.sale_status else entry.no_sale
     return {**entry.no_sale, _question(entry.message.order): choice}
 
 

@@ -1,11 +1,10 @@
-"""A message of the platform: strict JSON within bounds, and whose order it is.
+"""A message of the platform: strict JSON within limits, and which order and companies it is about.
 
     read_message   the bytes of a message → the order's JSON
-    identify       which order of which companies a message is about, and nothing else
+    identify       only the order and the companies a message is about
 
-Before anything is parsed, one linear pass over the bytes finds `pdfs`, the depth of the nesting and whose order it is.
-Whatever can't be read raises Unreadable, which names the problem and, where they can be told, the companies and the
-order it is about.
+Before parsing, one linear pass over the bytes finds `pdfs`, the depth of the nesting, the order and the companies.
+A message that can't be read raises Unreadable. It carries the problem and, if known, the companies and the order.
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ def read_message(body: str | bytes) -> Mapping[str, object]:
 
 
 def _as_bytes(body: str | bytes) -> bytes:
-    """A lone surrogate passes, so that it is found later and the field it is in can be named."""
+    """Lone surrogates pass here. They are found later, when their field can be named."""
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
 
 
 def _parse(skimmed: _Skimmed) -> dict[str, Any]:
-    # The decoders' own errors carry the whole text, consumer included: none of them may travel on as a cause.
+    # A decoder's error carries the whole text, with the consumer's name. So every raise here is `from None`.
     try:
         text = skimmed.rest.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
@@ -97,7 +96,7 @@ _BROKEN: Final = {
     "Invalid control character": "a line break or another invisible character is inside a text",
     "Invalid \\": "a backslash stands where it means nothing",
 }
-"""How the decoder's complaints begin, and what people call it."""
+"""How the decoder's error begins, and what the problem says instead."""
 
 
 def _why(error: json.JSONDecodeError, text: str) -> str:
@@ -118,7 +117,7 @@ class _NoSuchNumber(Exception):
 
 
 def _bounded_number(text: str) -> Decimal | str:
-    """A number beyond any amount stays text: it costs nothing, and the field that holds it can be named."""
+    """A number; one that is too large stays text, so that parsing is cheap and its field can be named."""
     return Decimal(text) if len(text) <= LONGEST_NUMBER and NUMBER.fullmatch(text) else text
 
 
@@ -165,7 +164,7 @@ _MAY_HOLD_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 def _lone_surrogate(value: Any, where: str) -> str | None:
-    """Where the first text with half a character is. Recursion is bounded by MAX_DEPTH."""
+    """The path of the first text with a lone surrogate. MAX_DEPTH bounds the recursion."""
     if isinstance(value, str):
         return where if any("\ud800" <= character <= "\udfff" for character in value) else None
     members: Iterable[tuple[str, Any]] = ()
@@ -178,9 +177,9 @@ def _lone_surrogate(value: Any, where: str) -> str | None:
     return next((found for path, item in members if (found := _lone_surrogate(item, path)) is not None), None)
 
 
-# --- the skim: one linear pass over the bytes, before anything is parsed ------------------------------------
+# --- the skim: one linear pass over the bytes, before parsing -------------------------------------------------------
 
-# Possessive, so that neither a long string nor an unterminated one costs memory or time beyond its length.
+# Possessive, so that a long or unterminated string takes no more memory and time than its length.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 
 _SPACE = rb"[ \t\r\n]*+"
@@ -206,7 +205,7 @@ _TELLING: Final = frozenset({"id", "company_ref_id", "secondary_company_ref_id"}
 
 @dataclass
 class _Skimmed:
-    """What can be told of a message without parsing it."""
+    """What the skim found in a message."""
 
     rest: bytes = b""
     """The message with every `pdfs` replaced by null."""
@@ -216,7 +215,10 @@ class _Skimmed:
     """(depth, key) → each value seen and the position in `rest` where it ends."""
 
     def unreadable(self, code: str, told_before: int | None = None, **details: str) -> Unreadable:
-        """What was told behind the place where the JSON broke is not certain; nor is what was told twice."""
+        """The error, with the order and companies that are certain.
+
+        An id is not certain if it stands after the place where the JSON is broken, or if it is repeated.
+        """
         certain = {
             key: seen[0][0]
             for (depth, key), seen in self.found.items()
@@ -228,7 +230,7 @@ class _Skimmed:
 
 
 def _skim(body: bytes) -> _Skimmed:
-    """Find `pdfs`, the nesting's depth, and which order of which companies this is."""
+    """Find `pdfs`, the depth of the nesting, the order and the companies."""
     skimmed = _Skimmed()
     kept: list[bytes] = []
     kept_until = kept_size = position = depth = 0
@@ -281,7 +283,7 @@ def _key(string: bytes) -> str:
 
 
 def _end_of_value(body: bytes, position: int) -> int | None:
-    """Where the value that starts here ends; its brackets are paired, nothing else of it is looked at."""
+    """Where the value that starts here ends. Only its brackets are checked."""
     if scalar := _SCALAR.match(body, position):
         return scalar.end()
     open_brackets = bytearray()
@@ -298,7 +300,7 @@ def _end_of_value(body: bytes, position: int) -> int | None:
 
 
 def identify(body: str) -> tuple[tuple[str, ...], str | None]:
-    """The companies and the order a message is about, as far as they can be told without reading the order."""
+    """The companies and the order a message is about, as far as they are known without reading the order."""
     try:
         return identity(read_message(body))
     except Unreadable as unreadable:

@@ -165,7 +165,7 @@ def _order(message: Mapping[str, object]) -> Order:
     try:
         lines, shipping = _charges(message, live=disposition == "live" or disposition in NO_SALE)
     except OrderStopped as stopped:
-        if disposition == "live":
+        if disposition == "live" and says_status:
             raise
         flaw = Problem(stopped.problem.code, {"order": order_id, **stopped.problem.details})
         lines, shipping = _charges(message, live=False)
@@ -343,7 +343,7 @@ _ENDS: Final[dict[str, Disposition]] = {
     "void": "cancelled",
 }
 """Words for how a sale ends."""
-_PARTIALLY: Final = re.compile("part(?:ly|ial|ially)?")
+_PARTIALLY: Final = frozenset({"partial", "partially", "partly", "part"})
 _IN_PART: Final[dict[Disposition, Disposition]] = {
     "refunded": "partially_refunded",
     "returned": "partially_returned",
@@ -375,12 +375,12 @@ def _disposition_named(name: str) -> Disposition:
     words = _WORD.findall(name)
     if _STILL_A_SALE.fullmatch(" ".join(words)):
         return "live"
-    telling = [word for word in words if word not in _BESIDE and not _PARTIALLY.fullmatch(word)]
+    telling = [word for word in words if word not in _BESIDE and word not in _PARTIALLY]
     ends = [_ENDS[word] for word in telling if word in _ENDS]
     nouns = [word for word in telling if word in ("refund", "return", "cancellation", "void")]
     if not ends or len(ends) < len(telling) or (nouns and len(set(ends)) > 1):
         return "unclear"
-    if any(map(_PARTIALLY.fullmatch, words)):
+    if not _PARTIALLY.isdisjoint(words):
         return _IN_PART.get(ends[0], "unclear") if len(set(ends)) == 1 else "unclear"
     return "cancelled" if "cancelled" in ends else ends[0]
 
@@ -663,7 +663,10 @@ def _is_below_zero(value: object) -> bool:
 
 
 def _percent(value: object) -> Decimal | None:
-    """Fractions below 1, percent above; exactly 1 could be either, and the rest means nothing."""
+    """Fractions below 1, percent above or with a sign; exactly 1 could be either, and the rest means nothing."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        signed = _amount(value.strip().removesuffix("%").strip())
+        return signed if signed is not None and 0 <= signed <= 100 else None
     rate = _amount(value)
     if rate is None or rate < 0 or rate == 1 or rate > 100:
         return None
@@ -672,11 +675,21 @@ def _percent(value: object) -> Decimal | None:
 
 
 def _check_pair(price: _Given, price_inc_tax: _Given) -> None:
-    """Two prices that no rate from 0 to 100 % relates, however they were rounded, contradict each other."""
+    """Two prices that no rate from 0 to 100 % relates, however they were rounded, contradict each other.
+
+    Prices are in cents at least. A price with tax that is nothing leaves nothing for the one without.
+    """
     net, gross = abs(price.number), abs(price_inc_tax.number)
-    off, off_inc_tax = (Decimal("0.5").scaleb(-decimals(given.number)) for given in (price, price_inc_tax))
+    off, off_inc_tax = (
+        Decimal("0.5").scaleb(-max(2, decimals(given.number))) for given in (price, price_inc_tax)
+    )
     same_sign = price.number * price_inc_tax.number >= 0
-    if not same_sign or gross + off_inc_tax < net - off or gross - off_inc_tax > 2 * (net + off):
+    if (
+        not same_sign
+        or (net and not gross)
+        or gross + off_inc_tax < net - off
+        or gross - off_inc_tax > 2 * (net + off)
+    ):
         raise _conflict(price, price_inc_tax)
 
 

@@ -1,19 +1,21 @@
-"""An order message becomes ledger rows: one for every company of it that keeps its books in Xero."""
+"""Intake: an order message becomes ledger rows, one for each of its companies that keeps its books in Xero."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.orders import OrdersTable, order_key
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
-from bookkeeping.domain.errors import Conflict
+from bookkeeping.domain.errors import Conflict, MessageFailed
 from bookkeeping.domain.events import Event, events
 from bookkeeping.domain.ledger import Books, Entry, Message, State
 from bookkeeping.domain.order_message import identify, read_message
@@ -21,7 +23,7 @@ from bookkeeping.domain.orders import Order, Unreadable, for_company, read_order
 from bookkeeping.domain.problems.problem import Problem
 
 NO_COMPANY: Final = "unknown"
-"""The company under which messages are kept that name none and can't be read."""
+"""The company under which unreadable messages are kept that name no company."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class IntakeAdapters:
 
 @dataclass
 class Intake:
-    """One batch of messages. Companies are looked up once a batch."""
+    """One batch of messages. Each company is looked up once."""
 
     adapters: IntakeAdapters
     rung: dict[str, list[str]] = field(default_factory=dict)
@@ -44,64 +46,99 @@ class Intake:
     of_no_company: int = 0
     unreadable: int = 0
     unclaimed: int = 0
-    """Messages kept under no company: nobody's Orders page shows them."""
+    """Messages kept under no company, so that no Orders page shows them."""
     _books: dict[str, Books | None] = field(default_factory=dict)
 
     def accept(self, body: str, sent_at: int, message_id: str, company: str | None = None) -> None:
         """Write the message's order into the ledger of every company concerned. `company` narrows it to one.
 
         Afterwards the rows are durable; ringing the lanes and sending the events is left to the caller, once for
-        all messages.
+        all messages. Raises MessageFailed where a fault of ours came between.
         """
-        try:
-            order = read_order(read_message(body))
-            if company is not None:
-                order = for_company(order, company)
-        except Unreadable as unreadable:
-            self._keep_unreadable(unreadable, Message.unreadable(unreadable.problem, sent_at), message_id)
-            return
-        self._keep_order(order, sent_at)
+        failed: dict[str, str] = {}
+        with contained(company or "", message_id, partial(failed.setdefault, "")):
+            try:
+                order = read_order(read_message(body))
+                if company is not None:
+                    order = for_company(order, company)
+            except Unreadable as unreadable:
+                message = Message.unreadable(unreadable.problem, sent_at)
+                failed |= self._keep_unreadable(unreadable, message, message_id)
+            else:
+                failed |= self._keep_order(order, sent_at)
+        if failed:
+            raise MessageFailed(", ".join(failed.values()))
 
     def keep_our_fault(self, body: str, sent_at: int, message_id: str, company: str | None = None) -> None:
-        """A message this code fails on: a row says so, beside the message in the dead-letter queue.
+        """Write a row for a message that this code fails on. The message itself is in the dead-letter queue.
 
-        What failed is not tried again: the message is read only as far as it takes to tell whose it is.
+        The code that failed is not run again: only the order and the companies are read from the message.
         """
-        try:
+        companies, order_id = tuple[str, ...](), None
+        # where even that fails, it is kept under its own id
+        with contained(company or "", message_id):
             companies, order_id = identify(body)
-        except Exception:  # noqa: BLE001 where even that fails, it is kept under its own id
-            companies, order_id = (), None
         if company in companies:
             companies = (company,)
         problem = Problem("our_fault", {"order": order_id or "?", "reference": message_id})
-        self._keep_unreadable(
-            Unreadable(problem, companies, order_id), Message.unreadable(problem, sent_at), message_id
-        )
+        message = Message.unreadable(problem, sent_at)
+        failed = self._keep_unreadable(Unreadable(problem, companies, order_id), message, message_id)
+        for one, reference in failed.items():
+            if order_id is not None:
+                self._keep_as_can_be(one, order_id, message, reference)
 
-    def _keep_order(self, order: Order, sent_at: int) -> None:
-        companies = [books for books in map(self._of, order.companies) if books is not None]
-        if not companies:
+    def _keep_order(self, order: Order, sent_at: int) -> dict[str, str]:
+        """Keep the order with each company; those with which a fault of ours prevents that, by its reference."""
+        companies, failed = self._companies(order.companies, order.id)
+        if not companies and not failed:
             self.of_no_company += 1
-            return
-        self.accepted += 1
+        self.accepted += bool(companies)
         message = Message.of(order, sent_at)
         for books in companies:
             others = [other.company for other in companies if other is not books]
-            self._keep(books, order.id, message, sibling=others[0] if others else None)
+            with contained(books.company, order.id, partial(failed.setdefault, books.company)):
+                self._keep(books, order.id, message, sibling=others[0] if others else None)
+        return failed
 
-    def _keep_unreadable(self, unreadable: Unreadable, message: Message, message_id: str) -> None:
+    def _keep_unreadable(self, unreadable: Unreadable, message: Message, message_id: str) -> dict[str, str]:
         self.unreadable += 1
-        companies = [books for books in map(self._of, unreadable.companies) if books is not None]
-        if unreadable.companies and not companies:
-            return
-        if not companies or unreadable.order_id is None:
-            self._keep_of_no_company(message, message_id)
-            return
+        order_id = unreadable.order_id
+        companies, failed = self._companies(unreadable.companies, order_id or "")
+        if order_id is None or not unreadable.companies:
+            if companies or failed or not unreadable.companies:
+                self._keep_of_no_company(message, message_id)
+            return failed
         for books in companies:
-            self._keep(books, unreadable.order_id, message, sibling=None)
+            with contained(books.company, order_id, partial(failed.setdefault, books.company)):
+                self._keep(books, order_id, message, sibling=None)
+        return failed
+
+    def _companies(self, companies: Iterable[str], order_id: str) -> tuple[list[Books], dict[str, str]]:
+        """The books of the companies that keep them here; and those whose books a fault of ours hides."""
+        found, failed = list[Books](), dict[str, str]()
+        for company in companies:
+            with contained(company, order_id, partial(failed.setdefault, company)):
+                books = self._of(company)
+                found += [books] if books is not None else []
+        return found, failed
+
+    def _keep_as_can_be(self, company: str, order_id: str, message: Message, reference: str) -> None:
+        """A row of a company whose books, or whose row of the order, can't be read."""
+        orders, now = self.adapters.orders, self.adapters.now()
+        try:
+            entry = Entry(
+                company, order_id, State.NEEDS_ATTENTION, message, now, now, problem=message.problem
+            )
+            self._publish(orders.save(entry))
+        except Conflict:
+            # the order has a row; it can't be read, or it stands for another message
+            with contained(
+                company, order_id, lambda _: orders.mark_our_fault(company, order_id, reference, now)
+            ):
+                orders.get(company, order_id)
 
     def _keep_of_no_company(self, message: Message, message_id: str) -> None:
-        """Neither company nor order can be told: kept under the message's own id, for whoever runs this."""
+        """Keep a message without a known company and order under its own id, for the operator."""
         self.unclaimed += 1
         now = self.adapters.now()
         entry = Entry(
@@ -111,7 +148,7 @@ class Intake:
         try:
             kept = self.adapters.orders.save(entry)
         except Conflict:
-            # delivered again, perhaps because we ended between writing the row and telling of it
+            # delivered again, perhaps because we crashed after writing the row and before publishing
             kept = self.adapters.orders.get(NO_COMPANY, message_id)
         if kept is not None:
             self._publish(kept)
@@ -128,7 +165,7 @@ class Intake:
         orders, now = self.adapters.orders, self.adapters.now()
         entry = orders.get(books.company, order_id)
         if entry is not None and ledger.completed(entry, message).repeats(entry.newer or entry.message):
-            # delivered again, perhaps because we ended between writing the row and telling of it
+            # delivered again, perhaps because we crashed after writing the row and before publishing
             self._publish(entry)
             return
         accepted = ledger.accept(entry, message, books, order_id, now)
@@ -137,9 +174,9 @@ class Intake:
         self._publish(orders.save_once(accepted, sibling, now))
 
     def _publish(self, entry: Entry) -> None:
-        self.events += events(entry)
         if entry.state is State.QUEUED:
             self.rung.setdefault(entry.lane, []).append(order_key(entry.company, entry.order_id))
+        self.events += events(entry)
 
     def _of(self, company: str) -> Books | None:
         if company not in self._books:

@@ -1,19 +1,22 @@
-"""Orders are freed when what stopped them is gone: a setting was changed, a company was connected, a person asked.
+"""Releases: try orders again when the reason to wait or to stop is gone.
 
-What is to be freed is a row of its own, written together with the change that frees it; so neither a lost message nor
-a crash between the two leaves an order behind. The row is gone on with by whoever is told of it, a hand of orders at a
-time, and by the sweep if nobody was.
+That is so when a setting was changed, when a company was connected, or when a person asked. A release is a row of its
+own, written in the same transaction as the change. So a lost message or a crash leaves no order behind. Order posting
+works through the release, a chunk of orders at a time. If its message is lost, the sweep sends another.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import PostingQueue, ReleaseCall
 from bookkeeping.adapters.tables.books import books_of
@@ -31,13 +34,13 @@ from bookkeeping.use_cases.wake_lanes import ring
 
 CHUNK: Final = 100
 LEASE: Final = timedelta(minutes=2)
-"""How long a hand may take before the sweep has somebody else go on."""
+"""How long a chunk may take before the sweep has another process continue."""
 LOOK_AGAIN: Final = timedelta(seconds=90)
 UNCONNECTED: Final = tuple(
     (State.WAITING, reason) for reason in {"not_connected", *ledger.WAITS_WHILE.values()}
 )
 UNDER_WAY: Final = ((State.QUEUED, ""), (State.POSTING, ""))
-"""Orders that are due, or were sent and never answered, perhaps in a lane where their company posts no more."""
+"""Orders that are due, or that were sent without an answer. Their company may have moved to another lane."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def lists_freed_by(keys: Iterable[str]) -> tuple[tuple[State, str], ...]:
 
 
 def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, event: str = "") -> Release:
-    """The release of all that waited for the company's connection."""
+    """The release of all orders that waited for the company's connection."""
     return Release(
         company=company,
         id=id_,
@@ -78,31 +81,32 @@ def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, 
 def continue_release(
     adapters: ReleaseAdapters, call: ReleaseCall, *, time: timedelta = timedelta(seconds=45)
 ) -> int:
-    """Free orders of a release until none is left or the time is over; how many were freed. Then see to the rest."""
-    release = adapters.releases.find(call.company, call.id)
-    if release is None or (release.next_at > adapters.now() and release.step):
-        # done, or somebody is at it
-        return 0
-    began = adapters.now()
-    freed = 0
-    if not release.step:
-        _publish_first(adapters, release)
-    while release is not None:
-        if adapters.now() - began >= time:
-            later = replace(release, next_at=adapters.now(), step=release.step + 1)
-            adapters.releases.advance(release, later)
-            adapters.wake_ups.send(call)
-            return freed
-        now_free, release = release_chunk(adapters, release)
-        freed += now_free
+    """Release orders until none is left or the time is over; returns how many. Then ask for the rest to be done."""
+    began, freed = adapters.now(), 0
+    # what a fault of ours cuts short goes on in a while: the sweep sees to it
+    with contained(call.company):
+        release = adapters.releases.find(call.company, call.id)
+        if release is None or (release.next_at > began and release.step):
+            # finished, or another process is working on it
+            return 0
+        if not release.step:
+            _publish_first(adapters, release)
+        while release is not None:
+            if adapters.now() - began >= time:
+                later = replace(release, next_at=adapters.now(), step=release.step + 1)
+                adapters.releases.advance(release, later)
+                adapters.wake_ups.send(call)
+                return freed
+            now_free, release = release_chunk(adapters, release)
+            freed += now_free
     return freed
 
 
 def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Release | None]:
-    """Free the next hand of orders: how many, and what is left to do now (None: nothing)."""
+    """Release the next chunk of orders: returns how many, and the release if more is to be done now."""
     now = adapters.now()
     if release.chunk:
-        # somebody ended before this hand was done
+        # a process crashed before it finished this chunk
         taken = replace(release, next_at=now + LEASE, step=release.step + 1)
     elif release.list_place >= len(release.lists):
         return 0, _look_over(adapters, release, now)
@@ -113,18 +117,25 @@ def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Rel
         )
         onward = replace(release, after=after, list_place=release.list_place + (0 if after else 1))
         if not keys:
-            # nothing that somebody else could take: not worth a write
+            # an empty chunk needs no write
             return 0, onward
         taken = replace(onward, chunk=tuple(keys), next_at=now + LEASE, step=release.step + 1)
     if not adapters.releases.advance(release, taken):
         return 0, None
-    freed = _free_chunk(adapters, taken)
+    freed, failed = 0, list[str]()
+    with contained(release.company, then=failed.append):
+        freed = _free_chunk(adapters, taken)
+    if failed and not release.chunk:
+        return 0, None
+    if failed:
+        # a fault of ours that is no single order's, for the second time
+        _show_fault(adapters, taken, failed[0])
     done = replace(taken, chunk=(), step=taken.step + 1)
     return freed, done if adapters.releases.advance(taken, done) else None
 
 
 def _look_over(adapters: ReleaseAdapters, release: Release, now: datetime) -> Release | None:
-    """Every list was walked: over, or once more in a while."""
+    """Finish a pass through the lists: end the release, or plan another pass."""
     if release.passes_left <= 1:
         adapters.releases.finish(release)
         return None
@@ -165,26 +176,49 @@ def _free_chunk(adapters: ReleaseAdapters, release: Release) -> int:
     moved: list[Entry] = []
     unsettled: set[str] = set()
     freed = 0
-    for entry in adapters.orders.get_many(release.chunk):
+    for entry in adapters.orders.get_many(release.chunk, partial(_contained_row, adapters)):
         if entry.changed_at > release.asked_at:
-            # freed before whoever held this hand ended, or stopped anew since: telling it twice does no harm
+            # A crashed process released it already, or it stopped again since. Publishing it twice is harmless.
             moved.append(entry)
             continue
         if entry.batch:
             unsettled.add(entry.lane)
-        saved = save(adapters, release.by, entry, books, release)
-        if saved is not None:
-            moved.append(saved)
-            freed += saved.state is not entry.state
+        with contained(*entry.key, partial(_stop_for_our_fault, adapters, entry)):
+            saved = save(adapters, release.by, entry, books, release)
+            if saved is not None:
+                moved.append(saved)
+                freed += saved.state is not entry.state
     publish(adapters, moved)
     ring(adapters.lanes, adapters.wake_ups, dict.fromkeys(unsettled, ()), adapters.now())
     return freed
 
 
+def _contained_row(adapters: ReleaseAdapters, item: Mapping[str, Any]) -> AbstractContextManager[None]:
+    company, order_id = item["company"], item["order_id"]
+    return contained(
+        company,
+        order_id,
+        lambda reference: adapters.orders.mark_our_fault(company, order_id, reference, adapters.now()),
+    )
+
+
+def _stop_for_our_fault(adapters: ReleaseAdapters, entry: Entry, reference: str) -> None:
+    """The order shows that a fault of ours keeps it from being freed."""
+    with contextlib.suppress(Conflict):  # a message of the order, or posting, came in between
+        stopped = ledger.stop_for_our_fault(entry, reference, adapters.now())
+        publish(adapters, [adapters.orders.save(stopped)])
+
+
+def _show_fault(adapters: ReleaseAdapters, release: Release, reference: str) -> None:
+    for entry in adapters.orders.get_many(release.chunk, partial(_contained_row, adapters)):
+        if entry.state not in (State.QUEUED, State.POSTING, State.POSTED):
+            _stop_for_our_fault(adapters, entry, reference)
+
+
 def save(
     adapters: ReleaseAdapters, by: str, entry: Entry, books: Books, release: Release | None = None
 ) -> Entry | None:
-    """The entry as it is saved once it is free; None where there is nothing to free."""
+    """Release the entry and save it; None if there is nothing to release."""
     while True:
         now = adapters.now()
         if (
@@ -196,6 +230,9 @@ def save(
         freed = _freed(entry, books, by, now, release)
         if freed is None:
             return None
+        if release is not None and not release.id and freed.state is State.QUEUED:
+            # no row has this gone on with, should it end before the lane is rung: the lane looks again after a while
+            ring(adapters.lanes, adapters.wake_ups, {freed.lane: [order_key(*freed.key)]}, now)
         with contextlib.suppress(Conflict):  # a message of the order, or posting, came in between
             return adapters.orders.save_once(freed, ledger.sibling(freed), now)
         read = adapters.orders.get(*entry.key)
@@ -209,7 +246,7 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release 
         connection = books.connection
         if connection is None or entry.lane == connection.lane:
             return None
-        # due in a lane where its company posts no more
+        # it is due in a lane that its company has left
         return ledger.become_due(entry, books, now) if entry.documents else ledger.decide(entry, books, now)
     if release is None:
         return ledger.retry(entry, books, by, now)
@@ -219,8 +256,12 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release 
 
 
 def publish(adapters: ReleaseAdapters, entries: Sequence[Entry]) -> None:
-    """Tell the bus what became of orders, and ring the lanes where they are due."""
-    found = [event for entry in entries for event in events(entry)]
+    """Publish the orders' events, and ring the lanes where they are due."""
+    found: list[Event] = []
+    for entry in entries:
+        # its row shows how it stands, even if the bus can't be told
+        with contained(*entry.key):
+            found += events(entry)
     if found:
         adapters.events.put(found)
     due: dict[str, list[str]] = {}

@@ -1,6 +1,6 @@
-"""What Xero is asked about an organisation: its facts, and its contacts by name.
+"""Facts about an organisation, and its contacts by name, read from Xero and cached.
 
-Posting and the settings page ask the same. Each gives its own way of reading: posting's calls are paced.
+Posting and the settings page share this. Each passes its own way of reading, because posting paces its calls.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bookkeeping.domain.problems.xero_messages import quoted
 
 KEPT_BY_POSTING: Final = timedelta(hours=12)
 KEPT_BY_PAGE: Final = timedelta(minutes=5)
-"""A person at the settings wants to see what they did in Xero a moment ago."""
+"""Short, so that a person soon sees what they changed in Xero."""
 CONTACT_KEPT: Final = timedelta(minutes=59)
 """A contact's id counts only while the contact bears the name, and anybody can rename it in Xero. So nothing is sent to
 a contact whose name was read more than an hour ago; a document takes a moment from being made to being sent."""
@@ -39,7 +39,7 @@ Read = Callable[[Sequence[Query]], Sequence[Any]]
 
 
 class XeroFacts:
-    """What is known of one organisation. What is missing, or was read too long ago, is asked of Xero."""
+    """Facts about one organisation. Missing or stale facts are read from Xero."""
 
     def __init__(
         self, organisations: Organisations, organisation_id: str, read: Read, now: Callable[[], datetime]

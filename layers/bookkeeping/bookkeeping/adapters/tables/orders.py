@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -19,11 +20,12 @@ from bookkeeping.adapters.tables.dynamodb import (
     read_all,
     refused_for,
     transact,
+    update_if,
 )
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AlreadyInBooks
-from bookkeeping.domain.ledger import UTC_DAYS, Act, Entry, LastStatus, Message, Posted, State
+from bookkeeping.domain.ledger import UTC_DAYS, Act, Entry, Message, Posted, SaleStatus, State
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.time_zones import Calendar
@@ -54,9 +56,37 @@ class OrdersTable:
         item = read(self._table, key=order_key(company, order_id))
         return entry_from_item(item) if item else None
 
-    def get_many(self, keys: Iterable[str]) -> list[Entry]:
+    def get_many(
+        self, keys: Iterable[str], each: Callable[[Item], AbstractContextManager[object]] = nullcontext
+    ) -> list[Entry]:
+        """The rows under the keys, in no order. `each` makes the context in which a row is understood."""
         wanted = [{"key": key} for key in dict.fromkeys(keys)]
-        return [entry_from_item(item) for item in read_all(self._resource, self._table.name, wanted)]
+        entries: list[Entry] = []
+        for item in read_all(self._resource, self._table.name, wanted):
+            with each(item):
+                entries.append(entry_from_item(item))
+        return entries
+
+    def mark_our_fault(self, company: str, order_id: str, reference: str, now: datetime) -> None:
+        """Show a fault of ours on a row that is there, whatever it holds. In a batch it stays in it."""
+        problem = Problem("our_fault", {"order": order_id, "reference": reference})
+        update_if(
+            self._table,
+            {"key": order_key(company, order_id)},
+            "SET #state = :stopped, problem = :problem, list_key = :list_key, changed_at = :now,"
+            " version = version + :one REMOVE due_at, reason",
+            # shown already: not written again at every try
+            "attribute_exists(#key) AND NOT begins_with(list_key, :shown)",
+            {
+                ":stopped": str(State.NEEDS_ATTENTION),
+                ":problem": _problem_out(problem),
+                ":list_key": _list_key(State.NEEDS_ATTENTION, problem.code, stamp(now)),
+                ":now": stamp(now),
+                ":one": 1,
+                ":shown": _list_key(State.NEEDS_ATTENTION, problem.code, ""),
+            },
+            {"#key": "key", "#state": "state"},
+        )
 
     def save(self, entry: Entry, sibling: str | None = None) -> Entry:
         """Write the entry over the version it was read at (0: none).
@@ -235,7 +265,7 @@ def entry_to_item(entry: Entry) -> Item:
         "newer": entry.newer and _message_out(entry.newer),
         "no_sale": dict(entry.no_sale),
         "dated_on_dispatch": entry.dated_on_dispatch,
-        "last_status": entry.last_status and vars(entry.last_status),
+        "sale_status": entry.sale_status and vars(entry.sale_status),
         "dated_by": entry.dated_by != UTC_DAYS and vars(entry.dated_by),
     }
     return item | {name: value for name, value in optional.items() if value}
@@ -266,7 +296,7 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         as_draft=item["as_draft"],
         items_as_they_are=item["items_as_they_are"],
         no_sale=item.get("no_sale", {}),
-        last_status=_last_status_in(item["last_status"]) if "last_status" in item else None,
+        sale_status=_sale_status_in(item["sale_status"]) if "sale_status" in item else None,
         dated_by=Calendar(**item["dated_by"]) if "dated_by" in item else UTC_DAYS,
         dated_on_dispatch=item.get("dated_on_dispatch", False),
         newer=_message_in(item["newer"]) if "newer" in item else None,
@@ -307,8 +337,8 @@ def _message_in(item: Mapping[str, Any]) -> Message:
     )
 
 
-def _last_status_in(item: Mapping[str, Any]) -> LastStatus:
-    return LastStatus(**{**item, "sent_at": int(item["sent_at"])})
+def _sale_status_in(item: Mapping[str, Any]) -> SaleStatus:
+    return SaleStatus(**{**item, "sent_at": int(item["sent_at"])})
 
 
 def _posted_out(posted: Posted) -> Item:

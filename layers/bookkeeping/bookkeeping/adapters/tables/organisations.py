@@ -1,20 +1,25 @@
-"""EDGE: what is known of organisations, in the ConnectionsTable. What is missing is asked of Xero again."""
+"""Facts about organisations, in the ConnectionsTable. It is a cache: what is missing is read from Xero again."""
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.dynamodb import read, read_all
 from bookkeeping.domain.contacts import Contact, name_key
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp
 from bookkeeping.domain.organisation import Organisation
 
+MOST_FACTS: Final = 390_000
+"""Bytes that a row has room for."""
+
 
 class Organisations:
-    """Each organisation's accounts, tax rates and currencies, and those of its contacts and items that orders name."""
+    """Each organisation's accounts, tax rates and currencies, and the contacts and items that orders use."""
 
     def __init__(self, resource: Any, name: str) -> None:
         self._resource = resource
@@ -22,11 +27,22 @@ class Organisations:
 
     def get(self, organisation_id: str) -> tuple[Organisation, datetime] | None:
         item = read(self._table, pk=f"organisation#{organisation_id}", sk="facts")
-        return (Organisation.from_json(item["facts"]), moment(item["read_at"])) if item else None
+        if item is None:
+            return None
+        # what can't be read is asked of Xero anew
+        with contained(organisation_id):
+            text = zlib.decompress(bytes(item["facts"])).decode()
+            return Organisation.from_json(text), moment(item["read_at"])
+        return None
 
     def save(self, organisation: Organisation, read_at: datetime) -> None:
-        item = {"facts": organisation.to_json(), "read_at": stamp(read_at)}
-        self._table.put_item(Item={"pk": f"organisation#{organisation.id}", "sk": "facts"} | item)
+        """Keep the facts. Those of the largest organisations do not fit into a row: they are asked anew each time."""
+        facts = zlib.compress(organisation.to_json().encode())
+        if len(facts) > MOST_FACTS:
+            self.forget(organisation.id)
+            return
+        key = {"pk": f"organisation#{organisation.id}", "sk": "facts"}
+        self._table.put_item(Item=key | {"facts": facts, "read_at": stamp(read_at)})
 
     def forget(self, organisation_id: str) -> None:
         self._table.delete_item(Key={"pk": f"organisation#{organisation_id}", "sk": "facts"})

@@ -208,8 +208,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} states no tax rate, and none that is in use here makes the price with tax ({gross})"
             " of the one without ({net}). There are: {rates}.",
             "accountant",
-            "Add the missing tax rate in Xero, or under “Tax rates” in the settings, and press Retry. If a price is"
-            " wrong, correct it on the platform and send the order again.",
+            "State the tax rate of {line} on the platform, or correct its prices there, and send the order again. Never"
+            " add a tax rate only because two prices come to it.",
             _TAX_KEYS,
         ),
         Kind(
@@ -225,8 +225,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: which tax rate {line} has at {rate} % depends on where it is shipped to ({places}), and the"
             " order names no country that can be read.",
             "platform",
-            "Fill in the country of the shipping address on the order and send it again, or make the row for {rate} %"
-            " one for anywhere in the settings.",
+            "Fill in the country of the shipping address on the order and send it again; it is then posted by itself.",
             frozenset({"tax_types"}),
         ),
         Kind(
@@ -265,8 +264,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} is taxed at {rate} %, and no active tax rate in Xero has that rate."
             " There are: {choices}.",
             "accountant",
-            "Choose a tax rate for {rate} % under “Tax rates” in the settings, or add it in Xero and press"
-            " Retry.",
+            "If the price or the tax rate of {line} is wrong, correct it on the platform and send the order again."
+            " {advice}",
             _TAX_KEYS,
         ),
         Kind(
@@ -325,7 +324,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " More than {limit} here is no rounding, and never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
-            " order again, or change “Prices with or without tax” or “Price on the invoice” in the settings.",
+            " order again, or change “Prices with or without tax” in the settings.",
             _TOTAL_KEYS,
         ),
         Kind(
@@ -380,7 +379,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_sale",
-            "Order {order}: {half}it is {status} on the platform, so it may be no sale.",
+            "Order {order}: it is {status} on the platform, so it may be no sale{half}.",
             "accountant",
             "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in the"
             " settings decides this for all such orders.",
@@ -598,11 +597,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "posted_tax_differs",
-            "Order {order}: {number} was posted with the order's total, but its {field} is {xero_value} in Xero and"
-            " {value} by the order.",
+            "Order {order}: {number} was posted with the order's total, but in Xero its tax is another: {taxes}.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
-            " invoice is then sent if it is still to come.",
+            "Open {number} in Xero and correct it there if need be. If a tax rate was changed in Xero, put it right"
+            " there, or choose another one under “Tax rates” in the settings. Then press “Accept as it is in Xero”: it"
+            " counts as posted, and the sales invoice is then sent if it is still to come.",
+            retry_label=ACCEPT,
         ),
         Kind(
             "adopted_differs",
@@ -633,11 +633,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- ours ---
         Kind(
             "our_fault",
-            "Order {order}: its message could not be handled because of a mistake in this integration, or an"
-            " outage (reference {reference}). The message is kept.",
+            "Order {order}: it could not be handled because of a mistake in this integration, or an outage"
+            " (reference {reference}). Nothing of it is lost.",
             "operator",
-            "Whoever runs this integration has been told. Once it is mended, they have the kept messages handled"
-            " again; the order is then posted by itself.",
+            "Whoever runs this integration has been told. Once it is mended, press Retry. Where there is no Retry, they"
+            " have the order's message handled again; the order is then posted by itself.",
         ),
         Kind(
             "xero_unreadable",

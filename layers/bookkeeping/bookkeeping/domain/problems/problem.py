@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from bookkeeping.domain.problems.catalogue import CATALOGUE, Kind
+from bookkeeping.domain.texts import within
+
+LONGEST_DETAIL: Final = 1_000
+LONGEST_QUOTE: Final = 600
+"""Bytes of one of Xero's messages."""
+MOST_QUOTES: Final = 20
 
 
 class _Words(dict[str, str]):
@@ -29,6 +35,13 @@ class Problem:
     details: Mapping[str, str] = field(default_factory=dict)
     xero_says: tuple[str, ...] = ()
     """Xero's own words, as they came."""
+
+    def __post_init__(self) -> None:
+        # bounded here, for it goes into rows, events and pages; the class is frozen for everybody else
+        details = {name: within(value, LONGEST_DETAIL) for name, value in self.details.items()}
+        object.__setattr__(self, "details", details)
+        says = tuple(within(message, LONGEST_QUOTE) for message in self.xero_says[:MOST_QUOTES])
+        object.__setattr__(self, "xero_says", says)
 
     @property
     def kind(self) -> Kind:

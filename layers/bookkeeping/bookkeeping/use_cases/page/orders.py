@@ -1,4 +1,4 @@
-"""A company's orders and its connection as the settings page shows them."""
+"""A company's orders as the settings page shows them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import base64
 import binascii
 import json
 from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.ledger import Act, Entry, Posted, State
+from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State
 from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
-from bookkeeping.domain.problems.problem import worded
+from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page.adapters import PageAdapters
 
 PAGE: Final = 50
 LOOKED_AT: Final = 400
-"""Rows looked at for one page, where most do not fit what was asked for."""
+"""The most rows to read for one page when few of them match."""
 COUNTED: Final = 1000
 ORDER_OF_STATES: Final = (
     State.NEEDS_ATTENTION,
@@ -36,7 +40,7 @@ _WHYLESS: Final = frozenset({State.QUEUED, State.POSTING, State.POSTED})
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person wants to see of the orders."""
+    """The filters of the Orders tab."""
 
     state: State | None = None
     why: str = ""
@@ -51,10 +55,20 @@ class Asked:
 
 
 def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]:
-    """A page of orders: those that need a person first, the latest of each kind before the others."""
-    found, cursor = _found(adapters, company, asked)
-    view = View(adapters, company)
-    page: dict[str, Any] = {"orders": [view.order(entry) for entry in found], "cursor": cursor or None}
+    """A page of orders: first those that need attention, and in each state the latest first."""
+    unshown: dict[str, str] = {}
+
+    def contained_row(item: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """A row that can't be shown is named, and does not empty the page."""
+        return contained(company, item["order_id"], partial(unshown.setdefault, item["order_id"]))
+
+    found, cursor = _found(adapters, company, asked, contained_row)
+    view, shown = View(adapters, company), list[dict[str, Any]]()
+    for entry in found:
+        with contained_row({"order_id": entry.order_id}):
+            shown.append(view.order(entry))
+    shown += [view.order(_unreadable(company, *one, adapters.now())) for one in unshown.items()]
+    page: dict[str, Any] = {"orders": shown, "cursor": cursor or None}
     if not asked.cursor:
         page["counts"] = {
             str(state): adapters.orders.count(company, state, COUNTED) for state in ORDER_OF_STATES
@@ -67,7 +81,19 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     return page
 
 
-def _found(adapters: PageAdapters, company: str, asked: Asked) -> tuple[list[Entry], str]:
+def _unreadable(company: str, order_id: str, reference: str, now: datetime) -> Entry:
+    """What is shown in the place of a row that can't be."""
+    problem = Problem("our_fault", {"order": order_id, "reference": reference})
+    message = Message.unreadable(problem, 0)
+    return Entry(company, order_id, State.NEEDS_ATTENTION, message, now, now, problem=problem)
+
+
+def _found(
+    adapters: PageAdapters,
+    company: str,
+    asked: Asked,
+    contained_row: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
+) -> tuple[list[Entry], str]:
     if asked.search:
         exact = _named(adapters, company, asked.search)
         if exact:
@@ -90,7 +116,7 @@ def _found(adapters: PageAdapters, company: str, asked: Asked) -> tuple[list[Ent
             after=after,
             newest_first=True,
         )
-        by_key = {order_key(*entry.key): entry for entry in adapters.orders.get_many(keys)}
+        by_key = {order_key(*entry.key): entry for entry in adapters.orders.get_many(keys, contained_row)}
         read = [by_key[key] for key in keys if key in by_key]
         found += [entry for entry in read if _fits(entry, asked) and _matches(entry, asked.search)]
         looked_at += len(keys)
@@ -100,7 +126,7 @@ def _found(adapters: PageAdapters, company: str, asked: Asked) -> tuple[list[Ent
 
 
 def _lists(asked: Asked) -> list[tuple[State, str | None]]:
-    """The states and reasons to walk; None stands for every reason."""
+    """The states and reasons to list; None means every reason."""
     if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
         return []
     states = ORDER_OF_STATES if asked.state is None else (asked.state,)
@@ -110,7 +136,7 @@ def _lists(asked: Asked) -> list[tuple[State, str | None]]:
 
 
 def _fits(entry: Entry, asked: Asked) -> bool:
-    """Whether the row, as it is now, is what was asked for; an index may show where it was."""
+    """Whether the row matches the filters now. The index may be stale."""
     day = entry.changed_at.astimezone(UTC).date()
     return (
         asked.state in (None, entry.state)
@@ -121,7 +147,7 @@ def _fits(entry: Entry, asked: Asked) -> bool:
 
 
 def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
-    """The order of that id, or of that document number."""
+    """The order with that id or that document number."""
     digits = search[len(search.rstrip("0123456789")) :]
     entry = adapters.orders.get(company, digits) if digits else None
     return [entry] if entry is not None and search in (digits, entry.number) else []
@@ -141,7 +167,7 @@ def _cursor_out(place: int, after: str) -> str:
 
 
 def _cursor_in(cursor: str) -> tuple[int, str]:
-    """Where to go on; a cursor that is none of ours begins anew."""
+    """Where to continue; an invalid cursor starts from the beginning."""
     try:
         place, after = json.loads(base64.urlsafe_b64decode(cursor.encode())) if cursor else (0, "")
     except (ValueError, TypeError, binascii.Error, RecursionError):
@@ -154,7 +180,7 @@ def _cursor_in(cursor: str) -> tuple[int, str]:
 
 
 class View:
-    """Orders of a company as JSON; what they have in common is read once."""
+    """Orders of a company as JSON. Data that they share is read once."""
 
     def __init__(self, adapters: PageAdapters, company: str) -> None:
         self._adapters = adapters
@@ -206,7 +232,7 @@ class View:
         }
 
     def _words(self, entry: Entry) -> tuple[str, datetime | None]:
-        """How the order stands, in words, and until when it waits."""
+        """The order's status in words, and until when it waits."""
         until: datetime | None = None
         reason = entry.reason
         match entry.state:
@@ -238,7 +264,7 @@ class View:
         return self._paused[lane]
 
     def _unsettled(self, entry: Entry) -> tuple[str, datetime] | None:
-        """When it is looked up what became of a call for the order that was never answered."""
+        """When the outcome of a call without an answer is looked up again."""
         if entry.batch and entry.batch not in self._batches:
             self._batches[entry.batch] = self._adapters.lanes.batch(entry.lane, entry.batch)
         batch = self._batches.get(entry.batch)
@@ -263,17 +289,17 @@ class View:
 
 
 def link(web_url: str, kind: DocumentKind, id_: str, short_code: str) -> str | None:
-    """Where the document is in Xero; the short code makes Xero open the right organisation."""
+    """The document's address in Xero. The short code makes Xero open the right organisation."""
     if not short_code:
         return None
     return web_url + DOCUMENT_KINDS[kind].page.format(short_code=short_code, id=id_)
 
 
 def can_retry(entry: Entry) -> bool:
-    """Whether a person can free it: what can't be read stays so until it is sent again, or redriven."""
+    """Whether Retry can help. It can't if the message is unreadable: then it must be sent again or redriven."""
     if entry.message.problem is not None:
         return False
-    return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING) and not entry.batch
+    return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING)
 
 
 def _act(act: Act) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What an order would become in Xero under the settings of this moment. Nothing is written."""
+"""A preview of the documents that an order would become under the current settings. Nothing is written."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE, remembered_contact
 
 
 class NoAnswer(Exception):
-    """Xero was asked for what the documents need, and gave no answer."""
+    """Xero gave no answer about something the documents need."""
 
 
 class NotConnected(Exception):
-    """Without a connection nobody knows the accounts and tax rates."""
+    """Without a connection, accounts and tax rates are unknown."""
 
 
 def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
     settings = saved.settings if saved else Settings.from_json({})
     try:
         order = read_order(read_message(body))
-        # what would come of it once it is switched on is what a person wants to see before
+        # a person wants to see the documents before they switch the integration on
         reason = skip_reason(order, settings.model_copy(update={"enabled": True}))
         if reason is not None:
             return _skipped(reason)
@@ -75,7 +75,7 @@ def _skipped(reason: str) -> dict[str, Any]:
 
 
 def _waits(order: Order, settings: Settings) -> str | None:
-    """Why the documents would not be sent at once."""
+    """Why the documents would not be posted at once; None if they would be."""
     if not settings.enabled:
         return "The Xero integration is switched off, so nothing is sent."
     return WAITS["dispatch"] if waits_for_dispatch(order, settings) else None
@@ -110,7 +110,7 @@ def _organisation(adapters: PageAdapters, connection: Connection) -> Organisatio
 
 
 def _ask(adapters: PageAdapters, connection: Connection, task: str, **about: str) -> dict[str, Any]:
-    """Have Xero asked for what is not known yet."""
+    """Have `xero_desk` read missing facts from Xero."""
     said = adapters.ask(connection.company, task, **about)
     if said.get("error") == "not_connected":
         raise NotConnected
@@ -139,7 +139,7 @@ def _contact(
 
 
 def _plain(value: Any) -> Any:
-    """Amounts as text, so that none becomes a float on its way out."""
+    """Amounts as text, so that none becomes a float."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What a person asks Xero for: lists to choose from, whether a contact exists, the end of a connection."""
+"""Calls to Xero for a person: lists to choose from, a check of a contact, the end of a connection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ USES: Final[Mapping[str, Callable[[Account], bool]]] = {
     "all": lambda account: True,
 }
 TAXED: Final[Mapping[str, str]] = {"sales": "REVENUE", "purchases": "EXPENSE"}
-"""Purpose → the class of account that its tax rates fit."""
+"""Purpose → the class of account whose tax rates fit."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class LookupAdapters:
 
 
 class NotConnected(Exception):
-    """The company has no connection that can be used."""
+    """The company has no usable connection."""
 
 
 def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """What became of a task, as JSON; `error` where nothing did."""
+    """The result of a task as JSON, or its `error`."""
     try:
         return TASKS[task](XeroLookups(adapters, company), **about)
     except NotConnected:
@@ -80,7 +80,7 @@ def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str
 
 
 class XeroLookups:
-    """What one company can ask."""
+    """Lookups for one company."""
 
     def __init__(self, adapters: LookupAdapters, company: str) -> None:
         self._adapters = adapters
@@ -128,7 +128,7 @@ class XeroLookups:
         return {"contacts": listed[:MOST_CONTACTS]}
 
     def contact(self, name: str) -> dict[str, Any]:
-        """Keep the ContactID of that name for the orders to come; a note where it can't be used."""
+        """Cache the ContactID of that name for coming orders; a note if the contact can't be used."""
         found = self._facts().look_up_contact(name)
         if isinstance(found, Problem):
             notes = {
@@ -141,15 +141,15 @@ class XeroLookups:
         return {"contact": {"id": found.id, "name": found.name}}
 
     def organisation(self) -> dict[str, Any]:
-        """Have what is known of the organisation read, if it is not known yet."""
+        """Read the organisation's facts into the cache, if they are missing or stale."""
         known, read_at = self._organisation()
         return {"organisation": known.id, "read_at": read_at.isoformat()}
 
     def disconnect(self) -> dict[str, Any]:
-        """Have Xero told of a connection that was ended: `ended`, `shared`, `left`, or else it is not certain yet."""
+        """End the access in Xero after a disconnect: `ended`, `shared` or `left`; else the result is not known yet."""
         return {"ended": self._adapters.renew_token(self._company, None)}
 
-    # what all of them need
+    # shared
 
     def _connection(self) -> Connection:
         connection = self._adapters.connections.connection(self._company)

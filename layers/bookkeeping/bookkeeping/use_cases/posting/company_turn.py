@@ -1,17 +1,19 @@
-"""A company's turn: from its orders that are due to batches of documents that are ready to send.
+"""A company's turn: makes batches of documents that are ready to send from the company's due orders.
 
-A turn knows the company's books, its access and its organisation. It finds the contact, has missing items created, and
-makes the next document of each order. An order that can't have one is stopped.
+A company's turn knows its books, access and organisation. It finds the contact, creates missing items, and makes the
+next document of each order. An order that can't have a document is stopped.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final, Self
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Planned
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.adapters.xero_api import Access, Answered, Observe
@@ -20,7 +22,7 @@ from bookkeeping.domain.amounts import to_json
 from bookkeeping.domain.contacts import Contact, same_name
 from bookkeeping.domain.document_kinds import TRACKED_ITEM, Created, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, document_date, purchase_order, sales_invoice, tracked_items
-from bookkeeping.domain.errors import CallRefused
+from bookkeeping.domain.errors import CallRefused, CompanyHeld
 from bookkeeping.domain.ledger import Books, Entry
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.catalogue import OF_THE_ORGANISATION
@@ -29,12 +31,12 @@ from bookkeeping.domain.problems.xero_messages import from_xero
 from bookkeeping.domain.settings import Settings
 from bookkeeping.domain.time_zones import Calendar
 from bookkeeping.use_cases.posting.items import TrackedItems
-from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, CompanyHeld, LaneHolder
+from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
 from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Query, Read, XeroFacts
 
 FACTS_STOP_FOR: Final = timedelta(minutes=5)
-"""No order is stopped for what was read longer ago: a person may have put it right in Xero."""
+"""An order is stopped only for facts newer than this, because a person may have corrected them in Xero."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class ReadyDocument:
 
     entry: Entry
     document: Document
+    size: int
+    """Bytes it takes in a call, and in the transaction that writes the call down."""
+    first: bool
+    """Whether it is the order's first, which others may be about to join."""
+
+    @classmethod
+    def of(cls, entry: Entry, document: Document) -> Self:
+        # a transaction of DynamoDB is limited to 4 MB, and a row may be larger than its document
+        size = max(len(to_json(document.body)), ledger.weight(entry))
+        return cls(entry, document, size, first=not entry.frozen and not entry.refusals)
 
     @property
     def planned(self) -> Planned:
@@ -60,7 +72,7 @@ class ReadyDocument:
 
 @dataclass
 class CompanyTurn:
-    """One company at work in this round: read once, used for the round only."""
+    """One company in one round. Its data is read once, and used for this round only."""
 
     holder: LaneHolder
     publisher: Publisher
@@ -118,22 +130,34 @@ class CompanyTurn:
     # --- documents
 
     def ready_documents(self, entries: Sequence[Entry]) -> list[ReadyDocument]:
-        """The next document of each order; an order that can't have one is stopped, and holds no other up."""
-        entries = [entry for entry in entries if not self._held_back(entry)]
-        if any(self.settings(entry).process_method == "tracked" for entry in entries):
-            entries = self._with_items(entries)
+        """The next document of each order. An order that can't have one is stopped; the others go on."""
+        going: list[Entry] | None = None
+        with contained(self.books.company):
+            going = self._with_items(entries)
+        if going is None:
+            # one of them is at fault
+            going = []
+            for entry in entries:
+                with self._stopping(entry):
+                    going += self._with_items([entry])
         ready_documents: list[ReadyDocument] = []
-        for entry in entries:
-            try:
+        for entry in going:
+            with self._stopping(entry):
                 ready = self.ready(entry)
+                if ready is None:
+                    self.publisher.save(ledger.nothing_left(entry, self.settings(entry), self.holder.now))
+                else:
+                    ready_documents.append(ready)
+        return ready_documents
+
+    @contextmanager
+    def _stopping(self, entry: Entry) -> Iterator[None]:
+        """A problem, or a fault of ours, in the block stops this order, and holds up no other."""
+        with self.publisher.contained(entry):
+            try:
+                yield
             except OrderStopped as stopped:
                 self._stop(entry, stopped.problem)
-                continue
-            if ready is None:
-                self.publisher.save(ledger.nothing_left(entry, self.settings(entry), self.holder.now))
-            else:
-                ready_documents.append(ready)
-        return ready_documents
 
     def _held_back(self, entry: Entry) -> bool:
         """Whether the order is not to be posted, which only its organisation's calendar could tell."""
@@ -146,7 +170,7 @@ class CompanyTurn:
         return held is not None
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
-        """Stop the order; or leave it due, to be tried with what Xero says now of the organisation."""
+        """Stop the order. If the organisation's facts may be stale, read them again first and leave the order due."""
         holder, organisations = self.holder, self.holder.adapters.organisations
         here = self.access.organisation_id
         if problem.code in OF_THE_ORGANISATION and not holder.has_read_facts(here):
@@ -161,13 +185,13 @@ class CompanyTurn:
         self.publisher.save(ledger.stop(entry, problem, holder.now))
 
     def ready(self, entry: Entry) -> ReadyDocument | None:
-        """The order's next document; None where none is left. Raises OrderStopped.
+        """The order's next document; None if none is left. Raises OrderStopped.
 
-        The documents after it are made too: what stops the invoice stops the order before its purchase order is sent.
+        All documents that are left are made, so that a problem with one of them stops the order before any is sent.
         """
         left = ledger.remaining(entry, self.settings(entry))
         documents = [self._document(entry, kind) for kind in left]
-        return ReadyDocument(entry, documents[0]) if documents else None
+        return ReadyDocument.of(entry, documents[0]) if documents else None
 
     def _document(self, entry: Entry, kind: DocumentKind) -> Document:
         settings, order = self.settings(entry), entry.message.order
@@ -193,7 +217,7 @@ class CompanyTurn:
         )
 
     def _contact(self, kind: DocumentKind, entry: Entry) -> Contact:
-        """The document's contact. Raises OrderStopped where there is none, or none that can be used."""
+        """The document's contact. Raises OrderStopped if there is no usable contact."""
         setting = contact_setting(kind, self.settings(entry))
         name: str = getattr(self.settings(entry), setting)
         details = {
@@ -235,29 +259,34 @@ class CompanyTurn:
         organisations.forget_contact(here, name)
         return False
 
+    def forget_facts(self) -> None:
+        """What is known of the organisation may be wrong: it is read again before the next batch."""
+        self.holder.adapters.organisations.forget(self.access.organisation_id)
+
     # --- items
 
     def _with_items(self, entries: Sequence[Entry]) -> list[Entry]:
-        """The orders whose items are in Xero, creating those that are missing; the others are stopped."""
+        """The orders to be posted whose items are in Xero, creating those that are missing; the others are stopped."""
         wanted: dict[str, Any] = {}
         codes: dict[str, set[str]] = {}
         going: list[Entry] = []
         for entry in entries:
-            settings = self.settings(entry)
-            try:
+            with self._stopping(entry):
+                if self._held_back(entry):
+                    continue
+                settings = self.settings(entry)
                 items = (
                     tracked_items(entry.message.order, settings, self.organisation)
                     if settings.process_method == "tracked" and ledger.remaining(entry, settings)
                     else ()
                 )
-            except OrderStopped as stopped:
-                self._stop(entry, stopped.problem)
-                continue
-            codes[entry.order_id] = {item["Code"] for item in items}
-            wanted |= {item["Code"]: item for item in items}
-            going.append(entry)
+                codes[entry.order_id] = {item["Code"] for item in items}
+                wanted |= {item["Code"]: item for item in items}
+                going.append(entry)
+        if not wanted:
+            return going
         self.items.recall(wanted)
-        # a person may have made it a tracked item in Xero before pressing Retry
+        # before pressing Retry, a person may have changed the item to a tracked one in Xero
         self.items.look_up(
             sorted(
                 code
@@ -267,10 +296,15 @@ class CompanyTurn:
             )
         )
         self.items.create_missing(wanted)
-        return [entry for entry in going if self._items_fit(entry, codes[entry.order_id])]
+        fitting: list[Entry] = []
+        for entry in going:
+            with self._stopping(entry):
+                if self._items_fit(entry, codes[entry.order_id]):
+                    fitting.append(entry)
+        return fitting
 
     def _items_fit(self, entry: Entry, codes: Iterable[str]) -> bool:
-        """Whether the order can be posted with its items. It is stopped where it can't."""
+        """Whether the order can be posted with its items. If not, it is stopped."""
         unread = sorted(self.items.unreadable.intersection(codes))
         if unread:
             self._wait_or_stop(entry, unread[0])
@@ -300,7 +334,7 @@ class CompanyTurn:
 
 
 def _reading(holder: LaneHolder, company: str, access: Access) -> Read:
-    """Reads an organisation with calls of the lane."""
+    """A function that reads from an organisation with the lane's calls."""
     xero = holder.adapters.xero
 
     def call(resource: str, params: Mapping[str, str]) -> Callable[[Observe], Any]:
@@ -330,8 +364,8 @@ class ReadyBatch:
 
     @property
     def fresh(self) -> bool:
-        """Whether it holds an order's first document, which others may be about to join."""
-        return any(not ready.entry.frozen and not ready.entry.refusals for ready in self.ready_documents)
+        """Whether it has the first document of a new order. More new orders may follow at once."""
+        return any(ready.first for ready in self.ready_documents)
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -349,18 +383,16 @@ class ReadyBatch:
 def in_batches(
     company_turn: CompanyTurn, kind: DocumentKind, ready_documents: Sequence[ReadyDocument], at_most: int
 ) -> list[ReadyBatch]:
-    """The documents in as few calls as their number and size allow."""
+    """The documents in as few batches as their number and size allow."""
     ready_batches: list[ReadyBatch] = []
     mine: list[ReadyDocument] = []
     size = 0
     for ready in ready_documents:
-        # DynamoDB takes 4 MB in a transaction, and a row may be larger than its document
-        bytes_ = max(len(to_json(ready.document.body)), ledger.weight(ready.entry))
-        if mine and (len(mine) >= at_most or size + bytes_ > BODY_AT_MOST):
+        if mine and (len(mine) >= at_most or size + ready.size > BODY_AT_MOST):
             ready_batches.append(ReadyBatch(company_turn, kind, tuple(mine), full=True))
             mine, size = [], 0
         mine.append(ready)
-        size += bytes_
+        size += ready.size
     if mine:
         ready_batches.append(ReadyBatch(company_turn, kind, tuple(mine), full=len(mine) >= at_most))
     return ready_batches

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from bookkeeping.adapters.xero_api import Access, Observe
-from bookkeeping.domain.errors import Unreadable, XeroError
+from bookkeeping.domain.errors import CompanyHeld, Unreadable, XeroError
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, UNREADABLE
 from bookkeeping.domain.problems.xero_messages import refusals
-from bookkeeping.use_cases.posting.lane_holder import CompanyHeld, LaneHolder
+from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 
 ITEMS_A_CALL: Final = 100
 MOST_UNREADABLE: Final = 20
@@ -42,7 +42,7 @@ class TrackedItems:
 
     def recall(self, codes: Iterable[str]) -> None:
         """Take what was known of the items before this round. Xero is not asked."""
-        self._tracked = self._holder.adapters.organisations.items(self._access.organisation_id, codes)
+        self._tracked |= self._holder.adapters.organisations.items(self._access.organisation_id, codes)
 
     def look_up(self, codes: Sequence[str]) -> None:
         """Ask Xero which of the items it has now, and whether each is tracked."""

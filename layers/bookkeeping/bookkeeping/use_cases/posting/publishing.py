@@ -7,14 +7,18 @@ told of it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import Conflict
-from bookkeeping.domain.events import EVENT_OF, events
+from bookkeeping.domain.events import EVENT_OF, Event, events
 from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.problems.catalogue import CATALOGUE
 from bookkeeping.domain.settings import freed_by
@@ -24,6 +28,24 @@ from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, LaneHolder
 class Publisher:
     def __init__(self, holder: LaneHolder) -> None:
         self._holder = holder
+
+    def contained(self, entry: Entry) -> AbstractContextManager[None]:
+        """A fault of ours in the block stops this order, and holds up no other."""
+        return contained(*entry.key, partial(self.stop_for_our_fault, entry))
+
+    def contained_row(self, item: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """A row that can't be read stops its order, and holds up no other."""
+        return contained(
+            item["company"], item["order_id"], partial(self._mark, item["company"], item["order_id"])
+        )
+
+    def stop_for_our_fault(self, entry: Entry, reference: str) -> None:
+        # where even that fails, at least the row shows it
+        with contained(*entry.key, partial(self._mark, *entry.key)):
+            self.save(ledger.stop_for_our_fault(entry, reference, self._holder.now))
+
+    def _mark(self, company: str, order_id: str, reference: str) -> None:
+        self._holder.adapters.orders.mark_our_fault(company, order_id, reference, self._holder.now)
 
     def save(self, entry: Entry) -> None:
         holder, orders = self._holder, self._holder.adapters.orders
@@ -72,47 +94,60 @@ class Publisher:
 
     def _freed_meanwhile(self, entry: Entry) -> Entry | None:
         """The order, due anew, where what stopped it was set right since it became due: no release finds it now."""
-        if entry.problem is None or entry.frozen or not entry.settings_version:
+        could_free = CATALOGUE[entry.problem.code].freed_by if entry.problem else frozenset()
+        if not could_free or entry.frozen or not entry.settings_version:
             return None
         books = self._holder.books(entry.company)
         if books.settings_version <= entry.settings_version:
             return None
         then = self._holder.adapters.settings.version(entry.company, entry.settings_version)
-        if not CATALOGUE[entry.problem.code].freed_by & freed_by(then, books.settings):
+        if not could_free & freed_by(then, books.settings):
             return None
         return ledger.decide(entry, books, self._holder.now)
 
     def publish(self, entries: Iterable[Entry]) -> None:
-        found = [event for entry in entries for event in events(entry)]
+        found: list[Event] = []
+        for entry in entries:
+            # its row shows how it stands, even if the bus can't be told
+            with contained(*entry.key):
+                found += events(entry)
         if found:
             self._holder.adapters.events.put(found)
         self._holder.count(stopped=sum(event.type == "OrderNeedsAttention" for event in found))
 
-    def write_outcomes(self, batch: Batch, outcomes: Sequence[Entry]) -> None:
-        """Write the outcomes into the ledger and tell of them."""
+    def write_outcomes(
+        self,
+        batch: Batch,
+        outcomes: Sequence[Entry],
+        each: Callable[[Entry], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Write the outcomes into the ledger and tell of them. `each` is the context of one written alone."""
         holder = self._holder
         for together in _within_a_transaction(outcomes):
             for outcome in together:
                 self._ring_elsewhere(outcome)
-            try:
+            saved: list[Entry] | None = None
+            with contained(batch.company), contextlib.suppress(Conflict):
                 saved = holder.adapters.orders.save_together(together, holder.lane)
-            except Conflict:
-                written = (self._write_outcome(batch, outcome) for outcome in together)
-                saved = [entry for entry in written if entry is not None]
+            if saved is None:
+                saved = []
+                for outcome in together:
+                    with each(outcome):
+                        saved += self._write_outcome(batch, outcome)
             # what is due again at once need not wait until an index shows it
             holder.look_again_at(order_key(*entry.key) for entry in saved if entry.state is State.QUEUED)
             self.publish(saved)
 
-    def _write_outcome(self, batch: Batch, outcome: Entry) -> Entry | None:
+    def _write_outcome(self, batch: Batch, outcome: Entry) -> list[Entry]:
         """One outcome, over whatever message came in meanwhile."""
         holder, orders = self._holder, self._holder.adapters.orders
         while True:
             try:
-                return orders.save_together([outcome], holder.lane)[0]
+                return orders.save_together([outcome], holder.lane)
             except Conflict:
                 now = orders.get(*outcome.key)
                 if now is None or now.batch != batch.id:
-                    return None
+                    return []
                 outcome = ledger.merge(outcome, now, holder.books(batch.company), holder.now)
                 self._ring_elsewhere(outcome)
 

@@ -7,24 +7,36 @@ the worst a late or doubled call can do is to be refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.adapters.xero_api import Answered, Observe, answered
 from bookkeeping.domain import ledger
 from bookkeeping.domain.documents import carries_ref, item_code
-from bookkeeping.domain.errors import CallRefused, KeyReused, Offline, OutcomeUnknown, Unreadable, XeroError
-from bookkeeping.domain.ledger import Entry
+from bookkeeping.domain.errors import (
+    CallRefused,
+    CompanyHeld,
+    KeyReused,
+    Offline,
+    OutcomeUnknown,
+    TurnEnds,
+    Unreadable,
+    XeroError,
+)
+from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.pacing import FAILS, UNREADABLE, back_off
 from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.problems.xero_messages import refusals
 from bookkeeping.use_cases.posting import outcomes as outcome_of
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument
-from bookkeeping.use_cases.posting.lane_holder import CompanyHeld, LaneHolder, TurnEnds
+from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
 
 
@@ -36,6 +48,44 @@ class Settlement:
         """When batches are to be settled whose time has not come."""
         self._begun: set[str] = set()
         """Batches that this turn wrote down."""
+        self._at_fault: set[str] = set()
+        """Batches with orders that a fault of ours keeps from their outcome."""
+
+    # --- faults of ours
+
+    def _contained(self, batch: Batch, entry: Entry | None = None) -> AbstractContextManager[None]:
+        """A fault of ours in the block leaves the order's outcome unknown; or the batch's, where no order is given.
+
+        It is then looked up by number. If that fails as well, the orders show it. They stay in the batch.
+        """
+        order_id = entry.order_id if entry else ""
+        return contained(batch.company, order_id, partial(self._note_fault, batch, entry))
+
+    def _note_fault(self, batch: Batch, entry: Entry | None, reference: str) -> None:
+        self._at_fault.add(batch.id)
+        # the event of an outcome may not be out: whoever finishes the batch tells of it again
+        self._begun.discard(batch.id)
+        if batch.faults:
+            for frozen in self._frozen_by(batch):
+                if frozen.state is State.POSTING and (entry is None or frozen.key == entry.key):
+                    self._publisher.stop_for_our_fault(frozen, reference)
+        if entry is None:
+            self._look_up_later(batch)
+
+    @contextmanager
+    def _contained_row(self, batch: Batch, item: Mapping[str, Any]) -> Iterator[None]:
+        """A row that can't be read keeps its batch from being finished, and holds up no other order of it."""
+        read = False
+        with self._publisher.contained_row(item):
+            yield
+            read = True
+        if not read and item.get("batch") == batch.id:
+            self._at_fault.add(batch.id)
+
+    def _look_up_later(self, batch: Batch) -> None:
+        now, waits, tries = self._holder.now, self._holder.adapters.waits, batch.tries + 1
+        wait = back_off(tries, waits.settle_again, waits.organisation_offline, self._holder.adapters.chance)
+        self._later(batch, at=now + wait, by_number=True, unknown_at=now, tries=tries)
 
     # --- what was never answered
 
@@ -47,10 +97,8 @@ class Settlement:
                 self.next_at.append(batch.settle_at)
                 continue
             self._holder.check_time(self._holder.adapters.waits.turn)
-            try:
+            with suppress(CompanyHeld), self._contained(batch):
                 self._settle(batch)
-            except CompanyHeld:
-                continue
 
     def _settle(self, batch: Batch) -> None:
         entries = self._frozen_by(batch)
@@ -64,8 +112,9 @@ class Settlement:
             return
         if connection.organisation_id != batch.organisation_id:
             # a person confirmed another organisation: what became of the batch can't be looked up any more
-            moved = [ledger.settle_moved(entry, connection, self._holder.now) for entry in entries]
-            self._publisher.write_outcomes(batch, moved)
+            self._settle_each(
+                batch, entries, lambda entry: ledger.settle_moved(entry, connection, self._holder.now)
+            )
             self._finish(batch)
             return
         batch = self._unanswered(batch)
@@ -95,7 +144,8 @@ class Settlement:
         keys = {
             order_key(batch.company, planned.order_id): place for place, planned in enumerate(batch.documents)
         }
-        entries = [entry for entry in self._holder.adapters.orders.get_many(keys) if entry.batch == batch.id]
+        read = self._holder.adapters.orders.get_many(keys, partial(self._contained_row, batch))
+        entries = [entry for entry in read if entry.batch == batch.id]
         return sorted(entries, key=lambda entry: keys[order_key(*entry.key)])
 
     def _rebuilt(
@@ -104,15 +154,15 @@ class Settlement:
         """The batch's documents as they would be sent now, and the orders that can't have theirs any more."""
         ready_documents: list[ReadyDocument] = []
         unbuilt: list[Entry] = []
-        codes = {
-            code for entry in entries for line in entry.message.order.lines if (code := item_code(line.sku))
-        }
+        codes: set[str] = set()
+        for entry in entries:
+            with contained(*entry.key):
+                codes |= {code for line in entry.message.order.lines if (code := item_code(line.sku))}
         company_turn.items.recall(sorted(codes))
         for entry in entries:
-            try:
+            ready: ReadyDocument | None = None
+            with contained(*entry.key), suppress(OrderStopped):
                 ready = company_turn.ready(entry)
-            except OrderStopped:
-                ready = None
             if ready is not None and ready.document.kind == batch.kind:
                 ready_documents.append(ready)
             else:
@@ -151,14 +201,14 @@ class Settlement:
             split = batch.timed_out > 1 or batch.send_no_more
             half = max(1, len(batch.documents) // 2) if split else None
             stops = batch.send_no_more and alone and enabled and not unbuilt
-            self._publisher.write_outcomes(
+            self._settle_each(
                 batch,
-                [
+                stuck,
+                lambda entry: (
                     outcome_of.unreadable(batch, company_turn, entry)
                     if stops
                     else ledger.settle_unsent(entry, company_turn.books, self._holder.now, at_most=half)
-                    for entry in stuck
-                ],
+                ),
             )
             stuck = []
         if not left:
@@ -186,8 +236,10 @@ class Settlement:
     def _later(self, batch: Batch, at: datetime, **changes: Any) -> None:
         """Settle the batch at that moment, not before."""
         settle_at = max(at, self._holder.now + timedelta(milliseconds=1))
+        faults = batch.faults + (batch.id in self._at_fault)
+        self._at_fault.discard(batch.id)
         self._holder.adapters.lanes.update_batch(
-            replace(batch, settle_at=settle_at, **changes), self._holder.lane
+            replace(batch, settle_at=settle_at, faults=faults, **changes), self._holder.lane
         )
         self.next_at.append(settle_at)
 
@@ -202,15 +254,14 @@ class Settlement:
         ends: TurnEnds | None = None
         for (batch, ready_batch), answer in zip(begun, self._answers(begun), strict=True):
             try:
-                self._settle_answer(batch, ready_batch, answer)
+                with suppress(CompanyHeld), self._contained(batch):
+                    self._settle_answer(batch, ready_batch, answer)
             except TurnEnds as ended:
                 ends = ended
-            except CompanyHeld:
-                continue
         if ends is not None:
             raise ends
 
-    def _answers(self, begun: Sequence[tuple[Batch, ReadyBatch]]) -> list[list[Answered] | XeroError]:
+    def _answers(self, begun: Sequence[tuple[Batch, ReadyBatch]]) -> list[list[Answered] | Exception]:
         def create(batch: Batch, ready_batch: ReadyBatch) -> Callable[[Observe], list[Answered]]:
             return lambda observe: self._holder.adapters.xero.create(
                 batch.kind,
@@ -223,11 +274,13 @@ class Settlement:
         return self._holder.answers([create(batch, ready_batch) for batch, ready_batch in begun])
 
     def _settle_answer(
-        self, batch: Batch, ready_batch: ReadyBatch, answer: list[Answered] | XeroError
+        self, batch: Batch, ready_batch: ReadyBatch, answer: list[Answered] | Exception
     ) -> None:
         if isinstance(answer, XeroError):
             self._settle_error(batch, ready_batch, answer)
             return
+        if isinstance(answer, Exception):
+            raise answer
         self._holder.note_answer(batch.company)
         by_number = {answered.number: answered for answered in answer}
         if len(answer) == len(ready_batch.ready_documents) and not all(
@@ -243,19 +296,24 @@ class Settlement:
             answered = by_number.get(ready.document.number)
             if answered is None:
                 continue
-            if answered.ok:
-                outcomes.append(
-                    outcome_of.posted(batch, ready_batch.company_turn, ready.entry, answered, ready.document)
-                )
-            elif "number" in refusals(answered.messages):
-                taken.append(ready.entry)
-            elif self._may_yet_arrive(batch):
-                held_back = True
-            else:
-                outcomes.append(
-                    outcome_of.refused(ready_batch.company_turn, ready.entry, batch.kind, answered.messages)
-                )
-        self._publisher.write_outcomes(batch, outcomes)
+            with self._contained(batch, ready.entry):
+                if answered.ok:
+                    outcomes.append(
+                        outcome_of.posted(
+                            batch, ready_batch.company_turn, ready.entry, answered, ready.document
+                        )
+                    )
+                elif "number" in refusals(answered.messages):
+                    taken.append(ready.entry)
+                elif self._may_yet_arrive(batch):
+                    held_back = True
+                else:
+                    outcomes.append(
+                        outcome_of.refused(
+                            ready_batch.company_turn, ready.entry, batch.kind, answered.messages
+                        )
+                    )
+        self._write(batch, outcomes)
         settled = len(outcomes) + self._settle_taken(batch, ready_batch.company_turn, taken)
         if settled == len(ready_batch.ready_documents):
             self._finish(batch)
@@ -268,9 +326,7 @@ class Settlement:
         if self._may_yet_arrive(batch):
             return len(taken) - len(absent)
         # refused as taken and yet nowhere to be found: the number belongs to something we may not see
-        self._publisher.write_outcomes(
-            batch, [outcome_of.number_taken(batch, company_turn, entry) for entry in absent]
-        )
+        self._settle_each(batch, absent, lambda entry: outcome_of.number_taken(batch, company_turn, entry))
         return len(taken)
 
     def _settle_rest(self, batch: Batch, *, patiently: bool) -> None:
@@ -340,11 +396,11 @@ class Settlement:
     def _free(self, batch: Batch, ready_batch: ReadyBatch, at_most: int | None) -> None:
         """Certainly nothing of it is in the books: all its orders are due again."""
         books = ready_batch.company_turn.books
-        freed = [
-            ledger.settle_unsent(ready.entry, books, self._holder.now, at_most=at_most)
-            for ready in ready_batch.ready_documents
-        ]
-        self._publisher.write_outcomes(batch, freed)
+        self._settle_each(
+            batch,
+            [ready.entry for ready in ready_batch.ready_documents],
+            lambda entry: ledger.settle_unsent(entry, books, self._holder.now, at_most=at_most),
+        )
         self._finish(batch)
 
     def _settle_call_refused(self, batch: Batch, ready_batch: ReadyBatch, error: CallRefused) -> None:
@@ -363,24 +419,23 @@ class Settlement:
             self._finish(batch)
             return
         if not named:
-            alone = outcome_of.refused_alone(
-                batch, ready_batch.company_turn, ready_batch.ready_documents[0].entry, error
+            self._settle_each(
+                batch,
+                [ready_batch.ready_documents[0].entry],
+                lambda entry: outcome_of.refused_alone(batch, ready_batch.company_turn, entry, error),
             )
-            self._publisher.write_outcomes(batch, [alone])
             self._finish(batch)
             return
         taken = [ready.entry for ready in named if "number" in refusals(refused[ready.document.number])]
-        outcomes = [
-            outcome_of.refused(
-                ready_batch.company_turn, ready.entry, batch.kind, refused[ready.document.number]
-            )
-            for ready in named
-            if ready.entry not in taken
-        ]
-        self._publisher.write_outcomes(batch, outcomes)
-        if len(outcomes) + self._settle_taken(batch, ready_batch.company_turn, taken) == len(
-            ready_batch.ready_documents
-        ):
+        settled = self._settle_each(
+            batch,
+            [ready.entry for ready in named if ready.entry not in taken],
+            lambda entry: outcome_of.refused(
+                ready_batch.company_turn, entry, batch.kind, refused[entry.number]
+            ),
+        )
+        settled += self._settle_taken(batch, ready_batch.company_turn, taken)
+        if settled == len(ready_batch.ready_documents):
             self._finish(batch)
         else:
             # the good ones of such a call may have been created all the same
@@ -391,9 +446,12 @@ class Settlement:
     def _by_number(self, batch: Batch, company_turn: CompanyTurn, entries: Sequence[Entry]) -> list[Entry]:
         """Give each order whose number is in the books its outcome; the orders whose number is not there."""
         if batch.kind == "purchase_order":
-            return [
-                entry for entry in entries if not self._purchase_order_by_number(batch, company_turn, entry)
-            ]
+            absent: list[Entry] = []
+            for entry in entries:
+                with self._contained(batch, entry):
+                    if not self._purchase_order_by_number(batch, company_turn, entry):
+                        absent.append(entry)
+            return absent
         if not entries:
             return []
         access, xero = company_turn.access, self._holder.adapters.xero
@@ -406,9 +464,11 @@ class Settlement:
             invoice.number: invoice for invoice in sorted(listed, key=lambda one: not one.void_or_deleted)
         }
         there = [entry for entry in entries if entry.number in found]
-        ours = {
-            entry.number for entry in there if carries_ref(found[entry.number].reference, entry.message.order)
-        }
+        ours: set[str] = set()
+        for entry in there:
+            with self._contained(batch, entry):
+                if carries_ref(found[entry.number].reference, entry.message.order):
+                    ours.add(entry.number)
         doubtful = [entry.number for entry in there if entry.number not in ours]
         if doubtful:
             mine = self._holder.call(
@@ -416,11 +476,13 @@ class Settlement:
                 lambda observe: xero.invoices_by_number(doubtful, access, observe, created_by_my_app=True),
             )
             ours |= {invoice.number for invoice in mine}
-        outcomes = [
-            outcome_of.found(batch, company_turn, entry, found[entry.number], ours=entry.number in ours)
-            for entry in there
-        ]
-        self._publisher.write_outcomes(batch, outcomes)
+        self._settle_each(
+            batch,
+            there,
+            lambda entry: outcome_of.found(
+                batch, company_turn, entry, found[entry.number], ours=entry.number in ours
+            ),
+        )
         return [entry for entry in entries if entry.number not in found]
 
     def _purchase_order_by_number(self, batch: Batch, company_turn: CompanyTurn, entry: Entry) -> bool:
@@ -432,13 +494,28 @@ class Settlement:
         if found is None:
             return False
         ours = carries_ref(found.reference, entry.message.order)
-        self._publisher.write_outcomes(
-            batch, [outcome_of.found(batch, company_turn, entry, found, ours=ours)]
-        )
+        self._write(batch, [outcome_of.found(batch, company_turn, entry, found, ours=ours)])
         return True
+
+    # --- outcomes
+
+    def _settle_each(self, batch: Batch, entries: Sequence[Entry], outcome: Callable[[Entry], Entry]) -> int:
+        """Give each order its outcome; how many have it. Those that a fault of ours keeps from it stay in the batch."""
+        outcomes: list[Entry] = []
+        for entry in entries:
+            with self._contained(batch, entry):
+                outcomes.append(outcome(entry))
+        self._write(batch, outcomes)
+        return len(outcomes)
+
+    def _write(self, batch: Batch, outcomes: Sequence[Entry]) -> None:
+        self._publisher.write_outcomes(batch, outcomes, partial(self._contained, batch))
 
     def _finish(self, batch: Batch) -> None:
         """Every order of the batch has its outcome: tell of those whose event may not be out, then forget it."""
+        if batch.id in self._at_fault:
+            self._look_up_later(batch)
+            return
         if batch.id not in self._begun:
             keys = [order_key(batch.company, planned.order_id) for planned in batch.documents]
             self._publisher.publish(

@@ -1,37 +1,38 @@
-"""A turn in a lane: settle what is unknown, then post what is due.
+"""A turn in a lane: settle batches with an unknown outcome, then post the orders that are due.
 
-Before a batch of documents is sent it is written down, in one transaction with its orders, which are frozen from then
-on. The record goes only after every order of it has its outcome in the ledger and the event is out; so whoever takes
-the lane after a crash finds what may have been sent.
+A batch is written down before it is sent, in one transaction with its orders, which are frozen from then on. Its record
+is deleted only after each order's outcome is in the ledger and its event is published. So after a crash, the next
+holder of the lane finds everything that may have been sent.
 
-The turn goes round here. `lane_holder` has the lane and its calls, `company_turn` makes documents of orders (with
-`items`, what they are of), `settlement` finds out what became of those that were sent, `outcomes` says what that makes
-of an order, and `publishing` writes it down and tells of it.
+This module has the loop. `lane_holder` has the lane and its calls. `company_turn` makes documents of orders, and
+`items` the tracked items. `settlement` finds out the outcomes, `outcomes` applies them to the orders, and `publishing`
+saves and publishes them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.queues import WakeUp
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain import ledger
 from bookkeeping.domain.document_kinds import DocumentKind
-from bookkeeping.domain.errors import Conflict, Lost
+from bookkeeping.domain.errors import CompanyHeld, Conflict, Lost, TurnEnds
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument, in_batches
 from bookkeeping.use_cases.posting.lane_holder import (
-    CompanyHeld,
     LaneHolder,
     PostingAdapters,
     Tally,
-    TurnEnds,
 )
 from bookkeeping.use_cases.posting.publishing import Publisher
 from bookkeeping.use_cases.posting.settlement import Settlement
@@ -39,24 +40,26 @@ from bookkeeping.use_cases.posting.settlement import Settlement
 __all__ = ["PostingAdapters", "Tally", "take_turn"]
 
 ROUND: Final = 4 * BATCH_SIZE
-"""Orders planned at a time."""
+"""The most orders in one round of the loop, shared among the companies."""
 LOOKED_AT: Final = 1000
-"""Orders of the index among which a round is chosen, so that companies in one lane take turns."""
+"""How many due orders to read from the index. A round is chosen among them, so that companies share the lane."""
 WORK_NOTED_EVERY: Final = timedelta(hours=1)
 
 
 def take_turn(adapters: PostingAdapters, wake_up: WakeUp) -> Tally:
-    """Hold the lane for a turn, if it is free, and do what can be done in it."""
+    """Take the lane for a turn, if it is free, and post what can be posted."""
     tally = Tally()
     now, short = adapters.now(), not wake_up.backlog
     lane = adapters.lanes.take(wake_up.lane, now, adapters.waits.lease, short=short)
     if lane is None and short and adapters.lanes.long_turn_overdue(wake_up.lane, now):
         adapters.wake_ups.send(replace(wake_up, backlog=True))
     if lane is not None:
+        holder = LaneHolder(adapters, lane, wake_up, tally)
         try:
-            Turn(LaneHolder(adapters, lane, wake_up, tally)).run()
+            with contained("", then=lambda _: holder.let_go()):
+                Turn(holder).run()
         except Lost:
-            # another holder settles what this one began
+            # the new holder settles the batches of this one
             tally.faults.append(f"lane {wake_up.lane} was lost")
     return tally
 
@@ -67,7 +70,9 @@ class Turn:
         self._publisher = Publisher(holder)
         self._settlement = Settlement(holder, self._publisher)
         self._handled: set[str] = set()
-        """Orders sent, by this turn or before it: an index that lags may go on showing them."""
+        """Orders that were sent, in this turn or before. The index may lag and still show them."""
+        self._alone: set[str] = set()
+        """Orders that go in calls of their own: a fault of ours met several of them in one."""
 
     def run(self) -> None:
         resume_at = self._holder.pause_ends()
@@ -83,7 +88,7 @@ class Turn:
                 resume_at = ends.args[0]
 
     def _work(self) -> None:
-        """Go round until nothing is left to do now. Raises TurnEnds(when to resume)."""
+        """Work until nothing is left to do now. Raises TurnEnds(when to resume)."""
         holder = self._holder
         gathering_since: datetime | None = None
         while True:
@@ -98,7 +103,7 @@ class Turn:
                 continue
             if not ready_batches:
                 return
-            # orders come in bursts: a moment's patience puts fifty into a call instead of a few
+            # orders come in bursts: after a short wait, a call carries fifty of them instead of a few
             waits = holder.adapters.waits
             gathering_since = gathering_since or holder.now
             if (
@@ -114,37 +119,41 @@ class Turn:
     # --- what is due
 
     def _ready_batches(self) -> list[ReadyBatch]:
-        """The calls that could go out now for the orders that are due."""
-        ready_documents: dict[tuple[str, DocumentKind, int], list[ReadyDocument]] = {}
-        company_turns: dict[str, CompanyTurn] = {}
+        """The batches that can be sent now for the orders that are due."""
+        found: list[ReadyBatch] = []
         for company, entries in self._due().items():
-            try:
-                company_turn = self._company_turn(company, entries)
-            except CompanyHeld:
-                continue
-            if company_turn is None:
-                continue
-            company_turns[company] = company_turn
-            try:
-                for ready in company_turn.ready_documents(entries):
-                    key = (company, ready.document.kind, ready.entry.at_most)
-                    ready_documents.setdefault(key, []).append(ready)
-            except CompanyHeld:
-                continue
+            at_fault = partial(self._company_at_fault, company, entries)
+            with suppress(CompanyHeld), contained(company, then=at_fault):
+                found += self._batches_of(company, entries)
+        return found
+
+    def _batches_of(self, company: str, entries: Sequence[Entry]) -> list[ReadyBatch]:
+        company_turn = self._company_turn(company, entries)
+        if company_turn is None:
+            return []
+        ready_documents: dict[tuple[DocumentKind, int], list[ReadyDocument]] = {}
+        for ready in company_turn.ready_documents(entries):
+            at_most = 1 if order_key(*ready.entry.key) in self._alone else ready.entry.at_most
+            ready_documents.setdefault((ready.document.kind, at_most), []).append(ready)
         return [
             ready_batch
-            for (company, kind, at_most), ready in ready_documents.items()
-            if company not in self._holder.held
-            for ready_batch in in_batches(company_turns[company], kind, ready, at_most)
+            for (kind, at_most), ready in ready_documents.items()
+            for ready_batch in in_batches(company_turn, kind, ready, at_most)
         ]
 
+    def _company_at_fault(self, company: str, entries: Sequence[Entry], reference: str) -> None:
+        """A fault of ours that is no single order's: the company is tried again, and then its orders show it."""
+        if self._holder.note_our_fault(company):
+            for entry in entries:
+                self._publisher.stop_for_our_fault(entry, reference)
+
     def _due(self) -> dict[str, list[Entry]]:
-        """The lane's due orders by company: each gets an equal share of the round, the longest due first."""
+        """The lane's due orders by company, the longest due first. Each company gets an equal share of the round."""
         holder, orders = self._holder, self._holder.adapters.orders
         shown = orders.due(holder.lane.key, holder.now, LOOKED_AT)
         if len(shown) == LOOKED_AT:
             shown += self._behind(shown)
-        # what was sent already must not take the others' places in the round
+        # orders that were sent already come last, so that they take no place in the round
         keys = [*holder.take_keys(), *sorted(shown, key=self._handled.__contains__)]
         by_company: dict[str, list[str]] = {}
         for key in dict.fromkeys(keys):
@@ -154,15 +163,16 @@ class Turn:
         share = max(BATCH_SIZE, ROUND // max(1, len(by_company)))
         chosen = [key for mine in by_company.values() for key in mine[:share]][: 2 * ROUND]
         due: dict[str, list[Entry]] = {}
-        for entry in orders.get_many(chosen):
-            if entry.lane != holder.lane.key or entry.due_at is None or entry.batch:
+        for entry in orders.get_many(chosen, self._publisher.contained_row):
+            if entry.lane != holder.lane.key or entry.due_at is None:
                 continue
             if entry.state is State.QUEUED:
                 due.setdefault(entry.company, []).append(entry)
             else:
-                self._publisher.publish_and_remove(entry)
+                with contained(*entry.key):
+                    self._publisher.publish_and_remove(entry)
         if not due:
-            # all of them sent in turns before this one: the others are behind them
+            # the index showed only orders that earlier turns sent; the due ones come after them
             self._handled.update(chosen)
         left = (key for mine in by_company.values() for key in mine if key not in self._handled)
         if not holder.note_due(sum(map(len, due.values())), more=not due and any(left)):
@@ -173,7 +183,7 @@ class Turn:
         return due
 
     def _behind(self, shown: Sequence[str]) -> list[str]:
-        """Orders of the lane's other companies, which so many of one company may keep from being shown."""
+        """Due orders of companies that the index did not show, because another company has so many."""
         adapters = self._holder.adapters
         ready = Counter(key.rpartition("#")[0] for key in shown if key not in self._handled)
         return [
@@ -184,17 +194,18 @@ class Turn:
         ]
 
     def _company_turn(self, company: str, entries: Sequence[Entry]) -> CompanyTurn | None:
-        """The company's turn; None where its orders were found to belong elsewhere."""
+        """The company's turn; None if the company does not post in this lane now."""
         books = self._holder.books(company)
         if not books.settings.enabled or not self._holder.is_here(books):
             for entry in entries:
-                self._move(entry, books)
+                with self._publisher.contained(entry):
+                    self._move(entry, books)
             return None
         self._note_work(books)
         return CompanyTurn.of(books, self._holder, self._publisher)
 
     def _move(self, entry: Entry, books: Books) -> None:
-        """An order whose company stopped posting, or posts elsewhere now: skipped, waiting, or due over there."""
+        """The company does not post here any more: its order becomes skipped, waiting, or due in another lane."""
         if not entry.documents:
             self._publisher.save(ledger.decide(entry, books, self._holder.now))
         elif not books.settings.enabled:
@@ -203,7 +214,7 @@ class Turn:
             self._publisher.save(ledger.become_due(entry, books, self._holder.now))
 
     def _note_work(self, books: Books) -> None:
-        """Tokens of a connection at work are kept fresh."""
+        """Note that the connection is in use, so that its tokens are kept fresh."""
         worked_at = books.connection.worked_at if books.connection else None
         if worked_at is None or self._holder.now - worked_at >= WORK_NOTED_EVERY:
             self._holder.adapters.connections.note_work(books.company, self._holder.now)
@@ -211,33 +222,49 @@ class Turn:
     # --- sending
 
     def _send(self, ready_batches: Sequence[ReadyBatch]) -> None:
-        """Write the batches down, send them together, settle what comes back."""
-        holder, adapters = self._holder, self._holder.adapters
-        holder.await_budget()
+        """Write the batches down, send them together, and settle the answers."""
+        self._holder.await_budget()
         begun: list[tuple[Batch, ReadyBatch]] = []
-        for ready_batch in self._to_go_together(ready_batches)[: holder.allowed()]:
-            batch, company_turn = self._batch(ready_batch), ready_batch.company_turn
-            entries = [
-                ledger.begin(
-                    ready.entry,
-                    batch.id,
-                    holder.now,
-                    company_turn.calendar(ready.entry),
-                    on_dispatch=company_turn.settings(ready.entry).post_when == "dispatch",
-                )
-                for ready in ready_batch.ready_documents
-            ]
-            try:
-                saved = adapters.orders.save_together(entries, holder.lane, adapters.lanes.put_batch(batch))
-            except Conflict:
-                continue  # a message came in between: what is due is read anew in the next round
-            ready_documents = tuple(
-                ReadyDocument(entry, ready.document)
-                for entry, ready in zip(saved, ready_batch.ready_documents, strict=True)
-            )
-            begun.append((batch, replace(ready_batch, ready_documents=ready_documents)))
-            self._handled |= {order_key(*entry.key) for entry in saved}
+        for ready_batch in self._to_go_together(ready_batches)[: self._holder.allowed()]:
+            # after a Conflict, for a message came in between, what is due is read anew in the next round
+            with (
+                suppress(Conflict),
+                contained(ready_batch.company_turn.books.company, then=partial(self._not_begun, ready_batch)),
+            ):
+                begun.append(self._begin(ready_batch))
         self._settlement.send(begun)
+
+    def _begin(self, ready_batch: ReadyBatch) -> tuple[Batch, ReadyBatch]:
+        """Write the batch down, and freeze its orders. Raises Conflict."""
+        holder, adapters = self._holder, self._holder.adapters
+        batch, company_turn = self._batch(ready_batch), ready_batch.company_turn
+        entries = [
+            ledger.begin(
+                ready.entry,
+                batch.id,
+                holder.now,
+                company_turn.calendar(ready.entry),
+                on_dispatch=company_turn.settings(ready.entry).post_when == "dispatch",
+            )
+            for ready in ready_batch.ready_documents
+        ]
+        saved = adapters.orders.save_together(entries, holder.lane, adapters.lanes.put_batch(batch))
+        self._handled |= {order_key(*entry.key) for entry in saved}
+        ready_documents = tuple(
+            replace(ready, entry=entry)
+            for entry, ready in zip(saved, ready_batch.ready_documents, strict=True)
+        )
+        return batch, replace(ready_batch, ready_documents=ready_documents)
+
+    def _not_begun(self, ready_batch: ReadyBatch, reference: str) -> None:
+        """A fault of ours met orders as they were written down: each goes alone then, and one alone is stopped."""
+        entries = [ready.entry for ready in ready_batch.ready_documents]
+        if len(entries) == 1:
+            self._publisher.stop_for_our_fault(entries[0], reference)
+        else:
+            keys = [order_key(*entry.key) for entry in entries]
+            self._alone.update(keys)
+            self._holder.look_again_at(keys)
 
     def _to_go_together(self, ready_batches: Sequence[ReadyBatch]) -> list[ReadyBatch]:
         """Only one batch to a contact whose name Xero has not just said: its answer tells whether it still bears it."""

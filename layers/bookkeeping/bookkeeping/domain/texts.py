@@ -1,0 +1,9 @@
+"""Texts that are kept: a row takes 400 KB, so each of them has a bound."""
+
+from __future__ import annotations
+
+
+def within(text: str, at_most: int) -> str:
+    """The text as UTF-8 of at most so many bytes. What is no text in UTF-8, half a character, becomes a `?`."""
+    raw = text.encode(errors="replace")
+    return raw.decode() if len(raw) <= at_most else raw[: at_most - 3].decode(errors="ignore") + "…"
