@@ -165,7 +165,7 @@ def _order(message: Mapping[str, object]) -> Order:
     try:
         lines, shipping = _charges(message, live=disposition == "live" or disposition in NO_SALE)
     except OrderStopped as stopped:
-        if disposition == "live" and says_status:
+        if disposition == "live":
             raise
         flaw = Problem(stopped.problem.code, {"order": order_id, **stopped.problem.details})
         lines, shipping = _charges(message, live=False)
