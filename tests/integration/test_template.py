@@ -203,6 +203,19 @@ def test_an_alarm_on_a_metric_of_ours_looks_at_one_that_its_function_writes(temp
         assert f'add_metric("{alarm["MetricName"]}"' in source
 
 
+def test_the_alarm_on_faults_of_ours_looks_at_every_function(template: dict[str, Any]) -> None:
+    alarm = of_type(template, "AWS::CloudWatch::Alarm")["OurFaultsAlarm"]
+    functions = of_type(template, "AWS::Lambda::Function").values()
+    variables = [function["Environment"]["Variables"] for function in functions]
+    looked_at = metrics_of(alarm)
+    assert {metric["MetricName"] for metric in looked_at} == {"OurFaults"}
+    assert {metric["Namespace"] for metric in looked_at} == {"KornitXero"}
+    services = [dimension["Value"] for metric in looked_at for dimension in metric["Dimensions"]]
+    assert sorted(services) == sorted(one["POWERTOOLS_SERVICE_NAME"] for one in variables)
+    [total] = [query for query in alarm["Metrics"] if "Expression" in query]
+    assert total["Expression"] == "SUM(METRICS())"
+
+
 def test_every_alarm_says_what_to_do(template: dict[str, Any]) -> None:
     for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
         assert alarm["AlarmDescription"], name
