@@ -453,7 +453,8 @@ def test_a_gift_takes_the_tax_of_the_row_that_reaches_it() -> None:
     ]
     on = books("UK")
     assert types(invoice(GIFT, on=on, rows=rows, shipping_country_code="NO")) == ["ZERORATEDOUTPUT"]
-    for address in ({"shipping_country_code": "GB"}, {}):
+    addresses: tuple[Json, ...] = ({"shipping_country_code": "GB"}, {})
+    for address in addresses:
         assert types(invoice(GIFT, on=on, rows=rows, **address)) == ["EXEMPTOUTPUT"]
 
 
@@ -486,7 +487,11 @@ def test_a_gift_never_stops_for_a_choice(stated: str | None) -> None:
 def test_half_a_cent_in_the_tax_alone_moves_no_price_of_an_item(
     country: str, quantity: int, net: str | None, gross: str | None, rate: str, tax: str
 ) -> None:
-    tracked: Json = {"process_method": "tracked", "cogs_account_code": "310", "inventory_asset_account_code": "630"}
+    tracked: Json = {
+        "process_method": "tracked",
+        "cogs_account_code": "310",
+        "inventory_asset_account_code": "630",
+    }
     sold = line(net, gross, rate, quantity=quantity, sku="MUG")
     document = invoice(sold, on=books(country), settings=tracked)
     sent = document.body["LineItems"]
