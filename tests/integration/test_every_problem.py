@@ -570,10 +570,10 @@ def thirds(scene: Scene) -> Json:
     return order | {"items": lines, "shipping_price": 0, "shipping_price_inc_tax": 0}
 
 
-@provokes("total_differs", "213472.7595", "213472.24", "0.5195", cure=saved(line_amounts="auto"))
+@provokes("total_differs", "1330739.021586312", "1330739.11", cure=saved(line_amounts="auto"))
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True, line_amounts="exclusive")
-    odd = {"unit_sale_price": None, "unit_sale_price_inc_tax": "45.045", "quantity": "4739.1"}
+    odd = {"unit_sale_price": None, "unit_sale_price_inc_tax": "230.39509368", "quantity": "5775.9"}
     scene.send(with_line(**odd, sale_vat_rate=10)(scene.good))
     return scene
 

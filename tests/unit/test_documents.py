@@ -745,10 +745,11 @@ def test_a_rounding_line_needs_xero_s_rounding_account_and_an_untaxed_rate() -> 
 
 
 def test_what_xero_cannot_come_near_is_a_problem_before_anything_is_sent() -> None:
-    odd = order(line(quantity=D("2932.6"), price=None, price_inc_tax=D("170.85")))
-    stopped = problem(odd, TRACKED.model_copy(update={"line_amounts": "exclusive"}))
+    tenth = books(tax_rates=(*ORGANISATION.tax_rates, rate("OUTPUT10", "10", purchases=False)))
+    odd = line(quantity=D("5775.9"), price=None, price_inc_tax=D("230.39509368"), tax_rate=D(10))
+    stopped = problem(order(odd), TRACKED.model_copy(update={"line_amounts": "exclusive"}), tenth)
     assert stopped.code == "total_differs"
-    assert "line 1 (MUG-11OZ-WHT) comes to 501034.71 on the order" in stopped.sentence
+    assert "line 1 (MUG-11OZ-WHT) comes to 1330739.021586312 on the order" in stopped.sentence
     assert "More than 0.01" in stopped.sentence
 
 

@@ -130,6 +130,7 @@ def trade_total(case: Case) -> Fraction:
     return rounded(sum(shares, Fraction(0)))
 
 
+@pytest.mark.timeout(1800)
 def test_no_generated_order_differs_from_its_documents_in_silence() -> None:
     seen: Counter[str] = Counter()
     stopped_in_vain = []
@@ -171,6 +172,7 @@ def ordered(case: Case) -> Counter[str]:
     return pieces - Counter({"": pieces[""]})
 
 
+@pytest.mark.timeout(900)
 def test_a_purchase_order_comes_to_the_unit_costs_to_the_cent() -> None:
     seen: Counter[str] = Counter()
     for case in itertools.islice(cases(), ORDERS // 4):

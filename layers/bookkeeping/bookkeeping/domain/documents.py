@@ -970,21 +970,22 @@ def _value(due: _Due, mode: LineAmountTypes) -> Decimal:
 def _in_two(
     charge: _Charge, mode: LineAmountTypes, due: _Due, *ways: tuple[Decimal, Decimal, int]
 ) -> tuple[_PricedLine, ...]:
-    """Two lines of the item that come to what is due, or none.
+    """Two lines of the item that come to what is due, or none. At best neither of them states its tax.
 
     A way is the price of the first pieces, that of the rest, and about how many are first.
     """
     quantity, rate = charge.quantity, charge.tax.rate
+    found: tuple[_PricedLine, ...] = ()
     for first, rest, about in ways:
         for pieces in range(max(1, about - 100), min(int(quantity), about + 100)):
-            lines = (
-                _line(Decimal(pieces), first, rate, mode, due),
-                _line(quantity - pieces, rest, rate, mode, due),
-            )
-            comes_to = sum(line.net for line in lines), sum(line.tax for line in lines)
-            if comes_to == (due.net, due.tax) and all(line.certain and line.tax_certain for line in lines):
-                return lines
-    return ()
+            others = _line(quantity - pieces, rest, rate, mode, due)
+            left = _Due(due.net - others.net, due.tax - others.tax, due.share)
+            some = _line(Decimal(pieces), first, rate, mode, left)
+            if some.comes_to(left) and some.tax_certain and others.certain and others.tax_certain:
+                found = found or (some, others)
+                if some.tax_amount is others.tax_amount is None:
+                    return some, others
+    return found
 
 
 @dataclass(frozen=True)
