@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 
 from local.samples import Maker
+from tests.canaries import kept_text
 from tests.integration.one_process import OneProcess
 from tests.integration.popup import (
     AUDIENCE,
@@ -64,7 +65,7 @@ def visitor(door: Popup) -> Browser:
 def tables() -> str:
     """Everything the tables hold, as text."""
     resource = boto3.resource("dynamodb")
-    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=str)
+    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=kept_text)
 
 
 # --- launching ---------------------------------------------------------------------------------------------------

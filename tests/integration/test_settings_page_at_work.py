@@ -17,6 +17,7 @@ from moto import mock_aws
 from bookkeeping.domain.ledger import State
 from local.samples import Maker
 from local.xero.organisations import Organisation
+from tests.canaries import kept_text
 from tests.integration.one_process import XERO, OneProcess
 from tests.integration.popup import (
     ORIGIN,
@@ -52,7 +53,7 @@ def uk(popup: Popup) -> Organisation:
 def tables() -> str:
     """Everything the tables hold, as text."""
     resource = boto3.resource("dynamodb")
-    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=str)
+    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=kept_text)
 
 
 # --- launching ---------------------------------------------------------------------------------------------------
