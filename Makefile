@@ -1,7 +1,7 @@
-# Everything below sets itself up from a fresh clone; it takes Python 3.11 or later, make, and the network once.
+# Every target sets up what it needs from a fresh clone. You need Python 3.11 or later, make, and the network once.
 
 PYTHON ?= python3
-# certificates are those this machine trusts, as pip has it
+# trust the same certificates as pip: those of this machine
 export UV_SYSTEM_CERTS = 1
 UV_COMPILE = .venv/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
@@ -13,10 +13,10 @@ SOURCES = layers/bookkeeping/bookkeeping functions local tests
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-# --- what everything needs ---------------------------------------------------------------------------------------
+# --- environments and the local build ----------------------------------------------------------------------------
 
-# One environment each: the tests' libraries must not hide a dependency that the layer forgot, and ministack and
-# the SAM command line pin versions of their own. The first one also holds uv, which fills them all.
+# Several environments: the tests' libraries must not hide a dependency that is missing from the layer, and ministack
+# and the SAM command line pin their own versions. The first one also holds uv, which installs into all of them.
 define fill
 	@echo "Setting up $(@D) from $< ..."
 	@.venv/bin/uv pip install --quiet --python $(@D)/bin/python --no-deps --require-hashes --requirement $<
@@ -40,7 +40,7 @@ endef
 	@$(PYTHON) -m venv --without-pip $(@D)
 	$(fill)
 
-# The functions and their layer for this machine's Python, by the recipes `sam build` uses.
+# The functions and their layer for this machine's Python, built with the same recipes as `sam build`.
 LOCAL_BUILD = .local/build/.ready
 $(LOCAL_BUILD): .venv/.ready template.yaml layers/bookkeeping/Makefile layers/bookkeeping/requirements.txt \
 		$(shell find layers/bookkeeping/bookkeeping functions -type f ! -name '*.pyc')
@@ -49,9 +49,9 @@ $(LOCAL_BUILD): .venv/.ready template.yaml layers/bookkeeping/Makefile layers/bo
 
 LOCAL_SYSTEM = .venv/.ready .venv-runtime/.ready .venv-ministack/.ready $(LOCAL_BUILD)
 
-# --- what a person asks for --------------------------------------------------------------------------------------
+# --- targets -----------------------------------------------------------------------------------------------------
 
-# `exec`: make is then the program's parent, so that the program notices when make is gone
+# `exec` makes make the program's parent, so that the program notices when make ends
 demo: $(LOCAL_SYSTEM)  ## the whole system on this machine, with a simulated Xero
 	@PYTHONPATH=layers/bookkeeping exec .venv/bin/python -m local.demo
 
@@ -61,7 +61,7 @@ up: $(LOCAL_SYSTEM)  ## the same without sample orders; takes XERO_*_URL from ou
 test: $(LOCAL_SYSTEM)  ## every test of a few minutes or less
 	@.venv/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-storms: $(LOCAL_SYSTEM)  ## everything going wrong at once, in full: about twenty minutes
+storms: $(LOCAL_SYSTEM)  ## the simulations of many failures at once, in full: about twenty minutes
 	@PYTHONPATH=layers/bookkeeping:. AWS_DEFAULT_REGION=eu-west-2 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
 		.venv/bin/python -m tests.storms
 
@@ -71,11 +71,11 @@ lint: .venv/.ready  ## formatting, lint, types, and the expanded template
 	@.venv/bin/mypy
 	@.venv/bin/python -m local.expand
 
-format: .venv/.ready  ## rewrite the sources as lint wants them
+format: .venv/.ready  ## format the sources
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-build: .venv-build/.ready .venv/.uv  ## the artefacts for AWS: arm64, Python 3.13
+build: .venv-build/.ready .venv/.uv  ## the packages for AWS: arm64, Python 3.13
 	@PATH="$(CURDIR)/.venv-build/bin:$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
 
 locks: .venv/.ready  ## the newest versions the *.in files allow
@@ -83,7 +83,7 @@ locks: .venv/.ready  ## the newest versions the *.in files allow
 			requirements/ministack requirements/build; do \
 		echo "Locking $$lock.txt ..."; $(UV_COMPILE) --upgrade $$lock.in --output-file $$lock.txt; done
 
-clean:  ## remove all that was made here
+clean:  ## remove everything that make created
 	@rm -rf .venv .venv-runtime .venv-ministack .venv-build .local .aws-sam \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

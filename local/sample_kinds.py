@@ -118,6 +118,11 @@ def _negative(order: Order) -> Order:
     return change(order) | FREE_SHIPPING
 
 
+def _cheap(order: Order) -> Order:
+    change = with_line(unit_sale_price="0.03", unit_sale_price_inc_tax="0.03", sale_vat_rate=None)
+    return change(order) | FREE_SHIPPING
+
+
 _POSTED = (
     SampleKind("plain", "Two lines and shipping, nothing unusual.", lambda order: order),
     SampleKind(
@@ -383,6 +388,19 @@ _STOPPED = (
         "A line taxed at 13 %, which no tax rate in Xero has.",
         with_line(unit_sale_price="10.00", unit_sale_price_inc_tax="11.30", sale_vat_rate="13"),
         "needs_attention no_tax_type",
+    ),
+    SampleKind(
+        "prices of a rate nobody has",
+        "No tax rate is stated, and 10.00 without and 11.30 with tax would be 13 %, which no tax rate in Xero has.",
+        with_line(unit_sale_price="10.00", unit_sale_price_inc_tax="11.30", sale_vat_rate=None),
+        "needs_attention no_rate_fits",
+    ),
+    SampleKind(
+        "too cheap to tell the rate",
+        "No tax rate is stated, and 0.03 without and 0.03 with tax can be 0 % as well as others.",
+        _cheap,
+        "needs_attention several_rates_fit",
+        lines=1,
     ),
     SampleKind(
         "currency not in Xero",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import threading
@@ -67,6 +68,11 @@ def record(message: Message, queue_arn: str) -> dict[str, Any]:
                 "stringListValues": [],
                 "binaryListValues": [],
                 "dataType": attribute["DataType"],
+                **(
+                    {"binaryValue": base64.b64encode(attribute["BinaryValue"]).decode()}
+                    if "BinaryValue" in attribute
+                    else {}
+                ),
             }
             for name, attribute in message.get("MessageAttributes", {}).items()
         },

@@ -18,6 +18,7 @@ import re
 import secrets
 import time
 import traceback
+import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -523,3 +524,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 figures += Figures(*value)
     terminalreporter.section("what is secret")
     terminalreporter.write_line(str(figures))
+
+
+def kept_text(value: object) -> str:
+    """What a table keeps, as text for json.dumps: compressed facts as they were before."""
+    packed = getattr(value, "value", value)
+    return zlib.decompress(packed).decode() if isinstance(packed, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""Every minute: a row for each order whose message was given up. The messages stay, until this is told to redrive."""
+"""Every minute, writes a row for each order whose message is a dead letter. On request, redrives the messages."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -14,9 +14,9 @@ from bookkeeping.adapters.containment import noted
 from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 
 TO_SPARE: Final = 5000
-"""Milliseconds kept for the letter in hand, the bus, and letting the queue go."""
+"""Milliseconds reserved for the present letter, the event bus, and making the messages visible again."""
 TOLD_FOR: Final = timedelta(hours=1)
-"""The run that wrote a row may have ended before it told the bus, so later ones repeat it, but not for 14 days."""
+"""A run may crash between writing a row and publishing its event. So later runs publish it again, for this long."""
 
 logger = Logger()
 metrics = Metrics()
@@ -33,7 +33,7 @@ adapters = IntakeAdapters(
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """`{"redrive": true}` sends the messages to their queue again; anything else looks at them."""
+    """`{"redrive": true}` redrives the messages; any other event only reads them."""
 
     def in_time() -> bool:
         return context.get_remaining_time_in_millis() >= TO_SPARE
@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 
 
 def look(in_time: Callable[[], bool]) -> int:
-    """A row for each order; how many letters were seen."""
+    """Write a row for each order; returns how many messages were seen."""
     intake, seen = Intake(adapters), 0
     with closing(dead_letters.look()) as letters:
         for letter in letters:
@@ -56,7 +56,7 @@ def look(in_time: Callable[[], bool]) -> int:
             try:
                 intake.keep_our_fault(letter.body, letter.sent_at, letter.id, letter.company)
             except Exception as error:  # noqa: BLE001 recorded where it is a fault of ours
-                # looked at again in a minute; it must not hide the others until then
+                # the next run tries it again; it must not stop the others
                 logger.error("dead letter failed", message_id=letter.id, kind=noted(error))  # noqa: TRY400 a traceback quotes what it choked on
             if not in_time():
                 logger.warning("more dead letters than one run can look at", seen=seen)

@@ -1,4 +1,4 @@
-"""The way back from Xero. Always answers with a redirect to the settings page, never with a page of its own."""
+"""The OAuth callback: Xero sends the browser here. The answer is always a redirect to the settings page."""
 
 import re
 from typing import Any
@@ -50,7 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 recorded where it is a fault of ours
         logger.error("coming back from Xero failed", company=company, kind=noted(error, company))  # noqa: TRY400 a traceback quotes what it choked on
         outcome = "our_fault"
-    logger.info("came back from Xero", company=company, outcome=outcome)
+    logger.info("OAuth callback", company=company, outcome=outcome)
     metrics.add_metric("Connects" if outcome == "connected" else "ConnectsUnfinished", MetricUnit.Count, 1)
     headers = {
         "Location": f"/settings/{company}?connect={outcome}",

@@ -1,4 +1,4 @@
-"""Orders from the OrdersQueue into the ledger. Never talks to Xero."""
+"""Writes orders from the OrdersQueue into the ledger. Never calls Xero."""
 
 import os
 from typing import Any
@@ -11,13 +11,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.containment import kind_of
-from bookkeeping.adapters.queues import sent_first_at
+from bookkeeping.adapters.queues import attribute_text, sent_first_at
 from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 from bookkeeping.use_cases.wake_lanes import ring
 
 MAX_RECEIVES = int(os.environ["MAX_RECEIVES"])
 TO_SPARE = 3000
-"""Milliseconds kept for the message in hand, the bells and the bus."""
+"""Milliseconds reserved for the present message, ringing the lanes, and the event bus."""
 
 logger = Logger()
 metrics = Metrics()
@@ -34,11 +34,11 @@ adapters = IntakeAdapters(
 
 
 class OutOfTime(Exception):
-    """The rest of the batch comes again: its rows took longer than they ever should."""
+    """The batch took too long. SQS delivers the rest of it again."""
 
 
 def check_time(context: LambdaContext) -> None:
-    # a time-out would leave what the batch has accepted without a bell, and use up a receive of all its messages
+    # after a time-out, no lane would be rung, and all messages of the batch would lose one of their attempts
     if context.get_remaining_time_in_millis() < TO_SPARE:
         raise OutOfTime
 
@@ -54,7 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
     def accept(record: SQSRecord) -> None:
         attributes = {
-            name: it.get("stringValue") for name, it in record.raw_event.get("messageAttributes", {}).items()
+            name: attribute_text(it) for name, it in record.raw_event.get("messageAttributes", {}).items()
         }
         sent_at = sent_first_at(int(record.attributes.sent_timestamp or 0), attributes.get("sent_at"))
         company = attributes.get("company")
@@ -67,7 +67,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
                 intake.keep_our_fault(record.body, sent_at, record.message_id, company)
             raise
 
-    # first those with the fewest chances left
+    # first the messages with the fewest attempts left
     records = {"Records": sorted(event["Records"], key=receives, reverse=True)}
     answer = process_partial_response(
         event=records, record_handler=accept, processor=processor, context=context
@@ -76,7 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     metrics.add_metric("OrdersOfNoCompany", MetricUnit.Count, intake.of_no_company)
     metrics.add_metric("OrdersUnreadable", MetricUnit.Count, intake.unreadable)
     metrics.add_metric("OrdersUnclaimed", MetricUnit.Count, intake.unclaimed)
-    # every row is durable now; a message whose row was written, but not told of, comes again if this fails
+    # all rows are durable now; if this fails, SQS delivers the messages again, and they are published then
     ring(lanes, wake_ups, intake.rung, adapters.now())
     bus.put(intake.events)
     return answer

@@ -1,4 +1,4 @@
-"""A turn in a lane for every wake-up: due orders become documents in Xero. Frees stopped orders, when told to."""
+"""Takes a turn in a lane for every wake-up: due orders become documents in Xero. Also works through releases."""
 
 import os
 import random

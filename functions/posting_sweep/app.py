@@ -1,4 +1,4 @@
-"""Every minute: wake the lanes whose time has come, and those whose wake-up was lost; go on with releases."""
+"""Every minute, wakes the lanes that are due or whose wake-up was lost, and continues releases."""
 
 from typing import Any
 

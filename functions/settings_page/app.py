@@ -1,4 +1,4 @@
-"""The settings popup: its page, and the API behind it. Reads no token and no secret; Xero is asked by `xero_desk`."""
+"""The settings popup and its API. It reads no token and no client secret; `xero_desk` calls Xero for it."""
 
 import base64
 import hashlib
@@ -45,7 +45,7 @@ LAUNCH_AUDIENCE = os.environ["LAUNCH_AUDIENCE"]
 XERO_LOGIN_URL = os.environ["XERO_LOGIN_URL"]
 LARGEST_LAUNCH = 16 * 1024
 CONTACTS_BEGIN = timedelta(seconds=3)
-"""No contact is looked for later than this into a save, so that the person has an answer in time."""
+"""After a save has taken this long, no other contact is looked up, so that the person gets an answer in time."""
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 STATIC = {
     file.name: (KINDS[file.suffix], file.read_text(encoding="utf-8"))
@@ -137,7 +137,7 @@ class Nothing(Strict):
 def handler(event: Json, context: LambdaContext) -> Json:
     metrics.add_metric("PageRequests", MetricUnit.Count, 1)
     try:
-        # a request that failed may have left its own
+        # a failed request may have left its context behind
         app.clear_context()  # type: ignore[no-untyped-call]
         app.append_context(**_admitted(event))  # type: ignore[no-untyped-call]
         answer = app.resolve(event, context)
@@ -154,7 +154,7 @@ def handler(event: Json, context: LambdaContext) -> Json:
 
 
 def _admitted(event: Json) -> Json:
-    """What the routes need to know of who asks. Raises Refused before anything else is looked at."""
+    """Check the request, and return its session for the routes. Raises Refused."""
     path, method = event["rawPath"], event["requestContext"]["http"]["method"]
     headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
     origin = _origin(event, headers)
@@ -172,6 +172,7 @@ def _admitted(event: Json) -> Json:
     session_id = page_access.session_id_in(event.get("cookies", ()))
     found = authorizations.session(hashed(session_id)) if session_id else None
     if parts[1] == "settings" and method == "GET":
+        # without the headers: browsers come to the page itself from the platform's and Xero's sites
         request = Request(method, request.company, {}, origin, 0)
     session = page_access.admit(found, request, adapters.now())
     if event.get("body"):
@@ -180,18 +181,18 @@ def _admitted(event: Json) -> Json:
 
 
 def _check_json(event: Json) -> None:
-    """Raises Refused for what no parser further on should meet."""
+    """Raises Refused for a body that is not strict JSON, before any other parser reads it."""
     try:
         body = event["body"].encode()
         read = json.loads((base64.b64decode(body) if event.get("isBase64Encoded") else body).decode())
-        # what can't be written again can't be in an answer: halves of a character, numbers that are none
+        # lone surrogates and NaN can be read but not written, so an answer could not repeat them
         json.dumps(read, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise Refused(page_access.NOT_READABLE) from None
 
 
 def _origin(event: Json, headers: Mapping[str, str]) -> str:
-    """Where this page is served: as configured, else as API Gateway says. No browser can choose that name."""
+    """The page's own origin: configured, or else API Gateway's domain name, which a browser cannot choose."""
     configured = os.environ.get("PUBLIC_URL", "").rstrip("/")
     if configured:
         return configured
@@ -286,7 +287,7 @@ def launch() -> Response[Any]:
     except ValueError:
         raise Refused(page_access.LAUNCH_REFUSED, "form") from None
     logger.info("launched", company=launched.person.company)
-    # Strict would not be sent on the way back from Xero
+    # browsers would not send a Strict cookie when Xero redirects back
     cookie = Cookie(
         COOKIE,
         session_id,
@@ -390,7 +391,7 @@ def _contact_notes(settings: Settings) -> list[Json]:
 
 
 def _ask_desk(task: str, **about: Any) -> Json:
-    """What the desk says, for the company of the session."""
+    """The answer of `xero_desk`, for the company of the session."""
     company = _session().person.company
     said = desk.ask(company, task, **about)
     if said.get("error") == "desk_failed":
@@ -419,7 +420,7 @@ def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> 
 def post_connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
     known = adapters.connections.connection(company)
     if known is not None and known.to_end_at_xero:
-        # told later, Xero would end the new consent with the old one
+        # first, because ending the old consent later would also end the new one
         _ask_desk("disconnect")
     url = connect.begin(
         adapters,
@@ -574,7 +575,7 @@ def post_retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Resp
 @app.post("/api/<company>/preview")
 def post_preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Response[Any]:
     try:
-        # read anew from its text: an amount must not have been a float on the way
+        # parsed again from the text, because the router has made amounts floats
         return _answer(200, preview(adapters, company, app.current_event.decoded_body or ""))
     except NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))

@@ -1,4 +1,4 @@
-"""Fresh access tokens: every five minutes for the connections whose time has come, at once for a company that asks."""
+"""Renews access tokens: every five minutes for connections that are due, and on request for one company."""
 
 import os
 import random
@@ -26,7 +26,7 @@ adapters = RenewalAdapters(
     now=from_environment.now,
     sleep=time.sleep,
     together=from_environment.together(CALLS_AT_ONCE),
-    chance=random.Random(),  # noqa: S311 spreads calls, guards nothing
+    chance=random.Random(),  # noqa: S311 only spreads calls
     times=times,
 )
 
@@ -35,7 +35,7 @@ adapters = RenewalAdapters(
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str] | None:
     company = event.get("company")
-    outcomes = [renew(adapters, company)] if company else renew_due(adapters)
+    outcomes = [renew(adapters, company, refused=event.get("refused"))] if company else renew_due(adapters)
     metrics.add_metric("RenewalsLookedAt", MetricUnit.Count, len(outcomes))
     for outcome in outcomes:
         log = logger.error if outcome.what == "failed" else logger.info

@@ -1,4 +1,4 @@
-"""Xero on a person's behalf: lists, checks, the end of a connection. Has no route; the settings page invokes it."""
+"""Calls Xero for a person: lists, checks, the end of a connection. It has no route; the settings page invokes it."""
 
 from typing import Any
 
@@ -31,5 +31,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     said = answer(adapters, company, task, about)
     metrics.add_metric("AskedInVain", MetricUnit.Count, int("error" in said))
     if "error" in said:
-        logger.info("asked in vain", company=company, task=task, why=said["error"])
+        logger.info("task failed", company=company, task=task, why=said["error"])
     return said

@@ -24,10 +24,11 @@ REFUSED_AT_THE_DOOR = frozenset(
         "authorization_unsuccessful",
         "forbidden",
         "not_found",
+        "too_large",
     }
 )
 # The call is carried out and its answer damaged. With `commit: false` it is not carried out.
-SPOILT_ANSWERS = frozenset({"cut_body", "malformed_json", "html_body", "empty_body"})
+SPOILT_ANSWERS = frozenset({"cut_body", "malformed_json", "html_body", "html_400", "empty_body"})
 KINDS = (
     REFUSED_AT_THE_DOOR
     | SPOILT_ANSWERS

@@ -24,6 +24,7 @@ from local.xero.replies import (
     organisation_offline,
     query_parse_error,
     server_error,
+    too_large,
     unauthorized,
 )
 from local.xero.truth_log import Entry
@@ -148,6 +149,10 @@ def _spoilt(world: World, request: Request, reply: Reply, fault: Fault | None) -
         case "html_body":
             answer.headers["Content-Type"] = "text/html; charset=utf-8"
             answer.body = b"<!DOCTYPE html><html><head><title>Xero</title></head><body>Sorry</body></html>"
+        case "html_400":
+            # a box between Xero and whoever called
+            answer.status, answer.headers["Content-Type"] = 400, "text/html"
+            answer.body = b"<html><head><title>400 Bad Request</title></head><body>Bad Request</body></html>"
         case "empty_body":
             answer.status, answer.body = 200, b""
     return answer
@@ -249,6 +254,8 @@ def _refused_at_the_door(world: World, fault: Fault, caller: _Caller) -> Reply |
             return forbidden(world.new_id())
         case "not_found":
             return not_found()
+        case "too_large":
+            return too_large()
     limit = fault.kind.removeprefix("rate_limit_")
     organisation = world.organisations.get(caller.tenant_id or "")
     if organisation is None or caller.bearer is None:

@@ -60,6 +60,11 @@ def not_found() -> Reply:
     return Reply(404, text="The resource you're looking for cannot be found")
 
 
+def too_large() -> Reply:
+    """What a box between Xero and whoever called makes of a large request."""
+    return Reply(413, text="<html><head><title>413 Request Entity Too Large</title></head></html>")
+
+
 def server_error(instance: str) -> Reply:
     body: Json = {
         "Title": "An error occurred",

@@ -178,6 +178,7 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "documents": documents,
         "changes": [],
         "can_retry": state in {"needs_attention", "skipped"},
+        "retry_label": "Retry",
         **more,
     }
 

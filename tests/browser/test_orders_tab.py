@@ -146,6 +146,28 @@ def test_an_item_that_is_not_tracked_can_be_used_as_it_is(site: Site, page: Page
     assert [call.body for call in site.asked("POST", "orders/5012342/retry")] == [{"items_as_they_are": True}]
 
 
+def test_what_freeing_an_order_does_is_said_on_the_button(site: Site, page: Page) -> None:
+    label = "Accept as it is in Xero"
+    site.orders = [
+        order(
+            str(5012000 + number),
+            "needs_attention",
+            problem=problem(str(5012000 + number), "adopted_differs"),
+            retry_label=label,
+        )
+        for number in range(2)
+    ]
+    open_orders(site, page, "/5012001")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    expect(page.get_by_role("button", name=f"{label}: all orders with this problem")).to_be_visible()
+    page.get_by_role("button", name=label, exact=True).click()
+    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    open_orders(site, page)
+    page.get_by_label("Problem or reason").select_option("adopted_differs")
+    page.get_by_role("button", name=f"{label}: all of them").click()
+    assert [call.body for call in site.asked("POST", "orders/retry")] == [{"problem": "adopted_differs"}]
+
+
 def refunded(site: Site, page: Page) -> None:
     site.orders = [order("5012346", "needs_attention", problem=problem("5012346", "no_sale"))]
     open_orders(site, page, "/5012346")

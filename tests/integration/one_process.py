@@ -167,12 +167,15 @@ class OneProcess:
         self.order_ids: set[tuple[str, str]] = set()
         self._message_ids = itertools.count(1)
 
-    def _renew(self, company: str) -> None:
+    def _renew(self, company: str, refused: int | None = None) -> None:
         """What token_refresh does when posting asks it to."""
         self.renewals.append(company)
         held = json.loads(
             self.secrets.get_secret_value(SecretId=f"{PREFIX}/{company}/tokens")["SecretString"]
         )
+        far = datetime.fromisoformat(held["expires_at"]) - self.clock.now() > timedelta(minutes=6)
+        if far and held["generation"] != refused:
+            return
         app = self.xero.portal.apps[f"APP{company:0>29}"]
         form = {
             "grant_type": "refresh_token",
@@ -181,7 +184,7 @@ class OneProcess:
         }
         reply = self.xero.identity.token(form | {"client_secret": app.secret or ""}, None).reply
         if reply.status == 200:
-            self._keep_tokens(company, reply.payload)
+            self._keep_tokens(company, reply.payload, held["generation"] + 1)
 
     # companies
 
@@ -235,12 +238,12 @@ class OneProcess:
         self.connections.save_connection(connection)
         return connection
 
-    def _keep_tokens(self, company: str, granted: Mapping[str, Any]) -> None:
+    def _keep_tokens(self, company: str, granted: Mapping[str, Any], generation: int = 1) -> None:
         value = {
             "access_token": granted["access_token"],
             "refresh_token": granted["refresh_token"],
             "expires_at": (self.clock.now() + timedelta(seconds=granted["expires_in"])).isoformat(),
-            "generation": 1,
+            "generation": generation,
         }
         name = f"{PREFIX}/{company}/tokens"
         try:

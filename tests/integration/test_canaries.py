@@ -28,11 +28,12 @@ from bookkeeping.adapters.xero_identity import Granted
 from bookkeeping.domain.oauth import verifier
 from local.samples import Maker
 from local.xero.portal import MARK
-from tests.canaries import forms, look_through, watch
+from tests.canaries import forms, kept_text, look_through, watch
 from tests.integration.one_function import cold_start, wanted_of_environment
 from tests.integration.one_process import PREFIX, Bus, OneProcess, Queue
 from tests.integration.popup import LAUNCH_KEY, Browser, Popup
 from tests.integration.test_settings_page_at_work import FITTING
+from tests.our_faults import Fault
 from tests.storms.dynamodb import DynamoDB
 from tests.storms.environment import table_properties
 
@@ -107,7 +108,7 @@ def everything(popup: Popup) -> dict[str, str]:
     resource = boto3.resource("dynamodb")
     return {
         **{
-            f"table {table.name}": json.dumps(table.scan()["Items"], default=str)
+            f"table {table.name}": json.dumps(table.scan()["Items"], default=kept_text)
             for table in resource.tables.all()
         },
         "events": json.dumps(popup.world.bus.events, default=str),
@@ -116,7 +117,9 @@ def everything(popup: Popup) -> dict[str, str]:
     }
 
 
-def test_no_secret_and_no_consumer_leaves_a_trace(popup: Popup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_and_no_consumer_leaves_a_trace(
+    popup: Popup, monkeypatch: pytest.MonkeyPatch, our_faults: list[Fault]
+) -> None:
     world = popup.world
     seen: dict[str, str] = {}
     sent: list[str] = []
@@ -170,6 +173,8 @@ def test_no_secret_and_no_consumer_leaves_a_trace(popup: Popup, monkeypatch: pyt
         monkeypatch.setattr(popup.callback.callback_adapters.identity, "exchange_code", _fail)
         browser.come_back(browser.consent(browser.authorization_url(), uk))
         monkeypatch.undo()
+        assert our_faults
+        our_faults.clear()
         world.xero.faults.add({"kind": "html_body", "path_prefix": "/connect", "times": 3})
         browser.come_back(browser.consent(browser.authorization_url(), uk))
         world.xero.faults.remove()

@@ -101,6 +101,12 @@ def stopped_for(entry: Entry) -> str:
         pytest.param("株式会社　印刷", "株式会社 印刷", id="a wide space"),
         pytest.param("\U0001f9e2" * 255, "\U0001f9e2" * 255, id="255 emoji"),
         pytest.param("é" * 255, "É" * 255, id="255 accented letters"),
+        pytest.param("Мой Чай", "Мои\u0306 Чаи\u0306", id="Cyrillic in pieces"),
+        pytest.param("Καφές", "Καφε\u0301ς", id="Greek in pieces"),
+        pytest.param("プリント", "フ\u309aリント", id="Katakana in pieces"),
+        pytest.param("Żółć", "Z\u0307o\u0301łc\u0301", id="Polish in pieces"),
+        pytest.param("Marlow Prints", "Mar\u00adlow Pri\u200bnts", id="invisible inside its words"),
+        pytest.param("Marlow ❤\ufe0f", "Mar\u00adlow ❤", id="a variation"),
     ],
 )
 def test_a_contact_is_found_by_a_name_that_looks_the_same(books: Books, asked: str, in_xero: str) -> None:
@@ -119,6 +125,16 @@ def test_two_contacts_that_look_the_same_stop_the_order(books: Books, other: str
     books.company("Marlow Prints")
     (entry,) = books.post()
     assert stopped_for(entry) == "contact_not_unique"
+
+
+def test_flags_of_two_countries_are_two_names(books: Books) -> None:
+    scotland, wales = (
+        "\U0001f3f4" + "".join(chr(0xE0000 + ord(sign)) for sign in code) for code in ("gbsct", "gbwls")
+    )
+    books.add(f"Shop {scotland}")
+    books.company(f"Shop {wales}")
+    (entry,) = books.post()
+    assert stopped_for(entry) == "contact_not_found"
 
 
 def test_full_width_letters_are_another_name(books: Books) -> None:

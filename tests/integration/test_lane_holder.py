@@ -54,7 +54,7 @@ def in_one_lane(books: OneProcess, company: str, other: str) -> None:
         ("error_before_commit", "GET", "Contacts", {}),
         ("error_before_commit", "PUT", "Items", {"process_method": "tracked"}),
         ("error_before_commit", "PUT", "Invoices", {}),
-        ("token_expired", "GET", "Organisation", {}),
+        ("html_400", "GET", "Organisation", {}),
     ],
 )
 def test_what_goes_on_failing_is_seen_within_five_minutes_and_leaves_most_of_the_days_calls(

@@ -35,7 +35,9 @@ def office(popup: Popup, uk: Organisation) -> Browser:
     browser = popup.browser()
     browser.app()
     browser.save(
-        sales_account_code="200", contact_name=popup.world.contact(uk), tax_types={"0": "ZERORATEDOUTPUT"}
+        sales_account_code="200",
+        contact_name=popup.world.contact(uk),
+        tax_types=[{"rate": "0", "ships_to": "anywhere", "tax_type": "ZERORATEDOUTPUT"}],
     )
     browser.connect(uk)
     return browser
@@ -134,11 +136,30 @@ def test_after_posting_it_is_a_change_like_a_cancellation(popup: Popup, office: 
     assert len(popup.world.committed("invoice")) == 1
 
 
-def test_it_is_read_as_strictly_as_one_that_is_posted(popup: Popup, office: Browser) -> None:
+def test_lines_that_cannot_be_read_stop_it_only_once_it_is_to_be_posted(
+    popup: Popup, office: Browser
+) -> None:
     sent = order(**REFUNDED)
     sent["items"][0]["quantity"] = "two"
     sent_and_run(popup, sent)
-    assert ends(shown(office, sent)) == "needs_attention bad_quantity"
+    assert ends(shown(office, sent)) == "needs_attention no_sale"
+    answer = office.post(f"orders/{sent['id']}/retry", {"no_sale": "post"})
+    assert ends(answer.json) == "needs_attention bad_quantity"
+    assert answer.json["problem"]["sentence"].startswith(f"Order {sent['id']}: ")
+    assert office.post("preview", sent).json["problem"]["code"] == "no_sale"
+    office.save(refunded_orders="post")
+    assert office.post("preview", sent).json["problem"]["code"] == "bad_quantity"
+
+
+def test_what_says_nothing_of_the_sale_posts_no_refunded_order(popup: Popup, office: Browser) -> None:
+    sent = order(**REFUNDED)
+    silent = {"status": 4096, "status_name": "Archived"}, {"status": None, "status_name": None}
+    sent_and_run(popup, sent, *(sent | each for each in silent))
+    assert ends(shown(office, sent)) == "needs_attention no_sale"
+    office.post(f"orders/{sent['id']}/retry", {"no_sale": "skip"})
+    sent_and_run(popup, *(sent | each for each in silent))
+    assert ends(shown(office, sent)) == "skipped refunded"
+    assert popup.world.committed("invoice") == []
 
 
 def test_a_preview_says_what_would_be_asked(office: Browser) -> None:

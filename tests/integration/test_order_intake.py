@@ -94,6 +94,29 @@ def test_a_company_that_is_not_the_orders_is_a_problem(intake: Function) -> None
     assert state(intake, sent) == "needs_attention company_not_in_order"
 
 
+def as_binary(sent: dict[str, Any], told: bytes) -> dict[str, Any]:
+    """The message with its attribute `company` as a sender's library makes it of bytes."""
+    message = record(sent)
+    binary = {"binaryValue": base64.b64encode(told).decode(), "stringListValues": [], "binaryListValues": []}
+    message["messageAttributes"] = {"company": binary | {"dataType": "Binary"}}
+    return message
+
+
+def test_a_company_that_comes_as_bytes_narrows_the_order_to_it(intake: Function) -> None:
+    both = order() | {"secondary_company_ref_id": int(OTHER)}
+    intake.world.company(OTHER, intake.world.organisation("Marlow Print Works Ltd"), number_prefix="S-")
+    assert failed(intake.handle(batch(as_binary(both, OTHER.encode())))) == []
+    assert state(intake, both) == "no row"
+    assert state(intake, both, OTHER) == "queued"
+
+
+@pytest.mark.parametrize("told", [b"999001", b"\xff\xfe\x00", b"", b"412077, 999001"])
+def test_bytes_that_are_no_company_of_the_order_are_a_problem(intake: Function, told: bytes) -> None:
+    sent = order()
+    assert failed(intake.handle(batch(as_binary(sent, told)))) == []
+    assert state(intake, sent) == "needs_attention company_not_in_order"
+
+
 def test_an_order_of_nobody_here_is_counted_and_acknowledged(
     intake: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -219,6 +219,7 @@ def test_a_cancelled_message_that_comes_while_the_order_is_being_sent_is_shown(u
         "cut_body",
         "malformed_json",
         "html_body",
+        "html_400",
         "empty_body",
         "slow_answer",
         "slow_commit",
@@ -309,7 +310,7 @@ def test_access_taken_away_makes_orders_wait_and_tells_the_bus_once(untracked: O
 
 def test_a_token_refused_as_expired_is_renewed_and_nothing_is_lost(untracked: OneProcess) -> None:
     sent = orders(2)
-    untracked.xero.faults.add({"kind": "token_expired", "times": 2, **PUT_INVOICES})
+    untracked.xero.faults.add({"kind": "token_expired", **PUT_INVOICES})
     untracked.send(*sent)
     untracked.run()
     all_posted(untracked, sent)
@@ -421,7 +422,7 @@ def test_an_item_refused_for_its_account_names_the_setting_at_fault(
     tracked.run()
     problem = tracked.entry(second, TRACKED).problem
     assert problem is not None
-    assert "“Sales account” is set to account 260" in problem.sentence
+    assert "account 260 (“Sales account”)" in problem.sentence
 
 
 def test_a_person_says_whose_document_it_is_by_writing_the_orders_reference_on_it(

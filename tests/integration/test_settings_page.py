@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 
 from local.samples import Maker
+from tests.canaries import kept_text
 from tests.integration.one_process import OneProcess
 from tests.integration.popup import (
     AUDIENCE,
@@ -64,7 +65,7 @@ def visitor(door: Popup) -> Browser:
 def tables() -> str:
     """Everything the tables hold, as text."""
     resource = boto3.resource("dynamodb")
-    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=str)
+    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=kept_text)
 
 
 # --- launching ---------------------------------------------------------------------------------------------------
@@ -107,11 +108,30 @@ BAD_TOKENS: dict[str, Any] = {
     "a company that is a path": lambda popup: popup.token(company="412077/../413995"),
     "the company of orders nobody owns": lambda popup: popup.token(company="unknown"),
     "a company that is a list": lambda popup: popup.token(company=[COMPANY]),
+    "a company that is a flag": lambda popup: popup.token(company=True),
+    "a company with a fraction": lambda popup: popup.token(company=412077.5),
+    "a company below zero": lambda popup: popup.token(company=-412077),
+    "a company that is too long a number": lambda popup: popup.token(company=10**19),
+    "half a character for a user": lambda popup: popup.token(sub="user\ud83d"),
+    "half a character for a jti": lambda popup: popup.token(jti="once\udc00"),
     "text": lambda popup: "not a token",
     "empty": lambda popup: "",
     "too long": lambda popup: "a" * 5000,
     "tampered": lambda popup: popup.token()[:-3] + "abc",
 }
+
+
+@pytest.mark.parametrize("name", ["Ada \ud83d Moore", "\udc00", "Ada\ud83d\ud83d"])
+def test_half_a_character_in_a_persons_name_keeps_nobody_out(door: Popup, name: str) -> None:
+    answer = door.launch(door.token(name=name))
+    assert answer.status == 303
+    assert answer.headers["location"].endswith(f"/settings/{COMPANY}")
+
+
+def test_a_company_that_is_a_number_is_taken_as_its_digits(door: Popup) -> None:
+    answer = door.launch(door.token(company=int(COMPANY)))
+    assert answer.status == 303
+    assert answer.headers["location"].endswith(f"/settings/{COMPANY}")
 
 
 @pytest.mark.parametrize("name", BAD_TOKENS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +17,7 @@ from moto import mock_aws
 from bookkeeping.domain.ledger import State
 from local.samples import Maker
 from local.xero.organisations import Organisation
+from tests.canaries import kept_text
 from tests.integration.one_process import XERO, OneProcess
 from tests.integration.popup import (
     ORIGIN,
@@ -50,7 +53,7 @@ def uk(popup: Popup) -> Organisation:
 def tables() -> str:
     """Everything the tables hold, as text."""
     resource = boto3.resource("dynamodb")
-    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=str)
+    return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=kept_text)
 
 
 # --- launching ---------------------------------------------------------------------------------------------------
@@ -89,6 +92,54 @@ def test_a_session_lasts_an_hour(popup: Popup, browser: Browser) -> None:
 
 
 # --- settings ----------------------------------------------------------------------------------------------------
+
+
+MISLEADING = {"tax_types": [{"rate": "20", "ships_to": "DE", "tax_type": "RROUTPUT"}]}
+
+
+def test_a_row_of_another_percentage_is_refused_with_both_figures(
+    popup: Popup, browser: Browser, uk: Organisation
+) -> None:
+    popup.world.company(organisation=uk)
+    assert browser.get("xero/tax-rates").status == 200, (
+        "a list that the page shows: the organisation is known"
+    )
+    version = browser.get("settings").json["version"]
+    refused = browser.put("settings", {"version": version, "settings": MISLEADING})
+    assert refused.status == 422
+    [field] = refused.json["error"]["fields"]
+    assert field["name"] == "tax_types.0.tax_type"
+    assert "RROUTPUT has 5 % in Xero, and the row is for 20 %" in field["message"]
+    right = {"tax_types": [{"rate": "20", "ships_to": "Germany", "tax_type": "OUTPUT2"}]}
+    saved = browser.put("settings", {"version": version, "settings": right})
+    assert saved.json["settings"]["tax_types"][0]["ships_to"] == "DE"
+    # another setting can be saved although somebody edited the rate in Xero since
+    uk.tax_rates["OUTPUT2"].effective += 1
+    popup.world.clock.advance(301)
+    assert browser.get("xero/tax-rates").status == 200
+    assert browser.save(payment_terms_days=7).status == 200
+    [advice] = browser.get("settings").json["advice"]
+    assert advice["name"] == "tax_types"
+    assert "OUTPUT2 has 21 % in Xero, and the row is for 20 %" in advice["message"]
+
+
+def test_a_row_saved_before_the_organisation_is_known_is_warned_of_once_it_is(
+    popup: Popup, browser: Browser, uk: Organisation
+) -> None:
+    browser.app()
+    saved = browser.put("settings", {"version": 0, "settings": FITTING | MISLEADING})
+    assert (saved.status, saved.json["advice"]) == (200, [])
+    assert browser.connect(uk) == "connected"
+    assert browser.get("xero/tax-rates").status == 200
+    [advice] = browser.get("settings").json["advice"]
+    assert "RROUTPUT has 5 % in Xero, and the row is for 20 %" in advice["message"]
+
+
+def test_the_page_warns_that_a_reverse_charge_leaves_tax_out(popup: Popup, browser: Browser) -> None:
+    row = {"rate": "20", "ships_to": "EU", "tax_type": "ECZROUTPUT", "reverse_charge": True}
+    saved = browser.put("settings", {"version": 0, "settings": {"tax_types": [row]}})
+    [advice] = saved.json["advice"]
+    assert "20 % shipped to EU are billed without their tax" in advice["message"]
 
 
 def test_settings_are_saved_as_versions_with_who_and_when(popup: Popup, browser: Browser) -> None:
@@ -482,6 +533,20 @@ def test_a_preview_knows_what_was_put_right_in_xero_a_while_ago(popup: Popup, of
     popup.world.xero.change_organisation(organisation, {"subscribe_currency": "CHF"})
     popup.world.clock.advance(301)
     assert office.post("preview", order).json["documents"]
+
+
+def test_a_preview_tells_an_archived_contact_and_two_of_a_name_as_posting_does(
+    popup: Popup, office: Browser, uk: Organisation
+) -> None:
+    name = office.get("settings").json["settings"]["contact_name"]
+    (named,) = [contact for contact in uk.contacts.values() if contact.name == name]
+    order = Maker(first_id=61530418).order(COMPANY, 0, 1)
+    twin = uk.contacts[str(uuid.UUID(int=7))] = replace(named, id=str(uuid.UUID(int=7)))
+    popup.world.clock.advance(3541)
+    assert office.post("preview", order).json["problem"]["code"] == "contact_not_unique"
+    for contact in (named, twin):
+        contact.status = "ARCHIVED"
+    assert office.post("preview", order).json["problem"]["code"] == "contact_archived"
 
 
 def test_a_preview_says_what_the_documents_would_wait_for(office: Browser) -> None:

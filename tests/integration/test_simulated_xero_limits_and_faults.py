@@ -313,12 +313,15 @@ class TestFaults:
             put(xero, "KX-2").json()
         xero.fault("html_body")
         assert put(xero, "KX-3").text.startswith("<!DOCTYPE html>")
+        xero.fault("html_400")
+        from_a_box = put(xero, "KX-6")
+        assert (from_a_box.status_code, from_a_box.headers["Content-Type"]) == (400, "text/html")
         xero.fault("empty_body")
         empty = put(xero, "KX-4")
         assert (empty.status_code, empty.content) == (200, b"")
         xero.fault("empty_body", commit=False)
         put(xero, "KX-5")
-        assert stored(xero) == ["KX-1", "KX-2", "KX-3", "KX-4"]
+        assert stored(xero) == ["KX-1", "KX-2", "KX-3", "KX-6", "KX-4"]
 
     def test_a_fault_hits_only_what_it_matches(self, xero: Visitor) -> None:
         xero.fault("maintenance", method="PUT", path_prefix="/api.xro/2.0/Invoices", times=None)

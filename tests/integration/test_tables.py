@@ -26,7 +26,7 @@ from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.errors import AlreadyInBooks, Conflict, Lost, StoreUnavailable
-from bookkeeping.domain.ledger import Books, Entry, Message, Posted, State
+from bookkeeping.domain.ledger import Books, Entry, Message, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import read_order
 from bookkeeping.domain.page_access import Launch, Person, Session
@@ -129,7 +129,9 @@ def test_an_entry_comes_back_as_it_was_saved(stores: Stores) -> None:
         as_draft=True,
         items_as_they_are=True,
         no_sale={"refunded": "post"},
+        told=SaleStatus(1763467200123, "unclear", "Artwork Rejected"),
         dated_by=Calendar("Pacific/Auckland", "UTC"),
+        dated_on_dispatch=True,
         newer=Message.unreadable(problem, 2000),
         changes=("Line 1, quantity: 1 → 2",),
         history=(ledger.Act("Ada Moore", "retry", NOON),),

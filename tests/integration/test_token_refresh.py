@@ -93,6 +93,29 @@ def test_tokens_that_run_out_are_renewed_and_promoted(storm: Storm) -> None:
     assert good(storm)
 
 
+def test_tokens_that_xero_refused_are_renewed_whatever_is_stored_of_when_they_end(storm: Storm) -> None:
+    before = current(storm).tokens
+    assert before.expires_at - storm.clock.now() > timedelta(minutes=20)
+    renewed = renew(storm.adapters, COMPANY, refused=before.generation)
+    assert renewed.what == "renewed"
+    assert current(storm).tokens.generation == before.generation + 1
+    assert good(storm)
+
+
+def test_tokens_that_xero_refused_are_renewed_once_however_many_ask(storm: Storm) -> None:
+    generation = current(storm).tokens.generation
+    asked = [renew(storm.adapters, COMPANY, refused=generation).what for _ in range(5)]
+    assert asked == ["renewed", *["fresh"] * 4]
+    assert len(token_calls(storm)) == 1
+
+
+def test_a_refusal_of_tokens_that_were_replaced_since_costs_no_call(storm: Storm) -> None:
+    generation = current(storm).tokens.generation
+    for other in (generation - 1, generation + 1, None):
+        assert renew(storm.adapters, COMPANY, refused=other).what == "fresh"
+    assert token_calls(storm) == []
+
+
 def test_nothing_is_done_for_a_company_that_is_not_connected(storm: Storm) -> None:
     assert renew(storm.adapters, "999").what == "no_tokens"
     assert storm.adapters.connections.renewals_due(storm.clock.now() + timedelta(days=9)) == [COMPANY]
@@ -398,14 +421,14 @@ def test_every_mutant_renews_too_often_or_too_late(name: str) -> None:
 def test_connections_survive_the_storm(model: ProviderModel) -> None:
     report = storm_over(30, 1.5, model, SEED)
     print(f"seed {SEED}, {model}: {report}")
-    assert report.void_or_deleted == {}
+    assert report.dead == {}
     assert report.most_in_flight == 1
     assert report.most_versions_a_day <= 60
 
 
 @pytest.mark.parametrize("name", WEATHERS)
 def test_connections_survive_the_weather_of_each_mutant(name: str) -> None:
-    assert storm_over(20, 1.5, "newest_and_parent", SEED, WEATHERS[name]).void_or_deleted == {}
+    assert storm_over(20, 1.5, "newest_and_parent", SEED, WEATHERS[name]).dead == {}
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -413,7 +436,7 @@ def test_every_mutant_loses_a_connection(name: str) -> None:
     mutant, weather = MUTANTS[name]
     with mutant():
         reports = (storm_over(20, 1.5, "newest_and_parent", seed, weather) for seed in range(SEED, SEED + 9))
-        assert any(report.void_or_deleted for report in reports)
+        assert any(report.dead for report in reports)
 
 
 # --- the handler

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bookkeeping.adapters import xero_api
 from bookkeeping.adapters.xero_api import Access, Xero
-from bookkeeping.domain.errors import CallRefused, OutcomeUnknown, Throttled
+from bookkeeping.domain.errors import CallRefused, OutcomeUnknown, Throttled, Unreadable
 from bookkeeping.domain.pacing import Limits
 from local.xero.clock import VirtualClock
 from local.xero.visitor import BASE_URL, Visitor
@@ -237,6 +238,28 @@ def test_a_write_carries_its_key_and_its_organisation(peer: Peer) -> None:
     assert ACCESS.token not in repr(ACCESS)
 
 
+def test_no_cookie_goes_from_one_organisation_to_the_next(peer: Peer) -> None:
+    client = Xero(peer.url, TIME_OUT)
+    peer.behave = lambda connection: connection.sendall(
+        answer(EMPTY, "200 OK", None, "Set-Cookie: session=one; Path=/")
+    )
+    client.read("Invoices", ACCESS, nobody)
+    client.read("Invoices", Access("OTHER", "another-token"), nobody)
+    assert not len(client.session.cookies)
+    assert b"cookie" not in peer.requests[1].lower()
+
+
+def test_a_password_that_the_machine_keeps_does_not_take_the_place_of_the_token(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine localhost login someone password of-the-machine\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    peer.behave = lambda connection: connection.sendall(answer(EMPTY))
+    read(peer)
+    assert f"Authorization: Bearer {ACCESS.token}".encode() in peer.requests[0]
+
+
 def test_what_is_left_is_told_from_every_answer_refusals_too(peer: Peer) -> None:
     told: list[Limits] = []
     headers = (
@@ -255,8 +278,8 @@ def test_what_is_left_is_told_from_every_answer_refusals_too(peer: Peer) -> None
 # --- what is not there
 
 
-def refused(peer: Peer, status: str) -> Xero:
-    peer.behave = lambda connection: connection.sendall(answer(b"not found", status))
+def refused(peer: Peer, status: str, text: bytes = b"not found") -> Xero:
+    peer.behave = lambda connection: connection.sendall(answer(text, status))
     return Xero(peer.url, TIME_OUT)
 
 
@@ -267,13 +290,22 @@ def test_a_purchase_order_or_an_item_that_is_not_there_is_none(peer: Peer) -> No
 
 
 def test_any_other_refusal_of_such_a_read_is_told(peer: Peer) -> None:
-    client = refused(peer, "400 Bad Request")
+    client = refused(peer, "400 Bad Request", b'{"ErrorNumber": 16, "Message": "Syntax error"}')
     for call in (client.purchase_order, client.item):
         with pytest.raises(CallRefused):
             call("KX-1", ACCESS, nobody)
 
 
-@pytest.mark.parametrize("code", ["A/B", "A B", "Ü%", "#1?x=y", "'\""])
+def test_a_refusal_of_a_read_that_is_not_xeros_says_nothing_of_what_is_there(peer: Peer) -> None:
+    client = refused(peer, "400 Bad Request", b"<html>Bad Request</html>")
+    for call in (client.purchase_order, client.item):
+        with pytest.raises(Unreadable):
+            call("KX-1", ACCESS, nobody)
+
+
+@pytest.mark.parametrize(
+    "code", ["A/B", "A B", "Ü%", "#1?x=y", "'\"", ".", "..", "...", "../B", "./B", "A/../B"]
+)
 def test_any_item_code_is_asked_for_as_it_is(code: str) -> None:
     visitor = Visitor(World(VirtualClock(), demo=False))
     client = Xero(BASE_URL, 30)

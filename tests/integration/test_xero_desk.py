@@ -43,6 +43,27 @@ def test_the_sample_event_is_answered_with_the_sales_accounts(popup: Popup, offi
     assert "200" in {account["code"] for account in said["accounts"]}
 
 
+def test_a_token_that_xero_takes_for_expired_is_renewed_while_a_person_waits(
+    popup: Popup, office: Browser
+) -> None:
+    before = popup.token_calls()
+    popup.world.xero.faults.add({"kind": "token_expired", "path_prefix": "/api.xro/2.0/Accounts"})
+    assert office.get("xero/accounts", **{"for": "sales"}).json["accounts"]
+    assert popup.token_calls() == before + 1
+    # the lists that were read before it are not read again
+    assert len(popup.world.calls("GET", "/Organisation")) == 1
+
+
+def test_a_later_token_that_is_refused_too_sends_the_person_to_connect_again(
+    popup: Popup, office: Browser
+) -> None:
+    before = popup.token_calls()
+    popup.world.xero.faults.add({"kind": "token_expired", "path_prefix": "/api.xro/2.0/", "times": None})
+    answer = office.get("xero/accounts", **{"for": "sales"})
+    assert "Get Access Token" in answer.body
+    assert popup.token_calls() == before + 1
+
+
 @pytest.mark.parametrize(
     ("use", "code", "not_code"),
     [

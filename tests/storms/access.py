@@ -57,12 +57,24 @@ def _revoked(environment: Environment, company: Company) -> None:
     environment.xero.identity.revoke_all(app_of(company), None)
 
 
-def _refusing(kind: str, times: int | None = None) -> Callable[[Environment, Company], None]:
+def _refusing(kind: str) -> Callable[[Environment, Company], None]:
     def refuse(environment: Environment, company: Company) -> None:
         rule = {"kind": kind, "tenant_id": company.organisation_id, "path_prefix": "/api.xro/"}
-        environment.xero.faults.add(rule | ({"times": times} if times else {"probability": 1.0}))
+        environment.xero.faults.add(rule | {"probability": 1.0})
 
     return refuse
+
+
+def _ends_early(environment: Environment, company: Company) -> None:
+    """The token that the company has is refused. For 15 seconds no other can be at work, and then it is renewed."""
+    faults = environment.xero.faults
+    rule = {"kind": "token_expired", "tenant_id": company.organisation_id, "path_prefix": "/api.xro/"}
+    fault = faults.add(rule | {"probability": 1.0})
+    environment.scheduler.at(environment.now() + timedelta(seconds=10), lambda: _over(environment, fault.id))
+
+
+def _over(environment: Environment, fault_id: str) -> None:
+    environment.xero.faults.remove(fault_id)
 
 
 def _archived(environment: Environment, company: Company) -> None:
@@ -94,7 +106,7 @@ WAYS = (
     Taking("a scope is taken (401)", _refusing("authorization_unsuccessful"), _reconnect),
     Taking("the organisation is gone (403)", _archived, _reconnect),
     Taking("a person presses Disconnect", _pressed, _reconnect),
-    Taking("the access token ends early (401)", _refusing("token_expired", 3), _nothing, heals=True),
+    Taking("the access token ends early (401)", _ends_early, _nothing, heals=True),
 )
 
 

@@ -26,6 +26,7 @@ OPEN = ("queued", "posting", "waiting")
 IN_XERO = {"ACCREC": "invoice", "PURCHASEORDER": "purchase_order"}
 DISPATCHED = (8, 64)
 NOT_LIVE = {128: "cancelled", 256: "on_hold"}
+CANCELLED = 128
 NO_SALE = ("Refunded", "Returned", "Rejected")
 
 
@@ -307,6 +308,10 @@ class _Case:
     def _left_out(self, company: Company) -> str:
         """How an order ends that has no document, as far as its newest message tells; empty: it has one."""
         _, newest = self.sent.messages[-1]
+        half = "purchase_order" in (self._row(company) or {}).get("documents", {})
+        ended = newest["status"] == CANCELLED or newest["status_name"] in NO_SALE
+        if half and ended and not newest["has_error"]:
+            return "needs_attention no_sale"
         if newest["has_error"] or newest["status"] in NOT_LIVE:
             return f"skipped {NOT_LIVE.get(newest['status'], 'error')}"
         if newest["status_name"] in NO_SALE:

@@ -105,7 +105,7 @@ class Watched(Environment):
 
     def redeliver(self) -> None:
         """Every order message comes once more, as it was first sent."""
-        self.orders_queue.void_or_deleted += [replace(message) for message in self.delivered.values()]
+        self.orders_queue.dead += [replace(message) for message in self.delivered.values()]
         self.orders_queue.redrive()
 
     def let_pass(self, time: timedelta) -> None:

@@ -26,7 +26,7 @@ from boto3.dynamodb.table import BatchWriter
 from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
-Told = Callable[[str, str], None]
+SaleStatus = Callable[[str, str], None]
 Value = Callable[[Item, Mapping[str, str], Mapping[str, Any]], Any]
 
 MISSING: Any = object()
@@ -506,8 +506,8 @@ class DynamoDB:
         tables: Mapping[str, Mapping[str, Any]],
         *,
         lag: Callable[[], timedelta] = timedelta,
-        before: Told = nobody,
-        after: Told = nobody,
+        before: SaleStatus = nobody,
+        after: SaleStatus = nobody,
     ) -> None:
         self.now, self.lag = now, lag
         self.before, self.after = before, after

@@ -85,6 +85,8 @@ class Weather:
     slow_commit: float = 0.0
     """Xero carries a call out up to 100 s after our time-out."""
     request_lost: float = 0.0
+    unreadable: float = 0.0
+    """A box answers 400 in HTML, though Xero did as asked."""
     slow_answer: float = 0.0
     slow_seconds: float = 20.0
 
@@ -107,6 +109,7 @@ XERO_FAULTS = (
     "error_after_commit",
     "cut_body",
     "malformed_json",
+    "html_400",
     "slow_answer",
     "slow_commit",
     "maintenance",
@@ -171,7 +174,7 @@ class Queue:
         self._ids = itertools.count(1)
         self.pending = 0
         """Messages not yet acknowledged or given up."""
-        self.void_or_deleted: list[_Message] = []
+        self.dead: list[_Message] = []
 
     def send(self, body: str, delay: timedelta = timedelta()) -> None:
         now = self._environment.now()
@@ -219,7 +222,7 @@ class Queue:
                     self._show(replace(message), self._environment.now() + timedelta(seconds=30))
             elif message.receives >= 3:
                 self.pending -= 1
-                self.void_or_deleted.append(message)
+                self.dead.append(message)
             else:
                 self._show(message, began + self._visibility)
         if self._ready:
@@ -227,8 +230,8 @@ class Queue:
 
     def redrive(self) -> None:
         """Somebody has looked at the dead letters, and sends them again."""
-        void_or_deleted, self.void_or_deleted = self.void_or_deleted, []
-        for message in void_or_deleted:
+        dead, self.dead = self.dead, []
+        for message in dead:
             self._environment.met[f"{self._name} redriven"] += 1
             self.pending += 1
             self._show(replace(message, receives=0), self._environment.now())
@@ -468,7 +471,7 @@ class Environment:
         self._still_there(worker)
         if peril == "crash" or self._by_chance("crash"):
             self.met["crash"] += 1
-            worker.void_or_deleted = True
+            worker.dead = True
             raise Killed
         if peril == "pause" or self._by_chance("pause"):
             self.met["pause"] += 1
@@ -477,8 +480,8 @@ class Environment:
         return peril
 
     def _still_there(self, worker: Worker) -> None:
-        if worker.void_or_deleted or self.now() >= worker.ends_at:
-            worker.void_or_deleted = True
+        if worker.dead or self.now() >= worker.ends_at:
+            worker.dead = True
             raise Killed
 
     def loses(self) -> bool:
@@ -588,16 +591,16 @@ class Environment:
         reply = identity.token(form | {"client_id": client_id, "client_secret": app.secret or ""}, None).reply
         self._keep_tokens(company, reply.payload)
 
-    def _keep_tokens(self, company: str, granted: Mapping[str, Any]) -> None:
+    def _keep_tokens(self, company: str, granted: Mapping[str, Any], generation: int = 1) -> None:
         value = {
             "access_token": granted["access_token"],
             "refresh_token": granted["refresh_token"],
             "expires_at": (self.now() + timedelta(seconds=granted["expires_in"])).isoformat(),
-            "generation": 1,
+            "generation": generation,
         }
         self.secrets.values[f"{PREFIX}/{company}/tokens"] = json.dumps(value)
 
-    def _renew(self, company: str) -> None:
+    def _renew(self, company: str, refused: int | None = None) -> None:
         """Asks for what token_refresh does; that it survives whatever happens is another storm's business."""
         self.before("invoke", company)
         self.scheduler.at(self.now() + timedelta(seconds=2), lambda: self._renewed(company))
@@ -615,7 +618,7 @@ class Environment:
         }
         reply = self.xero.identity.token(form | {"client_secret": app.secret or ""}, None).reply
         if reply.status == 200:
-            self._keep_tokens(company, reply.payload)
+            self._keep_tokens(company, reply.payload, held["generation"] + 1)
 
     # the functions
 
@@ -702,7 +705,7 @@ class Environment:
             self._sweeping
             or self._to_come
             or self.orders_queue.pending
-            or self.orders_queue.void_or_deleted
+            or self.orders_queue.dead
             or self.posting_queue.pending
             or self.backlog_queue.pending
         ):
@@ -725,6 +728,7 @@ class Environment:
             ("slow_commit", weather.slow_commit / 3, {"seconds": 80}),
             ("slow_commit", weather.slow_commit / 3, {"seconds": 129}),
             ("request_lost", weather.request_lost, {}),
+            ("html_400", weather.unreadable, {}),
             ("slow_answer", weather.slow_answer, {"seconds": weather.slow_seconds}),
         ):
             if probability:

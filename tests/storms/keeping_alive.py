@@ -392,7 +392,7 @@ class Report:
     """What the auditor found."""
 
     companies: int
-    void_or_deleted: dict[str, str] = field(default_factory=dict)
+    dead: dict[str, str] = field(default_factory=dict)
     calls: int = 0
     faults: int = 0
     """Faults that were met, whoever brought them."""
@@ -402,7 +402,7 @@ class Report:
 
     @property
     def alive(self) -> int:
-        return self.companies - len(self.void_or_deleted)
+        return self.companies - len(self.dead)
 
     def __str__(self) -> str:
         met = ", ".join(f"{count} {what}" for what, count in self.met.most_common(12))
@@ -422,8 +422,8 @@ def audit(storm: Storm) -> Report:
     for _ in range(2):
         storm.clock.advance(timedelta(hours=24).total_seconds())
         for company in storm.companies:
-            if company not in report.void_or_deleted and (why := _ailment(storm, company)):
-                report.void_or_deleted[company] = why
+            if company not in report.dead and (why := _ailment(storm, company)):
+                report.dead[company] = why
     return report
 
 
@@ -601,13 +601,13 @@ def stormed(
 def _survived(companies: int, days: float, model: ProviderModel, weather: Weather | None) -> Outcome:
     report = storm_over(companies, days, model, SEED, weather)
     where = f"seed {SEED}, {model}"
-    bad = [f"{where}: {company}: {why}" for company, why in report.void_or_deleted.items()]
+    bad = [f"{where}: {company}: {why}" for company, why in report.dead.items()]
     beyond = report.most_in_flight > 1 or report.most_versions_a_day > VERSIONS_A_DAY
     if beyond:
         bad.append(f"{where}: {report}")
     outcome = Outcome(
         faults=report.faults,
-        lost=len(report.void_or_deleted),
+        lost=len(report.dead),
         unexpected=int(beyond),
         bad=bad,
         figures=Counter({"connections": companies, "token calls": report.calls}),
@@ -625,7 +625,7 @@ def mutant_tried(name: str, companies: int, days: float, seeds: int) -> Outcome:
     mutant, weather = MUTANTS[name]
     with mutant():
         caught = any(
-            storm_over(companies, days, model, seed, weather).void_or_deleted
+            storm_over(companies, days, model, seed, weather).dead
             for seed, model in product(range(seeds * SEED, seeds * (SEED + 1)), PROVIDER_MODELS)
         )
     bad = [] if caught else [f"mutant {name}: not caught by {seeds} seeds"]

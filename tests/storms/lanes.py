@@ -84,8 +84,8 @@ def within_limits(environment: Environment, report: Report, outcome: Outcome, na
     bounded(outcome, f"{name}: calls in any minute", report.most_a_minute, at_most=60)
     bounded(outcome, f"{name}: % answered 429", 100 * report.limited / report.calls, at_most=1)
     queues = (environment.orders_queue, environment.posting_queue, environment.backlog_queue)
-    void_or_deleted = environment.met["intake redriven"] + sum(len(queue.void_or_deleted) for queue in queues)
-    bounded(outcome, f"{name}: dead letters", void_or_deleted, at_most=0)
+    dead = environment.met["intake redriven"] + sum(len(queue.dead) for queue in queues)
+    bounded(outcome, f"{name}: dead letters", dead, at_most=0)
 
 
 def tokens_kept_fresh(environment: Environment, work: Workload, until: datetime) -> None:

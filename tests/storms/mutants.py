@@ -18,8 +18,9 @@ from bookkeeping.adapters.tables.dynamodb import read
 from bookkeeping.adapters.tables.lanes import Batch, Lane, Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.xero_api import Xero
+from bookkeeping.adapters.xero_refusals import error_for as real_error_for
 from bookkeeping.domain import ledger
-from bookkeeping.domain.errors import Throttled
+from bookkeeping.domain.errors import CallRefused, Throttled, XeroError
 from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.pacing import Budget, Limits, Waits
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
@@ -249,6 +250,19 @@ def only_the_index_is_asked() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def html_400_taken_as_refused() -> Iterator[None]:
+    """Whoever wrote a 400, Xero is taken to have refused what it was sent."""
+
+    def error_for(status: int, headers: Any, text: bytes, *, read: bool) -> XeroError:
+        if status == 400:
+            return CallRefused(status, (text.decode("utf-8", "replace")[:200],))
+        return real_error_for(status, headers, text, read=read)
+
+    with patch("bookkeeping.adapters.xero_api.error_for", error_for):
+        yield
+
+
 # --- mutants of pacing
 
 
@@ -337,6 +351,7 @@ ERRORS = Weather(error_after_commit=0.3, lag=10)
 SLOW = Weather(slow_answer=0.4, doubled_message=0.3, lag=10)
 PAUSES = Weather(pause=0.04, lag=10)
 STALE = Weather(lag=10)
+BOXES = Weather(unreadable=0.1, lag=10)
 
 FEW = Storm("", orders=60, companies=3, seconds=240, plain=True)
 # a process may stand still for longer than its lease lasts, and yet end what it began
@@ -353,6 +368,7 @@ TRIALS: tuple[Trial, ...] = (
     Trial(no_reconcile, replace(FEW, weather=LOST), (numbers_taken_twice,)),
     Trial(new_number_on_retry, replace(FEW, weather=LOST)),
     Trial(key_reused_after_a_500, replace(FEW, weather=ERRORS), (numbers_taken_twice,)),
+    Trial(html_400_taken_as_refused, replace(FEW, weather=BOXES)),
     Trial(
         lease_shorter_than_a_call,
         replace(FEW, weather=SLOW),

@@ -164,8 +164,8 @@ class Storm:
             for function, count in before.items():
                 self.cut[function] = self._broken(function) - count
             entries = site.xero.control("GET", "log", since=str(since))["entries"]
-            void_or_deleted = [company for company in self.companies if not self._lives(company)]
-        return self._outcome(samples, entries, void_or_deleted, time.monotonic() - began)
+            dead = [company for company in self.companies if not self._lives(company)]
+        return self._outcome(samples, entries, dead, time.monotonic() - began)
 
     def _storm(self, samples: Sequence[Sample]) -> None:
         with ThreadPoolExecutor() as pool:
@@ -367,7 +367,7 @@ class Storm:
         self,
         samples: Sequence[Sample],
         entries: Sequence[Mapping[str, Any]],
-        void_or_deleted: Sequence[str],
+        dead: Sequence[str],
         took: float,
     ) -> Outcome:
         findings = self.site.audited(samples)
@@ -380,7 +380,7 @@ class Storm:
         expired = sum(entry["status"] == 401 for entry in entries)
         stale = [name for name in self.companies if not renewed[self.site.connection(name)["client_id"]]]
         bad = findings.all[:20]
-        bad += [f"the connection of company {company} is dead" for company in void_or_deleted]
+        bad += [f"the connection of company {company} is dead" for company in dead]
         bad += [f"the tokens of company {company} were not renewed" for company in stale]
         if left := self._dead_letters():
             bad.append(f"{left} messages are in dead-letter queues still")

@@ -28,7 +28,7 @@ class Worker:
     name: str
     ends_at: datetime
     """When its time-out kills it."""
-    void_or_deleted: bool = False
+    dead: bool = False
 
 
 def _taken() -> threading.Lock:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tests.storms.dynamodb import Item, Told, nobody, refused
+from tests.storms.dynamodb import Item, SaleStatus, nobody, refused
 
 VERSIONS_AT_MOST = 100
 VERSION_KEPT_FOR = timedelta(hours=24)
@@ -29,7 +29,9 @@ class _Version:
 class SecretsManager:
     """Every read must name its stage, and a secret holds 100 versions, none of which goes in its first 24 hours."""
 
-    def __init__(self, now: Callable[[], datetime], before: Told = nobody, after: Told = nobody) -> None:
+    def __init__(
+        self, now: Callable[[], datetime], before: SaleStatus = nobody, after: SaleStatus = nobody
+    ) -> None:
         self._now = now
         self._secrets: dict[str, dict[str, _Version]] = {}
         self._made = 0

@@ -121,7 +121,7 @@ def rate_of(thing: Thing, known: frozenset[Fraction], stated: frozenset[Fraction
         if thing.net is None or thing.gross is None or not Fraction(thing.net):
             raise NoReading
         quotient = (Fraction(thing.gross) / Fraction(thing.net) - 1) * 100
-        if abs(quotient - told) > HALF / 10 ** places_of(thing.rate):
+        if told.denominator == 1 or abs(quotient - told) > HALF / 10 ** places_of(thing.rate):
             raise NoReading
     if thing.net is None or thing.gross is None:
         raise NoReading
@@ -131,6 +131,13 @@ def rate_of(thing: Thing, known: frozenset[Fraction], stated: frozenset[Fraction
     if len(found) != 1:
         raise NoReading
     return found[0]
+
+
+def read_or_true(thing: Thing, known: frozenset[Fraction], stated: frozenset[Fraction]) -> Fraction:
+    try:
+        return rate_of(thing, known, stated)
+    except NoReading:
+        return Fraction(thing.true_rate or 0)
 
 
 def net_price(thing: Thing, rate: Fraction, *, trade: bool) -> Fraction:
@@ -145,7 +152,7 @@ def net_price(thing: Thing, rate: Fraction, *, trade: bool) -> Fraction:
 def reckon(message: Json, known: Iterable[Fraction], *, trade: bool = False, true: bool = False) -> Reckoned:
     """Net, tax for each rate and total. `known`: the percentages that sales can have. Raises NoReading.
 
-    `true`: at the rates from which the prices were made, whatever can be told from them.
+    `true`: where nobody can tell the rate, at the one from which the prices were made.
     """
     charged = things(message)
     known = frozenset(known)
@@ -155,7 +162,7 @@ def reckon(message: Json, known: Iterable[Fraction], *, trade: bool = False, tru
     for thing in charged:
         if thing.free and not trade:
             continue
-        rate = Fraction(thing.true_rate) if true and thing.true_rate else rate_of(thing, known, stated)
+        rate = read_or_true(thing, known, stated) if true else rate_of(thing, known, stated)
         if trade or thing.gross is None:
             price = net_price(thing, rate, trade=trade)
             line = rounded(thing.quantity * price)

@@ -395,6 +395,23 @@ def test_the_longest_sku_prefix_chooses_the_sales_account() -> None:
     assert [one["AccountCode"] for one in invoice(order(), how).body["LineItems"]] == ["200", "202", "200"]
 
 
+@pytest.mark.parametrize(
+    ("prefixes", "sku", "account"),
+    [
+        ({"tee-": "201"}, "TEE-1", "201"),
+        ({"TEE-": "201"}, "tee-1", "201"),
+        ({"Straße-": "201"}, "STRASSE-1", "201"),
+        ({"tee-": "201", "TEE-": "202"}, "TEE-1", "202"),
+        ({"tee-": "201", "TEE-": "202"}, "tee-1", "201"),
+        ({"tee-": "201", "TEE-ORG": "202"}, "Tee-Org-1", "202"),
+        ({"tee-": "201"}, "MUG", "200"),
+    ],
+)
+def test_capitals_do_not_count_in_a_sku_prefix(prefixes: dict[str, str], sku: str, account: str) -> None:
+    how = settings(sales_accounts_by_sku_prefix=prefixes)
+    assert invoice(order(line(sku=sku)), how).body["LineItems"][0]["AccountCode"] == account
+
+
 def test_purchase_lines_without_a_tracked_item_are_cost_of_goods() -> None:
     one = order(line(), line(sku=""), TEE)
     lines = bought(one, untracked_items=frozenset({"TEE-ORG-NVY-M"})).body["LineItems"]
@@ -728,23 +745,52 @@ def test_a_rounding_line_needs_xero_s_rounding_account_and_an_untaxed_rate() -> 
 
 
 def test_what_xero_cannot_come_near_is_a_problem_before_anything_is_sent() -> None:
-    stopped = problem(order(line(quantity=D(5000), price=None, price_inc_tax=D("0.12345"))), TRACKED)
+    tenth = books(tax_rates=(*ORGANISATION.tax_rates, rate("OUTPUT10", "10", purchases=False)))
+    odd = line(quantity=D("5775.9"), price=None, price_inc_tax=D("230.39509368"), tax_rate=D(10))
+    stopped = problem(order(odd), TRACKED.model_copy(update={"line_amounts": "exclusive"}), tenth)
     assert stopped.code == "total_differs"
-    assert "line 1 (MUG-11OZ-WHT) comes to 617.25 on the order" in stopped.sentence
+    assert "line 1 (MUG-11OZ-WHT) comes to 1330739.021586312 on the order" in stopped.sentence
     assert "More than 0.01" in stopped.sentence
 
 
 def test_costs_that_xero_cannot_hold_stop_a_purchase_order_in_words_that_help_it() -> None:
+    tenth = books(tax_rates=(*ORGANISATION.tax_rates, rate("INPUT10", "10", sales=False)))
+    how = TRACKED.model_copy(update={"purchase_tax_type": "INPUT10"})
     with pytest.raises(OrderStopped) as caught:
-        bought(order(line(quantity=D(5000), cost=D("0.12345"))))
+        bought(order(line(quantity=D("864.4239"), cost=D("172.00016"))), how, tenth)
     stopped = caught.value.problem
     assert stopped.code == "purchase_total_differs"
-    assert "617.25" in stopped.sentence
+    assert "148681.049107824" in stopped.sentence
     assert "purchase order" in stopped.sentence
     assert "Prices with or without tax" not in stopped.fix
     assert stopped.kind.freed_by == {"process_method"}
     whole_cents = bought(order(line(quantity=D(5000), cost=D("0.12"))))
     assert whole_cents.order_total == whole_cents.expected_total == D("600.00")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "gross", "cost"),
+    [
+        ("9999", "10.00", "0.12345"),
+        ("250", "13.00", "4.15333"),
+        ("5000", "0.12345", "0.0001"),
+        ("282.3", "29.50", "7"),
+    ],
+)
+def test_many_pieces_of_an_item_are_told_in_two_lines_that_come_to_the_cent(
+    quantity: str, gross: str, cost: str
+) -> None:
+    many = order(line(quantity=D(quantity), price=None, price_inc_tax=D(gross), cost=D(cost)))
+    how = TRACKED.model_copy(update={"line_amounts": "exclusive"})
+    document = invoice(many, how)
+    lines = document.body["LineItems"]
+    assert sum(one["Quantity"] for one in lines) == D(quantity)
+    assert {one["ItemCode"] for one in lines} == {"MUG-11OZ-WHT"}
+    assert max(one["UnitAmount"] for one in lines) - min(one["UnitAmount"] for one in lines) <= D("0.0001")
+    assert document.figures.total == document.order_total
+    assert document.notes == ()
+    ordered = bought(many, how)
+    assert ordered.figures.net == ordered.order_total
 
 
 def test_what_the_lines_round_away_gets_a_line_however_many_they_are() -> None:
@@ -990,6 +1036,22 @@ def test_an_order_waits_for_dispatch_only_if_so_set() -> None:
         ("\u200b=a", "'=a"),
         ("a=b", "a=b"),
         ("", ""),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("\u200d \uff0b1", "'\uff0b1"),
+        ("\uff0da", "'\uff0da"),
+        ("\uff20a", "'\uff20a"),
+        ("\ufe63a", "'\ufe63a"),
+        ("\uff11\uff1d", "\uff11\uff1d"),
+        # Persian, a family, a flag, a doctor of a skin
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👨\u200d👩\u200d👧 mug", "👨\u200d👩\u200d👧 mug"),
+        ("🏳\ufe0f\u200d🌈", "🏳\ufe0f\u200d🌈"),
+        ("👩🏽\u200d⚕\ufe0f", "👩🏽\u200d⚕\ufe0f"),
+        # joiners that join nothing
+        ("\u200dab\u200cc\u200d", "abc"),
+        ("\u200c=1", "'=1"),
+        ("م\u200c\u200d\u200cن", "م\u200cن"),
+        ("م\u200c ن\u200d", "م ن"),
     ],
 )
 def test_text_is_cleaned(given_text: str, cleaned: str) -> None:
@@ -1002,6 +1064,8 @@ def test_text_is_cut_at_whole_characters() -> None:
     assert clean("ab🎁🎁🎁", 5) == "ab🎁…"
     assert clean("abx\u0323\u0307yz", 4) == "ab…"
     assert clean("ab👍🏽cd", 5) == "ab…"
+    assert clean("ab👩\u200d👧cd", 7) == "ab…"
+    assert clean("abم\u200cنcd", 5) == "ab…"
 
 
 @given(st.text(), st.integers(1, 40))
@@ -1009,7 +1073,8 @@ def test_clean_text_stays_clean_and_short(text: str, longest: int) -> None:
     once = clean(text, longest)
     assert len(once.encode("utf-16-le")) <= 2 * longest
     assert once.isprintable() or any(ord(char) > 127 for char in once)
-    assert not once.startswith(("=", "+", "-", "@"))
+    assert not once.startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
+    assert clean(once) == once
     once.encode()
 
 

@@ -21,6 +21,7 @@ from bookkeeping.domain.orders import (
     content_hash,
     for_company,
     order_from_content,
+    quoted,
     read_order,
 )
 from bookkeeping.domain.problems.problem import OrderStopped
@@ -395,6 +396,44 @@ def test_an_amount_is_kept_to_the_last_digit_because_the_digits_tell_the_rate() 
         ({"shipping_country": "Zoë O'Brien, Flat 3"}, None),
         ({"shipping_country_code": 44, "shipping_country": ["GB"]}, None),
         ({"shipping_country_code": "ES", "shipping_postcode": "38001"}, "IC"),
+        # a postcode that was taken for a number
+        ({"shipping_country_code": "ES", "shipping_postcode": 38001}, "IC"),
+        ({"shipping_country_code": "ES", "shipping_postcode": "3501"}, "ES"),
+        ({"shipping_country_code": "ES", "shipping_postcode": 3501}, "ES"),
+        ({"shipping_country_code": "FI", "shipping_postcode": 2200}, "FI"),
+        ({"shipping_country_code": "FI", "shipping_postcode": 22100}, "AX"),
+        ({"shipping_country_code": "FR", "shipping_postcode": 9710}, "FR"),
+        ({"shipping_country_code": "FR", "shipping_postcode": 97100}, "GP"),
+        ({"shipping_country_code": "DE", "shipping_postcode": "D-27498"}, "XV"),
+        ({"shipping_country_code": "IT", "shipping_postcode": "23014"}, "IT"),
+        ({"shipping_country_code": "IT", "shipping_postcode": "23041"}, "XV"),
+        ({"shipping_country_code": "IT", "shipping_postcode": "22061"}, "XV"),
+        ({"shipping_country_code": "GB", "shipping_postcode": True}, "GB"),
+        # a name beside the code, where there is no postcode
+        ({"shipping_country_code": "GB", "shipping_country": "Northern Ireland"}, "XI"),
+        ({"shipping_country_code": "GB", "shipping_country": "Jersey", "shipping_postcode": " "}, "JE"),
+        ({"shipping_country_code": "ES", "shipping_country": "Canary Islands"}, "IC"),
+        ({"shipping_country_code": "FR", "shipping_country": "Réunion"}, "RE"),
+        (
+            {
+                "shipping_country_code": "GB",
+                "shipping_country": "Northern Ireland",
+                "shipping_postcode": "YO22 4DE",
+            },
+            "GB",
+        ),
+        ({"shipping_country_code": "IE", "shipping_country": "Northern Ireland"}, "IE"),
+        # names as shops write them
+        ({"shipping_country": "United Kingdom (UK)"}, "GB"),
+        ({"shipping_country": "United States (US)"}, "US"),
+        ({"shipping_country": "U.K."}, "GB"),
+        ({"shipping_country": "Ireland (Republic of)"}, "IE"),
+        ({"shipping_country": "Croatia (Hrvatska)"}, "HR"),
+        ({"shipping_country": "Britain"}, "GB"),
+        ({"shipping_country": "Great Britain"}, "GB"),
+        ({"shipping_country": "Spain (Canary Islands)"}, "IC"),
+        ({"shipping_country": "Saint Martin (French part)"}, "MF"),
+        ({"shipping_country": "(" * 90}, None),
         ({}, None),
     ],
 )
@@ -471,6 +510,14 @@ def test_a_rate_is_a_fraction_below_one_and_a_percentage_above(stated: object, p
     assert str(read_line(sale_vat_rate=stated, **NO_PAIR).tax_rate) == percent
 
 
+@pytest.mark.parametrize(
+    ("stated", "percent"),
+    [("20%", "20"), ("20 %", "20"), (" 8.875% ", "8.875"), ("0.5 %", "0.5"), ("1%", "1")],
+)
+def test_a_rate_with_its_sign_is_in_percent(stated: str, percent: str) -> None:
+    assert str(read_line(sale_vat_rate=stated, **NO_PAIR).tax_rate) == percent
+
+
 @pytest.mark.parametrize("name", ["sale_vat_rate", "vat_rate", "tax_rate"])
 def test_a_rate_is_read_under_each_of_its_names(name: str) -> None:
     assert read_line(**{"sale_vat_rate": ..., name: 0.2}, **NO_PAIR).tax_rate == 20
@@ -541,7 +588,21 @@ def test_prices_and_rate_are_kept_as_sent_because_only_the_organisation_knows_it
 
 @pytest.mark.parametrize(
     ("price", "inc_tax"),
-    [(0, 13), (13, 0), (13, 10), (10, 22), (-10, 12), ("100.01", "99.5"), ("7.01", "6.96")],
+    [
+        (0, 13),
+        (13, 0),
+        ("0.45", 0),
+        ("0.004", "0"),
+        (1, 3),
+        (1, "0.72"),
+        (0, "0.48"),
+        ("0.6", "1.3"),
+        (13, 10),
+        (10, 22),
+        (-10, 12),
+        ("100.01", "99.5"),
+        ("7.01", "6.96"),
+    ],
 )
 def test_two_prices_no_rate_could_relate_are_both_named(price: object, inc_tax: object) -> None:
     assert line_problem(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax) == (
@@ -556,9 +617,10 @@ def test_two_prices_no_rate_could_relate_are_both_named(price: object, inc_tax: 
 
 
 @pytest.mark.parametrize(
-    ("price", "inc_tax"), [(1, "0.72"), (0, "0.48"), (0, "0.6"), ("0.6", 1), (11, 13), ("0.5", "0.6")]
+    ("price", "inc_tax"),
+    [("0.6", 1), (11, 13), ("0.5", "0.6"), (0, 0), (0, "0.01"), ("0.01", "0.01"), (1, 2)],
 )
-def test_prices_rounded_to_whole_units_contradict_no_others(price: object, inc_tax: object) -> None:
+def test_prices_that_some_rate_relates_contradict_each_other_not(price: object, inc_tax: object) -> None:
     line = read_line(unit_sale_price=price, unit_sale_price_inc_tax=inc_tax)
     assert (line.price, line.price_inc_tax) == (Decimal(price), Decimal(inc_tax))  # type: ignore[arg-type]
 
@@ -655,6 +717,11 @@ def test_a_currency_of_another_shape_is_named(value: object) -> None:
         ("2026-12-31 23:59:59,5", "2026-12-31T23:59:59.500000"),
         ("2026-12-31T23:59:59.000000000000001", "2026-12-31T23:59:59"),
         ("2026-12-31 24:00:00", "2026-12-31T23:59:59"),
+        ("2026-11-18 21:07:45 UTC", "2026-11-18T21:07:45+00:00"),
+        ("2026-11-18 21:07 GMT", "2026-11-18T21:07:00+00:00"),
+        ("2026-11-18\u00a021:07:45\u202fUTC", "2026-11-18T21:07:45+00:00"),
+        ("1970-01-01 14:00:01", "1970-01-01T14:00:01"),
+        ("1970-01-02", "1970-01-02"),
     ],
 )
 def test_a_moment_is_kept_as_sent(value: str, moment: str) -> None:
@@ -665,6 +732,8 @@ def test_a_moment_is_kept_as_sent(value: str, moment: str) -> None:
 
 
 NO_DATES = ["0000-00-00 00:00:00", "0000-00-00", "0000-0-0T0:0:0", "-0001-11-30 00:00:00", "", None, ...]
+NO_DATES += ["1970-01-01", "1970-01-01T00:00:00Z", "1970-01-01 01:00:00", "1970-01-01 13:00:00+13:00"]
+NO_DATES += ["0001-01-01T00:00:00", "0001-01-01", "0001-01-01 00:00:00 UTC"]
 
 
 @pytest.mark.parametrize("value", NO_DATES)
@@ -684,7 +753,6 @@ def test_a_zero_date_is_none(value: object) -> None:
             "2026-13-01",
             "2026-00-10",
             "9999-12-31",
-            "0001-01-01T00:00:00",
             "2026-11-18 25:00:00",
             "2026-11-18 24:00:01",
             "2026-11-18 10:60:00",
@@ -697,9 +765,12 @@ def test_a_zero_date_is_none(value: object) -> None:
     ],
 )
 def test_an_impossible_date_is_named(value: object) -> None:
-    for name in ("sale_datetime", "completion_datetime"):
-        code, details = problem(message(**{name: value}))
-        assert (code, details["field"]) == ("bad_date", name)
+    code, details = problem(message(sale_datetime=value))
+    assert (code, details["field"]) == ("bad_date", "sale_datetime")
+    order = read(message(completion_datetime=value))
+    assert order.completion_flaw is not None, "it stops only what is dated by it"
+    assert order.completion_flaw.code == "bad_date"
+    assert order_from_content(content(order)) == order
 
 
 def test_dates_accounting_does_not_use_are_not_looked_at() -> None:
@@ -736,7 +807,47 @@ def test_dates_accounting_does_not_use_are_not_looked_at() -> None:
         ({"status": 1024, "status_name": "Refunded"}, "refunded"),
         ({"status": 8, "status_name": " REFUNDED  "}, "refunded"),
         ({"status": ..., "status_name": "Refunded (Retailer Notified)"}, "refunded"),
-        ({"status": 8, "status_name": "Partially refunded"}, "refunded"),
+        ({"status": 8, "status_name": "Partially refunded"}, "partially_refunded"),
+        ({"status_name": "Part refunded"}, "partially_refunded"),
+        ({"status_name": "Refunded (Partial)"}, "partially_refunded"),
+        ({"status_name": "Partial Refund Issued"}, "partially_refunded"),
+        ({"status_name": "REFUNDED - PARTLY"}, "partially_refunded"),
+        ({"status_name": "Partially Returned"}, "partially_returned"),
+        ({"status_name": "Returned/Partial"}, "partially_returned"),
+        ({"status_name": "Partially Rejected"}, "unclear"),
+        ({"status_name": "Refund"}, "refunded"),
+        ({"status_name": "Order Refunded"}, "refunded"),
+        ({"status_name": "Dispatched / Refunded"}, "refunded"),
+        ({"status_name": "Customer_Refunded"}, "refunded"),
+        ({"status_name": "Returned and Refunded"}, "returned"),
+        ({"status_name": "Rejected by Customer"}, "rejected"),
+        ({"status_name": "Order Cancelled"}, "cancelled"),
+        ({"status_name": "Customer cancelled"}, "cancelled"),
+        ({"status_name": "Dispatched - Cancelled"}, "cancelled"),
+        ({"status_name": "Canceled by Supplier"}, "cancelled"),
+        ({"status_name": "Cancelled & Refunded"}, "cancelled"),
+        ({"status_name": "Refunded - Cancelled"}, "cancelled"),
+        ({"status_name": "Voided"}, "cancelled"),
+        ({"status_name": "VOID"}, "cancelled"),
+        ({"status_name": "Refund Rejected"}, "live"),
+        ({"status_name": "Return Rejected"}, "live"),
+        ({"status_name": "Return - Declined"}, "live"),
+        ({"status_name": "Cancellation Rejected"}, "live"),
+        ({"status_name": "Refund Cancelled"}, "live"),
+        ({"status_name": "Not Refunded"}, "live"),
+        ({"status_name": "Not yet returned"}, "live"),
+        ({"status_name": "QC Rejected"}, "live"),
+        ({"status_name": "QC-REJECTED"}, "live"),
+        ({"status_name": "Not Dispatched - Refunded"}, "unclear"),
+        ({"status_name": "Not fully refunded"}, "unclear"),
+        ({"status_name": "Refunded 50%"}, "unclear"),
+        ({"status_name": "Refund Approved"}, "unclear"),
+        ({"status_name": "Artwork Rejected"}, "unclear"),
+        ({"status_name": "Returned Item Replaced"}, "unclear"),
+        ({"status_name": "Cancelled order reinstated"}, "unclear"),
+        ({"status_name": "Rejected - Refund Pending"}, "unclear"),
+        ({"status_name": "Non-refundable"}, "unclear"),
+        ({"status_name": "To Avoid"}, "live"),
         ({"status": 2048, "status_name": "Returned"}, "returned"),
         ({"status": 64, "status_name": "Returned to Sender"}, "returned"),
         ({"status": 32, "status_name": "Rejected"}, "rejected"),
@@ -754,6 +865,49 @@ def test_dates_accounting_does_not_use_are_not_looked_at() -> None:
 )
 def test_the_disposition_of_an_order(changes: Json, disposition: str) -> None:
     assert read(message(**changes)).disposition == disposition
+
+
+def test_a_status_that_is_not_understood_is_named_as_sent() -> None:
+    order = read(message(status_name="Artwork  Rejected"))
+    assert (order.disposition, order.status) == ("unclear", "Artwork  Rejected")
+    assert order_from_content(content(order)) == order
+    assert content_hash(order) != content_hash(read(message(status_name="Proof Rejected")))
+    assert read(message(status_name="Refunded")).status == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"status": 1024, "status_name": "Archived"}, False),
+        ({"status": 8, "status_name": " ARCHIVED "}, False),
+        ({"status_name": "Order Archived"}, False),
+        ({"status": ..., "status_name": ...}, False),
+        ({"status": None, "status_name": ""}, False),
+        ({"status": [], "status_name": {"a": 1}}, False),
+        ({"has_error": True}, False),
+        ({"status": 1}, True),
+        ({"status": 128, "status_name": "Archived"}, True),
+        ({"status_name": "Archived - Refunded"}, True),
+        ({"status_name": "Not Archived"}, True),
+        ({"status": ..., "status_name": "Levitating"}, True),
+    ],
+)
+def test_a_message_without_status_and_archived_say_nothing_of_the_sale(changes: Json, told: bool) -> None:
+    order = read(message(**changes))
+    assert order.status_told is told
+    assert order_from_content(content(order)) == order
+
+
+@pytest.mark.parametrize(
+    "name", ["Refunded", "Returned", "Rejected", "Partially Refunded", "Artwork Rejected"]
+)
+def test_an_order_that_is_no_sale_is_told_as_such_whatever_its_lines(name: str) -> None:
+    for items in ([], ..., "none", *([item(**changes)] for changes in UNUSABLE_LINES[:3]), [["MUG"]]):
+        order = read(message(status_name=name, items=items))
+        assert order.disposition == read(message(status_name=name)).disposition
+        assert order.flaw is not None, "posting it needs what can't be read"
+        assert order_from_content(content(order)) == order
+    assert read(message(status_name=name)).flaw is None
 
 
 @pytest.mark.parametrize(
@@ -903,6 +1057,57 @@ def test_a_broken_message_says_in_plain_words_what_is_wrong_and_where(broken: st
 
 
 @pytest.mark.parametrize(
+    "private",
+    [
+        "jane.doe@example.com",
+        "Jane Doe <jane＠example.com>",
+        "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "AKIA3BX7EXAMPLE5QK9Z",
+        "0b2f6b1c-77aa-4000-8000-0c0ffee00001",
+        "Bearer eyJhbGciOiJIUzI1NiJ9",
+    ],
+)
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("sale_datetime", "bad_date"),
+        ("currency_code", "bad_currency"),
+        ("has_error", "bad_flag"),
+        ("shipping_price", "bad_number"),
+        ("id", "bad_id"),
+    ],
+)
+def test_no_problem_repeats_what_may_be_a_persons_or_a_secret(field: str, code: str, private: str) -> None:
+    stopped = refused(message(**{field: private})).problem
+    assert stopped.code == code
+    words = str(stopped.details) + stopped.sentence + stopped.fix
+    assert private[:12] not in words
+    assert f"“{field}”" in words
+    assert "a text that is not shown here" in words
+
+
+@pytest.mark.parametrize(
+    "key", ["jane.doe@example.com", "Jane_Doe", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "x" * 90]
+)
+def test_no_problem_repeats_a_key_of_the_senders_own(key: str) -> None:
+    twice = TEXT[:-1] + f', "{key}": 1, "{key}": 2}}'
+    half = TEXT[:-1] + f', "attributes": {{"{key}": {{"sku": "\\ud83d"}}}}}}'
+    for body, code in ((twice, "duplicate_key"), (half, "bad_text")):
+        with pytest.raises(Unreadable) as raised:
+            read_message(body)
+        stopped = raised.value.problem
+        assert stopped.code == code
+        assert key[:8] not in str(stopped.details) + stopped.sentence + stopped.fix
+
+
+@pytest.mark.parametrize(
+    "shown", ["12,50", "a fifth", "2026-06-31T10:43:07.123+0000", "1e3000000000000000000", "POUNDS STERLING"]
+)
+def test_what_is_neither_is_shown(shown: str) -> None:
+    assert quoted(shown) == shown
+
+
+@pytest.mark.parametrize(
     ("body", "why"),
     [
         (TEXT.replace("20.8333", "NaN"), "it has “NaN” in the place of a number"),
@@ -977,7 +1182,7 @@ def test_a_repeated_key_is_named() -> None:
 @pytest.mark.parametrize("half", ["\\ud83d", "\\uDC00", "\\ud83dx", "\\udc00\\ud83d", "\ud83d"])
 def test_half_a_character_is_named_wherever_it_is(half: str) -> None:
     at = json.dumps(message(note={"a": [1, "@"]})).replace("@", half)
-    assert problem(at) == ("bad_text", {"field": "note.a[1]"})
+    assert problem(at) == ("bad_text", {"field": "….…[1]"})
     assert problem(TEXT.replace("Linen", half)) == ("bad_text", {"field": "items[0].description"})
     assert problem(TEXT.replace('"sku"', f'"{half}"')) == ("bad_text", {"field": "a key in items[0]"})
     assert refused(TEXT.replace("Linen", half)).companies == TOLD[1]

@@ -338,7 +338,9 @@ def bombs() -> Iterator[tuple[str, str, str]]:
     yield "a long id", '{"id":' + "1" * 250_000 + "}", "bad_id"
     yield (
         "a long date",
-        HEAD + '"items":[{"quantity":1}],"completion_datetime":"' + "0000-00-00" * 20_000 + '"}',
+        HEAD.replace('"sale_datetime":"2026-11-18",', '"items":[{"quantity":1}],"sale_datetime":"')
+        + "0000-00-00" * 20_000
+        + '"}',
         "bad_date",
     )
     yield "a long currency", HEAD + '"currency_code":"' + "g" * 250_000 + '"}', "bad_currency"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bookkeeping.domain.document_kinds import Created
 from bookkeeping.domain.problems import catalogue
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
@@ -57,6 +58,21 @@ def test_a_problem_names_its_order_and_all_it_was_given(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
+def test_nobody_is_advised_to_bill_the_cost_price(code: str) -> None:
+    assert "Price on the invoice" not in CATALOGUE[code].fix
+
+
+def test_what_takes_over_a_document_that_differs_says_so() -> None:
+    named = {code for code, kind in CATALOGUE.items() if "“Accept as it is in Xero”" in kind.fix}
+    assert named == {
+        code for code, kind in CATALOGUE.items() if kind.retry_label == "Accept as it is in Xero"
+    }
+    assert named == {
+        code for code in CATALOGUE if code.endswith("_differs") and code.startswith(("posted", "adopted"))
+    }
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
 def test_a_problem_is_freed_by_settings_that_exist(code: str) -> None:
     assert CATALOGUE[code].freed_by <= set(Settings.model_fields)
 
@@ -74,6 +90,7 @@ def test_settings_are_named_as_the_page_names_them() -> None:
     labels = {Settings.label(key) for key in Settings.model_fields}
     buttons = {
         "Use it as it is",
+        "Accept as it is in Xero",
         "Untracked",
         "Get Access Token",
         "show",
@@ -111,21 +128,21 @@ NUMBER, CONTACT, FACTS, STOCK = "number", "contact", "facts", "stock"
         ("Order number must be unique", "number_taken", NUMBER, {}),
         (
             "Account code '200' is not a valid code for this document.",
-            "account_not_found",
+            "account_not_usable",
             FACTS,
-            {"account": "200"},
+            {"account": "200", "as_set": " (“Sales account”)"},
         ),
         (
             "account code '260' is not a valid code for this document.",
-            "account_not_found",
+            "account_not_usable",
             FACTS,
-            {"label": "Shipping account"},
+            {"as_set": " (“Shipping account”)"},
         ),
         (
             "Account code '201' is not a valid code for this document.",
-            "account_not_found",
+            "account_not_usable",
             FACTS,
-            {"label": "Sales accounts by sku"},
+            {"as_set": " (“Sales accounts by sku”)"},
         ),
         (
             "Account code '260' has been archived, or has been deleted. Each line item must reference a valid account.",
@@ -134,7 +151,7 @@ NUMBER, CONTACT, FACTS, STOCK = "number", "contact", "facts", "stock"
             {"account": "260"},
         ),
         ("Account code or ID must be specified", "account_refused", FACTS, {"number": "KX-7"}),
-        ("Account must be valid.", "account_not_found", FACTS, {}),
+        ("Account must be valid.", "account_refused", FACTS, {"number": "KX-7"}),
         ("Tax rate must be valid.", "tax_rate_refused", FACTS, {"label": "Tax rates"}),
         (
             "The TaxType code 'OUTPUT2' cannot be used with account code '630'.",
@@ -144,26 +161,26 @@ NUMBER, CONTACT, FACTS, STOCK = "number", "contact", "facts", "stock"
         ),
         (
             "The TaxType code 'x' does not exist or cannot be used for this type of transaction.",
-            "tax_type_not_usable",
+            "tax_rate_refused",
             FACTS,
-            {"tax_type": "x"},
+            {"tax_type": "x", "tax_rate": "the tax rate x"},
         ),
-        ("TaxType code 'x' is not valid", "tax_type_not_usable", FACTS, {"tax_type": "x"}),
+        ("TaxType code 'x' is not valid", "tax_rate_refused", FACTS, {"tax_type": "x"}),
         (
             "Organisation is not subscribed to currency EUR",
-            "currency_not_enabled",
+            "currency_refused",
             FACTS,
             {"currency": "EUR"},
         ),
         (
             "Users Organisation is not subscribed to currency NZD",
-            "currency_not_enabled",
+            "currency_refused",
             FACTS,
             {"currency": "NZD"},
         ),
         (
             "The current organisation is not subscribed to currency 'EUR'.",
-            "currency_not_enabled",
+            "currency_refused",
             FACTS,
             {"currency": "EUR"},
         ),
@@ -186,21 +203,21 @@ NUMBER, CONTACT, FACTS, STOCK = "number", "contact", "facts", "stock"
             CONTACT,
             {"contact": "Marlow"},
         ),
-        ("A Contact must be specified for this type of transaction", "contact_not_found", CONTACT, {}),
+        ("A Contact must be specified for this type of transaction", "contact_refused", CONTACT, {}),
         (
             "The Contact must contain at least 1 of the following elements to identify the contact: Name, ContactID,"
             " ContactNumber",
-            "contact_not_found",
+            "contact_refused",
             CONTACT,
             {},
         ),
         (
             "The Contact with the specified contact details could not be found.",
-            "contact_not_found",
+            "contact_refused",
             CONTACT,
             {},
         ),
-        ("The contact name must be specified", "contact_not_found", CONTACT, {}),
+        ("The contact name must be specified", "contact_refused", CONTACT, {}),
         (
             "The contact name X is already assigned to another contact. The contact name must be unique across all"
             " active contacts.",
@@ -228,12 +245,12 @@ NUMBER, CONTACT, FACTS, STOCK = "number", "contact", "facts", "stock"
         ("No item available to sell", "stock_refused", STOCK, {}),
         ("Item code 'MUG' is not valid", "item_not_found", None, {"item": "MUG"}),
         ("Item code 'MUG' could not be found.", "item_not_found", None, {"item": "MUG"}),
-        ("Price List Item with Code 'MUG' already exists", "item_refused", "item_exists", {"item": "MUG"}),
+        ("Price List Item with Code 'MUG' already exists", "item_not_shown", "item_exists", {"item": "MUG"}),
         (
             "You cannot save this transaction using an inventory account type",
-            "account_not_fitting",
+            "account_refused",
             FACTS,
-            {},
+            {"number": "KX-7"},
         ),
         ("Invoice not of valid status for modification", "number_spent", None, {"number": "KX-7"}),
         ("Invoice not of valid status for creation", "number_spent", None, {}),
@@ -257,7 +274,10 @@ NUMBER, CONTACT, FACTS, STOCK = "number", "contact", "facts", "stock"
         ),
         ("The invoice total does not equal the sum of the lines.", "amounts_refused", None, {}),
         ("The tax amount must not be greater than the line total.", "amounts_refused", None, {}),
+        ("The document DueDate field must be specified.", "date_refused", None, {"date": "2026-01-05"}),
         ("Something Xero has never said before", "refused_by_xero", None, {"document": "sales invoice"}),
+        ("One or more line items must be specified", "refused_by_xero", None, {}),
+        ("Please contact Xero Support for help.", "refused_by_xero", None, {}),
     ],
 )
 def test_xero_s_refusals_become_problems(
@@ -286,8 +306,9 @@ def test_a_purchase_order_s_contact_and_account_are_those_of_purchases() -> None
         ["A Contact must be specified"], order="7", document="purchase_order", settings=SETTINGS
     )
     assert contact.details["contact"] == "Blanks Ltd"
-    account = from_xero(["Account must be valid."], order="7", document="purchase_order", settings=SETTINGS)
-    assert account.details["setting"] == "inventory_asset_account_code"
+    words = "Account code '630' is not a valid code for this document."
+    account = from_xero([words], order="7", document="purchase_order", settings=SETTINGS)
+    assert "“Inventory asset account”" in account.sentence
 
 
 @pytest.mark.parametrize(
@@ -300,13 +321,26 @@ def test_a_purchase_order_s_contact_and_account_are_those_of_purchases() -> None
     ],
 )
 def test_an_item_s_account_is_named_by_the_setting_it_comes_from(account: str, label: str) -> None:
-    for words, code in (
-        (f"Account code '{account}' is not a valid code for this item.", "account_not_found"),
-        (f"Account code '{account}' has been archived, or has been deleted.", "account_archived"),
+    for words, code, told in (
+        (
+            f"Account code '{account}' is not a valid code for this item.",
+            "account_not_usable",
+            f"account {account} (“{label}”)",
+        ),
+        (
+            f"Account code '{account}' does not exist or cannot be applied to Items.",
+            "account_not_usable",
+            f"account {account} (“{label}”)",
+        ),
+        (
+            f"Account code '{account}' has been archived, or has been deleted.",
+            "account_archived",
+            f"“{label}” is set to account {account}",
+        ),
     ):
         problem = from_xero([words], order="7", document="item", settings=SETTINGS)
-        assert (problem.code, problem.details["label"]) == (code, label)
-        assert f"“{label}” is set to account {account}" in problem.sentence
+        assert problem.code == code
+        assert told in problem.sentence
         assert "purchase order" not in problem.sentence
         assert "(not known)" not in problem.sentence + problem.fix
 
@@ -318,7 +352,8 @@ def test_an_item_s_account_is_named_by_the_setting_it_comes_from(account: str, l
         "Account code or ID must be specified",
         "Tax rate must be valid.",
         "COGSAccountCode must be an expense account for a tracked item.",
-        "Price List Item with Code 'MUG' already exists",
+        "The item is odd.",
+        "Tax type X is not valid",
     ],
 )
 def test_of_an_item_nothing_is_said_that_xero_does_not_say(words: str) -> None:
@@ -355,6 +390,120 @@ def test_a_refusal_without_words_is_still_a_sentence() -> None:
 def test_what_xero_says_is_kept_short() -> None:
     problem = from_xero(["x" * 10_000], order="7", document="invoice", settings=SETTINGS)
     assert len(problem.xero_says[0]) == 500
+
+
+def test_of_many_messages_twenty_are_kept_and_what_decides_is_among_them() -> None:
+    messages = [f"Oddity {n}" for n in range(900)] + ["Invoice # must be unique."]
+    problem = from_xero(messages, order="7", document="invoice", settings=SETTINGS)
+    assert problem.code == "number_taken"
+    assert len(problem.xero_says) == 20
+    assert "Invoice # must be unique." in problem.xero_says
+    assert refusals(messages) == {"number"}
+    assert from_xero(["Odd"] * 900, order="7", document="invoice", settings=SETTINGS).xero_says == ("Odd",)
+
+
+VARIANTS: dict[str, dict[str, dict[str, str]]] = {
+    "account_not_usable": {
+        "Account code 200 is not a valid code for this document": {"account": "200"},
+        'Account code "200" cannot be used here': {"account": "200"},
+        "The account code ‘200’ is not active": {"account": "200"},
+        "AccountCode: 200 is invalid.": {"account": "200"},
+        "'200' is not a valid account code.": {"account": "200"},
+        "Line 3: Account 4-1100 does not exist": {"account": "4-1100"},
+        "Account 200.": {"account": "200"},
+    },
+    "account_refused": {
+        "The account code is not a valid code for this document.": {},
+        "AccountID must be valid": {},
+        "Accounts of this type cannot be used": {},
+    },
+    "account_archived": {
+        "Account code 260 has been archived": {"account": "260", "label": "Shipping account"},
+        'The account "260" was deleted.': {"account": "260"},
+    },
+    "tax_type_not_usable": {
+        "The TaxType code OUTPUT2 cannot be used with account code 200": {
+            "tax_type": "OUTPUT2",
+            "rate": "20 %",
+        },
+        'Tax type "OUTPUT2" is not allowed for account 200.': {"tax_type": "OUTPUT2", "account": "200"},
+        "The tax rate OUTPUT2 cannot be used with account '200'": {"tax_type": "OUTPUT2", "account": "200"},
+    },
+    "tax_rate_refused": {
+        "TaxType code OUTPUT9 does not exist": {"tax_rate": "the tax rate OUTPUT9"},
+        "Tax code must be valid": {"tax_rate": "the tax rate"},
+        "TaxType must be specified.": {"tax_rate": "the tax rate"},
+        "A VAT registration is needed for this.": {"tax_rate": "the tax rate"},
+    },
+    "contact_refused": {
+        "Contact 'Marlow' is not valid": {"contact": "Marlow"},
+        "ContactID 0d6c could not be found": {"label": "Contact name"},
+        "The contact was merged.": {},
+        "Contact must be specified": {},
+    },
+    "contact_archived": {"Contact “Marlow” is archived.": {}},
+    "date_locked": {
+        "The date is in a locked period": {"lock_date": "a day that Xero did not name"},
+        "The document date 5 Jan 2026 is before the lock date of 31 January 2026": {
+            "lock_date": "31 January 2026"
+        },
+        "Transactions are locked: lock date 2026-01-31.": {"lock_date": "2026-01-31"},
+        "The period is locked up to '31/01/2026'": {},
+    },
+    "date_refused": {"Invalid Date": {}, "The due date cannot be before the invoice date": {}},
+    "currency_refused": {
+        "Currency code EUR is not valid": {"currency": "EUR"},
+        "'EUR' is not a currency of this organisation": {"currency": "EUR"},
+        "Your plan has no multi-currency.": {"currency": "GBP"},
+        "CurrencyCode must be valid": {"currency": "GBP"},
+    },
+    "item_not_found": {
+        "Item code MUG-11 is not valid": {"item": "MUG-11"},
+        'Item "MUG" is inactive': {"item": "MUG"},
+        "The item MUG/11 cannot be sold": {"item": "MUG/11"},
+        "ItemCode must be valid.": {"item": "of a line"},
+        "Item code 'O'Neil, red' is not valid": {"item": "O'Neil, red"},
+    },
+    "number_taken": {
+        "Invoice number 'KX-7' must be unique": {},
+        "Invoice number KX-7 already exists.": {},
+        "InvoiceNumber is already in use": {},
+        "PurchaseOrderNumber must be unique": {},
+        "The order number KX-7 has already been taken": {},
+        "Duplicate invoice number": {},
+        "Invoice KX-7 already exists": {},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [(code, message) for code, said in VARIANTS.items() for message in said]
+)
+def test_a_refusal_is_known_with_or_without_quotes_and_codes(code: str, message: str) -> None:
+    known = {"currency": "GBP", "date": "2026-01-05"}
+    problem = from_xero([message], order="7", document="invoice", settings=SETTINGS, sent=known)
+    assert problem.code == code
+    assert VARIANTS[code][message].items() <= problem.details.items()
+    assert "(not known)" not in problem.sentence + problem.fix
+
+
+@pytest.mark.parametrize("document", ["invoice", "purchase_order", "item"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(message for said in VARIANTS.values() for message in said),
+        "Unknown tracking option",
+        "Branding theme",
+    ],
+)
+def test_where_nothing_is_set_nobody_is_told_to_look_at_it_or_to_add_what_is_there(
+    message: str, document: Created
+) -> None:
+    bare = Settings(contact_name="Marlow")
+    problem = from_xero([message], order="7", document=document, settings=bare)
+    told = problem.sentence + problem.fix
+    for words in ("(none)", "“”", "Shipping account", "Sales account", " : ", "or add", "Add ", "add it"):
+        assert words not in told
 
 
 def test_a_hostile_refusal_is_read_in_no_time() -> None:

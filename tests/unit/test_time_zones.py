@@ -61,7 +61,12 @@ def test_every_time_zone_that_xero_names_is_known(name: str) -> None:
         ("MIDATLANTICSTANDARDTIME", "Etc/GMT+2"),
         ("", None),
         ("MARSSTANDARDTIME", None),
-        ("Pacific/Auckland", None),
+        ("IndiaStandardTime", "Asia/Calcutta"),
+        ("New Zealand Standard Time", "Pacific/Auckland"),
+        ("UTC-02", "Etc/GMT+2"),
+        ("Pacific/Auckland", "Pacific/Auckland"),
+        ("Pacific/Atlantis", None),
+        ("../Auckland", None),
     ],
 )
 def test_a_time_zone_by_its_name_in_xero(name: str, zone: str | None) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from bookkeeping.adapters.xero_api import NO_ID, answered, parsed, validation_errors
+from bookkeeping.adapters.xero_api import NO_ID, answered, parsed
+from bookkeeping.adapters.xero_refusals import LONGEST_XML, validation_errors
 from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
@@ -18,6 +19,7 @@ from bookkeeping.domain.errors import (
     OutcomeUnknown,
     Throttled,
     TokenExpired,
+    Unreadable,
     XeroError,
 )
 from bookkeeping.domain.pacing import Limits
@@ -56,9 +58,11 @@ def refusal(
     return json.dumps(body).encode()
 
 
-def error(status: int, text: bytes = b"", headers: Mapping[str, str] | None = None) -> XeroError:
+def error(
+    status: int, text: bytes = b"", headers: Mapping[str, str] | None = None, *, read: bool = False
+) -> XeroError:
     with pytest.raises(XeroError) as raised:
-        parsed(status, headers or {}, text)
+        parsed(status, headers or {}, text, read=read)
     return raised.value
 
 
@@ -105,16 +109,36 @@ def test_an_expired_token_is_told_from_a_revoked_one() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        lower(401, "Unauthorized", "tokenexpired: token expired at 04/09/2023 05:16:59"),
+        b"TokenExpired",
+        b"<ApiException><Type>OAuth</Type><Message>TokenExpired: at noon</Message></ApiException>",
+        b"oauth_problem=TokenExpired&oauth_problem_advice=renew",
+    ],
+    ids=["small letters", "text", "XML", "form"],
+)
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_expired_token_is_known_whatever_it_comes_in(status: int, text: bytes) -> None:
+    assert isinstance(error(status, text), TokenExpired)
+
+
+@pytest.mark.parametrize(
     ("text", "headers"),
     [
         (envelope(401, "Unauthorized", "AuthorizationUnsuccessful"), {}),
         (lower(401, "Unauthorized", "authorizationunsuccessful"), {}),
+        (b"<html>AuthorizationUnsuccessful</html>", {}),
+        (b"<ApiException><Message>AuthorizationUnsuccessful</Message></ApiException>", {}),
         (b"", {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}),
-        (b"", {"WWW-Authenticate": "insufficent_scope"}),
+        (HTML, {"WWW-Authenticate": "insufficent_scope"}),
     ],
 )
-def test_a_missing_scope_is_told_by_its_words_or_its_header(text: bytes, headers: dict[str, str]) -> None:
-    raised = error(401, text, headers)
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_missing_scope_is_told_by_its_words_or_its_header_under_either_status(
+    status: int, text: bytes, headers: dict[str, str]
+) -> None:
+    raised = error(status, text, headers)
     assert isinstance(raised, AccessRefused)
     assert raised.kind == "scope"
 
@@ -154,37 +178,172 @@ def test_a_refused_call_says_which_element_and_why() -> None:
     [
         (refusal(number=14, message="JSON for post data was invalid"), "JSON for post data was invalid"),
         (refusal(number=16, message="Syntax error"), "Syntax error"),
-        (lower(400, "Bad Request", "Tenant header missing"), "Tenant header missing"),
-        (b'{"Title": "Bad Request"}', "Bad Request"),
+        (b'{"errorNumber": 10, "message": "odd", "elements": ["x", 3]}', "odd"),
         (
-            b"The resource you're looking for cannot be found",
-            "The resource you're looking for cannot be found",
+            b'{"ErrorNumber": 10, "Message": "odd", "Elements": [{"ValidationErrors": ["x", {"Message": ""}]}]}',
+            "odd",
         ),
-        (b"", "no reason given"),
-        (b"[]", "[]"),
-        (b"\xff" * 3, "\ufffd" * 3),
-        (b"x" * 5000, "x" * 200),
-        (b'{"Elements": null}', '{"Elements": null}'),
-        (b'{"Message": "odd", "Elements": ["x", 3]}', "odd"),
-        (b'{"Message": "odd", "Elements": [{"ValidationErrors": ["x", {"Message": ""}]}]}', "odd"),
+        (b'{"Invoices": [{"ValidationErrors": [{"Message": "Date is odd"}]}]}', "Date is odd"),
+        (
+            b'\xef\xbb\xbf{"ErrorNumber": 17, "Type": "NoDataProcessedException", "Message": "No data"}',
+            "No data",
+        ),
     ],
 )
-@pytest.mark.parametrize("status", [400, 404, 412, 413, 501])
-def test_a_refused_call_has_a_reason_whatever_its_body(status: int, text: bytes, message: str) -> None:
-    raised = error(status, text)
+@pytest.mark.parametrize("status", [400, 404, 405, 412, 413, 415, 422, 501])
+@pytest.mark.parametrize("read", [True, False])
+def test_a_refusal_that_xero_wrote_is_one_whatever_its_status(
+    status: int, text: bytes, message: str, read: bool
+) -> None:
+    raised = error(status, text, read=read)
     assert isinstance(raised, CallRefused)
     assert (raised.status, raised.messages) == (status, (message,))
     assert all(isinstance(element, dict) for element in raised.elements)
 
 
-def test_html_is_shown_in_short() -> None:
-    assert str(error(400, HTML)).startswith("400: <!DOCTYPE html>")
+@pytest.mark.parametrize("form", [envelope, lower])
+def test_xeros_problem_details_are_a_refusal(form: Callable[[int, str, str], bytes]) -> None:
+    raised = error(400, form(400, "Bad Request", "Tenant header missing"))
+    assert isinstance(raised, CallRefused)
+    assert raised.messages == ("Tenant header missing",)
+
+
+def as_xml(name: str = "ApiException", about: str = "", before: str = "", **more: str) -> bytes:
+    """Xero's refusal of an invoice in XML; `about` goes with the root, `before` comes before it."""
+    prefix = name.rpartition(":")[0]
+    x = f"{prefix}:" if prefix else ""
+    inside = "".join(f"<{x}{tag}>{value}</{x}{tag}>" for tag, value in more.items())
+    error = (
+        "<~ValidationErrors><~ValidationError><~Message>{}</~Message></~ValidationError></~ValidationErrors>"
+    )
+    return (
+        (
+            f"{before}<{name} {about}>\n  <~ErrorNumber>10</~ErrorNumber>\n  <~Type>ValidationException</~Type>\n"
+            "  <~Message>A validation exception occurred</~Message>\n  <~Elements><~DataContractBase>"
+            + error.format("Invoice # must be unique.")
+            + "<~InvoiceNumber>KX-1</~InvoiceNumber><~LineItems><~LineItem>"
+            + error.format("Account code &apos;2&amp;0&apos; is wrong")
+            + "</~LineItem><~LineItem/></~LineItems></~DataContractBase></~Elements>"
+            f"{inside}</{name}>"
+        )
+        .replace("~", x)
+        .encode()
+    )
+
+
+XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+DECLARED = '<?xml version="1.0" encoding="utf-8"?>\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        as_xml(),
+        as_xml(about=XSI),
+        as_xml(about='xmlns="http://schemas.example.com/xero"', before=DECLARED),
+        as_xml("x:ApiException", 'xmlns:x="urn:xero"'),
+        as_xml(before="<!-- from <Xero> -->\n  "),
+        as_xml(before="\ufeff" + DECLARED),
+        b"\r\n " + as_xml(before=DECLARED) + b"\n",
+        as_xml(before='<?xml version="1.0" encoding="utf-16"?>').decode().encode("utf-16"),
+        b"<Response><Status>ERROR</Status>" + as_xml() + b"</Response>",
+        as_xml().replace(b"Invoice # must be unique.", b"<![CDATA[Invoice # must be unique.]]>"),
+    ],
+    ids=["bare", "type", "default", "prefix", "comment", "BOM", "space", "UTF-16", "wrapped", "CDATA"],
+)
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_refusal_in_xml_is_read_like_its_json(status: int, text: bytes) -> None:
+    raised = error(status, text)
+    assert isinstance(raised, CallRefused)
+    assert raised.messages == ("Invoice # must be unique.", "Account code '2&0' is wrong")
+    [element] = raised.elements
+    one = answered("invoice", element)
+    assert (one.number, one.explained) == ("KX-1", True)
+
+
+def test_an_exception_in_xml_without_elements_has_its_message() -> None:
+    raised = error(
+        501,
+        b"<ApiException><ErrorNumber>20</ErrorNumber><Type>ApiMethodNotImplementedException</Type>"
+        b"<Message>The Api Method called is not implemented</Message></ApiException>",
+    )
+    assert isinstance(raised, CallRefused)
+    assert raised.messages == ("The Api Method called is not implemented",)
+
+
+BOMB = (
+    b'<!DOCTYPE ApiException [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+    b"<ApiException><ErrorNumber>10</ErrorNumber><Message>&b;</Message></ApiException>"
+)
+NOT_XEROS = {
+    "nothing": b"",
+    "blank": b" \r\n",
+    "HTML": HTML,
+    "HTML without a type": b"<html><head><title>400 Bad Request</title></head><body>nginx</body></html>",
+    "XHTML": b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body>Not allowed</body></html>',
+    "HTML about it": b"<html><body>ApiException<br></body></html>",
+    "another's XML": b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+    "XML that breaks off": as_xml()[:-20],
+    "XML that says nothing": b"<ApiException/>",
+    "XML with entities": BOMB,
+    "XML without end": b"<ApiException>" + b"<a>" * 300_000,
+    "XML that is too long": as_xml(Padding="x" * LONGEST_XML),
+    "text": b"Bad Request",
+    "no UTF-8": b"\xff\xfe\xfd",
+    "a list": b"[]",
+    "null": b"null",
+    "an empty object": b"{}",
+    "a gateway's JSON": b'{"message": "Forbidden"}',
+    "an error of its own": b'{"error": {"code": 400, "message": "Invalid request", "errors": []}}',
+    "a form's errors": b'{"errors": {"Invoices": ["is required"]}, "status": 400, "title": "Invalid"}',
+    "others' problem details": (
+        b'{"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "No", "instance": "/api"}'
+    ),
+    "half of Xero's": b'{"Title": "Bad Request", "Detail": "No"}',
+    "a framework's": b'{"Message": "The request is invalid.", "ModelState": {}}',
+    "a number alone": b'{"ErrorNumber": 10}',
+    "nesting": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("text", NOT_XEROS.values(), ids=NOT_XEROS)
+@pytest.mark.parametrize(
+    "status", [400, 402, 404, 405, 406, 408, 409, 410, 411, 414, 415, 418, 422, 431, 451, 499]
+)
+def test_a_refusal_that_xero_did_not_write_leaves_the_outcome_unknown(status: int, text: bytes) -> None:
+    raised = error(status, text)
+    assert isinstance(raised, Unreadable)
+    assert raised.answered, "the same key may bring the same answer"
+    assert str(raised) == f"{status} with a body that is not Xero's"
+
+
+@pytest.mark.parametrize("text", NOT_XEROS.values(), ids=NOT_XEROS)
+def test_of_a_read_a_404_says_that_it_is_not_there_and_any_other_refusal_nothing(text: bytes) -> None:
+    raised = error(404, text, read=True)
+    assert isinstance(raised, CallRefused)
+    assert (raised.status, raised.messages) == (404, ())
+    assert isinstance(error(400, text, read=True), Unreadable)
+
+
+@pytest.mark.parametrize("text", NOT_XEROS.values(), ids=NOT_XEROS)
+def test_what_is_too_large_is_so_whoever_says_it(text: bytes) -> None:
+    raised = error(413, text)
+    assert isinstance(raised, CallRefused)
+    assert (raised.status, raised.messages) == (413, ())
+
+
+def test_xeros_own_page_for_what_is_nowhere_is_a_refusal() -> None:
+    raised = error(404, b"The resource you're looking for cannot be found")
+    assert isinstance(raised, CallRefused)
+    assert raised.messages == ("the resource you're looking for cannot be found",)
 
 
 def test_a_key_used_for_another_body_is_told_from_other_refusals() -> None:
     words = "The Idempotency Key provided is used with a different request"
     assert isinstance(error(400, refusal(message=words)), KeyReused)
     assert isinstance(error(400, lower(400, "Bad Request", words)), KeyReused)
+    assert isinstance(error(400, as_xml(Message=words)), KeyReused)
+    assert isinstance(error(400, words.encode()), KeyReused)
 
 
 # --- 429
@@ -252,7 +411,7 @@ def test_offline_says_whether_all_of_xero_is(text: bytes, organisation_only: boo
 @pytest.mark.parametrize(
     "text", [envelope(500, "An error occurred", "An error occurred in Xero."), b"", HTML]
 )
-@pytest.mark.parametrize("status", [500, 502, 504, 408, 409, 418, 201, 204, 301, 302, 307, 599])
+@pytest.mark.parametrize("status", [500, 502, 504, 201, 204, 301, 302, 307, 599])
 def test_any_other_answer_leaves_the_outcome_unknown_and_the_key_of_no_use(status: int, text: bytes) -> None:
     raised = error(status, text)
     assert type(raised) is OutcomeUnknown

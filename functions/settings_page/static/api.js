@@ -1,4 +1,4 @@
-// Calls to this page's own server. A refusal becomes a Refused, with words for the person.
+// Calls to this page's server. A refused request becomes a Refused, with a message for the person.
 
 const TIME_OUT = 30_000;
 
@@ -10,7 +10,7 @@ export class Refused extends Error {
     this.body = body;
   }
 
-  /** What each named field is refused for. */
+  /** Why each field was refused, by the field's name. */
   get fields() {
     return this.body.error?.fields || [];
   }

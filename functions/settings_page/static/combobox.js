@@ -1,5 +1,5 @@
 // A text field with a list to choose from, by the ARIA pattern “editable combobox with list autocomplete”.
-// Whatever is typed stays: the list is an offer.
+// A person may also type a value that is not in the list.
 
 import { element, replace } from "./dom.js";
 
@@ -138,7 +138,7 @@ export function combobox(input, lists) {
     else open(false);
   });
 
-  /** A name that was typed instead of its code becomes the code. */
+  /** If a name was typed instead of a code, replaces it by the code. */
   async function settle() {
     const typed = input.value.trim().toLowerCase();
     if (!typed || !lists.connected || list === "contacts") return;

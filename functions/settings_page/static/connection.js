@@ -1,4 +1,4 @@
-// The section Connection: where the company stands with Xero, and the buttons that change it.
+// The section Connection: its status, and the buttons that change it.
 
 import { byId, element, moment, replace, webAddress, whilePressed } from "./dom.js";
 import { reveal } from "./form.js";
@@ -29,7 +29,7 @@ export class ConnectionSection {
     whilePressed(byId("confirm-organisation"), () => this.chooseOrganisation(this.now.organisation.id));
     byId("disconnect").addEventListener("click", () => byId("disconnect-dialog").showModal());
     whilePressed(byId("disconnect-yes"), () => this.disconnect());
-    // the browser's Back button brings this page back as it was left
+    // the browser's Back button may show this page as it was before
     window.addEventListener("pageshow", (event) => {
       if (!event.persisted) return;
       tab.leaving = false;
@@ -107,7 +107,7 @@ export class ConnectionSection {
     }
   }
 
-  /** Saves what is typed, then takes this window to Xero. */
+  /** Saves the form, then opens Xero in this window. */
   async connect() {
     this.error("");
     const { loaded, changed } = this.tab;

@@ -1,4 +1,4 @@
-// Elements, and how moments and amounts read in this browser's language.
+// Elements, and moments and amounts in this browser's language.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -18,7 +18,7 @@ export function replace(parent, ...children) {
   parent.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
 }
 
-/** Shows `words` in an element that is hidden while it has nothing to say. */
+/** Shows `words` in an element, which is hidden if there are none. */
 export function say(place, words) {
   place.textContent = words || "";
   if (place.matches(".hint, .error")) place.hidden = !words;
@@ -27,7 +27,7 @@ export function say(place, words) {
 const dayAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const timeOnly = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 
-/** A moment as the person's own calendar and clock would write it; today's as the time alone. */
+/** A moment in the person's own format and time zone; for today only the time. */
 export function momentWords(iso) {
   const moment = new Date(iso);
   if (Number.isNaN(moment.getTime())) return String(iso);
@@ -57,7 +57,7 @@ export const upperFirst = (text) => text.charAt(0).toUpperCase() + text.slice(1)
 /** “total_differs” as “Total differs”. */
 export const codeWords = (code) => upperFirst(String(code).replaceAll("_", " "));
 
-/** An address that is safe to follow: never a script. */
+/** An address that is safe to open, never a script. */
 export function webAddress(address) {
   try {
     const url = new URL(address, location.href);
@@ -77,7 +77,7 @@ function canonical(value) {
   );
 }
 
-/** A button that can't be pressed twice while its work is under way. It keeps the focus. */
+/** A button that can't be pressed again while its work runs. It keeps the focus. */
 export function whilePressed(button, work) {
   button.addEventListener("click", async (event) => {
     event.preventDefault();

@@ -116,7 +116,7 @@ class Rows {
     this.changed(false);
   }
 
-  /** Two rows with one key can't both be kept, so they must not be sent. */
+  /** Two rows with the same key can't both be saved, so they must not be sent. */
   get problem() {
     const keys = this.isMap ? this.cells.map(({ key }) => key) : [];
     const twice = keys.find((key, index) => keys.indexOf(key) < index);
@@ -164,7 +164,7 @@ class Rows {
 const inputsOf = (field) =>
   field.querySelectorAll("[data-setting], [data-column], input:not([readonly]):not([data-column])");
 
-/** Shows what each field is refused for, and nothing at the others. Returns the first field's name. */
+/** Shows beside each field why it was refused, and clears the others. Returns the first refused field's name. */
 export function showErrors(form, errors) {
   const words = new Map();
   for (const { name, message } of errors) {
@@ -188,11 +188,11 @@ export function showErrors(form, errors) {
   return first;
 }
 
-/** Errors whose field is not on this page: they are said beside Save. */
+/** Errors whose field is not on this page. They are shown beside Save. */
 export const withoutField = (errors) =>
   errors.filter(({ name }) => !byId(`${name.split(".")[0]}-error`)).map(({ name, message }) => `${name}: ${message}`);
 
-/** Opens what hides a field, and puts the focus there. */
+/** Opens the section that hides a field, and focuses the field. */
 export function reveal(id) {
   const target = byId(id);
   if (!target) return;

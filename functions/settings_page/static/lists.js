@@ -51,7 +51,7 @@ export class XeroLists {
     this.kept = new Map();
   }
 
-  /** Whether the company is connected now; lists of another organisation are forgotten. */
+  /** Notes whether the company is connected, and forgets the lists of another organisation. */
   connectedTo(organisationId) {
     this.connected = Boolean(organisationId);
     this.kept.clear();
@@ -70,7 +70,7 @@ export class XeroLists {
     return choices;
   }
 
-  /** What the organisation calls a value, or that it has no such thing; null where nothing can be said. */
+  /** The organisation's name for a value, or that the value does not exist there; null if it is not known. */
   async about(list, value) {
     const kind = list.split(":")[0];
     if (!value || !this.connected) return null;

@@ -1,4 +1,4 @@
-// The tab Orders: what became of every order, and what a person can do about it.
+// The tab Orders: every order's state, and what a person can do about it.
 
 import { amount, byId, codeWords, element, moment, replace, same, upperFirst, webAddress, whilePressed } from "./dom.js";
 import { historyItems } from "./history.js";
@@ -35,9 +35,10 @@ const TYPING_PAUSE = 300;
 const badge = (state) => element("span", { class: `badge ${STATES[state]?.[1] || "plain"}` }, STATES[state]?.[0] || codeWords(state));
 const path = (id) => `orders/${encodeURIComponent(id)}`;
 
+const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
 /** Why an order stops or is skipped that is refunded, returned or rejected: a person says Post or Skip instead of Retry. */
-const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected"]);
+const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected", "partially_refunded", "partially_returned", "unclear"]);
 const COUNTED_UP_TO = 1000;
 
 const whyOf = (order) => order.problem?.code || order.reason || "";
@@ -51,7 +52,7 @@ function outcomeWords({ state }, { no_sale: choice }) {
   return "It was looked at again and is where it was.";
 }
 
-/** What is wrong, without the order's number, which stands beside it. */
+/** The problem's sentence without the order's number, which is shown beside it. */
 const sentenceOf = ({ id, problem }) => upperFirst(problem.sentence.replace(`Order ${id}: `, ""));
 
 export class OrdersTab {
@@ -190,7 +191,12 @@ export class OrdersTab {
     const { problem } = this.asked;
     const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
     const able = Boolean(problem) && problem !== "no_sale" && here.length > 0;
-    if (able) byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${codeWords(problem)}” can be tried again at once.`;
+    if (able) {
+      const label = here[0].retry_label;
+      const again = label === RETRY ? "can be tried again at once" : "can be freed at once";
+      byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${codeWords(problem)}” ${again}.`;
+      byId("retry-problem").textContent = label === RETRY ? "Retry all of them" : `${label}: all of them`;
+    }
     byId("retry-all").hidden = !able;
   }
 
@@ -210,7 +216,7 @@ export class OrdersTab {
     }
   }
 
-  /** Orders on their way change by themselves; the page follows as long as somebody looks at it. */
+  /** Orders on their way change by themselves, so the page reloads them while somebody looks at it. */
   lookAgain() {
     if (document.hidden || byId("orders-panel").hidden) return;
     const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state));
@@ -307,7 +313,9 @@ export class OrdersTab {
   }
 
   mainButton(order) {
-    return NO_SALE.has(whyOf(order)) ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, "Retry", {}, "main");
+    // what is cancelled can be posted only where its purchase order is in Xero
+    const asked = NO_SALE.has(whyOf(order)) || (whyOf(order) === "cancelled" && order.documents.length > 0);
+    return asked ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, "main");
   }
 
   retryButton(order, words, body, look = "quiet") {
@@ -326,7 +334,8 @@ export class OrdersTab {
 
   retryAllButton(order) {
     if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order) || whyOf(order) === "no_sale") return "";
-    const words = order.problem ? "Retry all orders with this problem" : "Retry all orders skipped for this reason";
+    const which = order.problem ? "all orders with this problem" : "all orders skipped for this reason";
+    const words = order.retry_label === RETRY ? `Retry ${which}` : `${order.retry_label}: ${which}`;
     return whilePressed(element("button", { type: "button", class: "quiet" }, words), async () => {
       this.orderError("");
       try {

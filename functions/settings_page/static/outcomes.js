@@ -1,4 +1,4 @@
-// What came of the way to Xero and back, in words.
+// The result of an attempt to connect, in words.
 
 const again = "Press Get Access Token again.";
 

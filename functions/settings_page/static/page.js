@@ -1,4 +1,4 @@
-// The page as a whole: its two tabs, what came back from Xero, and the end of the session.
+// The page as a whole: its two tabs, the result of connecting, and the end of the session.
 
 import { Api } from "./api.js";
 import { ConnectionSection } from "./connection.js";
@@ -89,5 +89,5 @@ function showOutcome() {
 route();
 showOutcome();
 await Promise.all([settings.load(), connection.load()]);
-// the tab says how many orders need attention before anybody opens it
+// the tab shows how many orders need attention, even before it is opened
 if (!orders.pages) orders.load();

@@ -1,4 +1,4 @@
-// The tab Settings: what is saved, what is typed, and what to do when the two meet.
+// The tab Settings: the saved values, the typed values, and how the two are merged.
 
 import { byId, element, moment, momentWords, replace, same, say, whilePressed } from "./dom.js";
 import { leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
@@ -45,7 +45,7 @@ export class SettingsTab {
     }
   }
 
-  /** Makes `saved` what the form is compared with. Fields with something newer typed into them keep it. */
+  /** Compares the form with `saved` from now on. Fields keep what a person has typed since. */
   take(saved, keep = "typed", sent = {}) {
     const before = this.loaded?.settings;
     for (const [name, setting] of Object.entries(this.settings)) {
@@ -54,7 +54,7 @@ export class SettingsTab {
     }
     if (keep === "all" || this.clientId.value.trim() === this.loaded.app.client_id) this.clientId.value = saved.app.client_id;
     this.loaded = saved;
-    // before there is something to show, the fields would show what nobody saved
+    // the form is hidden until now, because its fields held no saved values
     this.form.classList.add("loaded");
     this.showApp();
     this.showHistory();
@@ -81,7 +81,7 @@ export class SettingsTab {
 
   // --- saving ---
 
-  /** Saves what was changed; true when nothing is left unsaved. */
+  /** Saves the changes. True if nothing is left unsaved. */
   async save() {
     if (!this.loaded) return false;
     const doubled = Object.values(this.settings).filter((setting) => setting.problem);
@@ -138,7 +138,7 @@ export class SettingsTab {
     return "";
   }
 
-  /** What was saved but may not be meant, such as a contact that Xero doesn't have. */
+  /** Remarks on saved values that may be wrong, such as a contact that Xero doesn't have. */
   showNotes(notes) {
     this.remarked = {};
     for (const { name, message } of notes) {
@@ -227,7 +227,7 @@ export class SettingsTab {
     byId("conflict-heading").focus();
   }
 
-  // --- what the page shows of it ---
+  // --- what the page shows ---
 
   showApp() {
     const { app } = this.loaded;
@@ -254,7 +254,7 @@ export class SettingsTab {
     this.changeShown = changed;
   }
 
-  /** The organisation's own name for what a field holds. */
+  /** Shows the organisation's name for a field's value. */
   async showName(input) {
     const name = input.dataset?.setting;
     const list = input.dataset?.list;
@@ -263,7 +263,7 @@ export class SettingsTab {
     const place = byId(`${name}-hint`);
     if (!value) say(place, "");
     const about = await this.lists.about(list, value);
-    // what the server remarked when it saved this very value says more
+    // the server's remark on this value says more
     if (input.value.trim() !== value || this.remarked[name] === value) return;
     say(place, about?.words);
     place.classList.toggle("warn", about?.found === false);
@@ -273,7 +273,7 @@ export class SettingsTab {
 
   showNames() {
     for (const input of this.form.querySelectorAll("[data-setting][data-list]")) {
-      // contacts are asked for one by one, so only those that are being changed
+      // each contact takes a call to Xero, so it is only looked up when its field changes
       if (input.dataset.list !== "contacts") this.showName(input);
     }
   }
@@ -296,7 +296,7 @@ export class SettingsTab {
       ...missing.map((name) => [leadTo(name, this.settings[name]?.label || name)]),
     ].filter(Boolean);
     const where = connection?.organisation?.name || "Xero";
-    // of what is saved: what is being typed shows beside its field
+    // only for saved values; remarks on typed values stand beside their fields
     const unknown = Object.keys(this.unknown).filter((name) => this.unknown[name]?.value === settings[name]);
     if (todo.length) {
       replace(
@@ -333,7 +333,7 @@ export class SettingsTab {
     this.showNames();
   }
 
-  // --- what was typed when the session ended ---
+  // --- a draft of what was typed when the session ended ---
 
   keepDraft() {
     if (!this.changed) return;
@@ -345,7 +345,7 @@ export class SettingsTab {
       localStorage.setItem(this.draftKey, JSON.stringify(draft));
       this.leaving = true;
     } catch {
-      // a browser that stores nothing still warns before the window is closed
+      // if the browser stores nothing, it still warns before the window is closed
     }
   }
 
@@ -359,7 +359,7 @@ export class SettingsTab {
     if (!draft || Date.now() - draft.at > DRAFT_KEPT_FOR || draft.version > this.loaded.version) return this.forgetDraft();
     for (const [name, value] of Object.entries(draft.typed)) if (this.settings[name]) this.settings[name].value = value;
     this.clientId.value = draft.clientId;
-    // as if the page had stayed open: what others saved meanwhile shows as a conflict
+    // Compare with the version the draft was typed over. A change by somebody else then shows as a conflict.
     this.loaded = { ...this.loaded, version: draft.version, settings: { ...this.loaded.settings, ...draft.base } };
     this.showChanged();
     if (!this.changed) return this.forgetDraft();
@@ -370,7 +370,7 @@ export class SettingsTab {
     try {
       localStorage.removeItem(this.draftKey);
     } catch {
-      // nothing was kept
+      // there is no draft
     }
   }
 }

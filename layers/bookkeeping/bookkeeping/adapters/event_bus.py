@@ -1,4 +1,4 @@
-"""ADAPTER: events on the bus."""
+"""The event bus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EventBus:
         self._name = name
 
     def put(self, events: Sequence[Event]) -> None:
-        """Send all the events; those the bus did not take are sent again, and an error is raised if it never does."""
+        """Publish all the events. Those that the bus refuses are retried; raises an error if it keeps refusing."""
         for start in range(0, len(events), 10):
             entries = [self._entry(event) for event in events[start : start + 10]]
             for _ in range(3):

@@ -1,4 +1,4 @@
-"""ADAPTER: requests to the TokenRefreshFunction and to the XeroDeskFunction."""
+"""Invocations of the TokenRefreshFunction and the XeroDeskFunction."""
 
 from __future__ import annotations
 
@@ -17,24 +17,29 @@ def lambda_service() -> Any:
 
 
 class RefreshRequests:
-    """Asks for a company's tokens to be renewed, and does not wait for it."""
+    """Invokes the TokenRefreshFunction for one company."""
 
     def __init__(self, client: Any, function: str) -> None:
         self._client = client
         self._function = function
 
-    def send(self, company: str) -> None:
-        payload = json.dumps({"company": company})
+    def send(self, company: str, refused: int | None = None) -> None:
+        """`refused`: the generation of the token that Xero took for expired."""
+        payload = json.dumps(_about(company, refused))
         self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
 
-    def wait_for(self, company: str) -> str:
-        """The same, and wait for what became of it; empty where that failed."""
-        said = _answer(self._client, self._function, {"company": company})
+    def wait_for(self, company: str, refused: int | None = None) -> str:
+        """Ask for a renewal and wait for its result; empty if the invocation failed."""
+        said = _answer(self._client, self._function, _about(company, refused))
         return str(said["what"]) if said else ""
 
 
+def _about(company: str, refused: int | None) -> dict[str, Any]:
+    return {"company": company} if refused is None else {"company": company, "refused": refused}
+
+
 class XeroDesk:
-    """Has `xero_desk` do something in Xero on a person's behalf, and waits for it; `error` where it does not answer."""
+    """Invokes `xero_desk`, which calls Xero for a person, and waits. The answer has `error` if the function failed."""
 
     def __init__(self, client: Any, function: str) -> None:
         self._client = client
@@ -46,7 +51,7 @@ class XeroDesk:
 
 
 def _answer(client: Any, function: str, about: dict[str, Any]) -> dict[str, Any] | None:
-    """What the function answers; None where it failed, or did not answer in time."""
+    """The function's answer; None if it failed or did not answer in time."""
     try:
         answer = client.invoke(FunctionName=function, Payload=json.dumps(about))
         said: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -56,7 +61,7 @@ def _answer(client: Any, function: str, about: dict[str, Any]) -> dict[str, Any]
 
 
 def lambda_service_that_waits() -> Any:
-    """A client that never asks twice, and waits for less time than whoever waits for the page."""
+    """A client that never retries, and gives up before the page's own time-out."""
     patient = Config(
         connect_timeout=2, read_timeout=22, retries={"mode": "standard", "total_max_attempts": 1}
     )

@@ -1,11 +1,12 @@
-"""EDGE: wake-ups on the PostingQueue and the BacklogQueue, events on the bus, requests to the TokenRefreshFunction."""
+"""Wake-ups and releases on the PostingQueue and the BacklogQueue, and the platform's dead letters."""
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -19,7 +20,7 @@ BOUNDED: Final = Config(
 KEYS_AT_MOST: Final = 100
 LONGEST_DELAY: Final = timedelta(minutes=15)
 LOOK: Final = timedelta(seconds=60)
-"""How long a dead letter stays out of sight of whoever else looks, or redrives, should a look end without an end."""
+"""How long a dead letter stays hidden from other readers if the process that read it crashes."""
 
 
 def sqs() -> Any:
@@ -28,12 +29,12 @@ def sqs() -> Any:
 
 @dataclass(frozen=True)
 class WakeUp:
-    """A lane is to be looked at. `keys` are orders it is about, to be read from the table, not from an index."""
+    """A request for a turn in a lane. `keys` are its new orders, which an index may not show yet."""
 
     lane: str
     keys: tuple[str, ...] = ()
     backlog: bool = False
-    """For a long turn: the lane has more to do than fits into a short one."""
+    """Asks for a long turn, because the lane has more to do than fits into a short one."""
 
     def to_json(self) -> str:
         message: dict[str, Any] = {"lane": self.lane, "keys": list(self.keys[:KEYS_AT_MOST])}
@@ -47,7 +48,7 @@ class WakeUp:
 
 @dataclass(frozen=True)
 class ReleaseCall:
-    """A release is to be gone on with."""
+    """A request to continue a release."""
 
     company: str
     id: str
@@ -67,7 +68,7 @@ def call_in(body: str) -> WakeUp | ReleaseCall:
 
 
 class PostingQueue:
-    """Wake-ups and releases; those of a backlog go to a queue of their own, which only posting writes to."""
+    """Sends wake-ups and releases. Wake-ups for a backlog go to their own queue, which only posting writes to."""
 
     def __init__(self, client: Any, url: str, backlog_url: str = "") -> None:
         self._client = client
@@ -83,31 +84,47 @@ class PostingQueue:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message of the platform that was given up."""
+    """A message of the platform that intake failed on too often."""
 
     id: str
     body: str = field(repr=False)
     sent_at: int
-    """When the message was sent, in milliseconds, however often it was redriven since."""
+    """When the platform sent the message, in milliseconds. A redrive does not change it."""
     company: str | None
 
 
+def attribute_text(attribute: Mapping[str, Any]) -> str:
+    """What a message attribute says, whatever type it was sent as: as SQS tells it, or as a function's event does."""
+    values = {name.lower(): value for name, value in attribute.items()}
+    text, binary = values.get("stringvalue"), values.get("binaryvalue") or b""
+    if text is None:
+        try:
+            # in a function's event it is text
+            text = (base64.b64decode(binary) if isinstance(binary, str) else bytes(binary)).decode()
+        except ValueError:
+            text = ""
+    return "".join(char if char.isprintable() else "?" for char in text).strip() or "?"
+
+
 def sent_first_at(sent_at: int, redriven: str | None) -> int:
-    """When an order message was sent, in milliseconds: of one that was redriven, SQS tells the time of its redrive."""
+    """When the platform sent an order message, in milliseconds.
+
+    For a redriven message SQS gives the time of the redrive, so the first time is carried along in `redriven`.
+    """
     return min(sent_at, int(redriven)) if redriven and re.fullmatch("[0-9]{1,15}", redriven) else sent_at
 
 
 class DeadLetterQueue:
-    """Given-up messages, to be looked at. They stay where they are until somebody has them redriven."""
+    """The platform's dead letters. They stay in the queue until somebody asks for a redrive."""
 
     def __init__(self, client: Any, url: str, origin: str) -> None:
-        """`origin`: the queue they were given up in."""
+        """`origin`: the queue that the messages came from."""
         self._client = client
         self._url = url
         self._origin = origin
 
     def look(self) -> Generator[DeadLetter, None, None]:
-        """Each message once. When the look is over, or closed, they can be seen and redriven as before."""
+        """Each message once. When the generator ends or is closed, all of them become visible again."""
         seen: list[str] = []
         try:
             while messages := self._receive():
@@ -120,9 +137,9 @@ class DeadLetterQueue:
                 )
 
     def redrive(self, in_time: Callable[[], bool]) -> int:
-        """Send the messages to their own queue again, with the time at which they were sent; how many were.
+        """Send the messages to their own queue again, with the time they were first sent; returns how many.
 
-        One that is sent and not deleted, because this ended in between, comes twice.
+        A crash between sending and deleting makes a message arrive twice, which is harmless.
         """
         redriven = 0
         while in_time() and (messages := self._receive()):
@@ -143,7 +160,7 @@ class DeadLetterQueue:
         return redriven
 
     def _receive(self) -> list[dict[str, Any]]:
-        # a second's patience: else SQS asks some of its servers only, and may find nothing where there is something
+        # with a wait, SQS asks all of its servers; without one, it may miss messages
         answer = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=10,
@@ -157,7 +174,7 @@ class DeadLetterQueue:
 
 
 def _dead_letter(message: dict[str, Any]) -> DeadLetter:
-    attributes = {name: it.get("StringValue") for name, it in message.get("MessageAttributes", {}).items()}
+    attributes = {name: attribute_text(it) for name, it in message.get("MessageAttributes", {}).items()}
     return DeadLetter(
         id=message["MessageId"],
         body=message["Body"],

@@ -1,7 +1,7 @@
-"""EDGE: the secrets of a company in Secrets Manager. Nothing here is ever logged or kept in a module.
+"""The secrets of a company in Secrets Manager. Their values are never logged or kept in a module.
 
-Every read names its stage. New tokens are staged first (AWSPENDING) and then promoted (AWSCURRENT), on condition
-that the version they came from is still the current one: what a person connected meanwhile is never written over.
+Every read names its stage. New tokens are first staged (AWSPENDING) and then promoted (AWSCURRENT). A promotion
+succeeds only if the version they replace is still current, so it never overwrites a connection made meanwhile.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Version:
-    """Tokens as they stand in the store. `replaces` is the version whose refresh token they were issued for."""
+    """Tokens as stored. `replaces` is the version whose refresh token they were issued for."""
 
     id: str
     tokens: Tokens
@@ -59,7 +59,7 @@ class Version:
 
 
 class _Secret:
-    """One kind of secret, one for each company."""
+    """A kind of secret that each company has one of."""
 
     kind: str
 
@@ -89,7 +89,7 @@ class _Secret:
         return answer["VersionId"], json.loads(answer["SecretString"])
 
     def _save(self, company: str, value: Mapping[str, Any]) -> None:
-        """Make this the current value whatever it was before."""
+        """Make this the current value, whatever the value was before."""
         name, text = self.name(company), json.dumps(value)
         put = partial(
             self._call, "put_secret_value", SecretId=name, SecretString=text, VersionStages=["AWSCURRENT"]
@@ -121,7 +121,7 @@ class AppSecret(_Secret):
 
 
 class LaunchKey:
-    """The key that the platform signs launch tokens with; read anew now and then, so that it can be rotated."""
+    """The key that the platform signs launch tokens with. It is read again every few minutes, so it can be rotated."""
 
     def __init__(self, client: Any, name: str, now: Callable[[], datetime]) -> None:
         self._client = client
@@ -137,12 +137,12 @@ class LaunchKey:
 
 
 class TokenSecret(_Secret):
-    """A company's tokens: one secret, one value."""
+    """A company's tokens, all in one secret."""
 
     kind = "tokens"
 
     def read(self, company: str) -> Tokens | None:
-        """The promoted tokens; None where the company has none."""
+        """The current tokens; None if the company has none."""
         version = self.current(company)
         return version.tokens if version else None
 
@@ -150,21 +150,22 @@ class TokenSecret(_Secret):
         return self._version(company, "AWSCURRENT")
 
     def pending(self, company: str) -> Version | None:
-        """What was staged last, promoted or not."""
+        """The tokens that were staged last, promoted or not."""
         return self._version(company, "AWSPENDING")
 
     def previous(self, company: str) -> Version | None:
-        """What was current before."""
+        """The tokens that were current before."""
         return self._version(company, "AWSPREVIOUS")
 
     def save(self, company: str, tokens: Tokens) -> None:
-        """Tokens that a person's consent brought: they take the place of any others, and no refresh undoes that."""
+        """Save the tokens of a new consent. They replace any others, and a refresh under way cannot undo that."""
         self._save(company, _tokens_out(tokens, replaces=""))
 
     def forget(self, company: str, current: Version | None) -> bool:
-        """Put nothing in the place of the current tokens; False where others are current by now.
+        """Replace the current tokens by an empty value; False if others have become current.
 
-        The secret stays: the name of a deleted one can't be used again for a while, and a person may connect anew.
+        The secret itself stays: Secrets Manager blocks the name of a deleted secret for days, and a person may
+        connect again before that.
         """
         if current is not None:
             nothing = self._stage(company, {"replaces": current.id})
@@ -172,7 +173,7 @@ class TokenSecret(_Secret):
                 return False
         before = self.previous(company)
         if before is not None:
-            # what has no stage is read by nobody, and removed by Secrets Manager
+            # nobody can read a version without a stage, and Secrets Manager removes it
             self._call(
                 "update_secret_version_stage",
                 SecretId=self.name(company),
@@ -182,7 +183,7 @@ class TokenSecret(_Secret):
         return True
 
     def stage(self, company: str, tokens: Tokens, replaces: str) -> str:
-        """Write new tokens down beside the current ones; the id of their version. The same again is one version."""
+        """Store new tokens beside the current ones; returns the version's id. A repeat makes no second version."""
         return self._stage(company, _tokens_out(tokens, replaces))
 
     def _stage(self, company: str, value: Mapping[str, Any]) -> str:
@@ -197,7 +198,7 @@ class TokenSecret(_Secret):
         return str(answer["VersionId"])
 
     def promote(self, company: str, version: str, replaces: str) -> bool:
-        """Make a staged version the current one in place of `replaces`; False where another is current by now."""
+        """Make a staged version current in place of `replaces`; False if another version has become current."""
         try:
             self._call(
                 "update_secret_version_stage",
@@ -209,7 +210,7 @@ class TokenSecret(_Secret):
         except StoreUnavailable as refused:
             if refused.code != "InvalidParameterException":
                 raise
-            # also what a repeated call is told whose first answer was lost
+            # a repeated call gets this error too, if the first one succeeded and its answer was lost
             current = self._read(company, "AWSCURRENT")
             return current is not None and current[0] == version
         return True
@@ -239,5 +240,5 @@ def _tokens_out(tokens: Tokens, replaces: str) -> Mapping[str, Any]:
 
 
 def _version_id(name: str, text: str) -> str:
-    """Told by the content: a write that is repeated after a lost answer makes no second version."""
+    """A hash of the content, so that a write repeated after a lost answer makes no second version."""
     return hashlib.sha256(f"{name} {text}".encode()).hexdigest()

@@ -1,7 +1,6 @@
 """EDGE: Xero's Accounting API. Every call is bounded in time, and every answer becomes data or an error of `errors`.
 
-What Xero answers is never trusted to be JSON, nor its keys to be spelt alike: error bodies come as problem details
-in two casings, as validation lists, as plain text and as HTML.
+What Xero answers is never trusted to be JSON, nor its keys to be spelt alike: see xero_refusals.
 """
 
 from __future__ import annotations
@@ -9,30 +8,20 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from bookkeeping.adapters.http import read_bounded
+from bookkeeping.adapters.http import read_bounded, session
+from bookkeeping.adapters.xero_refusals import error_for, validation_errors
 from bookkeeping.domain.amounts import to_json
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.errors import (
-    AccessRefused,
-    CallRefused,
-    KeyReused,
-    Limit,
-    Offline,
-    OutcomeUnknown,
-    Throttled,
-    TokenExpired,
-    XeroError,
-)
+from bookkeeping.domain.errors import CallRefused, OutcomeUnknown
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, Limits
 
 ANSWER_AT_MOST: Final = 32 * 1024 * 1024
@@ -87,10 +76,7 @@ class Xero:
     def __init__(self, base_url: str, call_time_out: float) -> None:
         self._base = f"{base_url.rstrip('/')}/api.xro/2.0/"
         self._time_out = call_time_out
-        self.session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=CALLS_AT_ONCE, max_retries=0)
-        self.session.mount("https://", adapter)
-        self.session.mount("http://", adapter)
+        self.session = session(CALLS_AT_ONCE)
 
     def create(
         self, kind: DocumentKind, bodies: Sequence[Json], access: Access, key: str, observe: Observe
@@ -152,6 +138,9 @@ class Xero:
 
     def item(self, code: str, access: Access, observe: Observe) -> bool | None:
         """Whether the item is tracked; None where there is none."""
+        if code in (".", ".."):
+            # in a path these are no name, but a way to another place
+            return self.items(access, observe).get(code)
         try:
             answer = self._call("GET", f"Items/{quote(code, safe='')}", access, observe)
         except CallRefused as refused:
@@ -198,13 +187,9 @@ class Xero:
                 stream=True,
             ) as response:
                 observe(Limits.from_headers(response.headers))
-                text = read_bounded(
-                    lambda size: response.raw.read1(size, decode_content=True),
-                    lambda: time.monotonic() > deadline,
-                    ANSWER_AT_MOST,
-                )
+                text = read_bounded(response, deadline, ANSWER_AT_MOST)
                 if text is not None:
-                    return parsed(response.status_code, response.headers, text)
+                    return parsed(response.status_code, response.headers, text, read=method == "GET")
                 failure = "the answer is too slow or too long"
         except requests.exceptions.Timeout:
             pass
@@ -214,75 +199,17 @@ class Xero:
         raise OutcomeUnknown(f"{method} {path}: {failure}", timed_out=timed_out)
 
 
-def parsed(status: int, headers: Mapping[str, str], text: bytes) -> Json:
+def parsed(status: int, headers: Mapping[str, str], text: bytes, *, read: bool = False) -> Json:
     """The JSON of a good answer, amounts as Decimal; raises what any other answer means."""
-    payload = _json(text)
-    if status == 200:
-        if not isinstance(payload, dict):
-            raise OutcomeUnknown("200 with a body that can't be read", answered=True)
-        return payload
-    raise _error_for(status, headers, payload, text)
-
-
-def _error_for(status: int, headers: Mapping[str, str], payload: Json, text: bytes) -> XeroError:
-    if status == 429:
-        return Throttled(
-            _limit(headers.get("X-Rate-Limit-Problem", "")), _seconds(headers.get("Retry-After", ""))
-        )
-    if status in (401, 403):
-        return _refused_access(status, headers, _field(payload, "detail"))
-    if status in (400, 404, 412, 413, 501):
-        return _refused_call(status, payload, text)
-    if status == 503:
-        only = b"organisation is offline" in text.lower()
-        return Offline("the organisation is offline" if only else "Xero is offline", organisation_only=only)
-    return OutcomeUnknown(f"Xero answered {status}", answered=True)
-
-
-def _refused_access(status: int, headers: Mapping[str, str], detail: str) -> XeroError:
-    if status == 403:
-        return AccessRefused("organisation", detail or "403")
-    if detail.lower().startswith("tokenexpired"):
-        return TokenExpired("the access token has expired")
-    # Xero's own header has been seen misspelt "insufficent_scope"
-    scope = "authorizationunsuccessful" in detail.lower() or "_scope" in headers.get("WWW-Authenticate", "")
-    return AccessRefused("scope" if scope else "token", detail or "401")
-
-
-def _refused_call(status: int, payload: Json, text: bytes) -> XeroError:
-    messages = tuple(validation_errors(payload)) or _summary(payload, text)
-    if any("is used with a different request" in message for message in messages):
-        return KeyReused("the Idempotency-Key belongs to another request")
-    elements = payload.get("Elements") if isinstance(payload, dict) else None
-    return CallRefused(status, messages, tuple(one for one in elements or () if isinstance(one, dict)))
-
-
-def _json(text: bytes) -> Json:
+    if status != 200:
+        raise error_for(status, headers, text, read=read)
     try:
-        return json.loads(text, parse_float=Decimal)
+        payload = json.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError):
-        return None
-
-
-def _field(payload: Json, name: str) -> str:
-    """A top-level text of an error body, whatever the case of its key."""
+        payload = None
     if not isinstance(payload, dict):
-        return ""
-    return next((str(value) for key, value in payload.items() if key.lower() == name and value), "")
-
-
-def _summary(payload: Json, text: bytes) -> tuple[str, ...]:
-    words = _field(payload, "message") or _field(payload, "detail") or _field(payload, "title")
-    return (words or text.decode("utf-8", "replace").strip()[:200] or "no reason given",)
-
-
-def _limit(problem: str) -> Limit:
-    named: tuple[tuple[str, Limit], ...] = (("day", "day"), ("conc", "concurrent"), ("app", "app"))
-    return next((limit for start, limit in named if problem.strip().lower().startswith(start)), "minute")
-
-
-def _seconds(text: str) -> float | None:
-    return float(text) if text.strip().isdecimal() and len(text) < 10 else None
+        raise OutcomeUnknown("200 with a body that can't be read", answered=True)
+    return payload
 
 
 def _elements(payload: Json, name: str) -> list[Mapping[str, Any]]:
@@ -290,27 +217,6 @@ def _elements(payload: Json, name: str) -> list[Mapping[str, Any]]:
     if not isinstance(elements, list):
         raise OutcomeUnknown(f"200 without {name}", answered=True)
     return [element for element in elements if isinstance(element, dict)]
-
-
-def validation_errors(element: Json) -> Iterator[str]:
-    """Every validation error in an element, its line items' and its contact's too, each once."""
-    seen: set[str] = set()
-    stack = [element]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, list):
-            stack += reversed(node)
-        elif isinstance(node, dict):
-            for error in node.get("ValidationErrors") or ():
-                message = str(error.get("Message", "")) if isinstance(error, dict) else ""
-                if message and message not in seen:
-                    seen.add(message)
-                    yield message
-            stack += [
-                value
-                for key, value in node.items()
-                if key != "ValidationErrors" and isinstance(value, list | dict)
-            ]
 
 
 def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:

@@ -13,16 +13,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import quote
 
 import jwt
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from bookkeeping.adapters.http import read_bounded
+from bookkeeping.adapters.http import read_bounded, session
 from bookkeeping.domain.errors import (
     AccessRefused,
     IdentityError,
@@ -82,14 +80,7 @@ class Identity:
         self._connect = f"{identity_url.rstrip('/')}/connect"
         self._connections = f"{api_url.rstrip('/')}/connections"
         self._time_out = call_time_out
-        self.session = requests.Session()
-        # a .netrc of the machine would put its own password in place of the Authorization header
-        self.session.trust_env = False
-        # one session serves every company: a cookie would carry something from one to the next
-        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = HTTPAdapter(pool_maxsize=CALLS_AT_ONCE, max_retries=0)
-        self.session.mount("https://", adapter)
-        self.session.mount("http://", adapter)
+        self.session = session(CALLS_AT_ONCE)
 
     def exchange_code(
         self, client_id: str, secret: str, code: str, redirect_uri: str, verifier: str
@@ -164,11 +155,7 @@ class Identity:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                text = read_bounded(
-                    lambda size: response.raw.read1(size, decode_content=True),
-                    lambda: time.monotonic() > deadline,
-                    ANSWER_AT_MOST,
-                )
+                text = read_bounded(response, deadline, ANSWER_AT_MOST)
                 if text is not None:
                     return _Answer(response.status_code, response.headers, _json(text))
                 failure = "the answer is too slow or too long"

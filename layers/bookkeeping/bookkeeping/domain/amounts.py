@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, Final
 
 _EXACT: Final = Context(prec=120, rounding=ROUND_HALF_UP)
+HALF: Final = Decimal("0.5")
 
 
 def plain_number(number: Decimal) -> str:
@@ -17,7 +18,7 @@ def plain_number(number: Decimal) -> str:
 
 
 def to_json(body: Any) -> bytes:
-    """A body as UTF-8 JSON: the same bytes for the same content, decimals as plain numbers, never a float."""
+    """A body as UTF-8 JSON. The same content gives the same bytes; a Decimal becomes a plain number."""
     return _json(body).encode()
 
 
@@ -79,10 +80,22 @@ def _is(sent: Decimal, reckoned: Decimal, places: int) -> bool:
 
 
 def is_quotient(rate: Decimal, net: Decimal, gross: Decimal) -> bool:
-    """Whether a rate in percent is merely what two prices give when divided, at the decimals it was stated with."""
-    return bool(net) and abs((_EXACT.divide(gross, net) - 1) * 100 - rate) <= Decimal("0.5").scaleb(
-        -decimals(rate)
-    )
+    """Whether a rate in percent is merely what two prices give when divided, at the decimals it was stated with.
+
+    Nobody states a whole percentage that was divided: of cheap goods, many would be as near.
+    """
+    places = decimals(rate)
+    return bool(net and places) and abs((_EXACT.divide(gross, net) - 1) * 100 - rate) <= HALF.scaleb(-places)
+
+
+def rounding_explains(net: Decimal, gross: Decimal, rate: Decimal, places: int) -> bool:
+    """Whether two prices can be those of that rate, each rounded to its decimals, at least `places`."""
+
+    def half_a_step(price: Decimal) -> Decimal:
+        return max(HALF.scaleb(-max(places, decimals(price))), noise(price))
+
+    factor = 1 + rate / 100
+    return abs(net * factor - gross) < half_a_step(net) * factor + half_a_step(gross)
 
 
 _CURRENCY_DECIMALS: Final = dict.fromkeys(

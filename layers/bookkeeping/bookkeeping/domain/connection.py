@@ -1,4 +1,4 @@
-"""A company's connection to its Xero organisation, and the decisions on the way there. Pure."""
+"""A company's connection to its Xero organisation, and the rules by which it changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ConnectionStatus = Literal[
 
 @dataclass(frozen=True)
 class Choice:
-    """An organisation that a consent gave access to. `connection_id` is Xero's, to end that access."""
+    """An organisation that a consent gave access to. `connection_id` is Xero's id; deleting it ends the access."""
 
     organisation_id: str
     organisation_name: str
@@ -39,15 +39,15 @@ class Connection:
     status: ConnectionStatus
     scopes: tuple[str, ...] = ()
     worked_at: datetime | None = None
-    """When orders were last posted through it, to the hour: tokens of a connection at work are kept fresh."""
+    """When orders were last posted through it, to the hour. Tokens of a connection in use are kept fresh."""
     connection_id: str = ""
     previous_organisation_id: str = ""
-    """Where orders went before a person confirmed, or has yet to confirm, the other one."""
+    """The organisation that orders went to before. It is set while a person has not confirmed the new one."""
     previous_organisation_name: str = ""
     previous_connection_id: str = ""
     choices: tuple[Choice, ...] = ()
     to_end_at_xero: tuple[Choice, ...] = ()
-    """Once a person ended it: what Xero may still let the app into."""
+    """After a person disconnected: the organisations that the app may still have access to."""
     connected_by: str = ""
     connected_at: datetime | None = None
     prefix_taken_by: str = ""
@@ -55,19 +55,19 @@ class Connection:
 
     @property
     def lane(self) -> str:
-        """One Xero app on one organisation; whoever holds it is the only one to write there."""
+        """The key of the lane: one Xero app on one organisation."""
         return f"{self.client_id}#{self.organisation_id}"
 
     @property
     def pinned(self) -> Choice:
-        """The organisation that a person last agreed to; empty where there was none."""
+        """The organisation that a person last agreed to; empty if there was none."""
         if self.status in ("choose_organisation", "confirm_organisation"):
             return self._previous
         return self._here
 
     @property
     def held(self) -> tuple[Choice, ...]:
-        """All that the app may enter for this company: where it is, where it was, and what may yet be chosen."""
+        """Every organisation the app has access to for this company: the previous, the present and the choices."""
         known = {one.organisation_id: one for one in (self._previous, self._here, *self.choices)}
         return tuple(one for id_, one in known.items() if id_)
 
@@ -88,7 +88,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class Consent:
-    """What came of a person's consent in Xero."""
+    """The result of a person's consent in Xero."""
 
     client_id: str
     choices: tuple[Choice, ...]
@@ -101,8 +101,8 @@ class Consent:
 def after_consent(before: Connection | None, company: str, consent: Consent) -> Connection:
     """The connection after a consent with at least one organisation.
 
-    The organisation never changes silently: the one a person agreed to before is kept where it is among the choices,
-    and another one has to be confirmed before anything is posted there.
+    The organisation never changes silently. If the one a person agreed to before is among the choices, it is kept.
+    Another one must be confirmed before anything is posted there.
     """
     pinned = before.pinned if before else Choice("", "", "")
     after = Connection(
@@ -127,7 +127,7 @@ def after_consent(before: Connection | None, company: str, consent: Consent) -> 
 
 
 def after_choice(connection: Connection, organisation_id: str) -> Connection | None:
-    """The connection once a person chose or confirmed an organisation; None where that one is not to be had."""
+    """The connection after a person chose or confirmed an organisation; None if that one is not available."""
     if connection.status == "confirm_organisation" and connection.organisation_id == organisation_id:
         return replace(connection, status="connected")
     if connection.status != "choose_organisation":
@@ -137,7 +137,7 @@ def after_choice(connection: Connection, organisation_id: str) -> Connection | N
 
 
 def ended(connection: Connection) -> Connection:
-    """The connection once a person ended it. An organisation nobody confirmed is forgotten, not the one before."""
+    """The connection after a person disconnected. It keeps the organisation that was confirmed last."""
     known = connection.pinned
     return replace(
         connection,
@@ -174,14 +174,14 @@ def _at(connection: Connection, choice: Choice) -> Connection:
 
 
 def of_another_app(connection: Connection | None, client_id: str) -> bool:
-    """Whether the app that was entered is another one than that of the connection, whose tokens only that renews."""
+    """Whether the app entered in the settings is not the connection's app. Only its own app can renew its tokens."""
     if connection is None or connection.status not in ("connected", "wrong_credentials"):
         return False
     return client_id not in ("", connection.client_id)
 
 
 def words(connection: Connection | None, client_id: str = "") -> tuple[str, str | None]:
-    """How the connection stands, and what a person should do about it. `client_id` is of the app that was entered."""
+    """The connection's status in words, and what a person should do. `client_id` is that of the app entered."""
     if connection is None:
         enter = "Press" if client_id else "Enter client id and secret of your Xero app, save, and press"
         return "Not connected to Xero yet.", f"{enter} Get Access Token."

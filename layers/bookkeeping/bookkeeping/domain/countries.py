@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import date
+from decimal import Decimal
 from string import ascii_uppercase
 from typing import Final
 
@@ -40,32 +41,62 @@ _TERRITORIES: Final = (
     ("FR", r"987", "PF"),
     ("FR", r"988", "NC"),
     ("DE", r"27498|78266", OUTSIDE_EU_VAT),  # Heligoland, Büsingen
-    ("IT", r"2304?1|22061", OUTSIDE_EU_VAT),  # Livigno, Campione d'Italia
+    ("IT", r"23041|22061", OUTSIDE_EU_VAT),  # Livigno, Campione d'Italia
     ("GR", r"63086", OUTSIDE_EU_VAT),  # Mount Athos
 )
 """Country, the beginning of its postcodes, and the VAT territory behind them."""
+_DIGITS: Final = {"DE": 5, "ES": 5, "FI": 5, "FR": 5, "GR": 5, "IT": 5}
+"""How long the postcodes are; a sender that takes them for numbers loses the zeros at their beginning."""
+_PARTS: Final = {
+    "GB": {NORTHERN_IRELAND, "JE", "GG"},
+    "ES": {"IC", "EA"},
+    "FI": {"AX"},
+    "FR": {"GP", "MQ", "GF", "RE", "PM", "YT", "BL", "MF", "WF", "PF", "NC"},
+}
+"""VAT territories that senders give the country's code, and tell only by their name."""
 _COUNTS_AS: Final = {"UK": "GB", "EL": "GR", "IM": "GB", "MC": "FR"}
 """Other spellings, and places that another country's VAT covers."""
 _CODES_APART: Final = frozenset({NORTHERN_IRELAND, OUTSIDE_EU_VAT, "IC", "EA", "XK"})
 """Codes that are in use and not in ISO 3166."""
-_NAMES_APART: Final = {"northern ireland": NORTHERN_IRELAND, "canary islands": "IC", "kosovo": "XK"}
+_NAMES_APART: Final = {
+    "northern ireland": NORTHERN_IRELAND,
+    "canary islands": "IC",
+    "canaries": "IC",
+    "ceuta": "EA",
+    "melilla": "EA",
+    "ceuta melilla": "EA",
+    "kosovo": "XK",
+    "britain": "GB",
+    "uk": "GB",  # U.K.
+}
 
 
 def vat_territory(code: object, name: object, postcode: object) -> str | None:
     """The country code, or that of the VAT territory, of an address as the platform sends it; None if not known.
 
-    `code` counts where it is one; else `name`, which may be a code or an English name.
+    `code` counts where it is one; else `name`, which may be a code or an English name. Within the country, the postcode
+    tells the territory; without one, the name does.
     """
-    country = country_code(code) or country_code(name)
-    if country is None or not isinstance(postcode, str):
-        return country
-    compact = re.sub(r"[^0-9A-Z]", "", postcode[:40].upper())
-    if country != "GB":
-        compact = compact.lstrip(ascii_uppercase)  # D-27498
+    country, named = country_code(code) or country_code(name), country_code(name)
+    if country is None:
+        return None
+    compact = _compact(postcode, country)
+    if not compact:
+        return named if named in _PARTS.get(country, ()) else country
     return next(
         (territory for of, start, territory in _TERRITORIES if of == country and re.match(start, compact)),
         country,
     )
+
+
+def _compact(postcode: object, country: str) -> str:
+    """A postcode's letters and digits, with the zeros at its beginning; empty where there is none."""
+    if isinstance(postcode, bool) or not isinstance(postcode, str | int | Decimal):
+        return ""
+    compact = re.sub(r"[^0-9A-Z]", "", str(postcode)[:40].upper())
+    if country != "GB":
+        compact = compact.lstrip(ascii_uppercase)  # D-27498
+    return compact.zfill(_DIGITS.get(country, 0)) if compact else ""
 
 
 def country_code(text: object) -> str | None:
@@ -74,6 +105,11 @@ def country_code(text: object) -> str | None:
         return None
     code = text.strip().upper()
     found = code if code in _COUNTS_AS else _CODES.get(code) or _NAMES.get(_plain(text))
+    if found is None and (bracketed := re.search(r"\(([^()]*)\)", text)):
+        # United Kingdom (UK), Spain (Canary Islands)
+        outside = country_code(text.replace(bracketed[0], " "))
+        inside = country_code(bracketed[1])
+        return inside if inside in _PARTS.get(outside or "", ()) else outside
     return _COUNTS_AS.get(found, found) if found else None
 
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 DocumentKind = Literal["invoice", "purchase_order"]
 
 Created = DocumentKind | Literal["item"]
-"""What Xero is asked to create, and may refuse."""
+"""Everything we ask Xero to create."""
 
 
 @dataclass(frozen=True)
 class CreatedKind:
-    """What people call a thing that Xero is asked to create, and the settings its accounts come from."""
+    """Something we create in Xero: what people call it, and the settings of its accounts."""
 
     words: str
     account_settings: tuple[str, ...]
@@ -26,15 +26,15 @@ class CreatedKind:
 
 @dataclass(frozen=True)
 class KindOfDocument(CreatedKind):
-    """What sets one kind of document apart from another."""
+    """A kind of document: everything in which the kinds differ."""
 
     contact_settings: tuple[str, ...]
-    """The setting that names its contact. Where one is empty, the next counts."""
+    """The settings that name its contact. The first that is not empty counts."""
     resource: str
     number_key: str
     id_key: str
     page: str
-    """Where Xero's website shows it."""
+    """The path of its page on Xero's website."""
 
 
 DOCUMENT_KINDS: Final[Mapping[DocumentKind, KindOfDocument]] = {
@@ -75,6 +75,6 @@ def created_kind(created: Created) -> CreatedKind:
 
 
 def contact_setting(kind: DocumentKind, settings: Settings) -> str:
-    """The setting that names the contact of such a document."""
+    """The setting that names the contact of this kind of document."""
     keys = DOCUMENT_KINDS[kind].contact_settings
     return next((key for key in keys if getattr(settings, key)), keys[-1])

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
 from functools import cached_property
 from typing import Any, Final, Literal, cast
 
@@ -29,9 +29,10 @@ from bookkeeping.domain.amounts import (
     noise,
     plain_number,
     rates_between,
+    rounding_explains,
 )
 from bookkeeping.domain.contacts import Contact
-from bookkeeping.domain.countries import EU
+from bookkeeping.domain.countries import EU, NORTHERN_IRELAND
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
@@ -74,6 +75,8 @@ LONGEST_REFERENCE: Final = 255
 LONGEST_ITEM_NAME: Final = 50
 LONGEST_ITEM_CODE: Final = 30
 MOST_CHOICES_NAMED: Final = 12
+HIGHEST_TRUE_RATE: Final = 30
+"""Percent. No country taxes ordinary sales higher, and only those of North America have more than one decimal."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ def skip_reason(order: Order, settings: Settings) -> str | None:
         return order.disposition
     if not settings.enabled:
         return "integration_off"
-    if order.lines and all(line.cancelled for line in order.lines):
+    if order.flaw is None and order.lines and all(line.cancelled for line in order.lines):
         return "all_lines_cancelled"
     return None if wants(order, settings) else "free_of_charge"
 
@@ -447,11 +450,13 @@ def _account(basis: _Basis, setting: str, code: str | None = None) -> Account:
 
 
 def _sales_account(basis: _Basis, sku: str) -> Account:
-    by_prefix = basis.settings.sales_accounts_by_sku_prefix
-    prefixes = [prefix for prefix in by_prefix if sku.strip().startswith(prefix)]
+    accounts, sku = basis.settings.sales_accounts_by_sku_prefix, sku.strip()
+    prefixes = [prefix for prefix in accounts if sku.casefold().startswith(prefix.casefold())]
     if not prefixes:
         return _account(basis, "sales_account_code")
-    return _account(basis, "sales_accounts_by_sku_prefix", by_prefix[max(prefixes, key=len)])
+    # the longest; of two that differ in capitals only, the one that is written like the sku
+    code = accounts[max(prefixes, key=lambda prefix: (len(prefix), sku.startswith(prefix)))]
+    return _account(basis, "sales_accounts_by_sku_prefix", code)
 
 
 @dataclass(frozen=True)
@@ -508,44 +513,50 @@ def _rate(basis: _Basis, sold: _Sold) -> Decimal:
 
 
 def _contradiction(basis: _Basis, sold: _Sold, rate: Decimal) -> str:
-    """In words, that the two prices are far from what the stated rate makes of them; else nothing."""
+    """In words, that the two prices are not those of the stated rate, however they were rounded; else nothing."""
     if sold.stated is None or sold.pair is None:
         return ""
     net, gross = sold.pair
-    unit = Decimal(1).scaleb(-currency_decimals(basis.currency))
-    if abs(_with_tax(net, rate) - gross) <= unit + _with_tax(unit, rate):
+    if rounding_explains(net, gross, rate, currency_decimals(basis.currency)):
         return ""
     prices = f"{plain_number(net)} without and {plain_number(gross)} with tax"
     return f"The order states {plain_number(rate)} % for {sold.name}, which its prices {prices} contradict."
 
 
 # The wider a place, the higher its number: the most specific row holds.
-_COUNTRY, _HOME, _EU, _ELSEWHERE, _ANYWHERE, _NOT_THERE = range(6)
+_TERRITORY, _COUNTRY, _HOME, _EU, _ELSEWHERE, _ANYWHERE, _NOT_THERE = range(7)
 
 
 def _reach(ships_to: str, destination: str, home: str) -> int:
     """How widely a row takes in the destination."""
+    # Sales from Britain to Northern Ireland carry UK VAT; for all others it is of the EU.
+    at_home = destination == home or (home == "GB" and destination == NORTHERN_IRELAND)
     match ships_to:
         case "anywhere":
             return _ANYWHERE
         case "home":
-            return _HOME if destination == home else _NOT_THERE
+            return _HOME if at_home else _NOT_THERE
         case "elsewhere":
-            return _ELSEWHERE if destination != home else _NOT_THERE
+            return _NOT_THERE if at_home else _ELSEWHERE
         case "EU":
-            return _EU if destination in EU and destination != home else _NOT_THERE
-    return _COUNTRY if destination == ships_to else _NOT_THERE
+            return _EU if destination in EU and not at_home else _NOT_THERE
+    if ships_to == destination:
+        return _TERRITORY
+    return _COUNTRY if at_home and ships_to == home else _NOT_THERE
 
 
-def _row(basis: _Basis, name: str, rate: Decimal) -> TaxRow | None:
+def _row(basis: _Basis, sold: _Sold, rate: Decimal) -> TaxRow | None:
     """The row of the settings for that rate and the order's destination, if there is one."""
     rows = [row for row in basis.settings.tax_types if Decimal(row.rate) == rate]
-    if all(row.ships_to == ANYWHERE for row in rows):
-        return rows[0] if rows else None
+    anywhere = next((row for row in rows if row.ships_to == ANYWHERE), None)
+    if len(rows) == (anywhere is not None):
+        return anywhere
     destination, home = basis.order.ships_to, basis.organisation.country_code
     if not destination or not home:
+        if sold.free:
+            return anywhere
         places = ", ".join(row.ships_to for row in rows)
-        raise basis.stop("destination_unknown", line=name, rate=plain_number(rate), places=places)
+        raise basis.stop("destination_unknown", line=sold.name, rate=plain_number(rate), places=places)
     nearest = min(rows, key=lambda row: _reach(row.ships_to, destination, home))
     return nearest if _reach(nearest.ships_to, destination, home) != _NOT_THERE else None
 
@@ -571,7 +582,31 @@ def _sale_tax(basis: _Basis, name: str, rate: Decimal, row: TaxRow | None, accou
 
 def _no_tax_type(basis: _Basis, name: str, rate: Decimal) -> OrderStopped:
     choices = _choices(basis.organisation.fitting_tax_rates("REVENUE"))
-    return basis.stop("no_tax_type", line=name, rate=plain_number(rate), choices=choices)
+    percent = plain_number(rate)
+    advice = _advice_on_rate(basis, rate)
+    return basis.stop("no_tax_type", line=name, rate=percent, choices=choices, advice=advice)
+
+
+def _advice_on_rate(basis: _Basis, rate: Decimal) -> str:
+    """What else to do where no tax rate of that percentage can be taken: never add one that is there or untrue."""
+    percent = plain_number(rate)
+    special = [
+        one
+        for one in basis.organisation.tax_rates
+        if one.effective_rate == rate and one.special and one.fits("REVENUE")
+    ]
+    if special:
+        return (
+            f"Xero has {percent} % only for special sales: {_choices(special)}. If this is one, make a row of “Tax"
+            " rates” in the settings for the place it is shipped to."
+        )
+    of_states = basis.organisation.country_code in ("US", "CA")
+    if rate > HIGHEST_TRUE_RATE or (decimals(rate) > 1 and not of_states):
+        return f"{percent} % is hardly the tax rate of any country."
+    return (
+        f"If {percent} % is right, choose a tax rate for it under “Tax rates” in the settings, or have your accountant"
+        " add it in Xero and press Retry."
+    )
 
 
 def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Tax:
@@ -588,14 +623,20 @@ def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Ta
 
 
 def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None:
-    """The account's own tax for what is free: nobody has to choose between zero-rated and exempt for a gift."""
+    """The account's own tax for what is free: nobody has to choose between zero-rated and exempt for a gift.
+
+    None where a row holds for the stated rate, or the rate leaves no choice.
+    """
+    if not sold.free:
+        return None
+    stated = sold.stated if sold.stated in basis.known_rates else None
+    fitting = basis.organisation.fitting_tax_rates(account.account_class, stated)
+    if stated is not None and (_row(basis, sold, stated) or (stated and len(fitting) == 1)):
+        return None
     own = basis.organisation.tax_rate(account.tax_type)
-    if not sold.free or own is None or own.special or not own.fits(account.account_class):
-        return None
-    chosen_for_zero = sold.stated == 0 and any(row.rate == "0" for row in basis.settings.tax_types)
-    if chosen_for_zero or (sold.stated and sold.stated in basis.known_rates):
-        return None
-    return _Tax(own.tax_type, own.effective_rate)
+    if own is None or own.special or not own.fits(account.account_class):
+        own = next(iter(fitting), None)
+    return _Tax(own.tax_type, own.effective_rate) if own else None
 
 
 def _purchase_tax(basis: _Basis, account: Account, sold: _Sold) -> _Tax:
@@ -732,7 +773,7 @@ def _taxed(basis: _Basis, charge: _Charge, sold: _Sold, *, own_account: bool) ->
     if of_nothing is not None:
         return replace(charge, tax=of_nothing)
     rate = _rate(basis, sold)
-    row = _row(basis, sold.name, rate)
+    row = _row(basis, sold, rate)
     if row is not None and row.account and not own_account:
         charge = replace(charge, account=_account(basis, "tax_types", row.account))
     tax = _sale_tax(basis, sold.name, rate, row, charge.account)
@@ -851,7 +892,9 @@ class _PricedLine:
     net: Decimal
     tax: Decimal
     certain: bool
-    """Whether it comes to that whichever way Xero rounds half a cent."""
+    """Whether the line comes to its amount whichever way Xero rounds half a cent."""
+    tax_certain: bool
+    """The same of its tax, which is otherwise taken as rounded half up."""
     retold: bool = False
     """The real quantity and price are in the text."""
 
@@ -869,8 +912,9 @@ def _line(quantity: Decimal, unit: Decimal, rate: Decimal, mode: LineAmountTypes
         # Xero's documentation adds that a stated tax amount cannot exceed the unit amount.
         stated = tax if abs(tax) <= abs(unit) else None
         tax = _cents(xeros) if stated is None else tax
-    certain = not _is_tie(quantity * unit) and (stated is not None or not _is_tie(xeros))
-    return _PricedLine(quantity, unit, stated, line if mode == "Exclusive" else line - tax, tax, certain)
+    net = line if mode == "Exclusive" else line - tax
+    tax_certain = stated is not None or not _is_tie(xeros)
+    return _PricedLine(quantity, unit, stated, net, tax, not _is_tie(quantity * unit), tax_certain)
 
 
 def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, bool]]:
@@ -886,30 +930,62 @@ def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, b
         yield _without_tax(gross, rate), True
 
 
-def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> _PricedLine:
-    """The quantity and unit amount that come to the charge's net and tax in Xero, whichever way ties go.
+def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> tuple[_PricedLine, ...]:
+    """The line, or two, that come to the charge's net and tax in Xero, whichever way ties go.
 
-    A price that Xero cannot hold becomes quantity 1 at the line's value. The line of an item keeps its quantity,
-    because Xero counts stock by it, a purchase order's once it is copied to a bill; there the unit amount gives way by
-    the least that serves.
+    A price that Xero cannot hold becomes quantity 1 at the line's value. An item keeps its quantity, because Xero
+    counts stock by it, a purchase order's once it is copied to a bill. There the unit amount gives way by the least
+    that serves, but never for the sake of half a cent in the tax alone; where none serves, the pieces are told in two
+    lines.
     """
     rate = charge.tax.rate
     for unit, reckoned in _prices(charge, mode):
         price = unit.quantize(PRICE_STEP, ROUND_HALF_UP)
         held = decimals(charge.quantity) <= 4 and (reckoned or abs(unit - price) < noise(unit))
         line = _line(charge.quantity, price, rate, mode, due)
-        if held and line.comes_to(due):
-            return line
+        if held and line.comes_to(due) and (line.tax_certain or charge.item_code is not None):
+            return (line,) if line.tax_certain else _in_two(charge, mode, due, (price, price, 1)) or (line,)
     if charge.item_code is None:
-        value = due.net if mode == "Exclusive" else due.net + due.tax
-        return replace(_line(Decimal(1), value, rate, mode, due), retold=True)
+        return (replace(_line(Decimal(1), _value(due, mode), rate, mode, due), retold=True),)
 
     def distance(line: _PricedLine) -> tuple[bool, Decimal, Decimal]:
         off = abs(line.net - due.net) + abs(line.tax - due.tax)
-        return not line.certain, off, abs(line.unit_amount - unit)
+        return not (line.certain and line.tax_certain), off, abs(line.unit_amount - unit)
 
     steps = (price + PRICE_STEP * step for step in range(-100, 101))
-    return min((_line(charge.quantity, one, rate, mode, due) for one in steps), key=distance)
+    nearest = min((_line(charge.quantity, one, rate, mode, due) for one in steps), key=distance)
+    if nearest.comes_to(due):
+        return (nearest,)
+    price = (_value(due, mode) / charge.quantity).quantize(PRICE_STEP, ROUND_FLOOR)
+    above, dearer = price + PRICE_STEP, int((_value(due, mode) - charge.quantity * price) / PRICE_STEP)
+    ways = (above, price, dearer), (price, above, int(charge.quantity) - dearer), (price, price, 1)
+    return _in_two(charge, mode, due, *ways) or (nearest,)
+
+
+def _value(due: _Due, mode: LineAmountTypes) -> Decimal:
+    """The amount of the line in Xero."""
+    return due.net if mode == "Exclusive" else due.net + due.tax
+
+
+def _in_two(
+    charge: _Charge, mode: LineAmountTypes, due: _Due, *ways: tuple[Decimal, Decimal, int]
+) -> tuple[_PricedLine, ...]:
+    """Two lines of the item that come to what is due, or none. At best neither of them states its tax.
+
+    A way is the price of the first pieces, that of the rest, and about how many are first.
+    """
+    quantity, rate = charge.quantity, charge.tax.rate
+    found: tuple[_PricedLine, ...] = ()
+    for first, rest, about in ways:
+        for pieces in range(max(1, about - 100), min(int(quantity), about + 100)):
+            others = _line(quantity - pieces, rest, rate, mode, due)
+            left = _Due(due.net - others.net, due.tax - others.tax, due.share)
+            some = _line(Decimal(pieces), first, rate, mode, left)
+            if some.comes_to(left) and some.tax_certain and others.certain and others.tax_certain:
+                found = found or (some, others)
+                if some.tax_amount is others.tax_amount is None:
+                    return some, others
+    return found
 
 
 @dataclass(frozen=True)
@@ -931,12 +1007,13 @@ def _totals(
         _check_size(basis, charge)
         due = _Due.of(charge, compare)
         priced = _priced(charge, mode, due)
-        in_xero = priced.net + priced.tax if compare == "Total" else priced.net
-        _check_difference(basis, kind, charge.name, theirs=due.share, ours=in_xero, limit=CENT)
-        line_items.append(_line_item(charge, priced, mode, basis.settings))
+        line_net, line_tax = sum(line.net for line in priced), sum(line.tax for line in priced)
+        in_xero = line_net + line_tax if compare == "Total" else line_net
+        _check_difference(basis, kind, charge.name, theirs=due.share, ours=Decimal(in_xero), limit=CENT)
+        line_items += [_line_item(charge, line, mode, basis.settings) for line in priced]
         share += due.share
-        net += priced.net
-        taxes[charge.tax.type or ""] += priced.tax
+        net += line_net
+        taxes[charge.tax.type or ""] += line_tax
         order_taxes[charge.tax.type or ""] += due.tax
     total = net + sum(taxes.values())
     if total < 0:
@@ -944,8 +1021,9 @@ def _totals(
     order_total, in_xero = _cents(share), total if compare == "Total" else net
     limit = len(charges) * (CENT if mode == "Exclusive" else HALF_A_CENT) + HALF_A_CENT
     _check_difference(basis, kind, "it", theirs=order_total, ours=in_xero, limit=limit)
-    notes = [*_tax_notes(taxes, order_taxes), *_charge_notes(charges, in_xero)]
     difference = order_total - in_xero
+    billed = in_xero if basis.settings.rounding == "show" else order_total
+    notes = [*_tax_notes(taxes, order_taxes), *_charge_notes(charges, billed, share)]
     if difference and basis.settings.rounding == "show":
         notes.append(
             f"Comes to {in_xero} in Xero and {order_total} on the order;"
@@ -984,11 +1062,15 @@ def _tax_notes(taxes: Mapping[str, Decimal], order_taxes: Mapping[str, Decimal])
             yield f"The tax with {kind} comes to {tax} in Xero and to {order_taxes[kind]} on the order's lines."
 
 
-def _charge_notes(charges: list[_Charge], billed: Decimal) -> Iterator[str]:
+def _charge_notes(charges: list[_Charge], billed: Decimal, share: Decimal) -> Iterator[str]:
+    """`share` is the exact sum of what is billed, so that the order with its tax is rounded once."""
     yield from (charge.note for charge in charges if charge.note)
-    left_out = _cents(sum((charge.left_out for charge in charges), Decimal(0)))
-    if left_out:
-        yield f"Billed without tax as “Tax rates” says: {billed}, where the order with its tax is {billed + left_out}."
+    left_out = sum((charge.left_out for charge in charges), Decimal(0))
+    if _cents(left_out):
+        yield (
+            f"Billed without tax as “Tax rates” says: {billed}, where the order with its tax is"
+            f" {_cents(share + left_out)}."
+        )
 
 
 def _check_size(basis: _Basis, charge: _Charge) -> None:
@@ -1080,14 +1162,22 @@ def _description(line: OrderLine) -> str:
 def clean(text: str, longest: int | None = None) -> str:
     """Text as it may stand in a bookkeeper's program and in a spreadsheet exported from it.
 
-    Composed characters; no control, direction, zero-width or non-characters; single spaces; no beginning that a
-    spreadsheet takes for a formula; cut at a whole character to `longest` of Xero's characters.
+    Composed characters; no control, direction, zero-width or non-characters, but for the joiners that Persian and
+    emoji are written with; single spaces; no beginning that a spreadsheet takes for a formula, full-width ones too;
+    cut at a whole character to `longest` of Xero's characters.
     """
     composed = unicodedata.normalize("NFC", text)
-    visible = "".join(char for char in composed if char.isspace() or not _is_hidden(char))
-    spaced = " ".join(visible.split())
-    harmless = f"'{spaced}" if spaced.startswith(("=", "+", "-", "@")) else spaced
+    visible = "".join(char for char in composed if char.isspace() or char in _JOINERS or not _is_hidden(char))
+    spaced = " ".join(_USELESS_JOINER.sub("", _JOINERS_IN_A_ROW.sub(r"\1", visible)).split())
+    begins = unicodedata.normalize("NFKC", spaced[:1])
+    harmless = f"'{spaced}" if begins.startswith(("=", "+", "-", "@")) else spaced
     return harmless if longest is None else _cut(harmless, longest)
+
+
+_JOINERS: Final = "\u200c\u200d"
+_JOINERS_IN_A_ROW: Final = re.compile(rf"([{_JOINERS}])[{_JOINERS}]+")
+# what is written with joiners lies beyond ASCII, on both sides of them
+_USELESS_JOINER: Final = re.compile(rf"(?<![^\x00-\x7f\s])[{_JOINERS}]|[{_JOINERS}](?![^\x00-\x7f\s])")
 
 
 def _is_hidden(char: str) -> bool:
@@ -1113,10 +1203,10 @@ def _beginning(text: str, longest: int) -> str:
     kept = text[:longest]
     while _length(kept) > longest:
         kept = kept[:-1]
-    while kept and _joins_the_previous(text[len(kept)]):
+    while kept and (_joins_the_previous(text[len(kept)]) or kept[-1] in _JOINERS):
         kept = kept[:-1]
     return kept
 
 
 def _joins_the_previous(char: str) -> bool:
-    return unicodedata.category(char).startswith("M") or 0x1F3FB <= ord(char) <= 0x1F3FF
+    return unicodedata.category(char).startswith("M") or 0x1F3FB <= ord(char) <= 0x1F3FF or char in _JOINERS

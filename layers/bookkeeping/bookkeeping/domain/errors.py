@@ -1,7 +1,8 @@
-"""What can go wrong outside this code, named for what happens next.
+"""Errors from outside this code, named for what happens next.
 
 XeroError
 ├── OutcomeUnknown      the call may or may not have been carried out: settle before anything else
+├── Unreadable          the same; the answer is a refusal that Xero did not write
 ├── Throttled           nothing was done; the same again after `retry_after`
 ├── Offline             outcome unknown, and calling again at once is no use
 ├── TokenExpired        nothing was done; renew the token, then the same again
@@ -9,23 +10,23 @@ XeroError
 ├── CallRefused         nothing was done; what was sent is at fault
 └── KeyReused           nothing was done; this Idempotency-Key belongs to another request
 IdentityError
-├── InvalidGrant        nothing was done; the code or refresh token is not taken: read the store again first
-├── InvalidClient       nothing was done; a person must correct the client id or secret, the tokens stay good
-├── IdentityThrottled   nothing was done; the same again after `retry_after`
-├── IdentityRefused     nothing was done; what was sent is at fault
-└── IdentityUnknown     tokens may or may not have been issued: the same again, once nothing can arrive any more
-StoreUnavailable        a secret may or may not have been read or written: the same again
+├── InvalidGrant        nothing was done; Xero refused the code or refresh token: read the store again first
+├── InvalidClient       nothing was done; a person must correct the client id or secret; the tokens stay valid
+├── IdentityThrottled   nothing was done; retry after `retry_after`
+├── IdentityRefused     nothing was done; the request is wrong
+└── IdentityUnknown     tokens may or may not have been issued: retry once the first call can no longer take effect
+StoreUnavailable        a secret may or may not have been read or written: retry
 BusUnavailable          some events may not be on the bus: the same again
 Lost                    another holder has the lane: stop at once, write nothing
 TurnEnds                nothing more can be done in this turn; says when to go on
 CompanyHeld             nothing more can be done for this company in this turn
 Conflict                the row changed since it was read: read it again
 MessageFailed           a fault of ours, recorded already, kept a message from one of its companies: it comes again
-StillBeingSent          a row has no room for the message until the order is settled: it comes again
+StillBeingSent          the row cannot take the message until the order is settled: SQS delivers it again
 AlreadyInBooks          another company has this order in the same organisation
 PrefixTaken             another company has this number prefix in the same organisation
 
-An order that a person must look at is not an error of this kind: see `problems.OrderStopped`. Any other exception is a
+An order that a person must look at is not one of these errors: see `OrderStopped`. Any other exception is a
 fault of ours: see `adapters.containment`.
 """
 
@@ -38,16 +39,23 @@ Limit = Literal["minute", "day", "concurrent", "app"]
 
 
 class XeroError(Exception):
-    """A call to Xero that gave no usable answer. Carries words for the log, never a header or a token."""
+    """A call to Xero failed. The text is for the log and never contains a header or a token."""
 
 
 class OutcomeUnknown(XeroError):
-    """`answered`: Xero did answer, and repeats that answer to the same Idempotency-Key."""
+    """`answered`: Xero did answer, and gives the same answer again for the same Idempotency-Key."""
 
     def __init__(self, why: str, *, timed_out: bool = False, answered: bool = False) -> None:
         super().__init__(why)
         self.timed_out = timed_out
         self.answered = answered
+
+
+class Unreadable(OutcomeUnknown):
+    """A refusal whose body is not Xero's: a box in between may have written it. Its body is kept nowhere."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, answered=True)
 
 
 class Offline(OutcomeUnknown):
@@ -78,10 +86,10 @@ class AccessRefused(XeroError):
 
 
 class CallRefused(XeroError):
-    """Xero refused the whole call. `elements` is Xero's echo where it gave one, with its validation errors."""
+    """Xero refused the whole call. `elements` are the documents that Xero sent back with validation errors, if any."""
 
     def __init__(self, status: int, messages: tuple[str, ...], elements: tuple[Mapping[str, Any], ...] = ()):
-        super().__init__(f"{status}: {'; '.join(messages)}")
+        super().__init__(f"{status}: {'; '.join(messages) or 'no reason given'}")
         self.status = status
         self.messages = messages
         self.elements = elements
@@ -92,7 +100,7 @@ class KeyReused(XeroError):
 
 
 class IdentityError(Exception):
-    """A call to Xero's identity server that gave no tokens. Carries words for the log, never a code or a token."""
+    """A call to Xero's identity server failed. The text is for the log and never contains a code or a token."""
 
 
 class InvalidGrant(IdentityError):
@@ -118,7 +126,7 @@ class IdentityUnknown(IdentityError):
 
 
 class StoreUnavailable(Exception):
-    """Secrets Manager did not answer, or would not."""
+    """Secrets Manager did not answer, or refused."""
 
     def __init__(self, operation: str, code: str) -> None:
         super().__init__(f"{operation}: {code}")

@@ -1,4 +1,4 @@
-"""What the event bus is told of orders and connections."""
+"""The events about orders and connections that are published on the event bus."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ EVENT_OF: Final = {
 
 
 def events(entry: Entry) -> list[Event]:
-    """What the entry's present state has to tell the bus."""
+    """The events for the entry's present state."""
     about: dict[str, object] = {
         "company": entry.company,
         "order_id": entry.order_id,
@@ -73,7 +73,7 @@ def events(entry: Entry) -> list[Event]:
                 "sentence": entry.problem.sentence,
                 "fix": entry.problem.fix,
             }
-        # what is written into the row afterwards, and changes nothing of this, makes no other event of it
+        # A later write to the row that does not change the outcome must give the same event id.
         since = entry.changed_at
         if entry.state is State.POSTED:
             since = max((posted.at for posted in entry.documents.values()), default=since)

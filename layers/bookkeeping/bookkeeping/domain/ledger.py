@@ -26,8 +26,16 @@ from bookkeeping.domain.documents import (
     wants,
 )
 from bookkeeping.domain.errors import StillBeingSent
-from bookkeeping.domain.orders import NO_SALE, Order, content, content_hash, order_from_content
+from bookkeeping.domain.orders import (
+    NO_SALE,
+    Disposition,
+    Order,
+    content,
+    content_hash,
+    order_from_content,
+)
 from bookkeeping.domain.pacing import BATCH_SIZE
+from bookkeeping.domain.problems.catalogue import ACCEPT
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
 from bookkeeping.domain.texts import within
@@ -132,6 +140,32 @@ class Message:
 
 
 @dataclass(frozen=True)
+class SaleStatus:
+    """What the platform said last of the sale. A message without a status, or “Archived”, says nothing of it."""
+
+    sent_at: int
+    disposition: Disposition
+    status: str = ""
+
+    @classmethod
+    def by(cls, message: Message) -> SaleStatus | None:
+        if message.problem is not None or not message.content:
+            return None
+        order = message.order
+        return cls(message.sent_at, order.disposition, order.status) if order.status_told else None
+
+    def completed(self, message: Message) -> Message:
+        """The message; one that says nothing of the sale with what was said last."""
+        if message.problem is not None or not message.content:
+            return message
+        order = message.order
+        if order.status_told or order.disposition == "error":
+            return message
+        said = replace(order, disposition=self.disposition, status=self.status)
+        return replace(message, content=content(said), content_hash=content_hash(said))
+
+
+@dataclass(frozen=True)
 class Act:
     """What a person did to the order."""
 
@@ -174,8 +208,12 @@ class Entry:
     """A person said: use this order's untracked items as they are."""
     no_sale: Mapping[str, Choice] = field(default_factory=dict)
     """What a person decided about the order while it was refunded, returned or rejected."""
+    sale_status: SaleStatus | None = None
+    """What the platform said last of the sale."""
     dated_by: Calendar = UTC_DAYS
     """The calendar by which its first document is dated."""
+    dated_on_dispatch: bool = False
+    """Whether its documents are dated by its completion."""
     newer: Message | None = None
     changes: tuple[str, ...] = ()
     history: tuple[Act, ...] = ()
@@ -212,13 +250,67 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
     """The entry after a message of the platform; None where the message changes nothing."""
     if entry is None:
         new = Entry(books.company, order_id, State.QUEUED, message, received_at=now, changed_at=now)
-        return decide(new, books, now)
+        return decide(replace(new, sale_status=SaleStatus.by(message)), books, now)
     newest = entry.newer or entry.message
+    sale_status = _latest_sale_status(entry, message)
+    message = completed(entry, message)
     if not message.newer_than(newest):
-        return None
+        if sale_status == entry.sale_status:
+            return None
+        # sent before what is known, and yet the last that says anything of the sale
+        message = sale_status.completed(newest) if sale_status else newest
+        entry = replace(entry, sale_status=sale_status)
+        if message == newest:
+            return entry
+    entry = replace(entry, sale_status=sale_status)
     if not entry.frozen:
+        message = _dispatched_since(entry.message, message)
         return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
-    return _beside(entry, message, now)
+    return _half_posted_now(_beside(entry, message, now), books, now)
+
+
+def _half_posted_now(entry: Entry, books: Books, now: datetime) -> Entry:
+    """A half-posted order under what the platform says of the sale by now."""
+    if not entry.documents or entry.batch or entry.state is State.POSTED:
+        return entry
+    held = held_back_half(entry, books.settings, now)
+    if held is not None:
+        return entry if (held.state, held.problem) == (entry.state, entry.problem) else held
+    asked = remaining(entry, books.settings) and (entry.state is State.SKIPPED or entry.why == "no_sale")
+    return become_due(entry, books, now) if asked else entry
+
+
+def held_back_half(entry: Entry, settings: Settings, now: datetime) -> Entry | None:
+    """The order whose purchase order is in Xero, stopped or skipped before its invoice; None where that is to be sent.
+
+    What stands in Xero needs a person: no setting skips the rest.
+    """
+    sale_status = entry.sale_status
+    if sale_status is None or sale_status.disposition not in (*NO_SALE, "cancelled"):
+        return None
+    if not entry.documents or not remaining(entry, settings):
+        return None
+    choice = entry.no_sale.get(_question(sale_status), "")
+    if choice == "post" or (not choice and usual_choice(sale_status, settings) == "post"):
+        return None
+    if choice == "skip":
+        return skip(entry, sale_status.disposition, now)
+    half = f"; its purchase order {entry.number} is in Xero, its invoice is not, and Skip leaves it so"
+    details = {"order": entry.order_id, "status": _status_words(sale_status), "half": half}
+    return stop(entry, Problem("no_sale", details), now)
+
+
+def completed(entry: Entry | None, message: Message) -> Message:
+    """The message as the entry takes it: what it leaves unsaid of the sale is as it was said last."""
+    sale_status = _latest_sale_status(entry, message) if entry else None
+    return sale_status.completed(message) if sale_status else message
+
+
+def _latest_sale_status(entry: Entry, message: Message) -> SaleStatus | None:
+    sale_status = SaleStatus.by(message)
+    if sale_status is None or entry.sale_status is None:
+        return sale_status or entry.sale_status
+    return max(sale_status, entry.sale_status, key=lambda one: (one.sent_at, one.disposition, one.status))
 
 
 def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
@@ -229,7 +321,7 @@ def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
         kept = replace(known, sent_at=message.sent_at, first_sent_at=known.first_sent_at or known.sent_at)
         changed_at = now if entry.newer else entry.changed_at
         return replace(entry, message=kept, newer=None, changes=(), changed_at=changed_at)
-    changes = differences(entry.message, message, entry.dated_by) if entry.documents else ()
+    changes = _differences(entry, message) if entry.documents else ()
     if _bytes(entry.message) + _bytes(message) > ROOM:
         if not entry.documents:
             raise StillBeingSent(f"order {entry.order_id}")
@@ -244,7 +336,7 @@ def _says_the_same(message: Message, entry: Entry) -> bool:
     if not entry.documents:
         # until a document stands, the dispatch and its day count as well
         return message.content == entry.message.content
-    return not differences(entry.message, message, entry.dated_by)
+    return not _differences(entry, message)
 
 
 def weight(entry: Entry) -> int:
@@ -283,22 +375,44 @@ def held_back(
         return None
     if before_start:
         return skip(entry, "before_start", now)
-    decided = ""
+    decided = entry.no_sale.get(_question(order), "")
     if order.disposition in NO_SALE:
-        decided = entry.no_sale.get(order.disposition, "")
-        choice = decided or settings.refunded_orders
+        choice = decided or usual_choice(order, settings)
         if choice == "skip":
             return skip(entry, order.disposition, now)
         if choice == "ask":
             return stop(entry, no_sale(order), now)
+    if order.flaw is not None:
+        return stop(entry, order.flaw, now)
+    if order.completion_flaw is not None and settings.post_when == "dispatch":
+        return stop(entry, order.completion_flaw, now)
     # what a person says is to be posted need not be dispatched: it may never be
     if decided != "post" and waits_for_dispatch(order, settings):
         return wait(entry, "dispatch", now)
     return None
 
 
+def usual_choice(order: Order | SaleStatus, settings: Settings) -> Literal["ask", "skip", "post"]:
+    """What the settings say of an order that is no sale, or may be none."""
+    if order.disposition in ("unclear", "cancelled"):
+        return "ask"
+    if order.disposition in ("partially_refunded", "partially_returned"):
+        # some of it is a sale
+        return "post" if settings.refunded_orders == "post" else "ask"
+    return settings.refunded_orders
+
+
+def _question(order: Order | SaleStatus) -> str:
+    """What is asked about an order that may be no sale: its answer counts as long as this stays the same."""
+    return order.status or order.disposition
+
+
 def no_sale(order: Order) -> Problem:
-    return Problem("no_sale", {"order": order.id, "status": order.disposition})
+    return Problem("no_sale", {"order": order.id, "status": _status_words(order), "half": ""})
+
+
+def _status_words(order: Order | SaleStatus) -> str:
+    return f"“{order.status}”" if order.status else order.disposition.replace("_", " ")
 
 
 def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
@@ -389,10 +503,14 @@ def sent_at(message: Message) -> datetime:
     return datetime.fromtimestamp((message.first_sent_at or message.sent_at) / 1000, UTC)
 
 
-def begin(entry: Entry, batch: str, now: datetime, calendar: Calendar = UTC_DAYS) -> Entry:
+def begin(
+    entry: Entry, batch: str, now: datetime, calendar: Calendar = UTC_DAYS, *, on_dispatch: bool = False
+) -> Entry:
     """About to be sent: frozen until the batch is settled."""
     dated_by = entry.dated_by if entry.documents else calendar
-    return replace(_at(entry, State.POSTING, now), batch=batch, dated_by=dated_by)
+    return replace(
+        _at(entry, State.POSTING, now), batch=batch, dated_by=dated_by, dated_on_dispatch=on_dispatch
+    )
 
 
 def remaining(entry: Entry, settings: Settings) -> tuple[DocumentKind, ...]:
@@ -414,7 +532,7 @@ def settle_posted(
     if settled.newer is not None:
         settled = _beside(replace(settled, newer=None), settled.newer, now)
     if remaining(settled, settings):
-        return replace(_at(settled, State.QUEUED, now), due_at=now)
+        return held_back_half(settled, settings, now) or replace(_at(settled, State.QUEUED, now), due_at=now)
     return _at(settled, State.POSTED, now)
 
 
@@ -449,21 +567,38 @@ def _settled(entry: Entry, now: datetime) -> Entry:
 
 
 def _renewed(entry: Entry, books: Books, now: datetime) -> Entry | None:
-    """The entry under the message that came while it was frozen, where it no longer is."""
+    """The entry under what the platform said while it was frozen, where that changes what becomes of it now."""
+    if entry.documents:
+        return held_back_half(entry, books.settings, now)
     if entry.newer is None or entry.frozen:
         return None
-    return decide(replace(entry, message=entry.newer, newer=None, refusals=0), books, now)
+    message = _dispatched_since(entry.message, entry.newer)
+    return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
+
+
+def _dispatched_since(known: Message, message: Message) -> Message:
+    """The message, dated by the one that first said that the order is dispatched."""
+    if not (known.content and message.content and known.order.dispatched and message.order.dispatched):
+        return message
+    first = min(known.first_sent_at or known.sent_at, message.first_sent_at or message.sent_at)
+    return replace(message, first_sent_at=first)
 
 
 def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Entry:
     """The outcome over an entry that a message has changed since the outcome was reckoned."""
     merged = replace(
-        outcome, version=now_stands.version, message=now_stands.message, newer=now_stands.newer, changes=()
+        outcome,
+        version=now_stands.version,
+        message=now_stands.message,
+        newer=now_stands.newer,
+        sale_status=now_stands.sale_status,
+        changes=(),
     )
     if merged.newer is None:
         return merged
     if merged.documents:
-        return _beside(replace(merged, newer=None), merged.newer, merged.changed_at)
+        beside = _beside(replace(merged, newer=None), merged.newer, merged.changed_at)
+        return _half_posted_now(beside, books, now)
     return _renewed(merged, books, now) or merged
 
 
@@ -497,35 +632,71 @@ def retry(
         return _at(freed, State.POSTING, now)
     if not entry.documents:
         return decide(freed, books, now)
+    if entry.problem is not None and entry.problem.kind.retry_label == ACCEPT:
+        freed = _accepted(freed, entry.problem, by, now)
     if not remaining(freed, books.settings):
         return _at(freed, State.POSTED, now)
-    return become_due(freed, books, now)
+    return held_back_half(freed, books.settings, now) or become_due(freed, books, now)
+
+
+def _accepted(freed: Entry, problem: Problem, by: str, now: datetime) -> Entry:
+    """The order with the document that differs taken over: what differs stays with it."""
+    # the invoice is always the last to be posted
+    kind: DocumentKind = "invoice" if "invoice" in freed.documents else "purchase_order"
+    posted = freed.documents[kind]
+    differs = problem.sentence.removeprefix(f"Order {freed.order_id}: ")
+    noted = replace(
+        posted, notes=(*posted.notes, f"{differs} {by or 'A person'} accepted it as it is in Xero.")
+    )
+    acts = (*freed.history[:-1], Act(by, "accept", now)) if by else freed.history
+    return replace(freed, documents={**freed.documents, kind: noted}, history=acts)
 
 
 def _decided(entry: Entry, choice: Choice | None) -> Mapping[str, Choice]:
     """What a person decided about the order so far."""
     if choice is None or entry.message.problem is not None:
         return entry.no_sale
-    return {**entry.no_sale, entry.message.order.disposition: choice}
+    if entry.documents:
+        return {**entry.no_sale, _question(entry.sale_status): choice} if entry.sale_status else entry.no_sale
+    return {**entry.no_sale, _question(entry.message.order): choice}
 
 
-def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) -> tuple[str, ...]:
-    """What a newer message says otherwise than what was posted, in words."""
+def _differences(entry: Entry, message: Message) -> tuple[str, ...]:
+    return differences(entry.message, message, entry.dated_by, on_dispatch=entry.dated_on_dispatch)
+
+
+def differences(
+    posted: Message, newer: Message, calendar: Calendar = UTC_DAYS, *, on_dispatch: bool = False
+) -> tuple[str, ...]:
+    """What a newer message says otherwise than what was posted, in words.
+
+    The day of completion counts only for an order that is dated by it: `on_dispatch`.
+    """
     if newer.problem is not None:
         return (f"A later message of this order can't be read. {newer.problem.sentence}",)
     if not newer.content:
         return ("The order's accounting content changed. It is too long to be kept twice.",)
     old, new = posted.order, newer.order
+    if new.flaw is not None:
+        # what can't be read of it is no change
+        if _question(old) != _question(new):
+            return (f"The order is now {_status_words(new)}.",)
+        return (f"A later message of this order can't be read. {new.flaw.sentence}",)
     old_day, new_day = (calendar.day(order.sold_at) for order in (old, new))
-    if posted.content_hash == newer.content_hash and old_day == new_day:
+    completed = [
+        calendar.day(order.completed_at) if on_dispatch and order.completed_at else None
+        for order in (old, new)
+    ]
+    if posted.content_hash == newer.content_hash and old_day == new_day and completed[0] == completed[1]:
         return ()
     found: list[str] = []
-    if old.disposition != new.disposition:
-        words = {"on_hold": "on hold", "error": "in error", "live": "active"}
-        found.append(f"The order is now {words.get(new.disposition, new.disposition)}.")
+    if _question(old) != _question(new):
+        words = {"error": "in error", "live": "active"}
+        found.append(f"The order is now {words.get(new.disposition, _status_words(new))}.")
     named: Sequence[tuple[str, object, object]] = (
         ("Currency", old.currency, new.currency),
         ("Sale date", old_day, new_day),
+        ("Completion date", completed[0], completed[1]),
         ("Reference", old.ref, new.ref),
         ("Sales channel's reference", old.external_ref, new.external_ref),
         ("Free of charge", old.free_of_charge, new.free_of_charge),
@@ -534,13 +705,20 @@ def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) 
         ("Shipping price inc. tax", old.shipping.price_inc_tax, new.shipping.price_inc_tax),
         ("Shipping tax rate", old.shipping.tax_rate, new.shipping.tax_rate),
     )
-    found += [f"{name}: {_word(was)} → {_word(now)}" for name, was, now in named if was != now]
+    found += [
+        f"{name}: {_word(was)} → {_word(now)}"
+        for name, was, now in named
+        if was != now and now not in _UNTOLD
+    ]
+    untold = any(was != now for _, was, now in named)
     if len(old.lines) != len(new.lines):
         found.append(f"Lines: {len(old.lines)} → {len(new.lines)}")
     for place, (was, now) in enumerate(zip(old.lines, new.lines, strict=False), start=1):
         for name in (
             "sku",
             "description",
+            "colour",
+            "size",
             "quantity",
             "price",
             "price_inc_tax",
@@ -549,9 +727,16 @@ def differences(posted: Message, newer: Message, calendar: Calendar = UTC_DAYS) 
             "cancelled",
         ):
             before, after = getattr(was, name), getattr(now, name)
-            if before != after:
+            untold = untold or before != after
+            if before != after and after not in _UNTOLD:
                 found.append(f"Line {place}, {name.replace('_', ' ')}: {_word(before)} → {_word(after)}")
-    return tuple(found[:20]) or ("The order's accounting content changed.",)
+    if found or untold:
+        return tuple(found[:20])
+    return ("The order's accounting content changed.",)
+
+
+_UNTOLD: Final = (None, "")
+"""A field that is not told any more is no change."""
 
 
 def _word(value: object) -> str:

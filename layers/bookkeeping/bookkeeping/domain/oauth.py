@@ -1,4 +1,4 @@
-"""The way to Xero's login and back."""
+"""OAuth: the address of Xero's login page, and the parameters that Xero sends back."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def missing_scopes(granted: Sequence[str]) -> tuple[str, ...]:
 
 
 def verifier(session_id: str, state: str) -> str:
-    """The PKCE verifier of an attempt: told by what only its browser holds, so it is kept nowhere."""
+    """The PKCE verifier of an attempt. It is derived from the browser's session id and state, so it is not stored."""
     digest = hmac.new(session_id.encode(), b"code_verifier " + state.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
@@ -71,13 +71,13 @@ def authorization_url(
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    # a plus between the scopes may be refused
+    # %20 between the scopes, because a plus may be refused
     return f"{login_url.rstrip('/')}/identity/connect/authorize?{urlencode(asked, quote_via=quote, safe='')}"
 
 
 @dataclass(frozen=True)
 class Return:
-    """What Xero sent the browser back with. Empty texts were not there."""
+    """The parameters that Xero sent back with the browser. A missing one is an empty text."""
 
     state: str = ""
     code: str = ""
@@ -86,7 +86,7 @@ class Return:
 
 
 def returned(raw_query: str) -> Return | None:
-    """The parameters of a return address; None where they are too long, or one is there twice."""
+    """The parameters of the callback's query; None if they are too long or one is repeated."""
     if len(raw_query) > LONGEST_QUERY:
         return None
     names = {"state": "state", "code": "code", "error": "error", "iss": "issuer"}
@@ -106,7 +106,7 @@ def returned(raw_query: str) -> Return | None:
 
 
 def answer(back: Return) -> tuple[str, ConnectResult | None]:
-    """The code to exchange; or else what came of the attempt."""
+    """The code to exchange, or the result of an attempt without one."""
     if back.issuer not in ("", ISSUER) or (back.error and back.code):
         return "", "state_invalid"
     if back.error:

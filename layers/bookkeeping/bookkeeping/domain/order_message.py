@@ -1,11 +1,10 @@
-"""A message of the platform: strict JSON within bounds, and whose order it is.
+"""A message of the platform: strict JSON within limits, and which order and companies it is about.
 
     read_message   the bytes of a message → the order's JSON
-    identify       which order of which companies a message is about, and nothing else
+    identify       only the order and the companies a message is about
 
-Before anything is parsed, one linear pass over the bytes finds `pdfs`, the depth of the nesting and whose order it is.
-Whatever can't be read raises Unreadable, which names the problem and, where they can be told, the companies and the
-order it is about.
+Before parsing, one linear pass over the bytes finds `pdfs`, the depth of the nesting, the order and the companies.
+A message that can't be read raises Unreadable. It carries the problem and, if known, the companies and the order.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
-from bookkeeping.domain.orders import LONGEST_NUMBER, NUMBER, Unreadable, field_path, identity, quoted
+from bookkeeping.domain.orders import LONGEST_NUMBER, NUMBER, Unreadable, field_path, identity
 from bookkeeping.domain.problems.problem import Problem
 
 MAX_MESSAGE: Final = 1024 * 1024
@@ -48,12 +47,12 @@ def read_message(body: str | bytes) -> Mapping[str, object]:
 
 
 def _as_bytes(body: str | bytes) -> bytes:
-    """A lone surrogate passes, so that it is found later and the field it is in can be named."""
+    """Lone surrogates pass here. They are found later, when their field can be named."""
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
 
 
 def _parse(skimmed: _Skimmed) -> dict[str, Any]:
-    # The decoders' own errors carry the whole text, consumer included: none of them may travel on as a cause.
+    # A decoder's error carries the whole text, with the consumer's name. So every raise here is `from None`.
     try:
         text = skimmed.rest.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
@@ -74,7 +73,9 @@ def _parse(skimmed: _Skimmed) -> dict[str, Any]:
         broken_at = len(text[: error.pos].encode("utf-8", "surrogatepass"))
         raise skimmed.unreadable("unreadable_json", told_before=broken_at, why=_why(error, text)) from None
     except _RepeatedKey as error:
-        raise skimmed.unreadable("duplicate_key", key=quoted(error.args[0])) from None
+        raise skimmed.unreadable(
+            "duplicate_key", key=field_name(error.args[0], "one that orders do not have")
+        ) from None
     except _NoSuchNumber as error:
         raise skimmed.unreadable(
             "unreadable_json", why=f"it has “{error.args[0]}” in the place of a number"
@@ -82,7 +83,7 @@ def _parse(skimmed: _Skimmed) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise skimmed.unreadable("unreadable_json", why="it is not an order")
     if _MAY_HOLD_SURROGATE.search(text) and (where := _lone_surrogate(message, "")) is not None:
-        raise skimmed.unreadable("bad_text", field=quoted(where))
+        raise skimmed.unreadable("bad_text", field=where)
     return message
 
 
@@ -95,7 +96,7 @@ _BROKEN: Final = {
     "Invalid control character": "a line break or another invisible character is inside a text",
     "Invalid \\": "a backslash stands where it means nothing",
 }
-"""How the decoder's complaints begin, and what people call it."""
+"""How the decoder's error begins, and what the problem says instead."""
 
 
 def _why(error: json.JSONDecodeError, text: str) -> str:
@@ -116,7 +117,7 @@ class _NoSuchNumber(Exception):
 
 
 def _bounded_number(text: str) -> Decimal | str:
-    """A number beyond any amount stays text: it costs nothing, and the field that holds it can be named."""
+    """A number; one that is too large stays text, so that parsing is cheap and its field can be named."""
     return Decimal(text) if len(text) <= LONGEST_NUMBER and NUMBER.fullmatch(text) else text
 
 
@@ -135,17 +136,40 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+_FIELD_NAMES: Final = """
+    order id company_ref_id secondary_company_ref_id ref external_ref company_external_ref status status_name has_error
+    error_message sale_datetime creation_datetime completion_datetime has_been_completed required_dispatch_date items
+    shipping_company shipping_address_1 shipping_address_2 shipping_address_3 shipping_address_4 shipping_address_5
+    shipping_postcode shipping_country shipping_country_code shipping_method shipping_carrier shipping_tracking
+    shipping_note_url shipping_price shipping_price_inc_tax shipping_tax_rate billing_company billing_address_1
+    billing_address_2 billing_address_3 billing_address_4 billing_address_5 billing_postcode billing_country
+    billing_country_code billing_customer_name billing_customer_email billing_customer_telephone customer_name
+    customer_email customer_telephone customer_telephone_mobile payment_trans_id payment_type additional_info is_urgent
+    coupon_code currency_code is_free_of_charge pdfs status_callback_url tag sku description quantity type order_id
+    print_job_id print_job_ref print_on_demand_ref textual_product_id external_url external_thumbnail_url colour size
+    attributes name value bundle_ref unit_sale_price unit_price sale_price unit_retail_price unit_sale_price_inc_tax
+    unit_price_inc_tax sale_price_inc_tax unit_cost_price unit_cost cost_price trade_price unit_trade_price
+    unit_supplier_price supplier_price sale_vat_rate vat_rate tax_rate thumbnails
+"""
+"""The fields that the platform gives an order. Others are a sender's own, and may hold anything, a consumer's too."""
+_FIELDS: Final = frozenset(_FIELD_NAMES.split())
+
+
+def field_name(key: str, other: str = "…") -> str:
+    """A key of a message as a problem shows it: `other` where it is not the platform's."""
+    return key if key in _FIELDS else other
+
+
 _MAY_HOLD_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 def _lone_surrogate(value: Any, where: str) -> str | None:
-    """Where the first text with half a character is. Recursion is bounded by MAX_DEPTH."""
+    """The path of the first text with a lone surrogate. MAX_DEPTH bounds the recursion."""
     if isinstance(value, str):
         return where if any("\ud800" <= character <= "\udfff" for character in value) else None
     members: Iterable[tuple[str, Any]] = ()
     if isinstance(value, dict):
-        # Cut, or a key of 100 KB would be copied for each of the thousand things below it.
-        members = ((field_path(where, key[:60]), item) for key, item in value.items())
+        members = ((field_path(where, field_name(key)), item) for key, item in value.items())
         if any(_lone_surrogate(key, where) is not None for key in value):
             return f"a key in {where}" if where else "a key"
     elif isinstance(value, list):
@@ -153,9 +177,9 @@ def _lone_surrogate(value: Any, where: str) -> str | None:
     return next((found for path, item in members if (found := _lone_surrogate(item, path)) is not None), None)
 
 
-# --- the skim: one linear pass over the bytes, before anything is parsed ------------------------------------
+# --- the skim: one linear pass over the bytes, before parsing -------------------------------------------------------
 
-# Possessive, so that neither a long string nor an unterminated one costs memory or time beyond its length.
+# Possessive, so that a long or unterminated string takes no more memory and time than its length.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 
 _SPACE = rb"[ \t\r\n]*+"
@@ -181,7 +205,7 @@ _TELLING: Final = frozenset({"id", "company_ref_id", "secondary_company_ref_id"}
 
 @dataclass
 class _Skimmed:
-    """What can be told of a message without parsing it."""
+    """What the skim found in a message."""
 
     rest: bytes = b""
     """The message with every `pdfs` replaced by null."""
@@ -191,7 +215,10 @@ class _Skimmed:
     """(depth, key) → each value seen and the position in `rest` where it ends."""
 
     def unreadable(self, code: str, told_before: int | None = None, **details: str) -> Unreadable:
-        """What was told behind the place where the JSON broke is not certain; nor is what was told twice."""
+        """The error, with the order and companies that are certain.
+
+        An id is not certain if it stands after the place where the JSON is broken, or if it is repeated.
+        """
         certain = {
             key: seen[0][0]
             for (depth, key), seen in self.found.items()
@@ -203,7 +230,7 @@ class _Skimmed:
 
 
 def _skim(body: bytes) -> _Skimmed:
-    """Find `pdfs`, the nesting's depth, and which order of which companies this is."""
+    """Find `pdfs`, the depth of the nesting, the order and the companies."""
     skimmed = _Skimmed()
     kept: list[bytes] = []
     kept_until = kept_size = position = depth = 0
@@ -256,7 +283,7 @@ def _key(string: bytes) -> str:
 
 
 def _end_of_value(body: bytes, position: int) -> int | None:
-    """Where the value that starts here ends; its brackets are paired, nothing else of it is looked at."""
+    """Where the value that starts here ends. Only its brackets are checked."""
     if scalar := _SCALAR.match(body, position):
         return scalar.end()
     open_brackets = bytearray()
@@ -273,7 +300,7 @@ def _end_of_value(body: bytes, position: int) -> int | None:
 
 
 def identify(body: str) -> tuple[tuple[str, ...], str | None]:
-    """The companies and the order a message is about, as far as they can be told without reading the order."""
+    """The companies and the order a message is about, as far as they are known without reading the order."""
     try:
         return identity(read_message(body))
     except Unreadable as unreadable:

@@ -23,9 +23,27 @@ from bookkeeping.domain.amounts import decimals
 from bookkeeping.domain.countries import vat_territory
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 
-Disposition = Literal["live", "on_hold", "cancelled", "error", "refunded", "returned", "rejected"]
-NO_SALE: Final[tuple[Disposition, ...]] = ("refunded", "returned", "rejected")
-"""Dispositions of orders that are no sale, or no longer one, by the status's name: whether to post them is asked."""
+Disposition = Literal[
+    "live",
+    "on_hold",
+    "cancelled",
+    "error",
+    "refunded",
+    "returned",
+    "rejected",
+    "partially_refunded",
+    "partially_returned",
+    "unclear",
+]
+NO_SALE: Final[tuple[Disposition, ...]] = (
+    "refunded",
+    "returned",
+    "rejected",
+    "partially_refunded",
+    "partially_returned",
+    "unclear",
+)
+"""Dispositions of orders that are no sale, or may be none, by the status's name: whether to post them is asked."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,14 @@ class Order:
     """The day by which the order has to be dispatched, where the platform names one."""
     ships_to: str | None = None
     """The country or VAT territory it is shipped to, nothing else of the address; None if not known."""
+    status: str = ""
+    """The status's name as sent, where it is not clear whether the order is a sale."""
+    status_told: bool = True
+    """Whether the message says anything of the sale. One without a status does not, nor does “Archived”."""
+    flaw: Problem | None = None
+    """What of it can't be read, where that stops only an order that is to be posted."""
+    completion_flaw: Problem | None = None
+    """Why the moment of its completion can't be read, which stops only an order that is dated by it."""
 
 
 class Unreadable(OrderStopped):
@@ -132,10 +158,19 @@ def _order(message: Mapping[str, object]) -> Order:
     currency = _currency(message.get("currency_code"))
     status = message.get("status")
     status_name = _name(message.get("status_name")) or _name(status)
-    disposition = _disposition(_flag(message, "has_error"), status, status_name)
-    live = disposition == "live" or disposition in NO_SALE
-    lines = _read(live, _lines, message.get("items"), live=live) or ()
+    has_error = _flag(message, "has_error")
+    disposition = _disposition(has_error, status, status_name)
+    says_status = not has_error and not _says_nothing(status, status_name)
+    flaw = None
+    try:
+        lines, shipping = _charges(message, live=disposition == "live" or disposition in NO_SALE)
+    except OrderStopped as stopped:
+        if disposition == "live":
+            raise
+        flaw = Problem(stopped.problem.code, {"order": order_id, **stopped.problem.details})
+        lines, shipping = _charges(message, live=False)
     completed = _flag(message, "has_been_completed")
+    completed_at, undated = _completed_at(message)
     return Order(
         id=order_id,
         companies=companies,
@@ -146,16 +181,25 @@ def _order(message: Mapping[str, object]) -> Order:
         free_of_charge=_flag(message, "is_free_of_charge"),
         currency=currency,
         sold_at=_sold_at(message),
-        completed_at=_moment(message, "completion_datetime"),
+        completed_at=completed_at,
+        completion_flaw=undated and Problem(undated.code, {"order": order_id, **undated.details}),
         lines=lines,
-        shipping=_shipping(message, live=live),
+        shipping=shipping,
         dispatch_by=_dispatch_by(message),
         ships_to=vat_territory(
             message.get("shipping_country_code"),
             message.get("shipping_country"),
             message.get("shipping_postcode"),
         ),
+        status=quoted(message.get("status_name") or status) if disposition == "unclear" else "",
+        status_told=says_status,
+        flaw=flaw,
     )
+
+
+def _charges(message: Mapping[str, object], *, live: bool) -> tuple[tuple[OrderLine, ...], Shipping]:
+    lines = _read(live, _lines, message.get("items"), live=live) or ()
+    return lines, _shipping(message, live=live)
 
 
 def for_company(order: Order, company: str) -> Order:
@@ -277,12 +321,76 @@ def identity(message: Mapping[str, object]) -> tuple[tuple[str, ...], str | None
 def _disposition(has_error: bool, status: object, name: str) -> Disposition:
     if has_error:
         return "error"
-    if _is(status, _CANCELLED) or name.startswith(("cancelled", "canceled")):
+    by_name = _disposition_named(name)
+    if _is(status, _CANCELLED) or by_name == "cancelled":
         return "cancelled"
     if _is(status, _ON_HOLD) or name.startswith("on hold"):
         return "on_hold"
-    words = re.findall("[a-z]+", name)
-    return next((disposition for disposition in NO_SALE if disposition in words), "live")
+    return by_name
+
+
+_WORD: Final = re.compile(r"[^\W_]+")
+_ENDS: Final[dict[str, Disposition]] = {
+    "refunded": "refunded",
+    "refund": "refunded",
+    "returned": "returned",
+    "return": "returned",
+    "rejected": "rejected",
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+    "cancellation": "cancelled",
+    "voided": "cancelled",
+    "void": "cancelled",
+}
+"""Words for how a sale ends."""
+_PARTIALLY: Final = frozenset({"partial", "partially", "partly", "part"})
+_IN_PART: Final[dict[Disposition, Disposition]] = {
+    "refunded": "partially_refunded",
+    "returned": "partially_returned",
+    # which lines are cancelled, the lines say themselves
+    "cancelled": "live",
+}
+_BESIDE_AS_TEXT: Final = """
+    order customer retailer supplier notified by to sender the and fully full after dispatch dispatched delivered
+    shipped completed complete processed issued archived
+"""
+_BESIDE: Final = frozenset(_BESIDE_AS_TEXT.split())
+"""Words that change nothing of what a status's name says."""
+_STILL_A_SALE: Final = re.compile(
+    r"(?:order |customer )?(?:"
+    r"not (?:yet )?(?:been )?(?:refunded|returned|rejected|cancell?ed|voided)"
+    r"|(?:partial )?(?:refund|return|cancellation) (?:request )?"
+    r"(?:requested|request|pending|rejected|declined|denied|refused|failed|withdrawn|cancell?ed)"
+    r"|(?:pending|awaiting) (?:refund|return|cancellation)"
+    r"|(?:refund|return|cancellation) request"
+    r"|qc rejected)"
+)
+_MAY_END_IT: Final = re.compile(r"refund|return|reject|cancel|\bvoid")
+
+
+def _disposition_named(name: str) -> Disposition:
+    """What a status's name says of the sale, taken as a whole. What it means has to be known, or it is unclear."""
+    if not _MAY_END_IT.search(name):
+        return "live"
+    words = _WORD.findall(name)
+    if _STILL_A_SALE.fullmatch(" ".join(words)):
+        return "live"
+    telling = [word for word in words if word not in _BESIDE and word not in _PARTIALLY]
+    ends = [_ENDS[word] for word in telling if word in _ENDS]
+    nouns = [word for word in telling if word in ("refund", "return", "cancellation", "void")]
+    if not ends or len(ends) < len(telling) or (nouns and len(set(ends)) > 1):
+        return "unclear"
+    if not _PARTIALLY.isdisjoint(words):
+        return _IN_PART.get(ends[0], "unclear") if len(set(ends)) == 1 else "unclear"
+    return "cancelled" if "cancelled" in ends else ends[0]
+
+
+def _says_nothing(status: object, name: str) -> bool:
+    """Whether a status says nothing of the sale: “Archived”, or none at all."""
+    if _is(status, _CANCELLED, _ON_HOLD):
+        return False
+    words = set(_WORD.findall(name))
+    return "archived" in words <= _BESIDE if words else _number(status) is None
 
 
 def _name(value: object) -> str:
@@ -328,11 +436,14 @@ def _text(members: Mapping[str, object], name: str, longest: int = _LONGEST_TEXT
 
 _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
-    r"(?:(?:[Tt]| +)([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:[.,]([0-9]+))?)?"
-    r" ?(?:([Zz])|([+-])([0-9]{1,2}):?([0-9]{2})?)?)?"
+    r"(?:(?:[Tt]|[ \u00a0\u2007\u202f]+)([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:[.,]([0-9]+))?)?"
+    r"[ \u00a0\u2007\u202f]?(?:([Zz]|UTC|GMT)|([+-])([0-9]{1,2}):?([0-9]{2})?)?)?"
 )
-# MySQL's empty date, and what PHP makes of it.
-_NO_DATE = re.compile(r"(?:0000-0?0-0?0|-0001-11-30)(?:[Tt ].*)?")
+# MySQL's empty date, what PHP makes of it, and the first year there is.
+_NO_DATE = re.compile(r"(?:0000-0?0-0?0|-0001-11-30|0001-[0-9]{1,2}-[0-9]{1,2})(?:[Tt\s].*)?")
+_UNIX_ZERO: Final = date(1970, 1, 1)
+_ZERO_EVERYWHERE: Final = time(14)
+"""The latest hour that the zero of Unix time has in any time zone."""
 
 
 def _sold_at(message: Mapping[str, object]) -> date:
@@ -353,10 +464,27 @@ def _moment(message: Mapping[str, object], name: str) -> date | None:
     # Years in which a due date can be reckoned from it.
     if (match := _MOMENT.fullmatch(text)) and 1900 <= int(match[1]) <= 2199:
         try:
-            return _moment_in(match)
+            moment = _moment_in(match)
         except ValueError:
             pass
+        else:
+            return None if _is_unix_zero(moment) else moment
     raise _stopped("bad_date", field=name, value=quoted(value))
+
+
+def _is_unix_zero(moment: date) -> bool:
+    """Whether it is what systems make of no date at all, in one time zone or another."""
+    if isinstance(moment, datetime):
+        return moment.date() == _UNIX_ZERO and moment.time() <= _ZERO_EVERYWHERE
+    return moment == _UNIX_ZERO
+
+
+def _completed_at(message: Mapping[str, object]) -> tuple[date | None, Problem | None]:
+    """When it was completed, and why that can't be read: it matters only where documents are dated by it."""
+    try:
+        return _moment(message, "completion_datetime"), None
+    except OrderStopped as stopped:
+        return None, stopped.problem
 
 
 def _dispatch_by(message: Mapping[str, object]) -> date | None:
@@ -535,7 +663,10 @@ def _is_below_zero(value: object) -> bool:
 
 
 def _percent(value: object) -> Decimal | None:
-    """Fractions below 1, percent above; exactly 1 could be either, and the rest means nothing."""
+    """Fractions below 1, percent above or with a sign; exactly 1 could be either, and the rest means nothing."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        signed = _amount(value.strip().removesuffix("%").strip())
+        return signed if signed is not None and 0 <= signed <= 100 else None
     rate = _amount(value)
     if rate is None or rate < 0 or rate == 1 or rate > 100:
         return None
@@ -544,11 +675,21 @@ def _percent(value: object) -> Decimal | None:
 
 
 def _check_pair(price: _Given, price_inc_tax: _Given) -> None:
-    """Two prices that no rate from 0 to 100 % relates, however they were rounded, contradict each other."""
+    """Two prices that no rate from 0 to 100 % relates, however they were rounded, contradict each other.
+
+    Prices are in cents at least. A price with tax that is nothing leaves nothing for the one without.
+    """
     net, gross = abs(price.number), abs(price_inc_tax.number)
-    off, off_inc_tax = (Decimal("0.5").scaleb(-decimals(given.number)) for given in (price, price_inc_tax))
+    off, off_inc_tax = (
+        Decimal("0.5").scaleb(-max(2, decimals(given.number))) for given in (price, price_inc_tax)
+    )
     same_sign = price.number * price_inc_tax.number >= 0
-    if not same_sign or gross + off_inc_tax < net - off or gross - off_inc_tax > 2 * (net + off):
+    if (
+        not same_sign
+        or (net and not gross)
+        or gross + off_inc_tax < net - off
+        or gross - off_inc_tax > 2 * (net + off)
+    ):
         raise _conflict(price, price_inc_tax)
 
 
@@ -567,13 +708,25 @@ def field_path(where: str, name: str) -> str:
     return f"{where}.{name}" if where else name
 
 
+_RUN: Final = re.compile(r"[\w-]{16,}")
+
+
+def _is_private(text: str) -> bool:
+    """Whether a text may be an e-mail address, or as long and mixed as only a key to something is."""
+    runs = (run for run in _RUN.findall(text) if re.search("[0-9]", run))
+    return "@" in text or "＠" in text or any(len(re.findall("[A-Za-z]", run)) > 2 for run in runs)
+
+
 def quoted(value: object) -> str:
-    """A value as a problem shows it: short, on one line, and never the inside of an object or a list."""
+    """A value as a problem shows it: short, on one line, and never the inside of an object or a list.
+
+    Nothing that may be an e-mail address or a key to something: what stands in the wrong field may be anything.
+    """
     match value:
         case bool():
             text = str(value).lower()
         case str():
-            text = value
+            text = "a text that is not shown here" if _is_private(value[:200]) else value
         case int() if abs(value) >= 10**19:
             text = "a very large number"
         case int() | float() | Decimal():
@@ -599,12 +752,19 @@ def content(order: Order) -> str:
             "dispatch_by": order.dispatch_by.isoformat() if order.dispatch_by else None,
             "completed_at": order.completed_at.isoformat() if order.completed_at else None,
             "sold_at": order.sold_at.isoformat(),
+            "status_told": order.status_told,
+            "flaw": _problem_out(order.flaw),
+            "completion_flaw": _problem_out(order.completion_flaw),
             **_accounting(order),
             "lines": [
                 {"id": line.id, "cancelled": line.cancelled, **_line_accounting(line)} for line in order.lines
             ],
         }
     )
+
+
+def _problem_out(problem: Problem | None) -> dict[str, object] | None:
+    return {"code": problem.code, "details": dict(problem.details)} if problem else None
 
 
 def content_hash(order: Order) -> str:
@@ -630,6 +790,10 @@ def order_from_content(text: str) -> Order:
         currency=raw["currency"],
         dispatch_by=date.fromisoformat(raw["dispatch_by"]) if raw.get("dispatch_by") else None,
         ships_to=raw.get("ships_to"),
+        status=raw.get("status", ""),
+        status_told=raw.get("status_told", True),
+        flaw=Problem(**raw["flaw"]) if raw.get("flaw") else None,
+        completion_flaw=Problem(**raw["completion_flaw"]) if raw.get("completion_flaw") else None,
         sold_at=_written_moment(raw["sold_at"]),
         completed_at=_written_moment(raw["completed_at"]) if raw["completed_at"] else None,
         lines=tuple(
@@ -661,6 +825,7 @@ def _accounting(order: Order) -> dict[str, object]:
         "ref": order.ref,
         "external_ref": order.external_ref,
         "disposition": order.disposition,
+        "status": order.status,
         "free_of_charge": order.free_of_charge,
         "currency": order.currency,
         "ships_to": order.ships_to,

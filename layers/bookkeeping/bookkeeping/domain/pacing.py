@@ -1,8 +1,8 @@
-"""How many calls may go out now. Pure: times are passed in.
+"""How many calls to Xero may start now.
 
-Xero counts 60 calls a minute, 5 at a time and a day's allowance for each app on each organisation, in windows whose
-start it does not tell. 57 calls in any 60 seconds stay under the minute limit wherever its window begins, and leave
-3 calls and one of the 5 places to the lists and checks a person asks for meanwhile.
+For each app on each organisation, Xero allows 60 calls a minute, 5 at a time, and a number of calls a day. It does not
+say when its minute begins. So we allow 57 calls in any 60 seconds, which stays under the limit wherever that minute
+begins. That leaves 3 calls and one of the 5 places for the lists and checks of the settings page.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from typing import Final
 BATCH_SIZE: Final = 50
 """Documents a call: what Xero recommends."""
 IN_TROUBLE: Final = 10
-"""So many tries in vain are more than bad weather: they grow apart, and whoever runs this is told."""
+"""After this many failed attempts in a row, the attempts back off and an alarm is raised."""
 FAILS: Final = 3
-"""So many tries in vain are no accident: orders say that they wait for it."""
+"""After this many failed attempts in a row, the Orders page shows that orders wait for Xero."""
+UNREADABLE: Final = 3
+"""So many answers that are not Xero's to one batch, and its documents are sent in smaller ones."""
 CALLS_A_MINUTE: Final = 57
 CALLS_AT_ONCE: Final = 4
 MINUTE: Final = timedelta(seconds=60)
 ASK_AGAIN: Final = timedelta(seconds=5)
-"""Where Xero said that nothing is left: its window ends at a moment it does not tell."""
+"""How long to wait after Xero said that no calls are left. It does not say when its minute ends."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is left, from an answer's headers; None where a header was missing."""
+    """The calls that are left, from an answer's headers; None if a header was missing."""
 
     minute: int | None
     day: int | None
@@ -44,28 +46,32 @@ class Limits:
 
 @dataclass(frozen=True)
 class Waits:
-    """Every length of time posting depends on. `scaled` shortens them all by one factor, for a test machine."""
+    """Every length of time posting depends on. `scaled` multiplies them all by one factor, for tests."""
 
     call_time_out: timedelta = timedelta(seconds=30)
     lease: timedelta = timedelta(seconds=90)
-    """Outlasts a call by far: nobody else takes the lane while a call of its holder is under way."""
+    """Much longer than a call, so that nobody takes the lane while its holder waits for an answer."""
     turn: timedelta = timedelta(seconds=60)
     short_turn: timedelta = timedelta(seconds=10)
-    """What is not done by then goes on in a turn of the other kind, and holds up nobody who has little to do."""
+    """Work that is left then continues in a long turn, so that it does not delay lanes with little to do."""
     overdue: timedelta = timedelta(minutes=3)
-    """A long turn that has not begun this long after it should have: its wake-up was lost."""
+    """If a long turn has not begun this long after its time, its wake-up is taken to be lost."""
     gather: timedelta = timedelta(seconds=1)
-    """How long a lane must have been quiet before a batch leaves that is not full."""
+    """How long a lane must have been quiet before a batch that is not full is sent."""
     gather_at_most: timedelta = timedelta(seconds=3)
     last_look: timedelta = timedelta(seconds=15)
-    """Longer than an index lags behind its table."""
+    """How long after a turn the lane is read once more: longer than an index lags behind its table."""
     same_key: timedelta = timedelta(minutes=4)
-    """Xero remembers an Idempotency-Key for 6 minutes from the first call."""
+    """How long a call is retried under its Idempotency-Key. Xero remembers a key for 6 minutes from the first call."""
     late_commit: timedelta = timedelta(seconds=150)
-    """A call that timed out may still be carried out this much later."""
+    """How long after a call that timed out Xero may still carry it out."""
     settle_again: timedelta = timedelta(seconds=10)
+    unreadable: timedelta = timedelta(hours=1)
+    """How long a document alone is sent again while the answers are not Xero's."""
     failing_at_most: timedelta = timedelta(minutes=15)
-    """Between tries where Xero goes on giving no usable answer: 4 calls each, a day's allowance is 1,000."""
+    """The longest wait between attempts while Xero gives no usable answer.
+
+    Each attempt takes 4 calls, and the smallest daily limit is 1,000 calls."""
     name_sure: timedelta = timedelta(seconds=10)
     """How long after Xero said a contact's name several batches for it may go out together."""
     token: timedelta = timedelta(seconds=15)
@@ -80,7 +86,7 @@ class Waits:
 
 
 def back_off(attempt: int, first: timedelta, at_most: timedelta, chance: random.Random) -> timedelta:
-    """The `attempt`-th wait (from 1): doubling, capped, with a quarter of jitter so that lanes don't march in step."""
+    """The wait after an attempt (1 is the first): it doubles up to `at_most`, plus up to a quarter of jitter."""
     wait = min(first * 2 ** min(attempt - 1, 20), at_most)
     return timedelta(seconds=wait.total_seconds() * chance.uniform(1.0, 1.25))
 
@@ -98,12 +104,12 @@ class Budget:
         self.calls = [at for at in self.calls if now - at < MINUTE]
         allowed = CALLS_A_MINUTE - len(self.calls)
         if self.left is not None and self.left_at is not None and now - self.left_at < ASK_AGAIN:
-            # Xero's own count also knows the calls of a holder that crashed and of the people at the settings page
+            # Xero's count includes the calls of a holder that crashed and those of the settings page
             allowed = min(allowed, self.left - sum(at > self.left_at for at in self.calls))
         return max(0, min(allowed, CALLS_AT_ONCE))
 
     def free_at(self, now: datetime) -> datetime:
-        """When a call may start; `now` where one may start at once."""
+        """When the next call may start; `now` if it may start at once."""
         if self.allowed(now) > 0:
             return now
         if len(self.calls) >= CALLS_A_MINUTE:

@@ -1,7 +1,6 @@
-"""Who may use the settings page: the platform's launch token, the session it opens, and the checks of every request.
+"""Who may use the settings page: the platform's launch token, its session, and the checks of every request.
 
-Pure: the key, the moment and random text are passed in. What a browser holds (session id, state) is kept here as its
-hash only, so that nobody who reads the table can use it.
+The table keeps only hashes of what a browser holds (session id, state), so that a reader of the table cannot use them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _READS: Final = frozenset({"GET", "HEAD"})
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody at the platform, at work for one company."""
+    """A user of the platform, working for one company."""
 
     user: str
     name: str
@@ -38,7 +37,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Launch:
-    """What a good launch token says. `once` is its name among the tokens that were used."""
+    """The content of a valid launch token. `once` is the key under which its use is recorded."""
 
     person: Person
     once: str
@@ -47,7 +46,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Session:
-    """`id_hash` is what the table knows the session by."""
+    """`id_hash` is the session's key in the table."""
 
     person: Person
     id_hash: str
@@ -56,7 +55,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request goes no further: a status, and words for the person."""
+    """Why a request is refused: an HTTP status, and a message for the person."""
 
     status: int
     code: str
@@ -64,7 +63,7 @@ class Refusal:
 
 
 class Refused(Exception):
-    """The request goes no further. `why` is for the log, and names no value that came with the request."""
+    """The request is refused. `why` is for the log, and contains no value from the request."""
 
     def __init__(self, refusal: Refusal, why: str = "") -> None:
         super().__init__(f"{refusal.code} {why}".strip())
@@ -96,13 +95,13 @@ TOO_LARGE: Final = Refusal(413, "too_large", "This is more than the settings pag
 
 @dataclass(frozen=True)
 class Request:
-    """What the checks need to know of a request. Header names are in lower case."""
+    """The parts of a request that the checks read. Header names are in lower case."""
 
     method: str
     company: str
     headers: Mapping[str, str]
     origin: str
-    """Where the settings page is served, as a browser writes it into Origin."""
+    """The settings page's own origin, as a browser writes it into the Origin header."""
     body_size: int
 
 
@@ -111,7 +110,7 @@ def hashed(secret: str) -> str:
 
 
 def launch(token: str, key: str, *, issuer: str, audience: str, now: datetime) -> Launch:
-    """What the platform's launch token says. Raises Refused; its words don't tell what would be accepted."""
+    """The content of a launch token. Raises Refused; the message does not reveal what would be accepted."""
     if len(token) > LONGEST_TOKEN:
         raise Refused(LAUNCH_REFUSED, "too long")
     try:
@@ -121,7 +120,7 @@ def launch(token: str, key: str, *, issuer: str, audience: str, now: datetime) -
             algorithms=["HS256"],
             audience=audience,
             issuer=issuer,
-            # times are compared below, with the moment that was passed in
+            # times are compared below, with `now`
             options={
                 "require": ["exp", "iss", "aud", "sub", "jti"],
                 "verify_exp": False,
@@ -139,13 +138,22 @@ def launch(token: str, key: str, *, issuer: str, audience: str, now: datetime) -
         raise Refused(LAUNCH_EXPIRED)
     if expires_at > now + TOKEN_LASTS_AT_MOST + CLOCKS_DIFFER:
         raise Refused(LAUNCH_REFUSED, "it lasts too long")
-    named = {name: claims.get(name) for name in ("sub", "name", "company", "jti")}
+    named: dict[str, Any] = {name: claims.get(name) for name in ("sub", "name", "company", "jti")}
+    if type(named["company"]) is int:
+        named["company"] = str(named["company"])
     if not all(isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_TEXT for value in named.values()):
         raise Refused(LAUNCH_REFUSED, "a claim is missing")
-    if not COMPANY.fullmatch(claims["company"]):
+    if not COMPANY.fullmatch(named["company"]):
         raise Refused(LAUNCH_REFUSED, "company")
-    person = Person(user=claims["sub"], name=claims["name"].strip(), company=claims["company"])
-    return Launch(person, once=hashed(f"{issuer}\n{claims['jti']}"), expires_at=expires_at)
+    if _as_text(named["sub"]) != named["sub"] or _as_text(named["jti"]) != named["jti"]:
+        raise Refused(LAUNCH_REFUSED, "a claim is no text")
+    person = Person(user=named["sub"], name=_as_text(named["name"]).strip(), company=named["company"])
+    return Launch(person, once=hashed(f"{issuer}\n{named['jti']}"), expires_at=expires_at)
+
+
+def _as_text(value: str) -> str:
+    """The text with a question mark for each half of a character, which can be stored nowhere."""
+    return value.encode("utf-8", "replace").decode()
 
 
 def _number(value: Any) -> float:
@@ -155,7 +163,7 @@ def _number(value: Any) -> float:
 
 
 def session_id_in(cookies: Iterable[str]) -> str | None:
-    """The session id a browser presents; None where there is none, or more than one."""
+    """The session id in the cookies; None if there is none, or more than one."""
     found = [
         value.strip()
         for line in cookies
@@ -166,7 +174,7 @@ def session_id_in(cookies: Iterable[str]) -> str | None:
 
 
 def admit(session: Session | None, request: Request, now: datetime) -> Session:
-    """The session under which the request may go on. Raises Refused."""
+    """The session, if it allows this request. Raises Refused."""
     if session is None or session.expires_at <= now:
         raise Refused(NO_SESSION)
     if session.person.company != request.company:
@@ -176,7 +184,7 @@ def admit(session: Session | None, request: Request, now: datetime) -> Session:
 
 
 def check_shape(request: Request) -> None:
-    """Refuse what another site can make a browser send. Raises Refused."""
+    """Refuse requests that another site can make a browser send. Raises Refused."""
     site = request.headers.get("sec-fetch-site")
     if request.method in _READS:
         if site in ("cross-site", "same-site"):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
 
 from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.contacts import same_name
-from bookkeeping.domain.organisation import Organisation
+from bookkeeping.domain.organisation import Organisation, TaxRate
 from bookkeeping.domain.settings import RefusedValue, Settings, TaxRow
+
+MOST_NAMED: Final = 3
 
 
 @dataclass(frozen=True)
@@ -19,16 +23,53 @@ class Advice:
     message: str
 
 
-def rows_of_other_rates(settings: Settings, organisation: Organisation) -> tuple[RefusedValue, ...]:
-    """The rows of “Tax rates” that would change the order's own tax, each with both percentages."""
-    wrong = []
-    for index, row in enumerate(settings.tax_types):
-        found = organisation.tax_rate(row.tax_type)
-        if found is not None and found.effective_rate != row.percent:
-            has = plain_number(found.effective_rate)
-            reason = f"{row.tax_type} has {has} % in Xero, and {_wanted(row)}"
-            wrong.append(RefusedValue(f"tax_types.{index}.tax_type", row.tax_type, reason))
-    return tuple(wrong)
+def unusable_tax_rows(settings: Settings, organisation: Organisation) -> tuple[RefusedValue, ...]:
+    """The rows of “Tax rates” whose tax type sales cannot have, or which would change the order's own tax."""
+    reasons = ((row, _why_unusable(row, organisation)) for row in settings.tax_types)
+    return tuple(
+        RefusedValue(f"tax_types.{index}.tax_type", row.tax_type, reason)
+        for index, (row, reason) in enumerate(reasons)
+        if reason
+    )
+
+
+def _why_unusable(row: TaxRow, organisation: Organisation) -> str:
+    """In words; empty where it can be used."""
+    found = organisation.tax_rate(row.tax_type)
+    if found is None:
+        return _unknown(row.tax_type, organisation)
+    if found.status != "ACTIVE":
+        return f"{_named(found)} is deleted in Xero; restore it there, or choose another one{_like(row, organisation)}"
+    if not found.fits("REVENUE"):
+        return f"{_named(found)} is not for sales but for purchases; choose one for sales{_like(row, organisation)}"
+    if found.effective_rate != row.percent:
+        return f"{row.tax_type} has {plain_number(found.effective_rate)} % in Xero, and {_wanted(row)}"
+    return ""
+
+
+def _unknown(tax_type: str, organisation: Organisation) -> str:
+    for rate in organisation.tax_rates:
+        if same_name(tax_type, rate.tax_type) or same_name(tax_type, rate.name):
+            return f"the tax type has to be as Xero writes it: {rate.tax_type}"
+    usable = {
+        word: _named(rate)
+        for rate in organisation.tax_rates
+        if rate.fits("REVENUE")
+        for word in (rate.tax_type.casefold(), rate.name.casefold())
+    }
+    near = dict.fromkeys(usable[word] for word in get_close_matches(tax_type.casefold(), usable))
+    there_are = f"there is {' or '.join(near)}" if near else "choose it from the list"
+    return f"the tax type {tax_type} does not exist in Xero; {there_are}"
+
+
+def _named(rate: TaxRate) -> str:
+    return f"{rate.name} ({rate.tax_type}, {plain_number(rate.effective_rate)} %)"
+
+
+def _like(row: TaxRow, organisation: Organisation) -> str:
+    """The usual tax rates that the row could have."""
+    names = [_named(rate) for rate in organisation.fitting_tax_rates("REVENUE", row.percent)[:MOST_NAMED]]
+    return f", such as {' or '.join(names)}" if names else ""
 
 
 def _wanted(row: TaxRow) -> str:
@@ -66,7 +107,7 @@ def _of_tracked(settings: Settings, organisation: Organisation | None) -> Iterat
 
 def _of_tax_rows(settings: Settings, organisation: Organisation | None) -> Iterator[Advice]:
     if organisation is not None:
-        for wrong in rows_of_other_rates(settings, organisation):
+        for wrong in unusable_tax_rows(settings, organisation):
             yield Advice("tax_types", f"{wrong.reason}. Orders that need it stop.")
     for row in settings.tax_types:
         if row.reverse_charge:

@@ -37,8 +37,12 @@ _ELSEWHERE: Final = timedelta(days=2)
 
 
 def zone_named(xero_name: str) -> str | None:
-    """The time zone that Xero calls so, such as NEWZEALANDSTANDARDTIME; None where that is none."""
-    return _ZONES.get(xero_name)
+    """The time zone that Xero calls so, such as NEWZEALANDSTANDARDTIME; None where that is none.
+
+    It may come with spaces and small letters, too, or be named as in Pacific/Auckland.
+    """
+    found = _ZONES.get(_as_xero_writes(xero_name))
+    return found or (xero_name if "/" in xero_name and is_zone(xero_name) else None)
 
 
 @cache

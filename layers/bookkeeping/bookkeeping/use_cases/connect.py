@@ -48,7 +48,7 @@ MOST_CHOICES: Final = 50
 
 @dataclass(frozen=True)
 class ConnectAdapters:
-    """What a change of a connection touches."""
+    """Everything that a change of a connection needs."""
 
     settings: SettingsTable
     connections: ConnectionsTable
@@ -60,7 +60,7 @@ class ConnectAdapters:
 
 @dataclass(frozen=True)
 class CallbackAdapters:
-    """What only the way back from Xero touches besides."""
+    """What the OAuth callback needs in addition."""
 
     authorizations: AuthorizationsTable
     apps: AppSecret
@@ -78,7 +78,7 @@ def begin(
     redirect_uri: str,
     state: str,
 ) -> str | None:
-    """Where to send the person to; None where no app is saved."""
+    """The address of Xero's login to send the person to; None if no app is saved."""
     app = adapters.connections.app(session.person.company)
     if app is None:
         return None
@@ -102,7 +102,7 @@ def finish(
     session: Session | None,
     session_id: str,
 ) -> ConnectResult:
-    """What came of the way to Xero. Xero is called only once the attempt is known to be this browser's own."""
+    """The result of an attempt to connect. Xero is called only after the attempt is proved to be this browser's."""
     back = returned(raw_query)
     if back is None or not back.state:
         return "state_invalid"
@@ -139,7 +139,7 @@ def finish(
 def _consented(
     adapters: ConnectAdapters, callback: CallbackAdapters, attempt: Attempt, granted: Granted
 ) -> ConnectResult:
-    """Tokens have come: which organisation they are for."""
+    """Save the new tokens, and find the organisation they are for."""
     company, now = attempt.person.company, adapters.now()
     try:
         said = claims(granted.access_token)
@@ -167,7 +167,7 @@ def _consented(
         callback.tokens.save(company, tokens)
     except StoreUnavailable:
         return "xero_unavailable"
-    # first: a renewal that is under way then finds that it is not its connection any more
+    # first, so that a renewal under way finds that the connection has changed
     adapters.connections.plan_renewal(company, LONG_AGO, consent.expires_at)
     while True:
         before = adapters.connections.connection(company)
@@ -184,7 +184,7 @@ def _unfinished(connection: Connection) -> ConnectResult:
 
 
 def _connections(identity: Identity, granted: Granted, auth_event_id: str) -> list[Choice]:
-    """The organisations of this very consent."""
+    """The organisations that this consent gave access to."""
     try:
         found = identity.connections(granted.access_token, auth_event_id)
     except IdentityUnknown:
@@ -206,7 +206,7 @@ def _what_changed(before: Connection | None, after: Connection) -> str:
 
 
 def choose(adapters: ConnectAdapters, person: Person, organisation_id: str) -> bool:
-    """A person chooses or confirms the organisation. False where that one is not to be had."""
+    """A person chooses or confirms the organisation. False if it is not available."""
     while True:
         before = adapters.connections.connection(person.company)
         after = after_choice(before, organisation_id) if before else None
@@ -226,7 +226,7 @@ def choose(adapters: ConnectAdapters, person: Person, organisation_id: str) -> b
 
 
 def disconnect(adapters: ConnectAdapters, person: Person) -> bool:
-    """End the connection here; whether Xero is to be told. That is up to whoever renews the tokens."""
+    """End the connection here. True if the access in Xero is still to be ended, which token renewal does."""
     while True:
         before = adapters.connections.connection(person.company)
         if before is None or before.status == "disconnected":
@@ -242,7 +242,7 @@ def disconnect(adapters: ConnectAdapters, person: Person) -> bool:
 def _change(
     adapters: ConnectAdapters, before: Connection | None, after: Connection, person: Person, what: str
 ) -> None:
-    """Write the change, who made it, and what follows from it, in one transaction; then set that going."""
+    """Write the change, its history and its release in one transaction. Then start the release."""
     now, id_ = adapters.now(), adapters.new_id()
     connections = adapters.connections
     others: list[Item] = []
@@ -268,7 +268,7 @@ def _change(
 
 
 def _with_prefix(adapters: ConnectAdapters, connection: Connection) -> tuple[Connection, list[Item]]:
-    """The company's number prefix becomes its own in the organisation, unless another company has it there."""
+    """Claim the company's number prefix in the organisation, unless another company has it."""
     saved = adapters.settings.saved(connection.company)
     if saved is None:
         return replace(connection, prefix_taken_by=""), []
@@ -280,7 +280,7 @@ def _with_prefix(adapters: ConnectAdapters, connection: Connection) -> tuple[Con
 
 
 def _release(before: Connection | None, after: Connection, now: datetime, id_: str) -> Release | None:
-    """What a change of the connection sets going: orders that waited for it, lanes to look at, an event."""
+    """The release that follows a change of the connection: waiting orders, lanes to ring, and an event."""
     event = ""
     was_connected = before is not None and before.status == "connected"
     if after.status == "connected" and before is not None and not was_connected:
@@ -292,5 +292,5 @@ def _release(before: Connection | None, after: Connection, now: datetime, id_: s
         return once_connected(after.company, lanes, now, id_, event)
     if not event:
         return None
-    # what is due moves to `waiting` when its lane is looked at
+    # orders that are due become `waiting` in the next turn of their lane
     return Release(after.company, id_, now, now, lanes=tuple(sorted(lanes)), event=event)

@@ -1,4 +1,4 @@
-"""An order message becomes ledger rows: one for every company of it that keeps its books in Xero."""
+"""Intake: an order message becomes ledger rows, one for each of its companies that keeps its books in Xero."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bookkeeping.domain.orders import Order, Unreadable, for_company, read_order
 from bookkeeping.domain.problems.problem import Problem
 
 NO_COMPANY: Final = "unknown"
-"""The company under which messages are kept that name none and can't be read."""
+"""The company under which unreadable messages are kept that name no company."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class IntakeAdapters:
 
 @dataclass
 class Intake:
-    """One batch of messages. Companies are looked up once a batch."""
+    """One batch of messages. Each company is looked up once."""
 
     adapters: IntakeAdapters
     rung: dict[str, list[str]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Intake:
     of_no_company: int = 0
     unreadable: int = 0
     unclaimed: int = 0
-    """Messages kept under no company: nobody's Orders page shows them."""
+    """Messages kept under no company, so that no Orders page shows them."""
     _books: dict[str, Books | None] = field(default_factory=dict)
 
     def accept(self, body: str, sent_at: int, message_id: str, company: str | None = None) -> None:
@@ -70,9 +70,9 @@ class Intake:
             raise MessageFailed(", ".join(failed.values()))
 
     def keep_our_fault(self, body: str, sent_at: int, message_id: str, company: str | None = None) -> None:
-        """A message this code fails on: a row says so, beside the message in the dead-letter queue.
+        """Write a row for a message that this code fails on. The message itself is in the dead-letter queue.
 
-        What failed is not tried again: the message is read only as far as it takes to tell whose it is.
+        The code that failed is not run again: only the order and the companies are read from the message.
         """
         companies, order_id = tuple[str, ...](), None
         # where even that fails, it is kept under its own id
@@ -138,7 +138,7 @@ class Intake:
                 orders.get(company, order_id)
 
     def _keep_of_no_company(self, message: Message, message_id: str) -> None:
-        """Neither company nor order can be told: kept under the message's own id, for whoever runs this."""
+        """Keep a message without a known company and order under its own id, for the operator."""
         self.unclaimed += 1
         now = self.adapters.now()
         entry = Entry(
@@ -148,7 +148,7 @@ class Intake:
         try:
             kept = self.adapters.orders.save(entry)
         except Conflict:
-            # delivered again, perhaps because we ended between writing the row and telling of it
+            # delivered again, perhaps because we crashed after writing the row and before publishing
             kept = self.adapters.orders.get(NO_COMPANY, message_id)
         if kept is not None:
             self._publish(kept)
@@ -164,8 +164,8 @@ class Intake:
     ) -> None:
         orders, now = self.adapters.orders, self.adapters.now()
         entry = orders.get(books.company, order_id)
-        if entry is not None and message.repeats(entry.newer or entry.message):
-            # delivered again, perhaps because we ended between writing the row and telling of it
+        if entry is not None and ledger.completed(entry, message).repeats(entry.newer or entry.message):
+            # delivered again, perhaps because we crashed after writing the row and before publishing
             self._publish(entry)
             return
         accepted = ledger.accept(entry, message, books, order_id, now)

@@ -1,8 +1,8 @@
-"""Orders are freed when what stopped them is gone: a setting was changed, a company was connected, a person asked.
+"""Releases: try orders again when the reason to wait or to stop is gone.
 
-What is to be freed is a row of its own, written together with the change that frees it; so neither a lost message nor
-a crash between the two leaves an order behind. The row is gone on with by whoever is told of it, a hand of orders at a
-time, and by the sweep if nobody was.
+That is so when a setting was changed, when a company was connected, or when a person asked. A release is a row of its
+own, written in the same transaction as the change. So a lost message or a crash leaves no order behind. Order posting
+works through the release, a chunk of orders at a time. If its message is lost, the sweep sends another.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from bookkeeping.use_cases.wake_lanes import ring
 
 CHUNK: Final = 100
 LEASE: Final = timedelta(minutes=2)
-"""How long a hand may take before the sweep has somebody else go on."""
+"""How long a chunk may take before the sweep has another process continue."""
 LOOK_AGAIN: Final = timedelta(seconds=90)
 UNCONNECTED: Final = tuple(
     (State.WAITING, reason) for reason in {"not_connected", *ledger.WAITS_WHILE.values()}
 )
 UNDER_WAY: Final = ((State.QUEUED, ""), (State.POSTING, ""))
-"""Orders that are due, or were sent and never answered, perhaps in a lane where their company posts no more."""
+"""Orders that are due, or that were sent without an answer. Their company may have moved to another lane."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def lists_freed_by(keys: Iterable[str]) -> tuple[tuple[State, str], ...]:
 
 
 def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, event: str = "") -> Release:
-    """The release of all that waited for the company's connection."""
+    """The release of all orders that waited for the company's connection."""
     return Release(
         company=company,
         id=id_,
@@ -81,13 +81,13 @@ def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, 
 def continue_release(
     adapters: ReleaseAdapters, call: ReleaseCall, *, time: timedelta = timedelta(seconds=45)
 ) -> int:
-    """Free orders of a release until none is left or the time is over; how many were freed. Then see to the rest."""
+    """Release orders until none is left or the time is over; returns how many. Then ask for the rest to be done."""
     began, freed = adapters.now(), 0
     # what a fault of ours cuts short goes on in a while: the sweep sees to it
     with contained(call.company):
         release = adapters.releases.find(call.company, call.id)
         if release is None or (release.next_at > began and release.step):
-            # done, or somebody is at it
+            # finished, or another process is working on it
             return 0
         if not release.step:
             _publish_first(adapters, release)
@@ -103,10 +103,10 @@ def continue_release(
 
 
 def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Release | None]:
-    """Free the next hand of orders: how many, and what is left to do now (None: nothing)."""
+    """Release the next chunk of orders: returns how many, and the release if more is to be done now."""
     now = adapters.now()
     if release.chunk:
-        # somebody ended before this hand was done
+        # a process crashed before it finished this chunk
         taken = replace(release, next_at=now + LEASE, step=release.step + 1)
     elif release.list_place >= len(release.lists):
         return 0, _look_over(adapters, release, now)
@@ -117,7 +117,7 @@ def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Rel
         )
         onward = replace(release, after=after, list_place=release.list_place + (0 if after else 1))
         if not keys:
-            # nothing that somebody else could take: not worth a write
+            # an empty chunk needs no write
             return 0, onward
         taken = replace(onward, chunk=tuple(keys), next_at=now + LEASE, step=release.step + 1)
     if not adapters.releases.advance(release, taken):
@@ -135,7 +135,7 @@ def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Rel
 
 
 def _look_over(adapters: ReleaseAdapters, release: Release, now: datetime) -> Release | None:
-    """Every list was walked: over, or once more in a while."""
+    """Finish a pass through the lists: end the release, or plan another pass."""
     if release.passes_left <= 1:
         adapters.releases.finish(release)
         return None
@@ -178,7 +178,7 @@ def _free_chunk(adapters: ReleaseAdapters, release: Release) -> int:
     freed = 0
     for entry in adapters.orders.get_many(release.chunk, partial(_contained_row, adapters)):
         if entry.changed_at > release.asked_at:
-            # freed before whoever held this hand ended, or stopped anew since: telling it twice does no harm
+            # A crashed process released it already, or it stopped again since. Publishing it twice is harmless.
             moved.append(entry)
             continue
         if entry.batch:
@@ -218,7 +218,7 @@ def _show_fault(adapters: ReleaseAdapters, release: Release, reference: str) -> 
 def save(
     adapters: ReleaseAdapters, by: str, entry: Entry, books: Books, release: Release | None = None
 ) -> Entry | None:
-    """The entry as it is saved once it is free; None where there is nothing to free."""
+    """Release the entry and save it; None if there is nothing to release."""
     while True:
         now = adapters.now()
         if (
@@ -246,7 +246,7 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release 
         connection = books.connection
         if connection is None or entry.lane == connection.lane:
             return None
-        # due in a lane where its company posts no more
+        # it is due in a lane that its company has left
         return ledger.become_due(entry, books, now) if entry.documents else ledger.decide(entry, books, now)
     if release is None:
         return ledger.retry(entry, books, by, now)
@@ -256,7 +256,7 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release 
 
 
 def publish(adapters: ReleaseAdapters, entries: Sequence[Entry]) -> None:
-    """Tell the bus what became of orders, and ring the lanes where they are due."""
+    """Publish the orders' events, and ring the lanes where they are due."""
     found: list[Event] = []
     for entry in entries:
         # its row shows how it stands, even if the bus can't be told

@@ -1,12 +1,14 @@
-"""Keeping connections alive: access tokens live 30 minutes, and every refresh gives a new refresh token.
+"""Renewing tokens: an access token lives 30 minutes, and every refresh gives a new refresh token.
 
-Losing the newest refresh token loses the connection. So one process at a time renews a company's tokens; new tokens
-are staged before anything else is done, and promoted only in place of those they were issued for. Whoever comes after
-a crash finds them staged and promotes them. Where an answer was lost, Xero takes the same refresh token again for 30
-minutes; it is presented again only when the lost call cannot be carried out any more, for the tokens which that late
-call brought about would be the only good ones, and nobody would have them.
+If the newest refresh token is lost, the connection is lost. So only one process at a time renews a company's tokens.
+New tokens are staged first, and promoted only in place of the tokens they were issued for. After a crash, the next
+process finds the staged tokens and promotes them.
 
-A connection that a person ended is looked at in the same way, until Xero has confirmed the end and the tokens are gone.
+If Xero's answer was lost, Xero accepts the same refresh token again for 30 minutes. We present it again only when the
+lost call can no longer be carried out. Otherwise that late call would issue the only valid tokens, and nobody would
+have them.
+
+A connection that a person ended is renewed in the same way, until Xero has confirmed the end and the tokens are gone.
 """
 
 from __future__ import annotations
@@ -44,47 +46,49 @@ from bookkeeping.use_cases.release import once_connected
 T = TypeVar("T")
 
 AHEAD: Final = timedelta(minutes=6)
-"""Tokens are renewed when this is left of their 30 minutes: more than a tick, and at most 60 times a day."""
+"""Tokens are renewed this long before they expire: longer than the schedule's five minutes, at most 60 times a day."""
 FREED_AFTER: Final = timedelta(seconds=30)
-"""When the orders are freed that waited for the client secret to be put right."""
+"""How long after a corrected client secret worked the waiting orders are released."""
 AT_WORK: Final = timedelta(hours=24)
-"""A connection is at work this long after orders were last posted through it."""
+"""A connection is in use for this long after orders were last posted through it."""
 IDLE: Final = timedelta(hours=20)
-"""How long tokens of a connection that is not at work stay expired. A refresh token lives 60 days from its last use."""
+"""How long tokens of an unused connection stay expired. A refresh token lives 60 days from its last use."""
 IDLE_AT_MOST: Final = timedelta(hours=23)
 TOKEN_TO_SPARE: Final = timedelta(seconds=30)
 
 What = Literal[
     "renewed", "fresh", "busy", "put_off", "lost", "no_tokens", "failed", "ended", "shared", "left"
 ]
-"""Of a connection that a person ended: `ended` at Xero; `shared`, another company here needs it; `left`, for Xero
-can't be told any more. Its tokens are gone."""
+"""The last three are for a connection that a person ended, whose tokens are gone.
+
+`ended`: Xero has ended the access. `shared`: another company needs the access. `left`: we can no longer end it.
+"""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Every length of time a renewal depends on. `scaled` shortens them all by one factor, for a test machine."""
+    """Every length of time a renewal depends on. `scaled` multiplies them all by one factor, for tests."""
 
     call_time_out: timedelta = timedelta(seconds=10)
     begin: timedelta = timedelta(seconds=30)
-    """No company's turn begins later than this into an invocation."""
+    """No company's renewal begins later than this after the invocation began."""
     call_by: timedelta = timedelta(seconds=10)
-    """How far into a company's turn the call may still be made: time must be left to store what it brings."""
+    """The latest time in a renewal to call Xero, so that time is left to store the new tokens."""
     function: timedelta = timedelta(seconds=60)
     """The function's time-out."""
     late_commit: timedelta = timedelta(seconds=150)
-    """A call that gave no answer may still be carried out this much later."""
+    """How long after a call without an answer Xero may still carry it out."""
     lease: timedelta = timedelta(seconds=220)
-    """Outlasts the function and a call it left behind: nobody presents the same refresh token meanwhile."""
+    """Longer than the function and a late call together, so that nobody presents the same refresh token meanwhile."""
     throttled: timedelta = timedelta(minutes=1)
     throttled_at_most: timedelta = timedelta(minutes=15)
     refused: timedelta = timedelta(minutes=15)
-    """Between tries while Xero refuses the client id or secret, or what was sent."""
+    """The wait between attempts while Xero refuses the client id, the secret or the request."""
     store_again: timedelta = timedelta(milliseconds=250)
     store_again_at_most: timedelta = timedelta(seconds=2)
     look_again: timedelta = timedelta(milliseconds=500)
     patience: timedelta = timedelta(seconds=20)
-    """How long one who asks for tokens waits for another who is renewing them."""
+    """How long a caller waits for another process that is renewing the tokens."""
 
     def scaled(self, factor: float) -> Times:
         return Times(**{name: value * factor for name, value in vars(self).items()})
@@ -110,7 +114,7 @@ class RenewalAdapters:
 
 @dataclass(frozen=True)
 class RenewalResult:
-    """What became of one company's tokens; `why` is for the log."""
+    """The result for one company's tokens; `why` is for the log."""
 
     company: str
     what: What
@@ -119,7 +123,7 @@ class RenewalResult:
 
 
 def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
-    """Look at every company whose time has come, as far as this invocation's time reaches."""
+    """Check every company that is due, as far as the time of this invocation allows."""
     began = adapters.now()
 
     def look_at(company: str) -> RenewalResult:
@@ -127,7 +131,7 @@ def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
             return RenewalResult(company, "put_off", "out of time")
         try:
             return _renew_one(adapters, company)
-        except Exception as error:  # noqa: BLE001 one company's trouble must not hold up the others
+        except Exception as error:  # noqa: BLE001 one company's error must not stop the others
             return RenewalResult(company, "failed", noted(error, company))
 
     return adapters.together(
@@ -135,10 +139,11 @@ def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
     )
 
 
-def renew(adapters: RenewalAdapters, company: str) -> RenewalResult:
+def renew(adapters: RenewalAdapters, company: str, *, refused: int | None = None) -> RenewalResult:
     """See to it that the company's tokens are good for a while, or gone where a person ended the connection.
 
-    Where another is at it, wait for that.
+    Those of the generation that Xero `refused` as expired are not good, whatever is stored about when they end. Where
+    another is at it, wait for that.
     """
     give_up_at = adapters.now() + adapters.times.patience
     while True:
@@ -149,11 +154,11 @@ def renew(adapters: RenewalAdapters, company: str) -> RenewalResult:
         over = connection.status == "disconnected"
         if over and not connection.to_end_at_xero and tokens is None:
             return RenewalResult(company, "no_tokens")
-        if tokens is not None and not over and adapters.now() < tokens.expires_at - AHEAD:
+        if tokens is not None and not over and _good(tokens, adapters.now(), refused):
             return RenewalResult(company, "fresh", tokens=tokens)
         renewal = adapters.connections.take_renewal(company, adapters.now(), adapters.times.lease)
         if renewal is not None:
-            return _in_turn(adapters, renewal, at_once=True)
+            return _in_turn(adapters, renewal, at_once=True, refused=refused)
         now = adapters.now()
         if now >= give_up_at or not adapters.connections.being_renewed(company, now):
             return RenewalResult(company, "busy")
@@ -167,29 +172,37 @@ def _renew_one(adapters: RenewalAdapters, company: str) -> RenewalResult:
     return _in_turn(adapters, renewal, at_once=False)
 
 
-def _in_turn(adapters: RenewalAdapters, renewal: Renewal, *, at_once: bool) -> RenewalResult:
+def _good(tokens: Tokens, now: datetime, refused: int | None) -> bool:
+    return now < tokens.expires_at - AHEAD and tokens.generation != refused
+
+
+def _in_turn(
+    adapters: RenewalAdapters, renewal: Renewal, *, at_once: bool, refused: int | None = None
+) -> RenewalResult:
     connection = adapters.connections.connection(renewal.company)
     if connection is None:
         adapters.connections.settle_renewal(renewal, None)
         return RenewalResult(renewal.company, "no_tokens")
-    # what another began is brought to an end at once, whatever the connection's own rhythm: grace is short; and
-    # where a person has put the client secret right, orders wait
+    # An unfinished renewal is finished at once, because Xero accepts its refresh token for a short time only.
+    # After a corrected client secret, orders are waiting.
     at_once = at_once or renewal.unsettled or connection.status == "wrong_credentials"
     with contained(renewal.company):
-        return _Renewal(adapters, renewal, connection).run(at_once=at_once)
+        return _Renewal(adapters, renewal, connection).run(at_once=at_once, refused=refused)
     # its lease lasts on: once it is over, this is tried again
     return RenewalResult(renewal.company, "failed", "a fault of ours")
 
 
-def is_due(tokens: Tokens, connection: Connection, now: datetime, *, at_once: bool) -> bool:
-    """Whether the tokens are to be renewed now; `at_once`: somebody needs them."""
+def is_due(
+    tokens: Tokens, connection: Connection, now: datetime, *, at_once: bool, refused: int | None = None
+) -> bool:
+    """Whether to renew the tokens now. `at_once`: somebody needs them."""
     if at_once or at_work(connection, now):
-        return now >= tokens.expires_at - AHEAD
+        return not _good(tokens, now, refused)
     return now >= tokens.expires_at + IDLE
 
 
 def due_at(tokens: Tokens, connection: Connection, now: datetime, chance: random.Random) -> datetime:
-    """When to look at the tokens next. Idle connections spread over hours, so that they never come all together."""
+    """When to check the tokens next. Idle connections are spread over hours, so that they are not all due together."""
     if at_work(connection, now):
         return tokens.expires_at - AHEAD
     return tokens.expires_at + IDLE + (IDLE_AT_MOST - IDLE) * chance.random()
@@ -201,15 +214,15 @@ def at_work(connection: Connection, now: datetime) -> bool:
 
 
 class _Reconnected(Exception):
-    """The tokens in the store are not those this turn began with."""
+    """The stored tokens are not those this renewal began with."""
 
 
 class _TooSlow(Exception):
-    """No time is left to store what a call would bring."""
+    """No time is left to store the tokens that a call would bring."""
 
 
 class _Renewal:
-    """One company's tokens, held by a lease from before anything is read until everything is written."""
+    """One renewal of a company's tokens, under a lease from the first read to the last write."""
 
     def __init__(self, adapters: RenewalAdapters, renewal: Renewal, connection: Connection) -> None:
         self._adapters = adapters
@@ -218,26 +231,27 @@ class _Renewal:
         self._company = renewal.company
         self._began = adapters.now()
 
-    def run(self, *, at_once: bool) -> RenewalResult:
+    def run(self, *, at_once: bool, refused: int | None = None) -> RenewalResult:
         try:
             if self._connection.status == "disconnected":
                 return self._end_at_xero()
-            return self._look(at_once=at_once)
+            return self._look(at_once=at_once, refused=refused)
         except _TooSlow:
             return self._put_off(timedelta(), "the store was too slow to begin a call")
         except _Reconnected:
-            # a person's consent brought other tokens meanwhile: those hold
+            # a person connected again meanwhile; the tokens of that consent count
             tokens = self._adapters.tokens.read(self._company)
             self._adapters.connections.settle_renewal(self._renewal, self._adapters.now())
             return RenewalResult(
                 self._company, "fresh" if tokens else "no_tokens", "connected again meanwhile", tokens
             )
 
-    def _look(self, *, at_once: bool) -> RenewalResult:
+    def _look(self, *, at_once: bool, refused: int | None) -> RenewalResult:
         current = self._current()
         if current is None:
             return self._lose("needs_reconnect", "there are no tokens")
-        if not is_due(current.tokens, self._connection, self._adapters.now(), at_once=at_once):
+        now = self._adapters.now()
+        if not is_due(current.tokens, self._connection, now, at_once=at_once, refused=refused):
             return self._done("fresh", current.tokens)
         app = self._app()
         if app is None:
@@ -255,23 +269,23 @@ class _Renewal:
         return self._done("renewed", renewed.tokens)
 
     def _current(self) -> Version | None:
-        """The tokens that count."""
+        """The current tokens. Staged ones that were not promoted after a crash are promoted first."""
         tokens, company = self._adapters.tokens, self._company
         current = tokens.current(company)
         staged = tokens.pending(company) if current else None
         if current is not None and staged is not None and staged.replaces == current.id:
-            # issued by Xero and written down, but its process ended there: the current ones are spent
+            # a process stored these and crashed before it promoted them; the current ones are used up
             self._promote(staged, current)
             return staged
         return current
 
     def _app(self) -> App | None:
-        """The app the tokens are of; None where its secret is not here."""
+        """The app of the tokens; None if we do not have its secret."""
         app = self._adapters.apps.read(self._company)
         return app if app and app.client_id == self._connection.client_id else None
 
     def _renewed(self, current: Version, app: App) -> Version:
-        """New tokens in place of the current ones. Raises InvalidGrant once the store has no others to present."""
+        """New tokens in place of the current ones. Raises InvalidGrant if Xero refuses all the stored ones."""
         adapters = self._adapters
         refused: set[str] = set()
         while True:
@@ -291,18 +305,21 @@ class _Renewal:
                 return self._keep(granted, current, asked_at)
 
     def _other(self, current: Version, refused: set[str]) -> Version | None:
-        """What the store has in place of tokens that Xero did not take; None where it has no more."""
+        """Other stored tokens to present after Xero refused these; None if there are no more."""
         current_now = self._adapters.tokens.current(self._company)
         if current_now is None or current_now.id != current.id:
             raise _Reconnected
         other = self._relative(current, refused)
         if other is not None:
-            # before it is presented: the refused ones must not be presented ever again
+            # promoted before it is presented, so that nobody presents the refused ones again
             self._promote(other, current)
         return other
 
     def _relative(self, current: Version, refused: set[str]) -> Version | None:
-        """Tokens of the same consent that may be good where the current ones are not: a twin staged, or the parent."""
+        """Tokens of the same consent that may be valid although the current ones are not.
+
+        These are staged tokens issued for the same refresh token, or the tokens that the current ones replaced.
+        """
         staged = self._adapters.tokens.pending(self._company)
         if (
             staged is not None
@@ -329,9 +346,10 @@ class _Renewal:
         return version
 
     def _restore(self) -> None:
-        """A person has put the client secret right."""
+        """Restore the connection after a person corrected the client secret."""
         connection, now = self._connection, self._adapters.now()
-        # first, and for a moment later: a process that ends in between leaves no order waiting for ever
+        # The release is written first, so that a crash in between leaves no order waiting for ever.
+        # It starts a moment later, when the connection is restored.
         soon = now + FREED_AFTER
         self._adapters.releases.ask(
             once_connected(self._company, (connection.lane,), soon, f"renewed-{stamp(now)}")
@@ -345,7 +363,7 @@ class _Renewal:
             raise _Reconnected
 
     def _surely(self, write: Callable[[], T]) -> T:
-        """The only copy of the tokens is in memory: whatever the store says, again, for as long as there is time."""
+        """Retry a write while there is time, because the only copy of the tokens is in memory."""
         times, wait = self._adapters.times, self._adapters.times.store_again
         while True:
             try:
@@ -359,7 +377,7 @@ class _Renewal:
     # a connection that a person ended
 
     def _end_at_xero(self) -> RenewalResult:
-        """Have Xero end what no other company here needs, then forget the tokens: in this order, for it takes them."""
+        """End the access in Xero that no other company needs. Then forget the tokens, which the first step needs."""
         connections, connection = self._adapters.connections, self._connection
         what: What = "ended"
         why, current = "", self._current()
@@ -378,7 +396,7 @@ class _Renewal:
         return RenewalResult(self._company, what, why)
 
     def _ended(self, current: Version | None) -> tuple[What, Version]:
-        """What became of it at Xero, and the tokens that are left. Raises what Xero says instead."""
+        """The result in Xero, and the tokens as they are now. Raises the error if Xero refuses."""
         adapters, connection = self._adapters, self._connection
         app = self._app()
         if current is None or app is None:
@@ -395,11 +413,11 @@ class _Renewal:
                 if one.connection_id:
                     adapters.identity.delete_connection(current.tokens.access_token, one.connection_id)
         else:
-            # ends all that the person gave the app, and takes no access token
+            # ends all access that the person gave the app, and needs no access token
             adapters.identity.revoke(app.client_id, app.client_secret, current.tokens.refresh_token)
         return ("ended" if unneeded == list(connection.to_end_at_xero) else "shared"), current
 
-    # how a turn ends
+    # how a renewal ends
 
     def _done(self, what: What, tokens: Tokens) -> RenewalResult:
         now = self._adapters.now()
@@ -431,10 +449,10 @@ class _Renewal:
         except Lost as error:
             raise _Reconnected from error
         if lost_at == now or (lost_at is not None and self._renewal.unsettled):
-            # had another ended before the event, or after it: told again, under the same id
+            # An earlier process may have crashed before or after it published the event: publish it with the same id.
             here = self._connection.organisation_id
             self._adapters.events.put([connection_lost(self._company, here, status, lost_at)])
-        # a corrected secret is noticed by itself
+        # the next attempt notices a corrected secret
         again = status == "wrong_credentials"
         next_at = (
             now + self._adapters.times.refused * self._adapters.chance.uniform(1.0, 1.1) if again else None

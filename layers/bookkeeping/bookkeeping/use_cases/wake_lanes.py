@@ -10,7 +10,7 @@ from bookkeeping.adapters.tables.lanes import Lanes
 
 
 def ring(lanes: Lanes, wake_ups: PostingQueue, rung: Mapping[str, Sequence[str]], now: datetime) -> None:
-    """Ask for a turn for each lane; one wake-up serves all who ask before the turn begins."""
+    """Ask for a turn in each lane. A lane gets only one wake-up until the turn begins, however often it is rung."""
     for lane, keys in rung.items():
         if lanes.ring(lane, now):
             wake_ups.send(WakeUp(lane, tuple(keys)))

@@ -1,6 +1,6 @@
-"""What Xero is asked about an organisation: its facts, and its contacts by name.
+"""Facts about an organisation, and its contacts by name, read from Xero and cached.
 
-Posting and the settings page ask the same. Each gives its own way of reading: posting's calls are paced.
+Posting and the settings page share this. Each passes its own way of reading, because posting paces its calls.
 """
 
 from __future__ import annotations
@@ -11,18 +11,25 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bookkeeping.adapters.tables.organisations import Organisations
-from bookkeeping.domain.contacts import Contact, contact_matching, contact_queries
+from bookkeeping.domain.contacts import (
+    Contact,
+    contact_matching,
+    contact_queries,
+    every_active_contact,
+)
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.organisation import Organisation, organisation_from_xero
 from bookkeeping.domain.problems.problem import Problem
+from bookkeeping.domain.problems.xero_messages import quoted
 
 KEPT_BY_POSTING: Final = timedelta(hours=12)
 KEPT_BY_PAGE: Final = timedelta(minutes=5)
-"""A person at the settings wants to see what they did in Xero a moment ago."""
+"""Short, so that a person soon sees what they changed in Xero."""
 CONTACT_KEPT: Final = timedelta(minutes=59)
 """A contact's id counts only while the contact bears the name, and anybody can rename it in Xero. So nothing is sent to
 a contact whose name was read more than an hour ago; a document takes a moment from being made to being sent."""
 MOST_PAGES: Final = 10
+MOST_PAGES_OF_ALL: Final = 3
 RESOURCES: Final = ("Organisation", "Accounts", "TaxRates", "Currencies")
 
 Query = tuple[str, Mapping[str, str]]
@@ -32,7 +39,7 @@ Read = Callable[[Sequence[Query]], Sequence[Any]]
 
 
 class XeroFacts:
-    """What is known of one organisation. What is missing, or was read too long ago, is asked of Xero."""
+    """Facts about one organisation. Missing or stale facts are read from Xero."""
 
     def __init__(
         self, organisations: Organisations, organisation_id: str, read: Read, now: Callable[[], datetime]
@@ -71,6 +78,8 @@ class XeroFacts:
             rest = [queries[-1] | {"page": str(page)} for page in range(2, pages + 1)]
             answers += self._read([("Contacts", query) for query in rest])
             found = contact_matching(name, _contacts(answers))
+        if isinstance(found, Problem) and found.code == "contact_not_found":
+            found = self._among_all(name)
         if isinstance(found, Contact):
             found = replace(found, read_at=self._now())
             self._organisations.save_contact(self._organisation_id, name, found)
@@ -78,8 +87,18 @@ class XeroFacts:
         self._organisations.forget_contact(self._organisation_id, name)
         refused = [answer for answer in answers if isinstance(answer, CallRefused)]
         if refused and found.code == "contact_not_found":
-            return Problem("contact_not_searchable", found.details, refused[0].messages)
+            return Problem("contact_not_searchable", found.details, quoted(refused[0].messages))
         return found
+
+    def _among_all(self, name: str) -> Contact | Problem:
+        """The contact that bears the name among the first pages of all active ones."""
+        every = every_active_contact()
+        answers: list[Any] = []
+        for page in range(1, MOST_PAGES_OF_ALL + 1):
+            answers += self._read([("Contacts", every | {"page": str(page)})])
+            if page >= _pages(answers[0]):
+                break
+        return contact_matching(name, _contacts(answers))
 
 
 def remembered_contact(

@@ -1,4 +1,5 @@
-"""EDGE: the DynamoDB tables. Every write is conditional on what was read, or on holding the lane.
+"""The DynamoDB tables. Every write is conditional on what was read, or on holding the lane.
 
-A module for each thing kept. Lanes, releases and what is known of organisations are rows of the ConnectionsTable too.
+There is one module for each kind of thing. The ConnectionsTable also holds lanes, releases and facts about
+organisations.
 """

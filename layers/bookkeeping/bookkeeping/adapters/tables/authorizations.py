@@ -1,4 +1,4 @@
-"""EDGE: the AuthorizationsTable: launch tokens, sessions, OAuth states."""
+"""The AuthorizationsTable: launch tokens, sessions, OAuth states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bookkeeping.domain.page_access import Launch, Person, Session
 
 @dataclass(frozen=True)
 class Attempt:
-    """A connect that a person began, and that only they can finish, in the browser they began it in."""
+    """An attempt to connect. Only the person who began it can finish it, in the same browser."""
 
     person: Person
     session_hash: str
@@ -28,16 +28,16 @@ class Attempt:
 
 
 class AuthorizationsTable:
-    """What works once or for a while: launch tokens, sessions, OAuth states. Each by the hash of what a browser holds.
+    """Launch tokens and OAuth states, which work once, and sessions. Each key is the hash of what the browser holds.
 
-    DynamoDB removes expired rows some time after; until then their expiry is looked at.
+    DynamoDB removes expired rows late, so their expiry is also checked.
     """
 
     def __init__(self, resource: Any, name: str) -> None:
         self._table = resource.Table(name)
 
     def open_session(self, launch: Launch, session: Session) -> bool:
-        """Use the launch token up and open its session; False where the token was used before."""
+        """Use the launch token up and open its session; False if the token was used before."""
         used = {"pk": f"launch#{launch.once}", "expires": _epoch(launch.expires_at + timedelta(hours=1))}
         try:
             self._table.put_item(Item=used, ConditionExpression="attribute_not_exists(pk)")
@@ -67,7 +67,7 @@ class AuthorizationsTable:
     def finish(
         self, state_hash: str, session: Session, company: str, now: datetime
     ) -> Attempt | ConnectResult:
-        """Use the state up, in one write; or why it can't be used by this person, in this browser, for this company."""
+        """Use the state up in one write. Returns the attempt, or why this person, browser or company can't use it."""
         key = {"pk": f"state#{state_hash}"}
         condition = (
             Attr("session_hash").eq(session.id_hash)
@@ -112,5 +112,5 @@ def _epoch(at: datetime) -> int:
 
 
 def _until(expires_at: datetime) -> Item:
-    """The moment after which a row counts no more, and some time later is removed."""
+    """The attributes for a row's expiry, and for its removal an hour later."""
     return {"expires_at": stamp(expires_at), "expires": _epoch(expires_at + timedelta(hours=1))}

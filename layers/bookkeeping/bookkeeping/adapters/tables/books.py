@@ -1,4 +1,4 @@
-"""How a company keeps its books at this moment."""
+"""A company's books: its settings and its connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bookkeeping.domain.ledger import Books
 
 
 def books_of(settings: SettingsTable, connections: ConnectionsTable, company: str) -> Books | None:
-    """How the company keeps its books now; None where it never saved settings."""
+    """The company's current settings and connection; None if it never saved settings."""
     current = settings.current(company)
     if current is None:
         return None

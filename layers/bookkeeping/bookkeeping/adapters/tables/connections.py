@@ -1,4 +1,4 @@
-"""EDGE: connections, in the ConnectionsTable: to what a company is connected, by which app, who renews its tokens."""
+"""Connections, in the ConnectionsTable: a company's organisation, its app, and the renewal of its tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bookkeeping.domain.moments import LONG_AGO, moment, stamp
 
 @dataclass(frozen=True)
 class KnownApp:
-    """What may be shown of a company's own Xero app."""
+    """The parts of a company's Xero app that may be shown."""
 
     client_id: str
     secret_set_at: datetime
@@ -36,16 +36,16 @@ class KnownApp:
 
 @dataclass(frozen=True)
 class Renewal:
-    """The right to renew a company's tokens, as its holder has it."""
+    """A lease on the renewal of a company's tokens."""
 
     company: str
     fencing: int
     unsettled: bool = False
-    """An earlier holder did not bring it to an end: the refresh token may be spent, and Xero's grace be running."""
+    """An earlier holder did not finish. Xero may have used up the refresh token, and accepts it 30 minutes more."""
 
 
 class ConnectionsTable:
-    """Connections, who renews their tokens, what companies share, and what people did about it."""
+    """Connections, renewals of their tokens, what companies share, and the history of people's actions."""
 
     def __init__(self, resource: Any, name: str) -> None:
         self._client = resource.meta.client
@@ -75,28 +75,28 @@ class ConnectionsTable:
         )
 
     def save_connection(self, connection: Connection) -> None:
-        # first: a renewal that is under way then finds that it is not its connection any more
+        # first, so that a renewal under way finds that the connection has changed
         self.plan_renewal(connection.company, LONG_AGO)
         self._table.put_item(Item=_connection_out(connection))
 
     def lose_connection(self, connection: Connection, status: str, at: datetime) -> bool:
-        """Mark the connection lost, unless it is no longer the one that failed. True where this call did it."""
+        """Mark the connection lost, if it is still the one that failed. True if this call changed it."""
         change, values = "SET #status = :status, lost_at = :at", {":status": status, ":at": stamp(at)}
         return self._change_while("connected", connection, change, values)
 
     def restore_connection(self, connection: Connection) -> bool:
-        """Lift `wrong_credentials`. True where this call did it."""
+        """Change the status from `wrong_credentials` to `connected`. True if this call changed it."""
         change = "SET #status = :connected REMOVE lost_at"
         return self._change_while("wrong_credentials", connection, change, {":connected": "connected"})
 
     def note_ended(self, connection: Connection) -> bool:
-        """Xero lets the app into nothing any more for its sake. False where it was connected again meanwhile."""
+        """Note that the access has ended in Xero. False if the company was connected again meanwhile."""
         return self._change_while(
             "disconnected", connection, "SET to_end_at_xero = :nothing", {":nothing": []}
         )
 
     def _change_while(self, status: str, connection: Connection, change: str, values: Item) -> bool:
-        """Change the row while it is of this very connection, in that status; whether it was."""
+        """Change the row if it still holds this connection in that status. True if it did."""
         still, its_own = _still(connection)
         return update_if(
             self._table,
@@ -113,10 +113,10 @@ class ConnectionsTable:
         update_if(self._table, key, "SET worked_at = :at", Attr("pk").exists(), {":at": stamp(at)})
 
     def change_connection(self, before: Connection | None, after: Connection, *others: Item) -> None:
-        """Write what a person made of the connection, with other transaction items. Raises Conflict."""
+        """Write a person's change to the connection, with other transaction items. Raises Conflict."""
         fields = _connection_out(after)
         key = {name: fields.pop(name) for name in ("pk", "sk")}
-        # turns go on writing it
+        # posting may write it at the same time
         fields.pop("worked_at", None)
         names = {f"#{name}": name for name in fields}
         values = {f":{name}": value for name, value in fields.items()}
@@ -138,9 +138,9 @@ class ConnectionsTable:
     # renewals of tokens: a row beside each connection says when its tokens are due, and who is renewing them
 
     def plan_renewal(self, company: str, at: datetime, expires_at: datetime | None = None) -> None:
-        """Have the company's tokens looked at then. Whoever is renewing them now may not judge the connection.
+        """Plan the next check of the company's tokens. A renewal that is under way then loses its lease.
 
-        `expires_at` is of tokens that are new.
+        `expires_at` is that of new tokens.
         """
         self._table.update_item(**_planned(company, at, expires_at))
 
@@ -149,12 +149,12 @@ class ConnectionsTable:
         return {"Update": {"TableName": self._table.name, **_planned(company, LONG_AGO)}}
 
     def tokens_expire_at(self, company: str) -> datetime | None:
-        """When the company's access token ends, as far as anybody renewed it."""
+        """When the company's access token expires, if it was ever renewed."""
         item = read(self._table, **_renewal_key(company))
         return moment(item["expires_at"]) if item and "expires_at" in item else None
 
     def take_renewal(self, company: str, now: datetime, lease: timedelta) -> Renewal | None:
-        """Be the only one to renew the company's tokens until the lease ends; None where it is not the time."""
+        """Take the lease on the company's renewal; None if another process has it, or if it was put off."""
         try:
             answer = self._table.update_item(
                 Key=_renewal_key(company),
@@ -184,7 +184,10 @@ class ConnectionsTable:
     def settle_renewal(
         self, renewal: Renewal, next_at: datetime | None, expires_at: datetime | None = None
     ) -> bool:
-        """Let it go, all done, until `next_at`; None: until somebody plans it. `expires_at` is that of the tokens."""
+        """Finish the renewal and give the lease up. The next check is at `next_at`; None: not before it is planned.
+
+        `expires_at` is that of the tokens.
+        """
         sets = {} if next_at is None else {"agenda": "renewal", "next_at": stamp(next_at)}
         if expires_at is not None:
             sets["expires_at"] = stamp(expires_at)
@@ -201,7 +204,7 @@ class ConnectionsTable:
         )
 
     def put_off_renewal(self, renewal: Renewal, until: datetime) -> bool:
-        """Let it go unsettled; nobody takes it before then."""
+        """Give the lease up with the renewal unfinished. Nobody takes it before `until`."""
         return update_if(
             self._table,
             _renewal_key(renewal.company),
@@ -215,9 +218,9 @@ class ConnectionsTable:
         return item is not None and "lease_until" in item and moment(item["lease_until"]) >= now
 
     def renewals_due(self, now: datetime) -> list[str]:
-        """Companies whose tokens are to be looked at, the longest due first. An index: it may lag.
+        """Companies whose tokens are due for a check, the longest due first. Read from an index, which may lag.
 
-        Before all others: those with a renewal that has not come to its end. Xero's half hour may be running.
+        Companies with an unfinished renewal come first: Xero may accept their refresh token for only 30 minutes more.
         """
         found = [
             item["pk"].removeprefix("connection#")
@@ -233,9 +236,9 @@ class ConnectionsTable:
     def lose_renewed(
         self, renewal: Renewal, connection: Connection, status: str, at: datetime
     ) -> datetime | None:
-        """Mark the connection lost, and since when it is; None where it isn't, another status being in force.
+        """Mark the connection lost; returns since when it is lost. None if another status is in force.
 
-        Raises Lost where the company has been connected again since the renewal began.
+        Raises Lost if the company was connected again since the renewal began.
         """
         name = self._table.name
         still, same = _still(connection)
@@ -266,10 +269,10 @@ class ConnectionsTable:
             return moment(item["lost_at"]) if item is not None and lost else None
         return at
 
-    # who else is there: companies of an organisation, of an app, and whose number prefix is whose
+    # what companies share: an organisation, an app, and the number prefixes in an organisation
 
     def joins(self, connection: Connection) -> list[Item]:
-        """The transaction items by which other companies find this one."""
+        """The transaction items that list this company under its organisation and its app."""
         company = {"company": connection.company}
         return [
             put(self._table, {"pk": pk, "sk": f"company#{connection.company}"} | company | about)
@@ -286,7 +289,7 @@ class ConnectionsTable:
         return [{"Delete": {"TableName": self._table.name, "Key": {"pk": pk, "sk": sk}}} for pk in keys]
 
     def others_of_app(self, connection: Connection) -> list[Connection]:
-        """The connections of the other companies here that use the same app."""
+        """The connections of the other companies that use the same app."""
         condition = Key("pk").eq(f"app#{connection.client_id}") & Key("sk").begins_with("company#")
         found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
         others = [self.connection(item["company"]) for item in found if item["company"] != connection.company]
@@ -298,16 +301,16 @@ class ConnectionsTable:
         ]
 
     def companies_of(self, lane: Lane) -> list[str]:
-        """The companies that take turns in the lane."""
+        """The companies that post in the lane."""
         condition = Key("pk").eq(f"app#{lane.client_id}") & Key("sk").begins_with("company#")
         found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
         return [item["company"] for item in found if item["organisation_id"] == lane.organisation_id]
 
     def claim_prefix(self, connection: Connection, prefix: str) -> Item:
-        """The transaction item that makes the prefix the company's own in its organisation.
+        """The transaction item that gives the prefix to the company in its organisation.
 
-        Raises PrefixTaken where another company has it; the item fails where one takes it meanwhile. A claim is never
-        given up: documents with those numbers are in the books.
+        Raises PrefixTaken if another company has it; the item fails if one takes it meanwhile. A company keeps its
+        prefix for ever, because documents with those numbers are in the books.
         """
         company = connection.company
         key = {"pk": f"organisation#{connection.organisation_id}", "sk": f"prefix#{prefix}"}
@@ -322,7 +325,7 @@ class ConnectionsTable:
         return claim
 
     def settle_prefix(self, connection: Connection) -> Item:
-        """The transaction item that notes that nobody else has the company's prefix any more."""
+        """The transaction item that notes that no other company has the company's prefix any more."""
         return {
             "Update": {
                 "TableName": self._table.name,
@@ -333,7 +336,7 @@ class ConnectionsTable:
             }
         }
 
-    # the company's own app in Xero; its secret is elsewhere
+    # the company's own app in Xero; its secret is in Secrets Manager
 
     def app(self, company: str) -> KnownApp | None:
         item = read(self._table, pk=f"connection#{company}", sk="app")
@@ -343,15 +346,15 @@ class ConnectionsTable:
         item = {"client_id": app.client_id, "secret_set_at": stamp(app.secret_set_at)}
         together(self._client, [put(self._table, {"pk": f"connection#{company}", "sk": "app"} | item), act])
 
-    # what people did
+    # history
 
     def act(self, company: str, by: str, what: str, at: datetime, id_: str) -> Item:
-        """The transaction item that keeps what a person did to the connection or the app."""
+        """The transaction item that records a person's change to the connection or the app."""
         key = {"pk": f"history#{company}", "sk": f"{stamp(at)}#{id_}"}
         return put(self._table, key | {"by": by, "what": what, "at": stamp(at)})
 
     def acts(self, company: str, limit: int) -> list[Act]:
-        """What people did last, newest first."""
+        """The last changes by people, newest first."""
         answer = self._table.query(
             KeyConditionExpression=Key("pk").eq(f"history#{company}"),
             ScanIndexForward=False,
@@ -391,7 +394,7 @@ def _planned(company: str, at: datetime, expires_at: datetime | None = None) -> 
 
 
 def _still(connection: Connection) -> tuple[str, Item]:
-    """The condition, and its values, that the row is of the same consent and organisation as when it was read."""
+    """The condition (with its values) that the row still has the same consent and organisation as when it was read."""
     same = "client_id = :same_app AND organisation_id = :same_organisation"
     values: Item = {":same_app": connection.client_id, ":same_organisation": connection.organisation_id}
     if connection.connected_at is None:

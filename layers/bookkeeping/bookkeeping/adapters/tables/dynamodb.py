@@ -1,4 +1,4 @@
-"""EDGE: what the tables have in common: how DynamoDB is asked, and what its refusals mean."""
+"""What the tables share: calls to DynamoDB, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def dynamodb() -> Any:
 
 
 def read(table: Any, **key: str) -> Item | None:
-    """The item under the key, consistently read."""
+    """The item under the key, read consistently."""
     item: Item | None = table.get_item(Key=key, ConsistentRead=True).get("Item")
     return item
 
 
 def read_all(resource: Any, table: str, keys: Sequence[Mapping[str, str]]) -> Iterator[Item]:
-    """The items under the keys, consistently read, in no order; a missing one is left out."""
+    """The items under the keys, read consistently, in no order. Missing items are left out."""
     for start in range(0, len(keys), 100):
         wanted: Any = {
             table: {"Keys": [dict(key) for key in keys[start : start + 100]], "ConsistentRead": True}
@@ -61,7 +61,7 @@ def query(table: Any, **request: Any) -> Iterator[Item]:
 
 
 def once_free(write: Callable[..., Any], **request: Any) -> Any:
-    """Write as soon as no transaction that is under way has a hand on a row of it."""
+    """Write, and retry while another transaction is writing the same rows."""
     for wait in (0.01, 0.03, 0.1, 0.3):
         try:
             return write(**request)
@@ -84,7 +84,7 @@ def update_if(
     values: Mapping[str, Any],
     names: Mapping[str, str] | None = None,
 ) -> bool:
-    """Update an item on condition; False where the condition does not hold."""
+    """Update an item on a condition; False if the condition does not hold."""
     request: Item = {"Key": key, "UpdateExpression": expression, "ConditionExpression": condition}
     if values:
         request["ExpressionAttributeValues"] = dict(values)
@@ -105,7 +105,7 @@ def put(table: Any, item: Item) -> Item:
 
 
 def transact(client: Any, items: Sequence[Item]) -> None:
-    """All the writes or none. The first item is the check of the lane: where it fails, the lane is lost."""
+    """All the writes or none. The first item checks the lane: raises Lost if it fails, Conflict if another does."""
     try:
         once_free(client.transact_write_items, TransactItems=list(items))
     except ClientError as error:
@@ -115,7 +115,7 @@ def transact(client: Any, items: Sequence[Item]) -> None:
 
 
 def together(client: Any, items: Sequence[Item]) -> None:
-    """All the writes or none. Raises Conflict where a condition does not hold."""
+    """All the writes or none. Raises Conflict if a condition does not hold."""
     try:
         once_free(client.transact_write_items, TransactItems=list(items))
     except ClientError as error:
@@ -135,7 +135,7 @@ def without(items: list[Item], others: list[Item]) -> list[Item]:
 
 
 def once_each(items: list[Item]) -> list[Item]:
-    """A transaction may name a row once only."""
+    """The transaction items, each row once, as DynamoDB requires. The last item for a row counts."""
     return list({_key(item): item for item in items}.values())
 
 
@@ -151,7 +151,7 @@ def cancelled_for(error: ClientError) -> list[str]:
 
 
 def conflict(error: ClientError) -> Exception:
-    """Conflict where a row has changed or is being changed, else the error itself."""
+    """Conflict if a row has changed or is being changed, else the error itself."""
     code = refused_for(error)
     if code in ("ConditionalCheckFailedException", "TransactionConflictException"):
         return Conflict(code)

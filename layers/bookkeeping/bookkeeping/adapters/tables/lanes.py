@@ -1,4 +1,4 @@
-"""EDGE: lanes and their batch records, in the ConnectionsTable. A holder writes on condition that it still is one."""
+"""Lanes and their batch records, in the ConnectionsTable. Every write of a holder fails once it has lost the lane."""
 
 from __future__ import annotations
 
@@ -24,35 +24,37 @@ from bookkeeping.adapters.tables.dynamodb import (
 )
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import Lost
-from bookkeeping.domain.moments import LONG_AGO, moment, stamp
+from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
 from bookkeeping.domain.pacing import FAILS
 
 
 @dataclass(frozen=True)
 class Failing:
-    """Tries in a row, for one company, that Xero gave no usable answer to, and when the next one is."""
+    """Failed attempts in a row for one company, and the time of the next attempt."""
 
     times: int
     until: datetime
+    refused: int | None = None
+    """The generation of the token that Xero refused first as expired."""
 
 
 @dataclass(frozen=True)
 class Lane:
-    """A lane as its holder has it."""
+    """A lane, as its holder took it."""
 
     key: str
     fencing: int
     calls: tuple[datetime, ...] = ()
-    """When calls of the last minute went out."""
+    """When the calls of the last minute were sent."""
     failed_turns: int = 0
-    """Turns in a row that Xero ended, being down."""
+    """Turns in a row that ended because Xero was down."""
     pause: str = ""
-    """Why Xero is not to be called before `paused_until`: a code of `problems`."""
+    """Why Xero must not be called before `paused_until`: a problem's code."""
     paused_until: datetime = LONG_AGO
     failing: Mapping[str, Failing] = field(default_factory=dict)
     """By company."""
     last_look: bool = False
-    """Nobody has asked for this turn: it only looks whether an index hid something from the one before."""
+    """Nobody asked for this turn. It only looks for orders that the index did not yet show to the turn before."""
 
     @property
     def client_id(self) -> str:
@@ -63,7 +65,7 @@ class Lane:
         return self.key.partition("#")[2]
 
     def held_in(self, table: str) -> Item:
-        """The transaction item that fails unless the lane is still this holder's."""
+        """The transaction item that fails if this holder has lost the lane."""
         return {
             "ConditionCheck": {
                 "TableName": table,
@@ -90,7 +92,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is about to be, or may have been, sent in one call."""
+    """The documents of one call to Xero, written down before the call."""
 
     id: str
     lane: str
@@ -100,21 +102,26 @@ class Batch:
     idempotency_key: str
     body_hash: str
     first_sent_at: datetime
-    """When this body first went out under this key, or a moment before."""
+    """When this body was first sent under this key, or a moment before."""
     documents: tuple[Planned, ...]
     unknown_at: datetime | None = None
-    """The last time a call for it ended with no answer."""
+    """The last time a call for it ended without an answer."""
     settle_at: datetime | None = None
     tries: int = 0
     timed_out: int = 0
     by_number: bool = False
-    """The key is of no more use: look the numbers up."""
+    """The idempotency key is too old: look the documents up by number."""
+    unreadable: int = 0
+    """How many answers to it were not Xero's."""
+    unreadable_since: datetime | None = None
+    send_no_more: bool = False
+    """Only look the numbers up: what is not there is then sent in smaller batches, or stops."""
     faults: int = 0
     """How often a fault of ours kept an order of it from its outcome."""
 
 
 class Lanes:
-    """Who may post in a lane, when it is to be looked at, and what its holder was sending."""
+    """Who may post in a lane, when its next turn is due, and its unsettled batches."""
 
     def __init__(self, resource: Any, name: str) -> None:
         self._resource = resource
@@ -122,7 +129,7 @@ class Lanes:
         self._table = resource.Table(name)
 
     def ring(self, lane: str, now: datetime) -> bool:
-        """Ask for a turn. True where nobody had asked since the lane was last taken: then a wake-up must be sent."""
+        """Ask for a turn. True if nobody had asked since the last turn began: the caller must then send a wake-up."""
         return update_if(
             self._table,
             _lane_key(lane),
@@ -132,9 +139,9 @@ class Lanes:
         )
 
     def take(self, lane: str, now: datetime, lease: timedelta, *, short: bool = False) -> Lane | None:
-        """Hold the lane until the lease ends; None where somebody else does. Clears `rung`.
+        """Take the lane until the lease ends; None if somebody else holds it. Clears `rung`.
 
-        A `short` turn does not take a lane that waits for a long one.
+        A `short` turn does not take a lane that waits for a long turn.
         """
         free: ConditionBase = Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now))
         try:
@@ -171,12 +178,12 @@ class Lanes:
         )
 
     def long_turn_overdue(self, lane: str, now: datetime) -> bool:
-        """Whether the lane waits for a long turn that should have begun."""
+        """Whether the lane's long turn should have begun by now."""
         item = read(self._table, **_lane_key(lane))
         return item is not None and "backlog" in item and _to_wake(item, now)
 
     def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> bool:
-        """Renew the lease and clear `rung`. True where the lane had been rung. Raises Lost."""
+        """Renew the lease and clear `rung`. True if the lane had been rung. Raises Lost."""
         key, mine = _lane_key(lane.key), Attr("fencing").eq(lane.fencing)
         try:
             answer = once_free(
@@ -186,7 +193,7 @@ class Lanes:
                 ConditionExpression=mine,
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
-                    ":calls": [stamp(at) for at in calls],
+                    ":calls": stamps(calls),
                 },
                 ReturnValues="ALL_NEW",
             )
@@ -196,7 +203,7 @@ class Lanes:
             raise
         if "rung" not in answer["Attributes"]:
             return False
-        # apart from the reading: a library that repeats a write whose answer was lost would find it cleared
+        # A write of its own: if boto3 repeats the write above after a lost answer, `rung` must still be there.
         if not update_if(self._table, key, "REMOVE rung, rung_at", mine, {}):
             raise Lost
         return True
@@ -211,9 +218,9 @@ class Lanes:
         last_look: bool = False,
         backlog: bool = False,
     ) -> bool:
-        """Let the lane go, with its pause. False where it was rung meanwhile (unless `though_rung`): look again.
+        """Release the lane and save its pause. False if it was rung meanwhile (unless `though_rung`): look again.
 
-        `last_look` says what `next_at` is for; `backlog`, that a long turn is to come. Raises Lost.
+        `last_look`: the turn at `next_at` is only a last look. `backlog`: the next turn is a long one. Raises Lost.
         """
         condition: ConditionBase = Attr("fencing").eq(lane.fencing)
         if not though_rung:
@@ -223,12 +230,12 @@ class Lanes:
             " failing = :failing"
         )
         values: Item = {
-            ":calls": [stamp(at) for at in calls],
+            ":calls": stamps(calls),
             ":failed_turns": lane.failed_turns,
             ":pause": lane.pause,
             ":paused_until": stamp(lane.paused_until),
             ":failing": {
-                company: {"times": failing.times, "until": stamp(failing.until)}
+                company: {"times": failing.times, "until": stamp(failing.until), "refused": failing.refused}
                 for company, failing in lane.failing.items()
             },
         }
@@ -254,7 +261,7 @@ class Lanes:
         return False
 
     def paused(self, lane: str, company: str) -> tuple[str, datetime] | None:
-        """Why the company's orders in the lane wait, and until when; None where nothing ever held them up."""
+        """Why the company's orders in the lane wait, and until when; None if nothing delayed them."""
         item = read(self._table, **_lane_key(lane)) or {}
         pauses = [(item["pause"], moment(item["paused_until"]))] if item.get("pause") else []
         if company in item.get("failing", {}):
@@ -263,7 +270,7 @@ class Lanes:
         return max(pauses, key=lambda pause: pause[1], default=None)
 
     def to_wake(self, now: datetime) -> list[str]:
-        """Lanes whose time has come, or that were rung and have no live holder. Indexes: they may lag."""
+        """Lanes that are due, or that were rung and have no holder. Read from indexes, which may lag."""
         due = Key("agenda").eq("lane") & Key("next_at").lte(stamp(now))
         found = list(query(self._table, IndexName="agenda", KeyConditionExpression=due))
         found += query(self._table, IndexName="rung", KeyConditionExpression=Key("rung").eq("rung"))
@@ -291,7 +298,7 @@ class Lanes:
         return _batch_in(item) if item else None
 
     def put_batch(self, batch: Batch) -> Item:
-        """The transaction item that writes the batch record down."""
+        """The transaction item that writes the batch record."""
         return put(self._table, _batch_out(batch))
 
     def update_batch(self, batch: Batch, lane: Lane) -> None:
@@ -311,7 +318,8 @@ def _lane_key(lane: str) -> Item:
 
 
 def _failing_in(item: Item) -> Failing:
-    return Failing(int(item["times"]), moment(item["until"]))
+    refused = item.get("refused")
+    return Failing(int(item["times"]), moment(item["until"]), None if refused is None else int(refused))
 
 
 def _to_wake(item: Item, now: datetime) -> bool:
@@ -328,6 +336,7 @@ def _batch_out(batch: Batch) -> Item:
         "first_sent_at": batch.first_sent_at,
         "unknown_at": batch.unknown_at,
         "settle_at": batch.settle_at,
+        "unreadable_since": batch.unreadable_since,
     }
     return {
         **vars(batch),
@@ -354,5 +363,8 @@ def _batch_in(item: Item) -> Batch:
         tries=int(item["tries"]),
         timed_out=int(item["timed_out"]),
         by_number=item["by_number"],
+        unreadable=int(item.get("unreadable", 0)),
+        unreadable_since=moment(item["unreadable_since"]) if item.get("unreadable_since") else None,
+        send_no_more=item.get("send_no_more", False),
         faults=int(item.get("faults", 0)),
     )

@@ -25,7 +25,7 @@ from bookkeeping.adapters.tables.dynamodb import (
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AlreadyInBooks
-from bookkeeping.domain.ledger import UTC_DAYS, Act, Entry, Message, Posted, State
+from bookkeeping.domain.ledger import UTC_DAYS, Act, Entry, Message, Posted, SaleStatus, State
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.time_zones import Calendar
@@ -264,6 +264,8 @@ def entry_to_item(entry: Entry) -> Item:
         "problem": entry.problem and _problem_out(entry.problem),
         "newer": entry.newer and _message_out(entry.newer),
         "no_sale": dict(entry.no_sale),
+        "dated_on_dispatch": entry.dated_on_dispatch,
+        "sale_status": entry.sale_status and vars(entry.sale_status),
         "dated_by": entry.dated_by != UTC_DAYS and vars(entry.dated_by),
     }
     return item | {name: value for name, value in optional.items() if value}
@@ -294,7 +296,9 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         as_draft=item["as_draft"],
         items_as_they_are=item["items_as_they_are"],
         no_sale=item.get("no_sale", {}),
+        sale_status=_sale_status_in(item["sale_status"]) if "sale_status" in item else None,
         dated_by=Calendar(**item["dated_by"]) if "dated_by" in item else UTC_DAYS,
+        dated_on_dispatch=item.get("dated_on_dispatch", False),
         newer=_message_in(item["newer"]) if "newer" in item else None,
         changes=tuple(item["changes"]),
         history=tuple(Act(act["by"], act["what"], moment(act["at"])) for act in item["history"]),
@@ -331,6 +335,10 @@ def _message_in(item: Mapping[str, Any]) -> Message:
         problem=problem,
         first_sent_at=int(item.get("first_sent_at", 0)),
     )
+
+
+def _sale_status_in(item: Mapping[str, Any]) -> SaleStatus:
+    return SaleStatus(**{**item, "sent_at": int(item["sent_at"])})
 
 
 def _posted_out(posted: Posted) -> Item:

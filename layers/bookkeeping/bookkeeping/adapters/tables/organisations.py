@@ -1,4 +1,4 @@
-"""EDGE: what is known of organisations, in the ConnectionsTable. What is missing is asked of Xero again."""
+"""Facts about organisations, in the ConnectionsTable. It is a cache: what is missing is read from Xero again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_FACTS: Final = 390_000
 
 
 class Organisations:
-    """Each organisation's accounts, tax rates and currencies, and those of its contacts and items that orders name."""
+    """Each organisation's accounts, tax rates and currencies, and the contacts and items that orders use."""
 
     def __init__(self, resource: Any, name: str) -> None:
         self._resource = resource

@@ -1,4 +1,4 @@
-"""EDGE: releases, in the ConnectionsTable: orders of a company to be freed, and how far that has come."""
+"""Releases, in the ConnectionsTable: which orders of a company to try again, and the progress so far."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Release:
-    """Orders of a company to be freed, list by list, and how far that has come."""
+    """Orders of a company to try again, list by list, and the progress so far."""
 
     company: str
     id: str
     asked_at: datetime
     next_at: datetime
     lists: tuple[tuple[str, str], ...] = ()
-    """The orders to be freed: those in a state for a reason."""
+    """The lists of orders to go through: a state and a reason each."""
     lanes: tuple[str, ...] = ()
     """Lanes to ring, whatever is found."""
     by: str = ""
-    """The person who asked for these very orders."""
+    """The person who asked for the release, if any."""
     before_version: int = 0
     """Only orders that became due under settings older than this version; 0: all."""
     items_as_they_are: bool = False
     no_sale: Choice | None = None
     event: str = ""
-    """What the bus is to be told first, as JSON."""
+    """An event to publish first, as JSON."""
     passes_left: int = 1
-    """An index may not show yet what came to a list a moment ago: so it may be walked again, some time later."""
+    """How often to go through the lists. An index may not show an order yet, so a second pass may follow later."""
     list_place: int = 0
-    """The place in `lists` of the one being walked."""
+    """The position in `lists` of the present list."""
     after: str = ""
-    """Where in that list to go on."""
+    """The place in that list to continue from."""
     chunk: tuple[str, ...] = ()
     """Keys of the orders being freed now."""
     step: int = 0
 
 
 class Releases:
-    """What is still to be freed."""
+    """The releases that are not finished."""
 
     def __init__(self, resource: Any, name: str) -> None:
         self._table = resource.Table(name)
 
     def put(self, release: Release) -> Item:
-        """The transaction item that has orders freed; the sweep sees to it even if nobody is told."""
+        """The transaction item that starts a release. The sweep continues it even if its message is lost."""
         return put(self._table, _release_out(release))
 
     def ask(self, release: Release) -> None:
@@ -67,7 +67,7 @@ class Releases:
         return _release_in(item) if item else None
 
     def advance(self, before: Release, after: Release) -> bool:
-        """Write how far a release has come; False where somebody else brought it further."""
+        """Write a release's progress; False if somebody else has advanced it."""
         try:
             self._table.put_item(
                 Item=_release_out(after),
@@ -84,7 +84,7 @@ class Releases:
         self._table.delete_item(Key={"pk": f"release#{release.company}", "sk": release.id})
 
     def due(self, now: datetime) -> list[tuple[str, str]]:
-        """Company and id of releases whose time has come. An index: it may lag."""
+        """Company and id of the releases that are due. Read from an index, which may lag."""
         due = Key("agenda").eq("release") & Key("next_at").lte(stamp(now))
         found = query(self._table, IndexName="agenda", KeyConditionExpression=due)
         return [(item["pk"].removeprefix("release#"), item["sk"]) for item in found]

@@ -1,4 +1,4 @@
-"""EDGE: the SettingsTable. A version is written on condition that it comes after the one the person saw."""
+"""The SettingsTable. A new version is saved only if the person saw the version before it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Saved:
 
 
 class SettingsTable:
-    """A company's settings: the current ones, and every version there was."""
+    """A company's settings: the current version and all earlier ones."""
 
     def __init__(self, resource: Any, name: str) -> None:
         self._table = resource.Table(name)
@@ -62,9 +62,9 @@ class SettingsTable:
         return versions
 
     def save(self, company: str, settings: Settings, *others: Item, seen: int, by: str, at: datetime) -> int:
-        """Save the version after the one the person saw (0: none yet), with other transaction items.
+        """Save the version after `seen` (0: the first), with other transaction items.
 
-        Raises Conflict where it is stale, or where a condition of the others does not hold.
+        Raises Conflict if `seen` is stale, or if a condition of the other items fails.
         """
         number = seen + 1
         item = {

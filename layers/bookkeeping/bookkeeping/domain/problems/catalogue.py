@@ -43,7 +43,12 @@ class Kind:
     fix: str
     freed_by: frozenset[str] = frozenset()
     """Settings keys whose change posts the order again by itself; empty: a person presses Retry."""
+    retry_label: str = "Retry"
+    """What the button says that frees the order: what pressing it does."""
 
+
+ACCEPT: Final = "Accept as it is in Xero"
+"""What frees an order whose document stands in Xero, though not as the order says."""
 
 # --- what can go wrong -------------------------------------------------------------------------------------------
 
@@ -182,8 +187,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "missing_price",
             "Order {order}: {line} has no {field}. A missing price is never posted as 0.",
             "platform",
-            "Fill in the price on the order and send it again, or choose another “Price on the invoice” in"
-            " the settings.",
+            "Fill in the price on the order and send it again; it is then posted by itself.",
             frozenset({"invoice_price"}),
         ),
         Kind(
@@ -204,8 +208,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} states no tax rate, and none that is in use here makes the price with tax ({gross})"
             " of the one without ({net}). There are: {rates}.",
             "accountant",
-            "Add the missing tax rate in Xero, or under “Tax rates” in the settings, and press Retry. If a price is"
-            " wrong, correct it on the platform and send the order again.",
+            "State the tax rate of {line} on the platform, or correct its prices there, and send the order again. Never"
+            " add a tax rate only because two prices come to it.",
             _TAX_KEYS,
         ),
         Kind(
@@ -221,8 +225,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: which tax rate {line} has at {rate} % depends on where it is shipped to ({places}), and the"
             " order names no country that can be read.",
             "platform",
-            "Fill in the country of the shipping address on the order and send it again, or make the row for {rate} %"
-            " one for anywhere in the settings.",
+            "Fill in the country of the shipping address on the order and send it again; it is then posted by itself.",
             frozenset({"tax_types"}),
         ),
         Kind(
@@ -261,8 +264,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} is taxed at {rate} %, and no active tax rate in Xero has that rate."
             " There are: {choices}.",
             "accountant",
-            "Choose a tax rate for {rate} % under “Tax rates” in the settings, or add it in Xero and press"
-            " Retry.",
+            "If the price or the tax rate of {line} is wrong, correct it on the platform and send the order again."
+            " {advice}",
             _TAX_KEYS,
         ),
         Kind(
@@ -321,7 +324,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " More than {limit} here is no rounding, and never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
-            " order again, or change “Prices with or without tax” or “Price on the invoice” in the settings.",
+            " order again, or change “Prices with or without tax” in the settings.",
             _TOTAL_KEYS,
         ),
         Kind(
@@ -376,11 +379,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_sale",
-            "Order {order}: it is {status} on the platform, so it may be no sale.",
+            "Order {order}: it is {status} on the platform, so it may be no sale{half}.",
             "accountant",
             "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in the"
             " settings decides this for all such orders.",
             frozenset({"refunded_orders"}),
+            retry_label="Post",
         ),
         Kind(
             "contact_not_found",
@@ -388,6 +392,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "office",
             "Add a contact named exactly “{contact}” in Xero and press Retry, or enter an existing contact's"
             " name under “{label}” in the settings.",
+            _CONTACT_KEYS,
+        ),
+        Kind(
+            "contact_refused",
+            "Order {order}: Xero does not take the contact “{contact}” on the {document} {number}.",
+            "office",
+            "Look at the contact in Xero. If it was merged or deleted, enter another contact's name under"
+            " “{label}” in the settings; else put right what Xero names below and press Retry.",
             _CONTACT_KEYS,
         ),
         Kind(
@@ -431,17 +443,25 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "item_not_found",
-            "Order {order}: the item {item} does not exist in Xero.",
+            "Order {order}: Xero does not take the item {item} on the {document} {number}.",
             "office",
-            "Press Retry to have {item} added again, or add it in Xero first.",
+            "Look for the item in Xero, under Products and services. If it is there, make sure that it is active and"
+            " can be bought and sold. Then press Retry: an item that is missing is added.",
+            frozenset({"process_method"}),
+        ),
+        Kind(
+            "item_not_shown",
+            "Order {order}: Xero says that the item {item} exists, but does not show it under that code.",
+            "accountant",
+            "Look for the item in Xero, under Products and services, inactive ones too. Make it active, or give it"
+            " exactly that code, and press Retry.",
             frozenset({"process_method"}),
         ),
         Kind(
             "item_refused",
             "Order {order}: Xero did not take the item {item}.",
             "accountant",
-            "Add {item} as a tracked item in Xero by hand and press Retry, or choose “Untracked” in the"
-            " settings. Xero's reason is below.",
+            "Xero's reason is below: put that right and press Retry, or choose “Untracked” in the settings.",
             _ACCOUNT_KEYS,
         ),
         Kind(
@@ -476,6 +496,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         # --- what Xero refuses ---
         Kind(
+            "account_not_usable",
+            "Order {order}: Xero does not take account {account}{as_set} on a {document}.",
+            "accountant",
+            "Look at account {account} in Xero, under Chart of accounts: it must be active, and of a type that fits."
+            " Put that right and press Retry, or choose another account in the settings.",
+            _ACCOUNT_KEYS,
+        ),
+        Kind(
             "account_refused",
             "Order {order}: a line of the {document} {number} has no account that Xero takes.",
             "accountant",
@@ -485,10 +513,32 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "tax_rate_refused",
-            "Order {order}: a line of the {document} {number} has no tax rate that Xero takes.",
+            "Order {order}: Xero does not take {tax_rate} of a line of the {document} {number}.",
             "accountant",
             "Look whether “{label}” and the accounts in the settings still fit those in Xero, then press Retry.",
             _TAX_KEYS | _ACCOUNT_KEYS,
+        ),
+        Kind(
+            "currency_refused",
+            "Order {order}: Xero does not take the currency {currency} on the {document} {number}.",
+            "accountant",
+            "Compare the order's currency with those in Xero (Settings, Currencies; some Xero plans have one"
+            " currency only). Put right what Xero names below, then press Retry.",
+            frozenset({"currency"}),
+        ),
+        Kind(
+            "date_refused",
+            "Order {order}: Xero does not take a date of the {document} {number}, which is dated {date}.",
+            "accountant",
+            "Xero's reason is below. Put that right in Xero, on the order, or under “Payment terms in days” in the"
+            " settings, then press Retry.",
+            frozenset({"payment_terms_days", "post_when"}),
+        ),
+        Kind(
+            "document_too_large",
+            "Order {order}: the {document} {number} is larger than what Xero takes at once.",
+            "platform",
+            "Split the order on the platform and send the parts, or enter it in Xero by hand.",
         ),
         Kind(
             "tracking_unknown",
@@ -541,24 +591,27 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {number} was posted, but comes to {xero_total} in Xero and {order_total} on the"
             " order.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
-            " invoice is then sent if it is still to come.",
+            "Open {number} in Xero and correct it there if need be. Then press “Accept as it is in Xero”: it counts as"
+            " posted, and the sales invoice is then sent if it is still to come.",
+            retry_label=ACCEPT,
         ),
         Kind(
             "posted_tax_differs",
-            "Order {order}: {number} was posted with the order's total, but its {field} is {xero_value} in Xero and"
-            " {value} by the order.",
+            "Order {order}: {number} was posted with the order's total, but in Xero its tax is another: {taxes}.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
-            " invoice is then sent if it is still to come.",
+            "Open {number} in Xero and correct it there if need be. If a tax rate was changed in Xero, put it right"
+            " there, or choose another one under “Tax rates” in the settings. Then press “Accept as it is in Xero”: it"
+            " counts as posted, and the sales invoice is then sent if it is still to come.",
+            retry_label=ACCEPT,
         ),
         Kind(
             "adopted_differs",
             "Order {order}: {number} was found in Xero from an earlier attempt, but its {field} is {xero_value}"
             " there and should be {value}.",
             "accountant",
-            "Open {number} in Xero, correct it there if need be, and press Retry: it counts as posted, and the sales"
-            " invoice is then sent if it is still to come.",
+            "Open {number} in Xero and correct it there if need be. Then press “Accept as it is in Xero”: it counts as"
+            " posted, and the sales invoice is then sent if it is still to come.",
+            retry_label=ACCEPT,
         ),
         Kind(
             "posted_contact_differs",
@@ -566,8 +619,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " renamed in Xero.",
             "office",
             "If “{xero_value}” is the customer you mean, enter that name under “{label}” in the settings. If not, open"
-            " {number} in Xero and change its contact to “{contact}”. Then press Retry: it counts as posted, and the"
-            " sales invoice is then sent if it is still to come.",
+            " {number} in Xero and change its contact to “{contact}”. Then press “Accept as it is in Xero”: it counts"
+            " as posted, and the sales invoice is then sent if it is still to come.",
+            retry_label=ACCEPT,
         ),
         Kind(
             "may_already_be_in",
@@ -586,6 +640,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " have the order's message handled again; the order is then posted by itself.",
         ),
         Kind(
+            "xero_unreadable",
+            "Order {order}: the {document} {number} is not in Xero. It was sent again and again for an hour, and no"
+            " answer came back that Xero had written (reference {reference}).",
+            "operator",
+            "Something on the way to Xero may refuse this order. Press Retry later. If it stops again, tell whoever"
+            " runs this integration, naming the reference.",
+        ),
+        Kind(
             "sent_wrongly",
             "Order {order}: Xero could make nothing of the way the {document} {number} was sent, which is a"
             " mistake in this integration (reference {reference}). Nothing was posted.",
@@ -602,6 +664,9 @@ SKIPPED: Final[dict[str, str]] = {
     "refunded": "The order is refunded on the platform.",
     "returned": "The order is returned on the platform.",
     "rejected": "The order is rejected on the platform.",
+    "partially_refunded": "The order is partially refunded on the platform, and a person skipped it.",
+    "partially_returned": "The order is partially returned on the platform, and a person skipped it.",
+    "unclear": "A person skipped the order for its status on the platform.",
     "error": "The order has an error on the platform. It is posted once that is solved and it is sent again.",
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
     "before_start": "The order was sold before the “Start from” date in the settings.",

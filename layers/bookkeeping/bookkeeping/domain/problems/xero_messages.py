@@ -1,9 +1,14 @@
-"""Xero's refusals: what they call for, and the problem they amount to."""
+"""Xero's refusals: what they call for, and the problem they amount to.
+
+Xero words one refusal in many ways, with and without quotes and codes. So a message is told by what it is about (a
+number, a contact, a tax rate, an account, an item ...), and the code it names is looked for afterwards. What Xero does
+not name is never guessed: a problem says what Xero does not take, and quotes Xero.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -15,68 +20,116 @@ Refusal = Literal["number", "contact", "facts", "stock", "item_exists"]
 
 LONGEST_QUOTE: Final = 500
 """Characters of one of Xero's messages that are kept and read."""
+MOST_QUOTES: Final = 20
+"""Of Xero's messages that are kept."""
 
 
 @dataclass(frozen=True)
 class _Saying:
-    """One of Xero's refusals: words that stay the same in all its variants."""
+    """One kind of Xero's refusals: words that all its variants have, and the details it may name."""
 
     words: re.Pattern[str]
     code: str
     refusal: Refusal | None = None
+    names: tuple[str, ...] = ()
 
 
-def _saying(words: str, code: str, refusal: Refusal | None = None) -> _Saying:
-    return _Saying(re.compile(words, re.IGNORECASE | re.DOTALL), code, refusal)
+def _saying(words: str, code: str, refusal: Refusal | None = None, *names: str) -> _Saying:
+    return _Saying(re.compile(words, re.IGNORECASE | re.DOTALL), code, refusal, names)
 
+
+_THING_WITH_NUMBER = r"\b(?:invoice|(?:purchase ?)?order|document)\s?(?:#|num(?:ber)?\b|no\b)"
 
 # The most actionable first: of several messages the one that stands highest here becomes the problem.
 _SAYINGS: Final = (
-    _saying(r"\b(invoice (#|number)|order number)\s*must be unique", "number_taken", "number"),
-    _saying(r"insufficient stock|\bno items? available to sell", "stock_refused", "stock"),
-    _saying(r"\block date(, currently set at (?P<lock_date>[\w /-]+\w))?", "date_locked", "facts"),
-    _saying(r"\bcontact\b.*\barchived", "contact_archived", "contact"),
-    _saying(r"\bcontact name\b.*\balready assigned", "contact_not_unique", "contact"),
     _saying(
-        r"another contact has this contact number|email address must be valid", "contact_invalid", "contact"
+        _THING_WITH_NUMBER + r".*(?:\bunique\b|\balready\b|\btaken\b|\bin use\b|\bduplicate|\bexists\b)"
+        r"|\bduplicate "
+        + _THING_WITH_NUMBER.removeprefix(r"\b")
+        + r"|\b(?:invoice|order)\b.*\balready exists",
+        "number_taken",
+        "number",
     ),
     _saying(
-        r"\bcontact must be specified|\bcontact must contain at least|\bcontact name must be specified"
-        r"|\bcontact(id)?\b.*\b(not found|not be found|not exist|not valid|invalid)",
-        "contact_not_found",
+        r"insufficient stock|\bno items? available to sell|\bnot enough (?:stock|quantity)|\bout of stock",
+        "stock_refused",
+        "stock",
+        "item",
+    ),
+    _saying(
+        r"\block(?:ed)?[ -]?(?:date|period)|\b(?:date|period)\b.*\blocked\b",
+        "date_locked",
+        "facts",
+        "lock_date",
+    ),
+    _saying(r"\bcontact\b.*\barchived", "contact_archived", "contact"),
+    _saying(r"\bcontact has this contact number|\be-?mail address\b.*\bvalid", "contact_invalid", "contact"),
+    _saying(
+        r"\bcontact(?: ?name)?\b.*\b(?:already assigned|already exists|unique|more than one|duplicate)",
+        "contact_not_unique",
         "contact",
     ),
     _saying(
-        r"\btaxtype code '(?P<tax_type>[^']*)'.*\baccount code '(?P<account>[^']*)'",
-        "tax_type_not_usable",
-        "facts",
+        r"\bcontact(?: ?(?:id|name|number))?\b(?!\s+(?:us|xero|support|your|our|an? admin|the support)\b)",
+        "contact_refused",
+        "contact",
     ),
-    _saying(r"\btaxtype code '?(?P<tax_type>[^' ]*)", "tax_type_not_usable", "facts"),
-    _saying(
-        r"\baccount code '(?P<account>[^']*)'.*\b(archived|deleted)|\baccount\b.*\barchived",
-        "account_archived",
-        "facts",
-    ),
+    _saying(r"\btax ?(?:type|rate|code)", "tax_type_not_usable", "facts", "tax_type", "account"),
+    _saying(r"account.*\b(?:archived|deleted)", "account_archived", "facts", "account"),
+    _saying(r"\bitem\b.*\balready exists|\bduplicate item", "item_not_shown", "item_exists", "item"),
     # without its item, a line on an inventory account is refused for that, too
-    _saying(r"\bitem code '(?P<item>[^']*)'", "item_not_found"),
-    _saying(r"\binventory account", "account_not_fitting", "facts"),
-    _saying(r"\baccount code '(?P<account>[^']*)' is not a valid", "account_not_found", "facts"),
-    _saying(r"\baccount code or id must be specified", "account_refused", "facts"),
-    _saying(r"\baccount must be valid", "account_not_found", "facts"),
-    _saying(r"\btax rate must be valid", "tax_rate_refused", "facts"),
-    _saying(r"\bnot subscribed to currency '?(?P<currency>[a-z]{3})\b", "currency_not_enabled", "facts"),
-    _saying(r"\btracking (details|category|option)", "tracking_unknown"),
+    _saying(r"\bitem ?code\b|(?<!line )\bitem\b", "item_not_found", None, "item", "account"),
+    _saying(r"\b(?:\w*account(?: ?(?:code|id|number|type))?)s?\b", "account_refused", "facts", "account"),
+    _saying(r"\b(?:multi-?)?currenc(?:y|ies)|\bcurrency ?code", "currency_refused", "facts", "currency"),
+    _saying(r"\btracking ?(?:details|category|categories|option)", "tracking_unknown"),
     _saying(r"\bbranding ?theme", "branding_unknown"),
     _saying(r"\breached the limit of invoices", "plan_limit"),
-    _saying(r"\bitem with code '(?P<item>[^']*)' already exists", "item_refused", "item_exists"),
     _saying(r"\bnot of valid status for", "number_spent"),
-    _saying(r"\bquantity value '(?P<value>[^']*)' is invalid", "bad_quantity"),
+    _saying(r"\bquantity\b", "bad_quantity", None, "value"),
     _saying(
-        r"\bline total\b.*\bnot match|\btotal does not equal|\bdiscount rate\b.*\binvalid|\btaxamount|\btax amount",
+        r"\bline ?total\b.*\bnot match|\btotal does not equal|\bdiscount ?(?:rate|amount)\b|\btax ?amount",
         "amounts_refused",
     ),
-    _saying(r"\bnot (permitted|allowed|authorised|authorized) to\b", "document_not_allowed"),
+    _saying(r"\b(?:due ?)?date\b|\bdelivery ?date\b", "date_refused"),
+    _saying(r"\bnot (?:permitted|allowed|authorised|authorized) to\b", "document_not_allowed"),
+    _saying(r"\b(?:tax|vat|gst)\b", "tax_type_not_usable", "facts"),
 )
+
+_OPEN, _CLOSE = r"['\"“‘«`]", r"['\"”’»`](?=[\s.,;:)]|$)"
+_QUOTED = _OPEN + r"(.{1,60}?)" + _CLOSE
+_NO_CODE = r"(?!(?:must|is|was|has|have|does|do|can|cannot|not|for|or|code|codes|on|of|and|in|with|to)\b)"
+_DAY = r"(\d{4}-\d\d?-\d\d?|\d{1,2}[-/ .][a-z0-9]{1,9}[-/ .]\d{2,4})"
+
+
+def _named(*patterns: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(pattern, re.IGNORECASE | re.DOTALL) for pattern in patterns)
+
+
+_NAMED: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = {
+    "account": _named(
+        r"account(?: ?(?:code|id|number))?\s*[:=#]?\s*" + _QUOTED,
+        r"account(?: ?(?:code|id|number))?\s*[:=#]?\s*((?=[\w./-]*\d)[\w./-]*\w)",
+        _QUOTED + r" is not an? (?:\w+ ){0,2}account",
+        r"\b((?=[\w./-]*\d)[\w./-]*\w) is not an? (?:\w+ ){0,2}account",
+    ),
+    "tax_type": _named(
+        r"\btax ?(?:type|rate|code)s?(?: ?code)?\s*[:=]?\s*" + _QUOTED,
+        r"\btax ?(?:type ?)?code\s*[:=]?\s*" + _NO_CODE + r"([\w-]*\w)",
+        r"\btax ?(?:type|rate)\s*[:=]?\s*(?-i:([A-Z][A-Z0-9]{2,}))\b",
+    ),
+    "item": _named(
+        r"\bitem(?: ?code)?(?: with code)?\s*[:=#]?\s*" + _QUOTED,
+        r"\bitem ?(?:with )?code\s*[:=#]?\s*" + _NO_CODE + r"(\S*[^\s.,;:])",
+        r"\bitem\s*[:=#]?\s*(?-i:(?!ID\b)([A-Z0-9][A-Z0-9._/+-]*[A-Z0-9]))(?!\w)",
+    ),
+    "currency": _named(
+        r"currenc(?:y|ies)(?: ?code)?\s*[:=]?\s*['\"“‘]?(?-i:([A-Z]{3}))\b",
+        r"['\"“‘]?(?-i:\b([A-Z]{3}))['\"”’]? (?:is|as|for)\b.*currenc",
+    ),
+    "lock_date": _named(r"\block.*?" + _DAY, _DAY + r".*\block"),
+    "value": _named(r"\bquantity(?: value)?\s*(?:of|is|:|=)?\s*['\"“‘]?(-?\d[\d.]*\d|-?\d)"),
+}
+"""Detail → where a message may name it, the surest first."""
 
 
 def refusals(messages: Sequence[str]) -> frozenset[Refusal]:
@@ -86,12 +139,18 @@ def refusals(messages: Sequence[str]) -> frozenset[Refusal]:
     known of the organisation (accounts, tax rates, currencies, lock dates) is out of date, so read it again. `stock`:
     send the invoice as a draft. `item_exists`: the item is there already.
     """
-    return frozenset(
-        saying.refusal
-        for saying in _SAYINGS
-        if saying.refusal is not None
-        and any(saying.words.search(message[:LONGEST_QUOTE]) for message in messages)
-    )
+    found = (_told_by(message) for message in messages)
+    return frozenset(saying.refusal for saying in found if saying is not None and saying.refusal is not None)
+
+
+def _told_by(message: str) -> _Saying | None:
+    """The kind of refusal that a message is."""
+    return next((saying for saying in _SAYINGS if saying.words.search(message[:LONGEST_QUOTE])), None)
+
+
+def quoted(messages: Sequence[str]) -> tuple[str, ...]:
+    """Xero's messages as they are kept with an order: each once, bounded in number and length."""
+    return tuple(dict.fromkeys(message[:LONGEST_QUOTE] for message in messages))[:MOST_QUOTES]
 
 
 def from_xero(
@@ -109,85 +168,105 @@ def from_xero(
     `sent` holds details that Xero does not repeat, where the caller knows them: `date`, `currency`, `item`, `contact`,
     `account`, `rate`. Of an item, only an account that Xero names is told of: the rest are words about documents.
     """
-    quoted = tuple(message[:LONGEST_QUOTE] for message in messages)
-    details: dict[str, str] = {
+    known: dict[str, str] = {
         "order": order,
         "document": created_kind(document).words,
         "number": number or settings.number_prefix + order,
         **({"organisation": organisation} if organisation else {}),
         **(sent or {}),
     }
-    for saying in _SAYINGS:
-        found = [match for message in quoted if (match := saying.words.search(message))]
-        if found:
-            said = {name: value for name, value in found[0].groupdict().items() if value}
-            if document == "item" and "account" not in said:
-                continue
-            code = saying.code
-            if code == "tax_type_not_usable" and document == "purchase_order":
-                code = "purchase_tax_type_not_usable"
-            return Problem(code, _completed(code, {**details, **said}, document, settings), quoted)
-    return Problem("refused_by_xero", details, quoted)
+    found = [(saying, message) for message in messages if (saying := _told_by(message)) is not None]
+    for saying, message in sorted(found, key=lambda one: _SAYINGS.index(one[0])):
+        said = {name: value for name in saying.names if (value := _value(name, message))}
+        if document == "item" and "account" not in said and saying.refusal != "item_exists":
+            continue
+        completed = _completed(saying.code, {**known, **said}, document, settings)
+        if completed is not None:
+            code, details = completed
+            # what decided is kept, whatever else Xero said before it
+            says = quoted(messages)
+            if message[:LONGEST_QUOTE] not in says:
+                says = (message[:LONGEST_QUOTE], *says[:-1])
+            return Problem(code, details, says)
+    return Problem("refused_by_xero", known, quoted(messages))
 
 
-def _completed(code: str, details: dict[str, str], document: Created, settings: Settings) -> dict[str, str]:
-    """`details` with what the settings know of the thing Xero complains about."""
-    complete = _COMPLETIONS.get(code)
-    return {**(complete(details, document, settings) if complete else {}), **details}
+def _value(name: str, message: str) -> str:
+    """A detail as a message names it; empty where it does not."""
+    found = (pattern.search(message[:LONGEST_QUOTE]) for pattern in _NAMED[name])
+    return next((match[1].strip() for match in found if match), "")
 
 
-def _account_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
-    account = details.get("account", "")
+def _completed(
+    code: str, details: dict[str, str], document: Created, settings: Settings
+) -> tuple[str, dict[str, str]] | None:
+    """The code and details with what the settings know of the thing; None where it can't be what Xero means."""
+    if code in ("account_archived", "account_refused"):
+        return _account(code, details, document, settings)
+    if code == "item_not_found" and document == "item":
+        return _account("account_refused", details, document, settings)
+    if code == "tax_type_not_usable":
+        return _tax(details, document, settings)
+    if code == "tracking_unknown":
+        chosen = "; ".join(f"{one['Name']}: {one['Option']}" for one in settings.tracking_categories)
+        return (code, {"tracking": chosen, **details}) if chosen else None
+    if code == "branding_unknown":
+        theme = settings.branding_theme_id
+        return (code, {"branding_theme": theme, **details}) if theme else None
+    if code == "bad_quantity":
+        return (code, {"field": "quantity", **details}) if "value" in details else None
+    if code.startswith("contact_"):
+        return code, {**_contact(document, settings), **details}
+    return code, {**_UNNAMED.get(code, {}), **details}
+
+
+_UNNAMED: Final[Mapping[str, Mapping[str, str]]] = {
+    "number_taken": {"ref": "the order's reference"},
+    "stock_refused": {"item": "an item"},
+    "item_not_found": {"item": "of a line"},
+    "item_not_shown": {"item": "of a line"},
+    "date_locked": {"lock_date": "a day that Xero did not name"},
+}
+"""What stands in a sentence where Xero names nothing."""
+
+
+def _labels(account: str, document: Created, settings: Settings) -> list[str]:
+    """The settings that an account of the document may come from, as the page names them."""
 
     def names_it(setting: str) -> bool:
         value = getattr(settings, setting)
         return account in value.values() if isinstance(value, Mapping) else account == value
 
-    kind = created_kind(document)
-    settings_of = kind.account_settings
-    setting = next(filter(names_it, settings_of), settings_of[0])
-    return {
-        "setting": setting,
-        "label": settings.label(setting),
-        "account": account or str(getattr(settings, setting)) or "(none)",
-        "account_type": "a stock account",
-        "wanted": f"an account that Xero takes on a {kind.words}",
-    }
+    return [
+        settings.label(setting) for setting in created_kind(document).account_settings if names_it(setting)
+    ]
 
 
-def _tax_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
+def _account(
+    code: str, details: dict[str, str], document: Created, settings: Settings
+) -> tuple[str, dict[str, str]]:
+    if "account" not in details:
+        return "account_refused", details
+    labels = _labels(details["account"], document, settings)
+    if labels and code == "account_archived":
+        return code, {**details, "label": labels[0]}
+    as_set = f" ({', '.join(f'“{label}”' for label in labels)})" if labels else ""
+    return "account_not_usable", {**details, "as_set": as_set}
+
+
+def _tax(details: dict[str, str], document: Created, settings: Settings) -> tuple[str, dict[str, str]]:
+    sales = document != "purchase_order"
     tax_type = details.get("tax_type", "")
-    rates = dict.fromkeys(row.rate for row in settings.tax_types if row.tax_type == tax_type)
-    return {
-        "rate": ", ".join(f"{rate} %" for rate in rates) or "the order's rate",
-        "account": _account_details(details, document, settings)["account"],
-    }
+    if not tax_type or "account" not in details:
+        label = settings.label("tax_types" if sales else "purchase_tax_type")
+        named = f"the tax rate {tax_type}" if tax_type else "the tax rate"
+        return "tax_rate_refused", {**details, "label": label, "tax_rate": named}
+    if not sales:
+        return "purchase_tax_type_not_usable", details
+    rates = dict.fromkeys(f"{row.rate} %" for row in settings.tax_types if row.tax_type == tax_type)
+    return "tax_type_not_usable", {"rate": ", ".join(rates) or "the order's rate", **details}
 
 
-def _contact_details(details: Mapping[str, str], document: Created, settings: Settings) -> dict[str, str]:
+def _contact(document: Created, settings: Settings) -> dict[str, str]:
     key = "contact_name" if document == "item" else contact_setting(document, settings)
     return {"setting": key, "label": settings.label(key), "contact": str(getattr(settings, key))}
-
-
-_COMPLETIONS: Final[dict[str, Callable[[Mapping[str, str], Created, Settings], dict[str, str]]]] = {
-    "account_not_found": _account_details,
-    "account_archived": _account_details,
-    "account_not_fitting": _account_details,
-    "tax_type_not_usable": _tax_details,
-    "purchase_tax_type_not_usable": _tax_details,
-    "tax_rate_refused": lambda details, document, settings: {
-        "label": settings.label("tax_types" if document == "invoice" else "purchase_tax_type")
-    },
-    "contact_not_found": _contact_details,
-    "contact_archived": _contact_details,
-    "contact_not_unique": _contact_details,
-    "contact_invalid": _contact_details,
-    "tracking_unknown": lambda details, document, settings: {
-        "tracking": "; ".join(f"{one['Name']}: {one['Option']}" for one in settings.tracking_categories)
-    },
-    "branding_unknown": lambda details, document, settings: {"branding_theme": settings.branding_theme_id},
-    "bad_quantity": lambda details, document, settings: {"field": "quantity"},
-    "currency_not_enabled": lambda details, document, settings: {"organisation": "the organisation"},
-    "stock_refused": lambda details, document, settings: {"item": "an item"},
-    "number_taken": lambda details, document, settings: {"ref": "the order's reference"},
-}

@@ -1,4 +1,4 @@
-"""What the settings page may touch."""
+"""The adapters that the settings page may use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bookkeeping.use_cases.release import ReleaseAdapters
 
 @dataclass(frozen=True)
 class PageAdapters(ReleaseAdapters, ConnectAdapters):
-    """A person at the page changes the connection and frees orders, so what those touch is in it."""
+    """A person changes the connection and releases orders here, so the adapters of both are included."""
 
     organisations: Organisations
     apps: AppSecret
-    """Written, never read: the page's role may not."""
+    """Only written: the page's role may not read it."""
     ask: Callable[..., dict[str, Any]]
-    """Have `xero_desk` read what is not known yet: company, task, details."""
+    """Invoke `xero_desk` with company, task and details."""
     web_url: str
-    """Where a person opens a document in Xero."""
+    """The address of Xero's website."""

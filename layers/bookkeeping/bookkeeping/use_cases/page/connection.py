@@ -12,7 +12,7 @@ MASKED: Final = "••••••••"
 
 
 def shown_connection(adapters: PageAdapters, company: str) -> dict[str, Any]:
-    """The connection as JSON. Tokens are never shown: only that there are some, and how long they live."""
+    """The connection as JSON. It shows whether there are tokens and when they expire, never the tokens."""
     known = adapters.connections.connection(company)
     app = adapters.connections.app(company)
     client_id = app.client_id if app else ""

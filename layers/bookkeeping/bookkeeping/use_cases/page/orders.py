@@ -1,4 +1,4 @@
-"""A company's orders and its connection as the settings page shows them."""
+"""A company's orders as the settings page shows them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State
-from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page.adapters import PageAdapters
 
 PAGE: Final = 50
 LOOKED_AT: Final = 400
-"""Rows looked at for one page, where most do not fit what was asked for."""
+"""The most rows to read for one page when few of them match."""
 COUNTED: Final = 1000
 ORDER_OF_STATES: Final = (
     State.NEEDS_ATTENTION,
@@ -40,7 +40,7 @@ _WHYLESS: Final = frozenset({State.QUEUED, State.POSTING, State.POSTED})
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person wants to see of the orders."""
+    """The filters of the Orders tab."""
 
     state: State | None = None
     why: str = ""
@@ -55,7 +55,7 @@ class Asked:
 
 
 def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]:
-    """A page of orders: those that need a person first, the latest of each kind before the others."""
+    """A page of orders: first those that need attention, and in each state the latest first."""
     unshown: dict[str, str] = {}
 
     def contained_row(item: Mapping[str, Any]) -> AbstractContextManager[None]:
@@ -126,7 +126,7 @@ def _found(
 
 
 def _lists(asked: Asked) -> list[tuple[State, str | None]]:
-    """The states and reasons to walk; None stands for every reason."""
+    """The states and reasons to list; None means every reason."""
     if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
         return []
     states = ORDER_OF_STATES if asked.state is None else (asked.state,)
@@ -136,7 +136,7 @@ def _lists(asked: Asked) -> list[tuple[State, str | None]]:
 
 
 def _fits(entry: Entry, asked: Asked) -> bool:
-    """Whether the row, as it is now, is what was asked for; an index may show where it was."""
+    """Whether the row matches the filters now. The index may be stale."""
     day = entry.changed_at.astimezone(UTC).date()
     return (
         asked.state in (None, entry.state)
@@ -147,7 +147,7 @@ def _fits(entry: Entry, asked: Asked) -> bool:
 
 
 def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
-    """The order of that id, or of that document number."""
+    """The order with that id or that document number."""
     digits = search[len(search.rstrip("0123456789")) :]
     entry = adapters.orders.get(company, digits) if digits else None
     return [entry] if entry is not None and search in (digits, entry.number) else []
@@ -167,7 +167,7 @@ def _cursor_out(place: int, after: str) -> str:
 
 
 def _cursor_in(cursor: str) -> tuple[int, str]:
-    """Where to go on; a cursor that is none of ours begins anew."""
+    """Where to continue; an invalid cursor starts from the beginning."""
     try:
         place, after = json.loads(base64.urlsafe_b64decode(cursor.encode())) if cursor else (0, "")
     except (ValueError, TypeError, binascii.Error, RecursionError):
@@ -180,7 +180,7 @@ def _cursor_in(cursor: str) -> tuple[int, str]:
 
 
 class View:
-    """Orders of a company as JSON; what they have in common is read once."""
+    """Orders of a company as JSON. Data that they share is read once."""
 
     def __init__(self, adapters: PageAdapters, company: str) -> None:
         self._adapters = adapters
@@ -209,6 +209,7 @@ class View:
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": list(entry.changes),
             "can_retry": can_retry(entry),
+            "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
         }
 
     def whole(self, entry: Entry) -> dict[str, Any]:
@@ -231,7 +232,7 @@ class View:
         }
 
     def _words(self, entry: Entry) -> tuple[str, datetime | None]:
-        """How the order stands, in words, and until when it waits."""
+        """The order's status in words, and until when it waits."""
         until: datetime | None = None
         reason = entry.reason
         match entry.state:
@@ -240,7 +241,11 @@ class View:
             case State.NEEDS_ATTENTION:
                 return entry.problem.sentence if entry.problem else "", None
             case State.SKIPPED:
-                return worded(SKIPPED.get(reason, "Not posted."), {"company": entry.through}), None
+                words = worded(SKIPPED.get(reason, "Not posted."), {"company": entry.through})
+                left = (
+                    f" Its purchase order {entry.number} stays in Xero as it is." if entry.documents else ""
+                )
+                return words + left, None
             case State.QUEUED | State.POSTING:
                 paused = self._unsettled(entry) or self._pause(entry.lane)
                 if paused is None or paused[1] <= self._adapters.now():
@@ -259,7 +264,7 @@ class View:
         return self._paused[lane]
 
     def _unsettled(self, entry: Entry) -> tuple[str, datetime] | None:
-        """When it is looked up what became of a call for the order that was never answered."""
+        """When the outcome of a call without an answer is looked up again."""
         if entry.batch and entry.batch not in self._batches:
             self._batches[entry.batch] = self._adapters.lanes.batch(entry.lane, entry.batch)
         batch = self._batches.get(entry.batch)
@@ -284,21 +289,26 @@ class View:
 
 
 def link(web_url: str, kind: DocumentKind, id_: str, short_code: str) -> str | None:
-    """Where the document is in Xero; the short code makes Xero open the right organisation."""
+    """The document's address in Xero. The short code makes Xero open the right organisation."""
     if not short_code:
         return None
     return web_url + DOCUMENT_KINDS[kind].page.format(short_code=short_code, id=id_)
 
 
 def can_retry(entry: Entry) -> bool:
-    """Whether a person can free it: what can't be read stays so until it is sent again, or redriven."""
+    """Whether Retry can help. It can't if the message is unreadable: then it must be sent again or redriven."""
     if entry.message.problem is not None:
         return False
     return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING)
 
 
 def _act(act: Act) -> dict[str, str]:
-    words = {"retry": "Pressed Retry", "post": "Pressed Post", "skip": "Pressed Skip"}
+    words = {
+        "retry": "Pressed Retry",
+        "accept": f"Pressed “{ACCEPT}”",
+        "post": "Pressed Post",
+        "skip": "Pressed Skip",
+    }
     return {"at": act.at.isoformat(), "by": act.by, "what": words.get(act.what, act.what)}
 
 

@@ -1,4 +1,4 @@
-"""What an order would become in Xero under the settings of this moment. Nothing is written."""
+"""A preview of the documents that an order would become under the current settings. Nothing is written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bookkeeping.domain.documents import (
     waits_for_dispatch,
     wants,
 )
-from bookkeeping.domain.ledger import no_sale
+from bookkeeping.domain.ledger import no_sale, usual_choice
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import NO_SALE, Order, read_order
 from bookkeeping.domain.organisation import Organisation
@@ -30,11 +30,11 @@ from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE, remembered_contact
 
 
 class NoAnswer(Exception):
-    """Xero was asked for what the documents need, and gave no answer."""
+    """Xero gave no answer about something the documents need."""
 
 
 class NotConnected(Exception):
-    """Without a connection nobody knows the accounts and tax rates."""
+    """Without a connection, accounts and tax rates are unknown."""
 
 
 def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
@@ -46,17 +46,22 @@ def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
     settings = saved.settings if saved else Settings.from_json({})
     try:
         order = read_order(read_message(body))
-        # what would come of it once it is switched on is what a person wants to see before
+        # a person wants to see the documents before they switch the integration on
         reason = skip_reason(order, settings.model_copy(update={"enabled": True}))
         if reason is not None:
             return _skipped(reason)
         organisation = _organisation(adapters, connection)
         if sold_before_start(order, settings, organisation.calendar(settings.order_time_zone)):
             return _skipped("before_start")
-        if order.disposition in NO_SALE and settings.refunded_orders == "ask":
+        choice = usual_choice(order, settings) if order.disposition in NO_SALE else "post"
+        if choice == "ask":
             return {"problem": no_sale(order).as_json()}
-        if order.disposition in NO_SALE and settings.refunded_orders == "skip":
+        if choice == "skip":
             return _skipped(order.disposition)
+        if order.flaw is not None:
+            return {"problem": order.flaw.as_json()}
+        if order.completion_flaw is not None and settings.post_when == "dispatch":
+            return {"problem": order.completion_flaw.as_json()}
         return {
             "documents": _documents(adapters, connection, order, settings, organisation),
             "waits": _waits(order, settings),
@@ -70,7 +75,7 @@ def _skipped(reason: str) -> dict[str, Any]:
 
 
 def _waits(order: Order, settings: Settings) -> str | None:
-    """Why the documents would not be sent at once."""
+    """Why the documents would not be posted at once; None if they would be."""
     if not settings.enabled:
         return "The Xero integration is switched off, so nothing is sent."
     return WAITS["dispatch"] if waits_for_dispatch(order, settings) else None
@@ -104,13 +109,14 @@ def _organisation(adapters: PageAdapters, connection: Connection) -> Organisatio
     return known[0]
 
 
-def _ask(adapters: PageAdapters, connection: Connection, task: str, **about: str) -> None:
-    """Have Xero asked for what is not known yet."""
+def _ask(adapters: PageAdapters, connection: Connection, task: str, **about: str) -> dict[str, Any]:
+    """Have `xero_desk` read missing facts from Xero."""
     said = adapters.ask(connection.company, task, **about)
     if said.get("error") == "not_connected":
         raise NotConnected
     if "error" in said:
         raise NoAnswer
+    return said
 
 
 def _contact(
@@ -122,16 +128,18 @@ def _contact(
         raise OrderStopped(Problem("setting_missing", details))
     organisation_id = connection.organisation_id
     contact = remembered_contact(adapters.organisations, organisation_id, name, adapters.now())
+    code = "contact_not_found"
     if contact is None:
-        _ask(adapters, connection, "contact", name=name)
+        said = _ask(adapters, connection, "contact", name=name)
+        code = said.get("code", code)
         contact = remembered_contact(adapters.organisations, organisation_id, name, adapters.now())
     if contact is None:
-        raise OrderStopped(Problem("contact_not_found", details))
+        raise OrderStopped(Problem(code, details))
     return contact
 
 
 def _plain(value: Any) -> Any:
-    """Amounts as text, so that none becomes a float on its way out."""
+    """Amounts as text, so that none becomes a float."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, Mapping):

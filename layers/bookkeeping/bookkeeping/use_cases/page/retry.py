@@ -1,4 +1,4 @@
-"""A person has orders tried again."""
+"""A person retries orders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bookkeeping.use_cases.release import continue_release, publish, save
 
 
 class NothingToRetry(Exception):
-    """The order is not stopped, or it is not certain yet what became of it. `message` says which."""
+    """The order is not stopped, or its outcome is not known yet. `message` says which."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

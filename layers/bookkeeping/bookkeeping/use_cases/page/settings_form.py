@@ -1,4 +1,4 @@
-"""A company's settings as a person sees and saves them, and its own Xero app."""
+"""A company's settings and its Xero app, as a person sees and saves them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from bookkeeping.domain.ledger import Act
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
-from bookkeeping.domain.settings_advice import advice, rows_of_other_rates
+from bookkeeping.domain.settings_advice import advice, unusable_tax_rows
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.release import lists_freed_by
 
 HISTORY: Final = 50
 AS_THEY_COME: Final = Settings.from_json({})
-"""What holds where nothing was saved."""
+"""The settings of a company that has saved none."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A setting that somebody else saved meanwhile."""
+    """A setting that somebody else changed meanwhile."""
 
     name: str
     title: str
@@ -40,7 +40,7 @@ class Change:
 
 
 class ChangedMeanwhile(Exception):
-    """The settings were saved by somebody else since the person saw them; nothing was saved."""
+    """Somebody else saved the settings since the person saw them. Nothing was saved."""
 
     def __init__(self, saved: Saved, changes: Sequence[Change]) -> None:
         super().__init__(f"version {saved.number} is newer")
@@ -79,7 +79,7 @@ def shown_app(app: KnownApp | None, redirect_uri: str) -> dict[str, Any]:
 
 
 def history(versions: Sequence[Saved], acts: Sequence[Act]) -> list[Act]:
-    """Who changed what, newest first. `versions` are newest first, too."""
+    """Who changed what, newest first. `versions` must be newest first, too."""
     saves = [
         Act(saved.by, what_changed(older.settings if older else None, saved.settings), saved.at)
         for saved, older in zip_longest(versions, versions[1:])
@@ -134,7 +134,7 @@ def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, 
                 person.company, settings, *others, seen=seen, by=person.name, at=now
             )
         except Conflict:
-            # saved by somebody else, or the prefix is another's by now: the next round tells which
+            # Somebody else saved, or another company took the prefix. The next attempt raises the right error.
             continue
         if release is not None:
             adapters.wake_ups.send(ReleaseCall(release.company, release.id))
@@ -152,7 +152,7 @@ def _organisation(adapters: PageAdapters, company: str) -> Organisation | None:
 
 def _check_tax_rows(adapters: PageAdapters, company: str, settings: Settings) -> None:
     organisation = _organisation(adapters, company)
-    wrong = rows_of_other_rates(settings, organisation) if organisation else ()
+    wrong = unusable_tax_rows(settings, organisation) if organisation else ()
     if wrong:
         raise SettingsRefused(wrong)
 
@@ -171,7 +171,7 @@ def _merged(
 def _changes(
     adapters: PageAdapters, company: str, current: Saved, seen: int, given: Mapping[str, Any]
 ) -> list[Change]:
-    """What somebody else changed since the version the person saw."""
+    """The settings that somebody else changed since the version the person saw."""
     seen_then = adapters.settings.version(company, seen) if 0 < seen < current.number else AS_THEY_COME
     base, theirs = seen_then.to_json(), current.settings.to_json()
     return [
@@ -184,7 +184,7 @@ def _changes(
 def _with_it(
     adapters: PageAdapters, company: str, old: Settings, new: Settings, number: int
 ) -> tuple[list[Item], Release | None]:
-    """What goes into the transaction with a version of the settings. Raises SettingsRefused."""
+    """The other transaction items for a version of the settings, and its release. Raises SettingsRefused."""
     now, items = adapters.now(), list[Item]()
     connection = adapters.connections.connection(company)
     settled = False
@@ -217,7 +217,7 @@ def _claim(adapters: PageAdapters, connection: Connection, prefix: str) -> Item:
 
 
 class SecretNeeded(Exception):
-    """Another app has another secret."""
+    """The client id changed, so its secret is needed too."""
 
 
 def save_app(adapters: PageAdapters, person: Person, client_id: str, client_secret: str | None) -> KnownApp:

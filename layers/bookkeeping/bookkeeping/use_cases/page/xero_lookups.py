@@ -1,4 +1,4 @@
-"""What a person asks Xero for: lists to choose from, whether a contact exists, the end of a connection."""
+"""Calls to Xero for a person: lists to choose from, a check of a contact, the end of a connection."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.secrets import Tokens, TokenSecret
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.xero_api import Access, Xero
 from bookkeeping.domain.connection import Connection
-from bookkeeping.domain.errors import AccessRefused, CallRefused, StoreUnavailable, Throttled, XeroError
+from bookkeeping.domain.errors import (
+    AccessRefused,
+    CallRefused,
+    StoreUnavailable,
+    Throttled,
+    TokenExpired,
+    XeroError,
+)
 from bookkeeping.domain.organisation import Account, Organisation
 from bookkeeping.domain.pacing import Limits
 from bookkeeping.domain.problems.problem import Problem
@@ -28,7 +35,7 @@ USES: Final[Mapping[str, Callable[[Account], bool]]] = {
     "all": lambda account: True,
 }
 TAXED: Final[Mapping[str, str]] = {"sales": "REVENUE", "purchases": "EXPENSE"}
-"""Purpose → the class of account that its tax rates fit."""
+"""Purpose → the class of account whose tax rates fit."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +44,20 @@ class LookupAdapters:
     organisations: Organisations
     tokens: TokenSecret
     xero: Xero
-    renew_token: Callable[[str], str]
-    """Returns once the company's tokens are as they should be, if they can be: what became of them."""
+    renew_token: Callable[[str, int | None], str]
+    """Returns once the company's tokens are as they should be, if they can be: what became of them.
+
+    With a generation: Xero refused the token of that one as expired.
+    """
     now: Callable[[], datetime]
 
 
 class NotConnected(Exception):
-    """The company has no connection that can be used."""
+    """The company has no usable connection."""
 
 
 def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """What became of a task, as JSON; `error` where nothing did."""
+    """The result of a task as JSON, or its `error`."""
     try:
         return TASKS[task](XeroLookups(adapters, company), **about)
     except NotConnected:
@@ -70,7 +80,7 @@ def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str
 
 
 class XeroLookups:
-    """What one company can ask."""
+    """Lookups for one company."""
 
     def __init__(self, adapters: LookupAdapters, company: str) -> None:
         self._adapters = adapters
@@ -118,7 +128,7 @@ class XeroLookups:
         return {"contacts": listed[:MOST_CONTACTS]}
 
     def contact(self, name: str) -> dict[str, Any]:
-        """Keep the ContactID of that name for the orders to come; a note where it can't be used."""
+        """Cache the ContactID of that name for coming orders; a note if the contact can't be used."""
         found = self._facts().look_up_contact(name)
         if isinstance(found, Problem):
             notes = {
@@ -127,19 +137,19 @@ class XeroLookups:
                 "contact_not_searchable": f"Xero refused to look for “{name}”. Check that name.",
             }
             missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
-            return {"note": notes.get(found.code, missing)}
+            return {"note": notes.get(found.code, missing), "code": found.code}
         return {"contact": {"id": found.id, "name": found.name}}
 
     def organisation(self) -> dict[str, Any]:
-        """Have what is known of the organisation read, if it is not known yet."""
+        """Read the organisation's facts into the cache, if they are missing or stale."""
         known, read_at = self._organisation()
         return {"organisation": known.id, "read_at": read_at.isoformat()}
 
     def disconnect(self) -> dict[str, Any]:
-        """Have Xero told of a connection that was ended: `ended`, `shared`, `left`, or else it is not certain yet."""
-        return {"ended": self._adapters.renew_token(self._company)}
+        """End the access in Xero after a disconnect: `ended`, `shared` or `left`; else the result is not known yet."""
+        return {"ended": self._adapters.renew_token(self._company, None)}
 
-    # what all of them need
+    # shared
 
     def _connection(self) -> Connection:
         connection = self._adapters.connections.connection(self._company)
@@ -147,15 +157,16 @@ class XeroLookups:
             raise NotConnected
         return connection
 
-    def _access(self) -> Access:
-        connection = self._connection()
+    def _tokens(self, refused: int | None = None) -> Tokens:
+        """The company's tokens, renewed where they end soon or Xero refused that generation as expired."""
         tokens = self._adapters.tokens.read(self._company)
-        if tokens is None or tokens.expires_at - self._adapters.now() < TOKEN_TO_SPARE:
-            self._adapters.renew_token(self._company)
+        ends_soon = tokens is None or tokens.expires_at - self._adapters.now() < TOKEN_TO_SPARE
+        if tokens is None or ends_soon or tokens.generation == refused:
+            self._adapters.renew_token(self._company, refused)
             tokens = self._adapters.tokens.read(self._company)
         if tokens is None:
             raise NotConnected
-        return Access(connection.organisation_id, tokens.access_token)
+        return tokens
 
     def _facts(self) -> XeroFacts:
         adapters = self._adapters
@@ -166,12 +177,25 @@ class XeroLookups:
         return self._facts().organisation(KEPT_BY_PAGE)
 
     def _read(self, queries: Sequence[Query]) -> list[Any]:
-        access, xero = self._access(), self._adapters.xero
+        organisation_id, tokens = self._connection().organisation_id, self._tokens()
+        refused_first: int | None = None
         answers: list[Any] = []
-        for resource, params in queries:
+        while len(answers) < len(queries):
+            resource, params = queries[len(answers)]
+            access = Access(organisation_id, tokens.access_token)
             try:
-                answers.append(xero.read(resource, access, self._limits.append, **params))
+                answers.append(self._adapters.xero.read(resource, access, self._limits.append, **params))
+            except TokenExpired as expired:
+                if refused_first is not None:
+                    # a newer token does not help either
+                    raise AccessRefused("token", str(expired)) from None
+                refused_first = tokens.generation
+                tokens = self._tokens(refused=refused_first)
+                if tokens.generation == refused_first:
+                    raise
             except CallRefused as refused:
+                if refused.status != 400:
+                    raise
                 answers.append(refused)
         return answers
 

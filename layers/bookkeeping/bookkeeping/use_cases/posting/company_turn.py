@@ -1,7 +1,7 @@
-"""A company's turn: from its orders that are due to batches of documents that are ready to send.
+"""A company's turn: makes batches of documents that are ready to send from the company's due orders.
 
-A turn knows the company's books, its access and its organisation. It finds the contact, has missing items created, and
-makes the next document of each order. An order that can't have one is stopped.
+A company's turn knows its books, access and organisation. It finds the contact, creates missing items, and makes the
+next document of each order. An order that can't have a document is stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bookkeeping.adapters.xero_api import Access, Answered, Observe
 from bookkeeping.domain import ledger
 from bookkeeping.domain.amounts import to_json
 from bookkeeping.domain.contacts import Contact, same_name
-from bookkeeping.domain.document_kinds import Created, DocumentKind, contact_setting
+from bookkeeping.domain.document_kinds import TRACKED_ITEM, Created, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, document_date, purchase_order, sales_invoice, tracked_items
 from bookkeeping.domain.errors import CallRefused, CompanyHeld
 from bookkeeping.domain.ledger import Books, Entry
@@ -33,10 +33,10 @@ from bookkeeping.domain.time_zones import Calendar
 from bookkeeping.use_cases.posting.items import TrackedItems
 from bookkeeping.use_cases.posting.lane_holder import BODY_AT_MOST, LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
-from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Read, XeroFacts
+from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Query, Read, XeroFacts
 
 FACTS_STOP_FOR: Final = timedelta(minutes=5)
-"""No order is stopped for what was read longer ago: a person may have put it right in Xero."""
+"""An order is stopped only for facts newer than this, because a person may have corrected them in Xero."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ReadyDocument:
 
     @classmethod
     def of(cls, entry: Entry, document: Document) -> Self:
-        # DynamoDB takes 4 MB in a transaction, and a row may be larger than its document
+        # a transaction of DynamoDB is limited to 4 MB, and a row may be larger than its document
         size = max(len(to_json(document.body)), ledger.weight(entry))
         return cls(entry, document, size, first=not entry.frozen and not entry.refusals)
 
@@ -72,7 +72,7 @@ class ReadyDocument:
 
 @dataclass
 class CompanyTurn:
-    """One company at work in this round: read once, used for the round only."""
+    """One company in one round. Its data is read once, and used for this round only."""
 
     holder: LaneHolder
     publisher: Publisher
@@ -130,7 +130,7 @@ class CompanyTurn:
     # --- documents
 
     def ready_documents(self, entries: Sequence[Entry]) -> list[ReadyDocument]:
-        """The next document of each order; an order that can't have one is stopped, and holds no other up."""
+        """The next document of each order. An order that can't have one is stopped; the others go on."""
         going: list[Entry] | None = None
         with contained(self.books.company):
             going = self._with_items(entries)
@@ -170,7 +170,7 @@ class CompanyTurn:
         return held is not None
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
-        """Stop the order; or leave it due, to be tried with what Xero says now of the organisation."""
+        """Stop the order. If the organisation's facts may be stale, read them again first and leave the order due."""
         holder, organisations = self.holder, self.holder.adapters.organisations
         here = self.access.organisation_id
         if problem.code in OF_THE_ORGANISATION and not holder.has_read_facts(here):
@@ -185,9 +185,9 @@ class CompanyTurn:
         self.publisher.save(ledger.stop(entry, problem, holder.now))
 
     def ready(self, entry: Entry) -> ReadyDocument | None:
-        """The order's next document; None where none is left. Raises OrderStopped.
+        """The order's next document; None if none is left. Raises OrderStopped.
 
-        The documents after it are made too: what stops the invoice stops the order before its purchase order is sent.
+        All documents that are left are made, so that a problem with one of them stops the order before any is sent.
         """
         left = ledger.remaining(entry, self.settings(entry))
         documents = [self._document(entry, kind) for kind in left]
@@ -217,7 +217,7 @@ class CompanyTurn:
         )
 
     def _contact(self, kind: DocumentKind, entry: Entry) -> Contact:
-        """The document's contact. Raises OrderStopped where there is none, or none that can be used."""
+        """The document's contact. Raises OrderStopped if there is no usable contact."""
         setting = contact_setting(kind, self.settings(entry))
         name: str = getattr(self.settings(entry), setting)
         details = {
@@ -259,6 +259,10 @@ class CompanyTurn:
         organisations.forget_contact(here, name)
         return False
 
+    def forget_facts(self) -> None:
+        """What is known of the organisation may be wrong: it is read again before the next batch."""
+        self.holder.adapters.organisations.forget(self.access.organisation_id)
+
     # --- items
 
     def _with_items(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -282,7 +286,7 @@ class CompanyTurn:
         if not wanted:
             return going
         self.items.recall(wanted)
-        # a person may have made it a tracked item in Xero before pressing Retry
+        # before pressing Retry, a person may have changed the item to a tracked one in Xero
         self.items.look_up(
             sorted(
                 code
@@ -300,7 +304,11 @@ class CompanyTurn:
         return fitting
 
     def _items_fit(self, entry: Entry, codes: Iterable[str]) -> bool:
-        """Whether the order can be posted with its items. It is stopped where it can't."""
+        """Whether the order can be posted with its items. If not, it is stopped."""
+        unread = sorted(self.items.unreadable.intersection(codes))
+        if unread:
+            self._wait_or_stop(entry, unread[0])
+            return False
         misfit = self.items.misfit(codes, as_they_are=entry.items_as_they_are)
         if misfit is None:
             return True
@@ -314,15 +322,35 @@ class CompanyTurn:
         self._stop(entry, problem)
         return False
 
+    def _wait_or_stop(self, entry: Entry, code: str) -> None:
+        """The order needs an item that is not in Xero, and no answer came that Xero had written: tried for an hour."""
+        holder, waits = self.holder, self.holder.adapters.waits
+        if entry.due_at is not None and holder.now - entry.due_at < waits.unreadable:
+            holder.resume_by(holder.now + waits.organisation_offline)
+            return
+        holder.note_fault(f"only answers that are not Xero's (item {code} of company {entry.company})")
+        details = {"order": entry.order_id, "document": TRACKED_ITEM.words, "number": code}
+        self._stop(entry, Problem("xero_unreadable", details | {"reference": entry.order_id}))
+
 
 def _reading(holder: LaneHolder, company: str, access: Access) -> Read:
-    """Reads an organisation with calls of the lane."""
+    """A function that reads from an organisation with the lane's calls."""
     xero = holder.adapters.xero
 
     def call(resource: str, params: Mapping[str, str]) -> Callable[[Observe], Any]:
         return lambda observe: xero.read(resource, access, observe, **params)
 
-    return lambda queries: holder.calls_or_refusals(company, [call(*query) for query in queries])
+    def read(queries: Sequence[Query]) -> list[Any]:
+        answers: dict[int, Any] = {}
+        for place, answer in holder.each_answer(company, [call(*query) for query in queries], reads=True):
+            if isinstance(answer, CallRefused) and answer.status != 400:
+                # a list that is not to be had says nothing of what would be in it
+                holder.handle_failure(company, answer)
+                raise CompanyHeld from answer
+            answers[place] = answer
+        return [answers[place] for place in sorted(answers)]
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -336,7 +364,7 @@ class ReadyBatch:
 
     @property
     def fresh(self) -> bool:
-        """Whether it holds an order's first document, which others may be about to join."""
+        """Whether it has the first document of a new order. More new orders may follow at once."""
         return any(ready.first for ready in self.ready_documents)
 
     @property
@@ -355,7 +383,7 @@ class ReadyBatch:
 def in_batches(
     company_turn: CompanyTurn, kind: DocumentKind, ready_documents: Sequence[ReadyDocument], at_most: int
 ) -> list[ReadyBatch]:
-    """The documents in as few calls as their number and size allow."""
+    """The documents in as few batches as their number and size allow."""
     ready_batches: list[ReadyBatch] = []
     mine: list[ReadyDocument] = []
     size = 0

@@ -1,14 +1,14 @@
-"""Holding a lane for a turn: its lease, its time and its calls.
+"""The holder of a lane during a turn: its lease, its time and its calls.
 
-Only the holder of a lane writes to its organisation. A call goes out within the lease, which it must not outlast, and
-within the lane's budget. A call that fails says who must wait: a company, or the lane. Whoever lets the lane go sees to
-it that it is woken when there is something to do.
+Only the holder of a lane writes to its organisation. A call must end within the lease and fit into the lane's budget.
+After a failed call, either the company or the whole lane waits. When the holder releases the lane, it makes sure that
+the lane is woken when there is something to do.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -33,6 +33,7 @@ from bookkeeping.domain.errors import (
     Throttled,
     TokenExpired,
     TurnEnds,
+    Unreadable,
     XeroError,
 )
 from bookkeeping.domain.events import connection_lost
@@ -43,14 +44,14 @@ from bookkeeping.use_cases.wake_lanes import ring
 T = TypeVar("T")
 
 BODY_AT_MOST: Final = 3_000_000
-"""Bytes a call; Xero advises to stay under 3.5 MB."""
+"""Bytes in a call. Xero recommends less than 3.5 MB."""
 TOKEN_TO_SPARE: Final = timedelta(seconds=60)
 SHORT_WAIT: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
 class PostingAdapters:
-    """Everything a turn touches."""
+    """The adapters of a turn."""
 
     orders: OrdersTable
     settings: SettingsTable
@@ -61,8 +62,8 @@ class PostingAdapters:
     xero: Xero
     wake_ups: PostingQueue
     events: EventBus
-    renew_token: Callable[[str], None]
-    """Ask for a company's access token to be renewed."""
+    renew_token: Callable[[str, int | None], None]
+    """Ask for a company's access token to be renewed; for one of that generation where Xero refused it."""
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     new_id: Callable[[], str]
@@ -74,7 +75,7 @@ class PostingAdapters:
 
 @dataclass
 class Tally:
-    """What a turn did, for metrics."""
+    """What a turn did, for the log and metrics."""
 
     calls: int = 0
     throttled: int = 0
@@ -82,9 +83,9 @@ class Tally:
     stopped: int = 0
     unknown: int = 0
     companies: set[str] = field(default_factory=set)
-    """Whose orders were looked at."""
+    """The companies that had orders in the turn."""
     faults: list[str] = field(default_factory=list)
-    """Answers that only a fault of ours explains."""
+    """What was not expected and may be a bug of ours, for the alarm."""
 
 
 class LaneHolder:
@@ -93,9 +94,9 @@ class LaneHolder:
         self.lane = lane
         self.long = wake_up.backlog
         self._too_much = False
-        """There is more to do than a short turn is for."""
+        """There is more to do than fits into a short turn."""
         self.keys = list(wake_up.keys)
-        """Orders to be read from the table in the next round, whatever an index says."""
+        """Orders to read in the next round, even if the index does not show them."""
         self.tally = tally
         self._budget = Budget.resumed(lane.calls)
         self._began = self.now = adapters.now()
@@ -103,37 +104,40 @@ class LaneHolder:
         self.held: dict[str, datetime | None] = {
             company: failing.until for company, failing in lane.failing.items() if failing.until > self.now
         }
-        """Companies not to be served in this turn → when to try again; None: when a person has acted."""
+        """Companies that must wait in this turn → when to retry; None: after a person has acted."""
         self.found = not lane.last_look or bool(wake_up.keys)
-        """Whether there may have been something to do, so that another look is due when an index lags no more."""
+        """Whether there was something to do. Then a last look follows, because the index may lag."""
         self._unread = False
-        """Rung since what is due was read, or not all of it was."""
+        """Whether some due orders were not read: the lane was rung since, or there were too many."""
         self.rung_elsewhere: dict[str, list[str]] = {}
         self._connected_at: dict[str, datetime | None] = {}
-        """By company: when the connection was made under which calls go out for it."""
+        """By company: `connected_at` of the connection that its calls use."""
+        self._generation: dict[str, int] = {}
+        """By company: the generation of the token that its calls go out with."""
         self._named: dict[str, datetime] = {}
         """Contact's id → when Xero last said its name."""
+        self._resume_by: datetime | None = None
         self._facts_read: set[str] = set()
-        """Organisations whose facts this turn read anew."""
+        """Organisations whose facts were read from Xero in this turn."""
 
-    # --- what others tell the holder
+    # --- notes from the other modules of the turn
 
     @property
     def look_again(self) -> bool:
-        """Whether orders are known to be due that no round has looked at."""
+        """Whether there may be due orders that no round has read."""
         return self._unread or bool(self.keys)
 
     def look_again_at(self, keys: Iterable[str]) -> None:
-        """Orders that may be due: read them in the next round, whatever an index says."""
+        """Read these orders in the next round, even if the index does not show them."""
         self.keys += keys
 
     def take_keys(self) -> list[str]:
-        """The orders to be read in this round, whatever an index says."""
+        """The orders to read in this round, even if the index does not show them."""
         keys, self.keys = self.keys, []
         return keys
 
     def note_due(self, due: int, *, more: bool) -> bool:
-        """So many orders are due in this round, and `more` may be behind them. False: too many for a short turn."""
+        """Note how many orders are due in this round, and whether `more` may follow. False: too many for this turn."""
         self.found = self.found or due > 0
         self._unread = self._unread or more
         self._too_much = due >= BATCH_SIZE
@@ -143,7 +147,7 @@ class LaneHolder:
         self._facts_read.add(organisation_id)
 
     def has_read_facts(self, organisation_id: str) -> bool:
-        """Whether this turn read the organisation's facts anew, so that an order may be stopped for them."""
+        """Whether this turn read the organisation's facts from Xero, so that an order may be stopped for them."""
         return organisation_id in self._facts_read
 
     def note_named(self, contact_id: str, at: datetime) -> None:
@@ -160,8 +164,12 @@ class LaneHolder:
         self.tally.unknown += unknown
 
     def note_fault(self, fault: str) -> None:
-        """An answer that only a fault of ours explains."""
+        """Note something that was not expected and may be a bug of ours."""
         self.tally.faults.append(fault)
+
+    def resume_by(self, at: datetime) -> None:
+        """See to it that the lane is woken by then."""
+        self._resume_by = min(at, self._resume_by or at)
 
     # --- time and lease
 
@@ -181,14 +189,14 @@ class LaneHolder:
         return self.adapters.waits.turn if self.long else self.adapters.waits.short_turn
 
     def check_time(self, at_most: timedelta) -> datetime:
-        """The time now. Raises TurnEnds where the turn has gone on that long."""
+        """The time now. Raises TurnEnds if the turn has taken longer than `at_most`."""
         now = self.tick()
         if self._is_over(at_most):
             raise TurnEnds(now)
         return now
 
     def keep(self) -> bool:
-        """Keep the lane for another round; whether it was rung. Clears `rung` before anything is read."""
+        """Renew the lease for another round. True if the lane was rung. Clears `rung` before anything is read."""
         now = self.check_time(self._may_take)
         rung = self.adapters.lanes.keep(self.lane, now, self.adapters.waits.lease, self._budget.calls)
         self._lease_ends = now + self.adapters.waits.lease
@@ -197,7 +205,7 @@ class LaneHolder:
         return rung
 
     def _secure_lease(self) -> None:
-        """See to it that the lease outlasts the call about to go out. Raises Lost where it already did not."""
+        """Make sure that the lease outlasts the next call. Raises Lost if the lane is lost already."""
         now, waits = self.tick(), self.adapters.waits
         if now > self._lease_ends - 2 * waits.call_time_out:
             rung = self.adapters.lanes.keep(self.lane, now, waits.lease, self._budget.calls)
@@ -205,18 +213,18 @@ class LaneHolder:
             self._unread = self._unread or rung
 
     def release(self, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
-        """Let the lane go and see to it that it is woken when there is something to do. False: go round again."""
+        """Release the lane, and plan its next turn if there is something to do. False: there is work now, go on."""
         adapters, now, waits = self.adapters, self.tick(), self.adapters.waits
         ring(adapters.lanes, adapters.wake_ups, self.rung_elsewhere, now)
         self.rung_elsewhere = {}
-        soon = [*settle_next, *(at for at in self.held.values() if at is not None)]
+        soon = [at for at in (*settle_next, *self.held.values(), self._resume_by) if at is not None]
         next_at = resume_at or min(soon, default=None)
         last_look = next_at is None and self.found
         if last_look:
-            # an index may have hidden an order that was rung while we worked
+            # the index may not have shown an order that became due while we worked
             next_at = now + waits.last_look
         though_rung = resume_at is not None
-        # whoever has little to do must not wait behind lanes that take long
+        # lanes with little to do must not wait for lanes with a backlog
         too_much = self._too_much or self._is_over(waits.short_turn)
         backlog = next_at is not None and not last_look and too_much
         woken = next_at is not None and not last_look and next_at - now <= LONGEST_DELAY
@@ -230,7 +238,7 @@ class LaneHolder:
         ):
             return False
         if next_at is not None and woken:
-            # keys that nobody has looked at yet: an index may not show them so soon
+            # with the keys that were not read yet, because the index may not show them so soon
             wake_up = WakeUp(self.lane.key, tuple(self.keys), backlog)
             adapters.wake_ups.send(wake_up, delay=next_at - now)
         return True
@@ -241,7 +249,7 @@ class LaneHolder:
         self.adapters.lanes.release(self.lane, next_at=again_at, calls=self._budget.calls, though_rung=True)
 
     def pause_ends(self) -> datetime | None:
-        """When the lane's pause will be over; None where it is, and is forgotten."""
+        """When the lane's pause ends; None if it is over, which also clears it."""
         if self.lane.paused_until > self._began:
             return self.lane.paused_until
         self.lane = replace(self.lane, pause="")
@@ -252,12 +260,15 @@ class LaneHolder:
         return TurnEnds(until)
 
     def ring_elsewhere(self, lane: str, key: str) -> None:
-        """An order is about to be due in another lane, which looks once more after a while if this ends in between."""
+        """Ring another lane before an order becomes due there, and again after.
+
+        The first ring makes that lane take a last look later, so a crash of this process loses nothing.
+        """
         if lane not in self.rung_elsewhere:
             ring(self.adapters.lanes, self.adapters.wake_ups, {lane: ()}, self.now)
         self.rung_elsewhere.setdefault(lane, []).append(key)
 
-    # --- the companies in it
+    # --- the lane's companies
 
     def books(self, company: str) -> Books:
         books = books_of(self.adapters.settings, self.adapters.connections, company)
@@ -279,19 +290,31 @@ class LaneHolder:
             self._fail(company, self.adapters.waits.settle_again)
             raise CompanyHeld from error
         if tokens is None or tokens.expires_at - self.now < TOKEN_TO_SPARE:
-            self._await_token(company)
+            self.adapters.renew_token(company, None)
+            self.held[company] = self.now + self.adapters.waits.token
             raise CompanyHeld
+        if tokens.generation == self._refused_first(company):
+            self._renew_refused(company, tokens.generation)
+            raise CompanyHeld
+        self._generation[company] = tokens.generation
         return Access(self.lane.organisation_id, tokens.access_token)
 
-    def _await_token(self, company: str) -> None:
-        """The company's token has to be renewed; meanwhile its orders wait."""
-        self.adapters.renew_token(company)
-        self.held[company] = self.now + self.adapters.waits.token
+    def _refused_first(self, company: str) -> int | None:
+        """The generation of the company's token that Xero first refused as expired, since it last took one."""
+        failing = self.lane.failing.get(company)
+        return failing.refused if failing else None
+
+    def _renew_refused(self, company: str, generation: int) -> None:
+        """Xero refused the company's token as expired, whatever is known of when it ends: its orders wait."""
+        self.adapters.renew_token(company, generation)
+        self._fail(company, self.adapters.waits.token)
+        failing = replace(self.lane.failing[company], refused=generation)
+        self.lane = replace(self.lane, failing={**self.lane.failing, company: failing})
 
     # --- calls
 
     def allowed(self) -> int:
-        """How many calls may go out now."""
+        """How many calls may start now."""
         return self._budget.allowed(self.now)
 
     def await_budget(self) -> None:
@@ -305,38 +328,55 @@ class LaneHolder:
             free_at = self._budget.free_at(now)
 
     def call(self, company: str, call: Callable[[Observe], T]) -> T:
-        """One call that creates no document. Raises CompanyHeld or TurnEnds where it gave no answer."""
-        return self.calls(company, [call])[0]
+        """One call that creates no document. Raises CompanyHeld or TurnEnds if it fails."""
+        [(_, answer)] = self.each_answer(company, [call])
+        if isinstance(answer, XeroError):
+            self.handle_failure(company, answer)
+            raise CompanyHeld from answer
+        return answer
 
-    def calls(self, company: str, calls: Sequence[Callable[[Observe], T]]) -> list[T]:
-        """As many calls at the same time as may go out, until all have answered."""
-        answers = self.calls_or_refusals(company, calls)
-        for answer in answers:
-            if isinstance(answer, CallRefused):
-                self.handle_failure(company, answer)
-                raise CompanyHeld from answer
-        return [answer for answer in answers if not isinstance(answer, CallRefused)]
+    def each_answer(
+        self,
+        company: str,
+        calls: Sequence[Callable[[Observe], T]],
+        *,
+        reads: bool = False,
+        or_unreadable: bool = False,
+    ) -> Iterator[tuple[int, T | CallRefused | Unreadable]]:
+        """The place of each call and its answer, as they come. That Xero refuses what a call holds is its answer, too.
 
-    def calls_or_refusals(
-        self, company: str, calls: Sequence[Callable[[Observe], T]]
-    ) -> list[T | CallRefused]:
-        """The same, where Xero may refuse what a call holds: that is its answer, too."""
-        answers: list[T | CallRefused] = []
-        while len(answers) < len(calls):
+        As many calls go out at the same time as may. Where one fails, the answers to the others are given first; then
+        this raises CompanyHeld or TurnEnds. One of several `reads` that fails for the first time is repeated once, so
+        that the others need not be. `or_unreadable`: what is not Xero's is given as an answer, too.
+        """
+        left = list(enumerate(calls))
+        repeats = reads and len(calls) > 1 and not self.tries_in_vain(company)
+        may_repeat = set(range(len(calls))) if repeats else set()
+        while left:
             self.await_budget()
             self._secure_lease()
-            now_possible = calls[len(answers) :][: self.allowed()]
-            for answer in self._answers(now_possible):
-                if isinstance(answer, XeroError) and not isinstance(answer, CallRefused):
-                    self.handle_failure(company, answer)
-                    raise CompanyHeld from answer
-                if isinstance(answer, Exception) and not isinstance(answer, CallRefused):
-                    raise answer
-                answers.append(answer)
-        return answers
+            now_possible, left = left[: self.allowed()], left[self.allowed() :]
+            failed: Exception | None = None
+            answers = self._answers([call for _, call in now_possible])
+            for (place, call), answer in zip(now_possible, answers, strict=True):
+                if not isinstance(answer, Exception) or isinstance(answer, CallRefused):
+                    self.note_token_taken(company)
+                    yield place, answer
+                elif isinstance(answer, Unreadable) and or_unreadable:
+                    yield place, answer
+                elif place in may_repeat and type(answer) in (OutcomeUnknown, Unreadable):
+                    may_repeat.remove(place)
+                    left.append((place, call))
+                else:
+                    failed = failed or answer
+            if isinstance(failed, XeroError):
+                self.handle_failure(company, failed)
+                raise CompanyHeld from failed
+            if failed is not None:
+                raise failed
 
     def answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | Exception]:
-        """What the calls, for which there is budget, answer at the same time: for each its error where it fails."""
+        """Run the calls at the same time; the answer of each, or its error. The budget must allow them all."""
         self._secure_lease()
         return self._answers(calls)
 
@@ -355,7 +395,7 @@ class LaneHolder:
         self._budget.observe(limits, self.adapters.now())
 
     def _answering(self, call: Callable[[Observe], T]) -> Callable[[], T | Exception]:
-        """The call, its error for an answer where it fails."""
+        """The call as a function that returns its error instead of raising it."""
 
         def answering() -> T | Exception:
             try:
@@ -368,22 +408,37 @@ class LaneHolder:
     # --- calls that fail
 
     def note_answer(self, company: str) -> None:
-        """Xero has answered what it was sent of the company: it is not down."""
-        failing = {name: one for name, one in self.lane.failing.items() if name != company}
-        self.lane = replace(self.lane, failed_turns=0, failing=failing)
+        """Xero has answered for the company: reset the counts of failures."""
+        self.lane = replace(self.lane, failed_turns=0, failing=self._failing_but(company))
+
+    def _failing_but(self, company: str) -> dict[str, Failing]:
+        return {name: one for name, one in self.lane.failing.items() if name != company}
+
+    def note_token_taken(self, company: str) -> None:
+        """Xero took the company's token: one that it refuses from now on is the first."""
+        failing = self.lane.failing.get(company)
+        if failing is not None and failing.refused is not None:
+            taken = {**self.lane.failing, company: replace(failing, refused=None)}
+            self.lane = replace(self.lane, failing=taken)
+
+    def tries_in_vain(self, company: str) -> int:
+        """How many tries in a row for the company had no usable answer."""
+        failing = self.lane.failing.get(company)
+        return failing.times if failing else 0
 
     def _fail(self, company: str, first_wait: timedelta) -> None:
-        """One more try for the company was in vain: after many, the next one is later than the one before was."""
+        """Note a failed attempt for the company. After many in a row, the attempts back off."""
         waits, known = self.adapters.waits, self.lane.failing.get(company)
         in_a_row = known is not None and self.now - known.until < waits.failing_at_most
         times = known.times + 1 if known and in_a_row else 1
         until = self.now + back_off(
             max(1, times - IN_TROUBLE), first_wait, waits.failing_at_most, self.adapters.chance
         )
-        self.lane = replace(self.lane, failing={**self.lane.failing, company: Failing(times, until)})
+        failing = Failing(times, until, self._refused_first(company))
+        self.lane = replace(self.lane, failing={**self.lane.failing, company: failing})
         self.held[company] = until
         if times == IN_TROUBLE:
-            self.note_fault(f"{times} tries in a row for company {company} were in vain")
+            self.note_fault(f"{times} attempts in a row failed for company {company}")
 
     def note_our_fault(self, company: str) -> bool:
         """A fault of ours holds the company up until it is tried again. Whether that was not the first try in a row."""
@@ -391,7 +446,7 @@ class LaneHolder:
         return self.lane.failing[company].times > 1
 
     def handle_failure(self, company: str, error: XeroError) -> None:
-        """What a failed call means for the company, or for the lane (TurnEnds)."""
+        """Make the company wait after a failed call, or the whole lane (raises TurnEnds)."""
         adapters, now, waits = self.adapters, self.now, self.adapters.waits
         if isinstance(error, Throttled):
             self.tally.throttled += 1
@@ -408,8 +463,12 @@ class LaneHolder:
                 raise self._pause("organisation_offline", now + waits.organisation_offline)
             raise self._pause("xero_offline", now + wait)
         if isinstance(error, TokenExpired):
-            adapters.renew_token(company)
-            self._fail(company, waits.token)
+            generation, refused_first = self._generation.get(company, 0), self._refused_first(company)
+            if refused_first is None:
+                self._renew_refused(company, generation)
+            elif generation > refused_first:
+                # a newer token does not help either
+                self._lose(company, AccessRefused("token", str(error)))
         elif isinstance(error, AccessRefused):
             self._lose(company, error)
         elif isinstance(error, OutcomeUnknown):
@@ -420,20 +479,21 @@ class LaneHolder:
             self._fail(company, waits.settle_again)
 
     def _lose(self, company: str, error: AccessRefused) -> None:
-        """The company can't post until a person acts: its orders wait, and the bus is told once."""
+        """The company can't post until a person acts: its orders wait, and an event is published once."""
         self.held[company] = None
+        self.lane = replace(self.lane, failing=self._failing_but(company))
         connection = self.adapters.connections.connection(company)
         if connection is None or connection.lane != self.lane.key:
             return
         if connection.connected_at != self._connected_at.get(company):
-            # a person has connected anew since: the refusal is not of this connection
+            # a person has connected again since; the refusal was for the connection before
             self.held.pop(company)
             return
         status = "cut_off" if error.kind == "organisation" else "needs_reconnect"
         if connection.status == "connected":
-            # told first: nobody would tell if this ended in between
+            # published first, because after a crash in between nobody else would publish it
             event = connection_lost(company, connection.organisation_id, status, self.now)
             self.adapters.events.put([event])
             self.adapters.connections.lose_connection(connection, status, self.now)
-        # what is due moves to `waiting` in the next round, which finds the connection lost
+        # the next round finds the connection lost, and the due orders become `waiting`
         self.held.pop(company)

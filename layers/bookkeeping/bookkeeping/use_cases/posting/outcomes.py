@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 from bookkeeping.adapters.tables.lanes import Batch, Planned
 from bookkeeping.adapters.xero_api import Answered
 from bookkeeping.domain import ledger
+from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, item_code
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.ledger import Entry, Posted
+from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.problem import Problem
-from bookkeeping.domain.problems.xero_messages import refusals
+from bookkeeping.domain.problems.xero_messages import quoted, refusals
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
+
+MOST_TAXES_NAMED: Final = 12
 
 
 def posted(
@@ -45,9 +50,12 @@ def posted(
     if difference is not None:
         field, value, xero_value = difference
         found = {"field": field, "value": value, "xero_value": xero_value}
+        # a tax rate may have been changed in Xero: the next documents are made from what it says now
+        company_turn.forget_facts()
         if document is None:
             return ledger.stop(settled, Problem("adopted_differs", details | found), now)
         if field != "total":
+            found = {"taxes": _taxes_in_words(planned, answered, company_turn.organisation)}
             return ledger.stop(settled, Problem("posted_tax_differs", details | found), now)
         totals = {"order_total": value, "xero_total": xero_value}
         return ledger.stop(settled, Problem("posted_total_differs", details | totals), now)
@@ -87,6 +95,22 @@ def _difference(planned: Planned, answered: Answered) -> tuple[str, str, str] | 
     )
 
 
+def _taxes_in_words(planned: Planned, answered: Answered, organisation: Organisation) -> str:
+    """The taxes that are not as foreseen, each with both amounts."""
+    in_xero = answered.taxes or {}
+    words = []
+    for tax_type in sorted({*planned.taxes, *in_xero}):
+        ours, theirs = Decimal(planned.taxes.get(tax_type, 0)), in_xero.get(tax_type, Decimal(0))
+        if answered.taxes is not None and ours != theirs:
+            rate = organisation.tax_rate(tax_type)
+            percent = f" at {plain_number(rate.effective_rate)} %" if rate else ""
+            words.append(f"{ours:.2f} with {tax_type}{percent} by the order, and {theirs:.2f} in Xero")
+    ours = Decimal(planned.total) - Decimal(planned.net)
+    types = ", ".join(sorted(planned.taxes)) or "no tax rate"
+    in_all = f"{ours:.2f} with {types} by the order, and {answered.tax} in Xero"
+    return "; ".join(words[:MOST_TAXES_NAMED]) or in_all
+
+
 def refused(company_turn: CompanyTurn, entry: Entry, kind: DocumentKind, messages: Sequence[str]) -> Entry:
     """What becomes of an order Xero refused: what may be out of date is read anew, once; else a person must act."""
     organisations, organisation_id = (
@@ -111,16 +135,32 @@ def refused(company_turn: CompanyTurn, entry: Entry, kind: DocumentKind, message
 
 def refused_alone(batch: Batch, company_turn: CompanyTurn, entry: Entry, error: CallRefused) -> Entry:
     """What becomes of an order whose call Xero refused without naming a document, though it held no other."""
-    if error.status in (400, 413):
+    if error.status == 400:
         return refused(company_turn, entry, batch.kind, error.messages)
-    company_turn.holder.note_fault(f"{error} (batch {batch.id})")
     details = {
         "order": entry.order_id,
         "document": DOCUMENT_KINDS[batch.kind].words,
         "number": entry.number,
         "reference": batch.id,
     }
-    problem = Problem("sent_wrongly", details, error.messages)
+    if error.status == 413:
+        problem = Problem("document_too_large", details)
+    else:
+        company_turn.holder.note_fault(f"{error} (batch {batch.id})")
+        problem = Problem("sent_wrongly", details, quoted(error.messages))
+    return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
+
+
+def unreadable(batch: Batch, company_turn: CompanyTurn, entry: Entry) -> Entry:
+    """What becomes of an order that is not in the books, and for which nothing of Xero's comes back."""
+    company_turn.holder.note_fault(f"only answers that are not Xero's (batch {batch.id})")
+    details = {
+        "order": entry.order_id,
+        "document": DOCUMENT_KINDS[batch.kind].words,
+        "number": entry.number,
+        "reference": batch.id,
+    }
+    problem = Problem("xero_unreadable", details)
     return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
 
 

@@ -27,10 +27,11 @@ from bookkeeping.domain.errors import (
     Offline,
     OutcomeUnknown,
     TurnEnds,
+    Unreadable,
     XeroError,
 )
 from bookkeeping.domain.ledger import Entry, State
-from bookkeeping.domain.pacing import FAILS, back_off
+from bookkeeping.domain.pacing import FAILS, UNREADABLE, back_off
 from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.problems.xero_messages import refusals
 from bookkeeping.use_cases.posting import outcomes as outcome_of
@@ -177,7 +178,11 @@ class Settlement:
         company_turn, waits = ready_batch.company_turn, self._holder.adapters.waits
         unknown_at = batch.unknown_at or batch.first_sent_at
         over = self._holder.now - unknown_at >= waits.late_commit
-        may_send = company_turn.books.settings.enabled and not (over and batch.timed_out > 1)
+        enabled, alone = (
+            company_turn.books.settings.enabled,
+            len(ready_batch.ready_documents) + len(unbuilt) == 1,
+        )
+        may_send = enabled and not batch.send_no_more and not (over and batch.timed_out > 1)
         # a purchase order's number that is there is refused: cheaper than reading them one by one
         send_unread = batch.kind == "purchase_order" and may_send
         looked_up = [
@@ -193,11 +198,17 @@ class Settlement:
         ]
         stuck = [entry for entry in absent if all(ready.entry is not entry for ready in left)]
         if over:
-            half = max(1, len(batch.documents) // 2) if batch.timed_out > 1 else None
+            split = batch.timed_out > 1 or batch.send_no_more
+            half = max(1, len(batch.documents) // 2) if split else None
+            stops = batch.send_no_more and alone and enabled and not unbuilt
             self._settle_each(
                 batch,
                 stuck,
-                lambda entry: ledger.settle_unsent(entry, company_turn.books, self._holder.now, at_most=half),
+                lambda entry: (
+                    outcome_of.unreadable(batch, company_turn, entry)
+                    if stops
+                    else ledger.settle_unsent(entry, company_turn.books, self._holder.now, at_most=half)
+                ),
             )
             stuck = []
         if not left:
@@ -350,6 +361,7 @@ class Settlement:
                 tries=tries,
                 timed_out=batch.timed_out + error.timed_out,
                 by_number=batch.by_number or error.answered,
+                **(self._unreadable(batch, ready_batch) if isinstance(error, Unreadable) else {}),
             )
             if isinstance(error, Offline):
                 self._holder.handle_failure(batch.company, error)
@@ -360,6 +372,7 @@ class Settlement:
             )
             return
         if isinstance(error, CallRefused):
+            self._holder.note_token_taken(batch.company)
             self._settle_call_refused(batch, ready_batch, error)
             return
         # nothing was done
@@ -368,6 +381,17 @@ class Settlement:
         else:
             self._later(batch, at=self._holder.now + waits.settle_again)
         self._holder.handle_failure(batch.company, error)
+
+    def _unreadable(self, batch: Batch, ready_batch: ReadyBatch) -> dict[str, Any]:
+        """What one more answer that is not Xero's makes of the batch: one document may be what a box refuses."""
+        since, times = batch.unreadable_since or self._holder.now, batch.unreadable + 1
+        alone = len(ready_batch.ready_documents) == 1
+        too_long = self._holder.now - since >= self._holder.adapters.waits.unreadable
+        return {
+            "unreadable": times,
+            "unreadable_since": since,
+            "send_no_more": too_long if alone else times >= UNREADABLE,
+        }
 
     def _free(self, batch: Batch, ready_batch: ReadyBatch, at_most: int | None) -> None:
         """Certainly nothing of it is in the books: all its orders are due again."""
@@ -389,6 +413,10 @@ class Settlement:
         named = [ready for ready in ready_batch.ready_documents if ready.document.number in refused]
         if not named and len(ready_batch.ready_documents) > 1:
             self._free(batch, ready_batch, at_most=max(1, len(ready_batch.ready_documents) // 2))
+            return
+        if not named and "number" in refusals(error.messages):
+            self._settle_taken(batch, ready_batch.company_turn, [ready_batch.ready_documents[0].entry])
+            self._finish(batch)
             return
         if not named:
             self._settle_each(

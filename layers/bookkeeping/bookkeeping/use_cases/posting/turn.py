@@ -1,12 +1,12 @@
-"""A turn in a lane: settle what is unknown, then post what is due.
+"""A turn in a lane: settle batches with an unknown outcome, then post the orders that are due.
 
-Before a batch of documents is sent it is written down, in one transaction with its orders, which are frozen from then
-on. The record goes only after every order of it has its outcome in the ledger and the event is out; so whoever takes
-the lane after a crash finds what may have been sent.
+A batch is written down before it is sent, in one transaction with its orders, which are frozen from then on. Its record
+is deleted only after each order's outcome is in the ledger and its event is published. So after a crash, the next
+holder of the lane finds everything that may have been sent.
 
-The turn goes round here. `lane_holder` has the lane and its calls, `company_turn` makes documents of orders (with
-`items`, what they are of), `settlement` finds out what became of those that were sent, `outcomes` says what that makes
-of an order, and `publishing` writes it down and tells of it.
+This module has the loop. `lane_holder` has the lane and its calls. `company_turn` makes documents of orders, and
+`items` the tracked items. `settlement` finds out the outcomes, `outcomes` applies them to the orders, and `publishing`
+saves and publishes them.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from bookkeeping.use_cases.posting.settlement import Settlement
 __all__ = ["PostingAdapters", "Tally", "take_turn"]
 
 ROUND: Final = 4 * BATCH_SIZE
-"""Orders planned at a time."""
+"""The most orders in one round of the loop, shared among the companies."""
 LOOKED_AT: Final = 1000
-"""Orders of the index among which a round is chosen, so that companies in one lane take turns."""
+"""How many due orders to read from the index. A round is chosen among them, so that companies share the lane."""
 WORK_NOTED_EVERY: Final = timedelta(hours=1)
 
 
 def take_turn(adapters: PostingAdapters, wake_up: WakeUp) -> Tally:
-    """Hold the lane for a turn, if it is free, and do what can be done in it."""
+    """Take the lane for a turn, if it is free, and post what can be posted."""
     tally = Tally()
     now, short = adapters.now(), not wake_up.backlog
     lane = adapters.lanes.take(wake_up.lane, now, adapters.waits.lease, short=short)
@@ -59,7 +59,7 @@ def take_turn(adapters: PostingAdapters, wake_up: WakeUp) -> Tally:
             with contained("", then=lambda _: holder.let_go()):
                 Turn(holder).run()
         except Lost:
-            # another holder settles what this one began
+            # the new holder settles the batches of this one
             tally.faults.append(f"lane {wake_up.lane} was lost")
     return tally
 
@@ -70,7 +70,7 @@ class Turn:
         self._publisher = Publisher(holder)
         self._settlement = Settlement(holder, self._publisher)
         self._handled: set[str] = set()
-        """Orders sent, by this turn or before it: an index that lags may go on showing them."""
+        """Orders that were sent, in this turn or before. The index may lag and still show them."""
         self._alone: set[str] = set()
         """Orders that go in calls of their own: a fault of ours met several of them in one."""
 
@@ -88,7 +88,7 @@ class Turn:
                 resume_at = ends.args[0]
 
     def _work(self) -> None:
-        """Go round until nothing is left to do now. Raises TurnEnds(when to resume)."""
+        """Work until nothing is left to do now. Raises TurnEnds(when to resume)."""
         holder = self._holder
         gathering_since: datetime | None = None
         while True:
@@ -103,7 +103,7 @@ class Turn:
                 continue
             if not ready_batches:
                 return
-            # orders come in bursts: a moment's patience puts fifty into a call instead of a few
+            # orders come in bursts: after a short wait, a call carries fifty of them instead of a few
             waits = holder.adapters.waits
             gathering_since = gathering_since or holder.now
             if (
@@ -119,7 +119,7 @@ class Turn:
     # --- what is due
 
     def _ready_batches(self) -> list[ReadyBatch]:
-        """The calls that could go out now for the orders that are due."""
+        """The batches that can be sent now for the orders that are due."""
         found: list[ReadyBatch] = []
         for company, entries in self._due().items():
             at_fault = partial(self._company_at_fault, company, entries)
@@ -148,12 +148,12 @@ class Turn:
                 self._publisher.stop_for_our_fault(entry, reference)
 
     def _due(self) -> dict[str, list[Entry]]:
-        """The lane's due orders by company: each gets an equal share of the round, the longest due first."""
+        """The lane's due orders by company, the longest due first. Each company gets an equal share of the round."""
         holder, orders = self._holder, self._holder.adapters.orders
         shown = orders.due(holder.lane.key, holder.now, LOOKED_AT)
         if len(shown) == LOOKED_AT:
             shown += self._behind(shown)
-        # what was sent already must not take the others' places in the round
+        # orders that were sent already come last, so that they take no place in the round
         keys = [*holder.take_keys(), *sorted(shown, key=self._handled.__contains__)]
         by_company: dict[str, list[str]] = {}
         for key in dict.fromkeys(keys):
@@ -172,7 +172,7 @@ class Turn:
                 with contained(*entry.key):
                     self._publisher.publish_and_remove(entry)
         if not due:
-            # all of them sent in turns before this one: the others are behind them
+            # the index showed only orders that earlier turns sent; the due ones come after them
             self._handled.update(chosen)
         left = (key for mine in by_company.values() for key in mine if key not in self._handled)
         if not holder.note_due(sum(map(len, due.values())), more=not due and any(left)):
@@ -183,7 +183,7 @@ class Turn:
         return due
 
     def _behind(self, shown: Sequence[str]) -> list[str]:
-        """Orders of the lane's other companies, which so many of one company may keep from being shown."""
+        """Due orders of companies that the index did not show, because another company has so many."""
         adapters = self._holder.adapters
         ready = Counter(key.rpartition("#")[0] for key in shown if key not in self._handled)
         return [
@@ -194,7 +194,7 @@ class Turn:
         ]
 
     def _company_turn(self, company: str, entries: Sequence[Entry]) -> CompanyTurn | None:
-        """The company's turn; None where its orders were found to belong elsewhere."""
+        """The company's turn; None if the company does not post in this lane now."""
         books = self._holder.books(company)
         if not books.settings.enabled or not self._holder.is_here(books):
             for entry in entries:
@@ -205,7 +205,7 @@ class Turn:
         return CompanyTurn.of(books, self._holder, self._publisher)
 
     def _move(self, entry: Entry, books: Books) -> None:
-        """An order whose company stopped posting, or posts elsewhere now: skipped, waiting, or due over there."""
+        """The company does not post here any more: its order becomes skipped, waiting, or due in another lane."""
         if not entry.documents:
             self._publisher.save(ledger.decide(entry, books, self._holder.now))
         elif not books.settings.enabled:
@@ -214,7 +214,7 @@ class Turn:
             self._publisher.save(ledger.become_due(entry, books, self._holder.now))
 
     def _note_work(self, books: Books) -> None:
-        """Tokens of a connection at work are kept fresh."""
+        """Note that the connection is in use, so that its tokens are kept fresh."""
         worked_at = books.connection.worked_at if books.connection else None
         if worked_at is None or self._holder.now - worked_at >= WORK_NOTED_EVERY:
             self._holder.adapters.connections.note_work(books.company, self._holder.now)
@@ -222,7 +222,7 @@ class Turn:
     # --- sending
 
     def _send(self, ready_batches: Sequence[ReadyBatch]) -> None:
-        """Write the batches down, send them together, settle what comes back."""
+        """Write the batches down, send them together, and settle the answers."""
         self._holder.await_budget()
         begun: list[tuple[Batch, ReadyBatch]] = []
         for ready_batch in self._to_go_together(ready_batches)[: self._holder.allowed()]:
@@ -237,9 +237,15 @@ class Turn:
     def _begin(self, ready_batch: ReadyBatch) -> tuple[Batch, ReadyBatch]:
         """Write the batch down, and freeze its orders. Raises Conflict."""
         holder, adapters = self._holder, self._holder.adapters
-        batch = self._batch(ready_batch)
+        batch, company_turn = self._batch(ready_batch), ready_batch.company_turn
         entries = [
-            ledger.begin(ready.entry, batch.id, holder.now, ready_batch.company_turn.calendar(ready.entry))
+            ledger.begin(
+                ready.entry,
+                batch.id,
+                holder.now,
+                company_turn.calendar(ready.entry),
+                on_dispatch=company_turn.settings(ready.entry).post_when == "dispatch",
+            )
             for ready in ready_batch.ready_documents
         ]
         saved = adapters.orders.save_together(entries, holder.lane, adapters.lanes.put_batch(batch))
