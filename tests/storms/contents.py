@@ -677,7 +677,7 @@ def a_crash_counts_as_an_answer() -> Iterator[None]:
 
 @contextmanager
 def changes_unseen() -> Iterator[None]:
-    with patch.object(ledger, "differences", lambda *_: ()):
+    with patch.object(ledger, "differences", lambda *_, **__: ()):
         yield
 
 
