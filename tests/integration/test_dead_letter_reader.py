@@ -25,6 +25,7 @@ from tests.integration.one_function import (
     running,
 )
 from tests.integration.one_process import Killed
+from tests.our_faults import Fault
 
 OTHER = "500500"
 
@@ -286,7 +287,7 @@ def test_a_message_that_names_nobody_is_kept_once_under_its_own_id(reader: Funct
 
 
 def test_a_message_whose_reading_is_what_fails_is_kept_under_its_own_id(
-    reader: Function, monkeypatch: pytest.MonkeyPatch
+    reader: Function, monkeypatch: pytest.MonkeyPatch, our_faults: list[Fault]
 ) -> None:
     id_ = give_up(reader, order())
 
@@ -298,6 +299,8 @@ def test_a_message_whose_reading_is_what_fails_is_kept_under_its_own_id(
     entry = reader.world.orders.get("unknown", id_)
     assert entry is not None
     assert reader.told()[0]["problem"] == "our_fault"
+    assert our_faults
+    our_faults.clear()
 
 
 def test_more_than_a_receive_holds_are_all_seen_and_can_all_be_redriven(

@@ -119,7 +119,7 @@ def no_batch_record() -> Iterator[None]:
 
     with (
         patch.object(OrdersTable, "save_together", save),
-        patch.object(ledger, "begin", lambda entry, *_: entry),
+        patch.object(ledger, "begin", lambda entry, *_, **__: entry),
         patch.object(Lanes, "update_batch", lambda *_: None),
         patch.object(Lanes, "delete_batch", lambda *_: None),
     ):
