@@ -394,5 +394,5 @@ def test_a_failure_is_logged_with_its_message_and_no_body(intake: Function) -> N
     intake.handle(batch(crashed))
     [line] = [line for line in intake.logged() if line["level"] == "ERROR"]
     assert line["message_id"] == crashed["messageId"]
-    assert "InternalServerError" in line["exception"]
+    assert line["kind"] == "PutItem: InternalServerError"
     assert crashed["body"][:40] not in json.dumps(line)
