@@ -27,7 +27,7 @@ import bookkeeping
 from bookkeeping.adapters import containment
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.domain.ledger import Entry, Message
-from bookkeeping.domain.moments import moment
+from bookkeeping.domain.moments import LONG_AGO, moment
 from bookkeeping.domain.orders import Order
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.intake import NO_COMPANY, Intake
@@ -40,6 +40,7 @@ from local.samples import TRACKED, UNTRACKED, Maker
 from tests import our_faults
 from tests.storms.auditor import held
 from tests.storms.environment import Environment, person
+from tests.storms.keeping_alive import CALM, storm_over
 from tests.storms.posting import SEED
 from tests.storms.scheduler import Scheduler, Worker
 from tests.storms.table import Job, Outcome
@@ -639,6 +640,34 @@ def tried(tries: Sequence[Try]) -> Outcome:
     return outcome
 
 
+def renewed(trace: Met | Raise) -> tuple[Counter[Line], bool, str]:
+    """Three connections for some hours: the lines of the renewal, whether it was raised, and which connections died."""
+    if isinstance(trace, Raise):
+        trace.now = lambda: LONG_AGO
+    weather = replace(CALM, identity=0.03, visits=0.3, reconnect=0.01)
+    with patch.object(containment, "Logger"), patch.object(containment, "single_metric"):
+        sys.settrace(trace)
+        report = storm_over(3, 0.3, "lenient_grace", SEED, weather)
+        sys.settrace(None)
+    met = isinstance(trace, Raise) and trace.at is not None
+    lines = trace.lines if isinstance(trace, Met) else Counter[Line]()
+    return lines, met, ", ".join(report.dead)
+
+
+def renewals() -> Outcome:
+    """An exception at each line of the renewal of tokens, once: every connection stays alive."""
+    lines, _, _ = in_a_copy(partial(renewed, Met()))
+    outcome = Outcome(runs=0)
+    for line in sorted(one for one in lines if one.file == "use_cases/token_renewal.py"):
+        _, met, dead = in_a_copy(partial(renewed, Raise(line)))
+        outcome.runs += 1
+        outcome.faults += met
+        outcome.unexpected += bool(dead) or not met
+        outcome.bad += [f"{line}: {dead} died"] if dead else []
+        outcome.figures["lines, once"] += 1
+    return outcome
+
+
 def jobs(promise: str) -> list[Job]:
     parts = [
         (name, tries[place : place + A_JOB], place)
@@ -650,6 +679,7 @@ def jobs(promise: str) -> list[Job]:
             Job(promise, f"an exception at each line, {name}, from {place}", partial(tried, tries), A_JOB / 3)
             for name, tries, place in parts
         ),
+        Job(promise, "an exception at each line of the renewal of tokens", renewals, 40),
         *(Job(promise, f"mutant {mutant.__name__}", partial(mutant_tried, mutant), 20) for mutant in MUTANTS),
     ]
 
