@@ -91,15 +91,10 @@ def _cancelled_lines(*places: int) -> Callable[[Order], Order]:
     return change
 
 
-def _rounded(quantity: int) -> Callable[[Order], Order]:
-    """One line whose net price is rounded, so that net prices and prices with tax do not come to the same total."""
-
-    def change(order: Order) -> Order:
-        net = "9.0909" if order["items"][0]["sale_vat_rate"] == "10" else "8.3333"
-        line = with_line(unit_sale_price=net, unit_sale_price_inc_tax="10.00", quantity=quantity)
-        return line(order) | FREE_SHIPPING
-
-    return change
+def _thirds(order: Order) -> Order:
+    """Three lines of a third: 1.00 on the order, and 0.99 in Xero."""
+    third = {"unit_sale_price": None, "unit_sale_price_inc_tax": "0.3333", "quantity": 1}
+    return order | {"items": [line | third for line in order["items"]]} | FREE_SHIPPING
 
 
 def _nested(levels: int) -> Order:
@@ -182,18 +177,25 @@ _POSTED = (
         with_line(unit_sale_price="8.50", unit_sale_price_inc_tax="8.50", sale_vat_rate="0"),
     ),
     SampleKind(
-        "rounded net price, 1,000 pieces",
-        "The net price is rounded. In Tracked, with “Prices with or without tax” set to without, the total is a few"
-        " cents off, and the invoice gets a rounding line.",
-        _rounded(1000),
-        lines=1,
+        "three thirds",
+        "Three lines of 0.3333 with tax are 1.00 together. In Tracked, with “Prices with or without tax” set to"
+        " without, they come to 0.99 in Xero, and the invoice gets a rounding line.",
+        _thirds,
+        lines=3,
         tracked=True,
     ),
     SampleKind(
-        "rounded net price, 9,999 pieces",
-        "The same with 9,999 pieces: the difference is too large for a rounding line, and the order stops.",
-        _rounded(9999),
-        lines=1,
+        "unit cost with five decimals",
+        "In Tracked: 5,000 pieces of 0.12345. Xero holds four decimals, so the purchase order tells the pieces in two"
+        " lines, which come to the order's total.",
+        with_line(unit_cost_price="0.12345", quantity=5000),
+        tracked=True,
+    ),
+    SampleKind(
+        "parts of a piece, gross price",
+        "5,775.9 pieces of 230.39509368 with tax. In Tracked, with “Prices with or without tax” set to without, no"
+        " price of four decimals comes to the order's total, and the order stops.",
+        with_line(unit_sale_price=None, unit_sale_price_inc_tax="230.39509368", quantity="5775.9"),
         tracked=True,
     ),
 )
@@ -377,9 +379,9 @@ _STOPPED = (
         tracked=True,
     ),
     SampleKind(
-        "unit cost with five decimals",
-        "In Tracked: 5,000 pieces of 0.12345. Xero rounds the cost to four decimals, and the total differs by 0.25.",
-        with_line(unit_cost_price="0.12345", quantity=5000),
+        "parts of a piece, unit cost",
+        "In Tracked: 864.4239 pieces at a cost of 172.00016. No cost of four decimals comes to the order's total.",
+        with_line(unit_cost_price="172.00016", quantity="864.4239"),
         "needs_attention purchase_total_differs",
         tracked=True,
     ),

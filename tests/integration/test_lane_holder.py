@@ -84,7 +84,7 @@ def test_whoever_runs_this_is_told_of_it_once(books: OneProcess) -> None:
     books.send(an_order())
     troubles = watch(books)
     books.run(timedelta(hours=12), until_quiet=False)
-    assert troubles == [f"{IN_TROUBLE} tries in a row for company {UNTRACKED} were in vain"]
+    assert troubles == [f"{IN_TROUBLE} attempts in a row failed for company {UNTRACKED}"]
 
 
 def watch(books: OneProcess) -> list[str]:

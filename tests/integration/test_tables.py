@@ -129,7 +129,7 @@ def test_an_entry_comes_back_as_it_was_saved(stores: Stores) -> None:
         as_draft=True,
         items_as_they_are=True,
         no_sale={"refunded": "post"},
-        told=SaleStatus(1763467200123, "unclear", "Artwork Rejected"),
+        sale_status=SaleStatus(1763467200123, "unclear", "Artwork Rejected"),
         dated_by=Calendar("Pacific/Auckland", "UTC"),
         dated_on_dispatch=True,
         newer=Message.unreadable(problem, 2000),
