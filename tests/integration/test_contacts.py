@@ -127,6 +127,23 @@ def test_two_contacts_that_look_the_same_stop_the_order(books: Books, other: str
     assert stopped_for(entry) == "contact_not_unique"
 
 
+def test_two_contacts_that_only_resemble_the_name_are_named_and_never_to_be_merged(books: Books) -> None:
+    books.add("Café Prints")
+    meant = books.add("Cafè Prints")
+    books.company("Cafe Prints")
+    (entry,) = books.post()
+    assert stopped_for(entry) == "contact_not_unique"
+    assert entry.problem is not None
+    assert "“Cafè Prints” and “Café Prints”" in entry.problem.sentence
+    assert "exact name" in entry.problem.fix
+    assert "“Contact name”" in entry.problem.fix
+    assert "merge" not in entry.problem.fix.casefold()
+    books.company(meant.name)
+    (entry,) = books.post()
+    assert entry.state is State.POSTED
+    assert books.debtor(entry) == meant.id
+
+
 def test_flags_of_two_countries_are_two_names(books: Books) -> None:
     scotland, wales = (
         "\U0001f3f4" + "".join(chr(0xE0000 + ord(sign)) for sign in code) for code in ("gbsct", "gbwls")

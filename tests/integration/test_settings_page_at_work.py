@@ -549,6 +549,23 @@ def test_a_preview_tells_an_archived_contact_and_two_of_a_name_as_posting_does(
     assert office.post("preview", order).json["problem"]["code"] == "contact_archived"
 
 
+def test_the_page_names_contacts_that_only_resemble_the_name(
+    popup: Popup, office: Browser, uk: Organisation
+) -> None:
+    name = office.get("settings").json["settings"]["contact_name"]
+    named = next(contact for contact in uk.contacts.values() if contact.name == name)
+    named.name = "Café Prints"
+    twin = uk.contacts[str(uuid.UUID(int=7))] = replace(named, id=str(uuid.UUID(int=7)), name="Cafè Prints")
+    saved = office.save(contact_name="Cafe Prints")
+    assert "“Cafè Prints” and “Café Prints”" in str(saved.json)
+    assert "merge" not in str(saved.json).casefold()
+    problem = office.post("preview", Maker(first_id=61530418).order(COMPANY, 0, 1)).json["problem"]
+    assert problem["code"] == "contact_not_unique"
+    assert "“Cafè Prints” and “Café Prints”" in problem["sentence"]
+    assert "exact name" in problem["fix"]
+    assert office.save(contact_name=twin.name).status in (200, 204)
+
+
 def test_a_preview_says_what_the_documents_would_wait_for(office: Browser) -> None:
     order = Maker().order(COMPANY, 1) | {"status": 1, "has_been_completed": False}
     office.save(post_when="dispatch")

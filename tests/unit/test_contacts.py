@@ -80,9 +80,20 @@ def test_accents_tell_two_contacts_apart() -> None:
 
 
 def test_a_name_that_could_be_two_contacts_without_accents_is_neither() -> None:
-    found = contact_matching("Cafe", [contact("1", "Café"), contact("2", "Cafè")])
+    found = contact_matching(
+        "Cafe", [contact("1", "Café"), contact("2", "Cafè"), contact("3", "CAFÉ", "ARCHIVED")]
+    )
     assert isinstance(found, Problem)
     assert found.code == "contact_not_unique"
+    assert "“Cafè” and “Café”" in found.sentence
+    assert "merge" not in found.fix.casefold()
+
+
+def test_two_contacts_of_one_name_are_to_be_made_one() -> None:
+    found = contact_matching("Cafe", [contact("1", "Café"), contact("2", "CAFÉ")])
+    assert isinstance(found, Problem)
+    assert "more than one contact named “Cafe”" in found.sentence
+    assert "Rename or merge" in found.fix
 
 
 def test_a_contact_that_bears_the_name_goes_before_one_without_accents_though_it_is_archived() -> None:

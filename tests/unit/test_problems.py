@@ -49,12 +49,12 @@ def test_a_problem_never_fails_for_a_detail_it_was_not_given(code: str) -> None:
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_a_problem_names_its_order_and_all_it_was_given(code: str) -> None:
     kind = CATALOGUE[code]
-    details = {name: f"<{name}>" for name in names(kind.sentence) | names(kind.fix)}
-    problem = Problem(code, details)
-    assert problem.sentence.startswith("Order <order>: ")
-    assert problem.sentence.endswith(".")
-    assert "(not known)" not in problem.sentence + problem.fix
-    assert len(problem.fix) > 20
+    for sentence, fix in [(kind.sentence, kind.fix), *kind.words_with.values()]:
+        problem = Problem(code, {name: f"<{name}>" for name in names(sentence) | names(fix)})
+        assert problem.sentence.startswith("Order <order>: ")
+        assert problem.sentence.endswith(".")
+        assert "(not known)" not in problem.sentence + problem.fix
+        assert len(problem.fix) > 20
 
 
 @pytest.mark.parametrize("code", CATALOGUE)

@@ -75,6 +75,9 @@ def contact_matching(name: str, contacts_json: Iterable[Any]) -> Contact | Probl
     active = [contact for contact in named if contact.status == "ACTIVE"]
     if len(active) == 1:
         return active[0]
+    if len({name_key(contact.name) for contact in active}) > 1:
+        *others, last = sorted(f"“{contact.name}”" for contact in active)
+        return Problem("contact_not_unique", {"contact": name, "similar": f"{', '.join(others)} and {last}"})
     code = "contact_not_unique" if active else "contact_archived" if named else "contact_not_found"
     return Problem(code, {"contact": name})
 

@@ -5,7 +5,8 @@ Also the words for orders that are skipped and orders that wait.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Who = Literal["office", "accountant", "platform", "operator"]
@@ -45,6 +46,8 @@ class Kind:
     """Settings keys whose change posts the order again by itself; empty: a person presses Retry."""
     retry_label: str = "Retry"
     """What the button says that frees the order: what pressing it does."""
+    words_with: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """A detail → the sentence and fix of a problem that has it."""
 
 
 ACCEPT: Final = "Accept as it is in Xero"
@@ -416,6 +419,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "office",
             "Rename or merge the contacts in Xero so that one “{contact}” is left, then press Retry.",
             _CONTACT_KEYS,
+            words_with={
+                "similar": (
+                    "Order {order}: Xero has no contact named “{contact}”, but several whose names differ from it only"
+                    " in their accents: {similar}.",
+                    "Enter the exact name of the contact you mean under “{label}” in the settings. The order is then"
+                    " posted by itself.",
+                )
+            },
         ),
         Kind(
             "contact_invalid",

@@ -49,11 +49,16 @@ class Problem:
 
     @property
     def sentence(self) -> str:
-        return worded(self.kind.sentence, self.details)
+        return worded(self._words[0], self.details)
 
     @property
     def fix(self) -> str:
-        return worded(self.kind.fix, self.details)
+        return worded(self._words[1], self.details)
+
+    @property
+    def _words(self) -> tuple[str, str]:
+        special = (words for detail, words in self.kind.words_with.items() if detail in self.details)
+        return next(special, (self.kind.sentence, self.kind.fix))
 
     def as_json(self) -> dict[str, Any]:
         """The problem as a person is shown it: what stopped the order, who can act, and how."""

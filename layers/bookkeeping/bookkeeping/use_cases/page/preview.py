@@ -131,7 +131,7 @@ def _contact(
     code = "contact_not_found"
     if contact is None:
         said = _ask(adapters, connection, "contact", name=name)
-        code = said.get("code", code)
+        code, details = said.get("code", code), said.get("details", {}) | details
         contact = remembered_contact(adapters.organisations, organisation_id, name, adapters.now())
     if contact is None:
         raise OrderStopped(Problem(code, details))

@@ -137,7 +137,10 @@ class XeroLookups:
                 "contact_not_searchable": f"Xero refused to look for “{name}”. Check that name.",
             }
             missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
-            return {"note": notes.get(found.code, missing), "code": found.code}
+            note = notes.get(found.code, missing)
+            if "similar" in found.details:
+                note = f"In Xero are {found.details['similar']}, and none is named “{name}”. Enter the exact name."
+            return {"note": note, "code": found.code, "details": dict(found.details)}
         return {"contact": {"id": found.id, "name": found.name}}
 
     def organisation(self) -> dict[str, Any]:

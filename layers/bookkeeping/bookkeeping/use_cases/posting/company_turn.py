@@ -232,7 +232,7 @@ class CompanyTurn:
             self.contacts[name] = self.facts.contact(name)
         found = self.contacts[name]
         if isinstance(found, Problem):
-            raise OrderStopped(Problem(found.code, details, found.xero_says))
+            raise OrderStopped(Problem(found.code, {**found.details, **details}, found.xero_says))
         self.holder.note_named(found.id, found.read_at)
         return found
 
