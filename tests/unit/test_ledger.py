@@ -492,6 +492,25 @@ def test_a_purchase_order_that_was_accepted_keeps_its_difference_beside_the_invo
     ]
 
 
+RENAMED = Problem(
+    "posted_contact_differs",
+    {"order": "1", "number": "KX-1", "xero_value": "Harbour Cafe Ltd", "contact": "Web shop"},
+)
+
+
+@pytest.mark.parametrize("problem", [DIFFERS, RENAMED])
+def test_an_accepted_difference_goes_before_however_many_notes(problem: Problem) -> None:
+    noted = replace(document(), notes=tuple(f"Note {place}." for place in range(30)))
+    entry = replace(posted(), documents={"invoice": noted})
+    freed = ledger.retry(ledger.stop(entry, problem, LATER), books(), "Ada Moore", LATER)
+    assert freed is not None
+    differs = problem.sentence.removeprefix("Order 1: ")
+    assert freed.documents["invoice"].notes[:2] == (
+        f"{differs} Ada Moore accepted it as it is in Xero.",
+        "Note 0.",
+    )
+
+
 def test_a_retry_of_anything_else_leaves_no_note() -> None:
     stopped = ledger.stop(posted(), Problem("refused_by_xero", {"order": "1"}), LATER)
     freed = ledger.retry(stopped, books(), "Ada Moore", LATER)
@@ -714,6 +733,23 @@ def test_the_invoice_of_a_half_posted_order_that_is_no_sale_is_not_sent_by_itsel
         assert ends(chosen(skipped, "post", at)) == "queued"
         assert ends(after(skipped, message(3000), at)) == "queued"
         assert ends(after(entry, message(3000), at)) == "queued"
+
+
+@pytest.mark.parametrize("status", [CANCELLED, REFUNDED])
+def test_a_difference_of_a_half_posted_order_is_not_lost_when_it_turns_out_no_sale(
+    status: dict[str, Any],
+) -> None:
+    at, late = books(process_method="tracked"), message(2000, **status)
+    differs = ledger.stop(half_posted(), DIFFERS, NOON)
+    for entry in (after(differs, late, at), ledger.merge(differs, after(half_posted(), late, at), at, LATER)):
+        assert ends(entry) == "needs_attention posted_total_differs"
+        asked = ledger.retry(entry, at, "Ada Moore", LATER)
+        assert asked is not None
+        assert ends(asked) == "needs_attention no_sale"
+        freed = ledger.retry(asked, at, "Ada Moore", LATER, no_sale="post")
+        assert freed is not None
+        assert ends(freed) == "queued"
+        assert "accepted it" in freed.documents["purchase_order"].notes[0]
 
 
 def test_a_half_posted_refunded_order_goes_on_where_refunded_orders_are_posted() -> None:

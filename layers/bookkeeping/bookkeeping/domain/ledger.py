@@ -273,6 +273,9 @@ def _half_posted_now(entry: Entry, books: Books, now: datetime) -> Entry:
     """A half-posted order under what the platform says of the sale by now."""
     if not entry.documents or entry.batch or entry.state is State.POSTED:
         return entry
+    if _differs(entry):
+        # a person looks at that first, and is asked about the rest once it is accepted
+        return entry
     held = held_back_half(entry, books.settings, now)
     if held is not None:
         return entry if (held.state, held.problem) == (entry.state, entry.problem) else held
@@ -632,11 +635,16 @@ def retry(
         return _at(freed, State.POSTING, now)
     if not entry.documents:
         return decide(freed, books, now)
-    if entry.problem is not None and entry.problem.kind.retry_label == ACCEPT:
+    if entry.problem is not None and _differs(entry):
         freed = _accepted(freed, entry.problem, by, now)
     if not remaining(freed, books.settings):
         return _at(freed, State.POSTED, now)
     return held_back_half(freed, books.settings, now) or become_due(freed, books, now)
+
+
+def _differs(entry: Entry) -> bool:
+    """Whether it is stopped because its document in Xero is not as the order says."""
+    return entry.problem is not None and entry.problem.kind.retry_label == ACCEPT
 
 
 def _accepted(freed: Entry, problem: Problem, by: str, now: datetime) -> Entry:
@@ -645,8 +653,9 @@ def _accepted(freed: Entry, problem: Problem, by: str, now: datetime) -> Entry:
     kind: DocumentKind = "invoice" if "invoice" in freed.documents else "purchase_order"
     posted = freed.documents[kind]
     differs = problem.sentence.removeprefix(f"Order {freed.order_id}: ")
+    # first, because a document keeps only so many notes
     noted = replace(
-        posted, notes=(*posted.notes, f"{differs} {by or 'A person'} accepted it as it is in Xero.")
+        posted, notes=(f"{differs} {by or 'A person'} accepted it as it is in Xero.", *posted.notes)
     )
     acts = (*freed.history[:-1], Act(by, "accept", now)) if by else freed.history
     return replace(freed, documents={**freed.documents, kind: noted}, history=acts)
