@@ -62,3 +62,40 @@ def test_the_facts_are_read_once_for_a_rate_that_was_edited(books: Books) -> Non
     books.post()
     books.post()
     assert len(books.world.calls("GET", "TaxRates")) - before == 1
+
+
+# --- registering for tax, and ending it
+
+
+def test_an_organisation_that_registers_for_tax_is_billed_with_tax_within_the_hour(books: Books) -> None:
+    books.organisation.pays_tax = False
+    books.company(CONTACT, tax_types=ROWS)
+    (untaxed,) = books.post()
+    assert books.invoice(untaxed).line_amount_types == "NoTax"
+    books.organisation.pays_tax = True
+    books.later()
+    (taxed,) = books.post()
+    assert taxed.state is State.POSTED
+    assert books.invoice(taxed).line_amount_types != "NoTax"
+    assert books.invoice(taxed).total_tax > 0
+
+
+def test_an_order_with_tax_that_is_billed_without_says_why(books: Books) -> None:
+    books.organisation.pays_tax = False
+    books.company(CONTACT, tax_types=ROWS)
+    books.post()
+    # Xero takes a document without tax, and its answer does not tell that tax is due by now
+    books.organisation.pays_tax = True
+    (entry,) = books.post()
+    assert entry.documents["invoice"].notes == (
+        "Billed without tax: when Xero was last asked, Demo Company (UK) was not registered for tax.",
+    )
+
+
+def test_an_organisation_that_ends_its_registration_is_billed_without_tax(books: Books) -> None:
+    books.company(CONTACT, tax_types=ROWS)
+    books.post()
+    books.organisation.pays_tax = False
+    for entry in books.post(2):
+        assert entry.state is State.POSTED
+        assert books.invoice(entry).line_amount_types == "NoTax"

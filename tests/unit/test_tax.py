@@ -730,6 +730,19 @@ def test_without_tax_the_same_order_comes_to_the_same_however_it_is_told(
         assert all("TaxType" not in one for one in document.body["LineItems"])
 
 
+def test_without_tax_an_order_that_tells_tax_says_why_it_is_billed_without() -> None:
+    def notes(*told: Any) -> list[str]:
+        document = invoice(line(*told), on=books("UK", pays_tax=False))
+        return [note for note in document.notes if "not registered for tax" in note]
+
+    assert [len(notes(*told)) for told in (("10", "12", -1), ("10", None, "0.2"), (None, "12", 20))] == [
+        1,
+        1,
+        1,
+    ]
+    assert notes("10", "10", "0") == notes("10", None, -1) == notes("0", "0", "0") == []
+
+
 def test_without_tax_a_lone_net_price_without_a_rate_is_the_price() -> None:
     assert invoice(line("10", None, -1), on=books("UK", pays_tax=False)).figures.total == 10
 

@@ -227,6 +227,10 @@ def sales_invoice(
 def _invoice_notes(basis: _Basis, *, as_draft: bool) -> Iterator[str]:
     if as_draft:
         yield "Created as a draft, because Xero has too little stock to approve it."
+    organisation = basis.organisation
+    if not organisation.pays_tax and any(_tells_tax(line) for _, line in _kept_lines(basis)):
+        # Xero takes such a document from who is registered meanwhile, and its answer does not tell
+        yield f"Billed without tax: when Xero was last asked, {organisation.name} was not registered for tax."
     if basis.order.free_of_charge and (as_draft or basis.settings.invoice_status != "AUTHORISED"):
         yield "Free of charge: the stock leaves Xero's inventory once this invoice of 0.00 is approved."
 
@@ -729,6 +733,12 @@ def _sale_charges(basis: _Basis) -> list[_Charge]:
         sold = _sold(name, line, free=not charge.net and not charge.gross)
         charges.append(_taxed(basis, charge, sold, own_account=False))
     return charges if basis.order.free_of_charge else [*charges, *_shipping_charge(basis)]
+
+
+def _tells_tax(line: OrderLine) -> bool:
+    """Whether the order says that its price holds tax."""
+    apart = None not in (line.price, line.price_inc_tax) and line.price != line.price_inc_tax
+    return apart or bool(line.tax_rate)
 
 
 def _sold(name: str, line: OrderLine, *, free: bool = False) -> _Sold:

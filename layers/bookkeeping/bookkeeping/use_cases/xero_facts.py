@@ -23,6 +23,8 @@ from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.problems.xero_messages import quoted
 
 KEPT_BY_POSTING: Final = timedelta(hours=12)
+KEPT_UNREGISTERED: Final = timedelta(hours=1)
+"""Where the organisation is not registered for tax. Once it is, nothing in Xero's answers shows that tax is missing."""
 KEPT_BY_PAGE: Final = timedelta(minutes=5)
 """Short, so that a person soon sees what they changed in Xero."""
 CONTACT_KEPT: Final = timedelta(minutes=59)
@@ -52,8 +54,10 @@ class XeroFacts:
     def organisation(self, kept: timedelta) -> tuple[Organisation, datetime]:
         """The organisation's facts and when they were read, which is less than `kept` ago. Raises CallRefused."""
         known = self._organisations.get(self._organisation_id)
-        if known is not None and self._now() - known[1] < kept:
-            return known
+        if known is not None:
+            kept = kept if known[0].pays_tax else min(kept, KEPT_UNREGISTERED)
+            if self._now() - known[1] < kept:
+                return known
         answers = self._read([(resource, {}) for resource in RESOURCES])
         for answer in answers:
             if isinstance(answer, CallRefused):
