@@ -518,8 +518,11 @@ def create_app(site: Site) -> Flask:
         one = found(order_id)
         assert one is not None
         skip = request.get_json().get("no_sale") == "skip"
+        # only what is half posted is asked about once it is cancelled
+        reason = "cancelled" if one["documents"] else "refunded"
         one.update(
-            order(order_id, "skipped", reason="refunded") if skip else order(order_id, "queued"),
+            order(order_id, "skipped", reason=reason) if skip else order(order_id, "queued"),
+            documents=one["documents"],
             history=[{"at": "2031-03-04T11:00:00Z", "by": site.user, "what": "retried"}],
         )
         return one

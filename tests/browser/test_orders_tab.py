@@ -192,6 +192,29 @@ def test_an_order_that_is_no_sale_is_skipped_and_can_still_be_posted(site: Site,
     assert asked == [{"no_sale": "skip"}, {"no_sale": "post"}]
 
 
+def test_an_order_cancelled_half_posted_is_skipped_and_its_invoice_can_still_be_posted(
+    site: Site, page: Page
+) -> None:
+    purchase_order = invoice("5012347", kind="purchase_order", link="https://go.xero.com/po/1")
+    asked = problem("5012347", "no_sale")
+    asked["sentence"] = (
+        "Order 5012347: it is “Cancelled” on the platform, so it may be no sale; its purchase order KX-5012347 is in"
+        " Xero, its invoice is not, and Skip leaves it so."
+    )
+    site.orders = [order("5012347", "needs_attention", problem=asked, documents=[purchase_order])]
+    open_orders(site, page, "/5012347")
+    expect(page.locator(".problem .sentence")).to_contain_text("its invoice is not")
+    expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Skip", exact=True).click()
+    expect(page.locator("#one-order-status")).to_contain_text("Skipped. It can still be posted later.")
+    expect(page.locator(".documents > li")).to_contain_text("Purchase order")
+    expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Post", exact=True).click()
+    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    bodies = [call.body for call in site.asked("POST", "orders/5012347/retry")]
+    assert bodies == [{"no_sale": "skip"}, {"no_sale": "post"}]
+
+
 def test_a_refused_retry_says_why(site: Site, page: Page) -> None:
     site.refuse(
         "POST orders/5012343/retry", 409, "nothing_to_retry", "It is being looked up. Try again soon."

@@ -16,6 +16,7 @@ from tests.integration.popup import Browser, Popup
 COMPANY = "412077"
 REFUNDED = {"status": 1024, "status_name": "Refunded"}
 RETURNED = {"status": 2048, "status_name": "Returned"}
+CANCELLED = {"status": 128, "status_name": "Cancelled"}
 REJECTED = {"status": 32, "status_name": "Rejected"}
 
 
@@ -100,6 +101,60 @@ def test_a_person_skips_it_and_is_not_asked_again(popup: Popup, office: Browser)
     office.post(f"orders/{sent['id']}/retry", {"no_sale": "post"})
     popup.world.run()
     assert ends(shown(office, sent)) == "posted"
+
+
+@pytest.fixture
+def half_posted(popup: Popup, office: Browser, uk: Organisation) -> dict[str, Any]:
+    """An order in Tracked: its purchase order is in Xero, its invoice was refused, and then it was cancelled."""
+    office.save(
+        process_method="tracked",
+        cogs_account_code="310",
+        inventory_asset_account_code="630",
+        purchase_tax_type="INPUT2",
+        invoice_status="AUTHORISED",
+    )
+    popup.world.xero.change_organisation(uk, {"approval_cap": 0})
+    sent = order()
+    sent_and_run(popup, sent)
+    assert ends(shown(office, sent)) == "needs_attention plan_limit"
+    sent_and_run(popup, sent | CANCELLED)
+    popup.world.xero.change_organisation(uk, {"approval_cap": None})
+    found = shown(office, sent)
+    assert ends(found) == "needs_attention no_sale"
+    assert (
+        f"its purchase order {found['number']} is in Xero, its invoice is not" in found["problem"]["sentence"]
+    )
+    assert [document["kind"] for document in found["documents"]] == ["purchase_order"]
+    return sent
+
+
+def test_a_person_posts_the_invoice_of_an_order_cancelled_half_posted(
+    popup: Popup, office: Browser, half_posted: dict[str, Any]
+) -> None:
+    answer = office.post(f"orders/{half_posted['id']}/retry", {"no_sale": "post"})
+    assert (answer.status, answer.json["state"]) == (200, "queued")
+    popup.world.run()
+    found = shown(office, half_posted)
+    assert ends(found) == "posted"
+    assert {document["kind"] for document in found["documents"]} == {"purchase_order", "invoice"}
+    assert [len(popup.world.committed(kind)) for kind in ("purchase_order", "invoice")] == [1, 1]
+
+
+def test_a_person_skips_the_invoice_of_an_order_cancelled_half_posted_and_can_still_post_it(
+    popup: Popup, office: Browser, half_posted: dict[str, Any]
+) -> None:
+    answer = office.post(f"orders/{half_posted['id']}/retry", {"no_sale": "skip"})
+    assert ends(answer.json) == "skipped cancelled"
+    assert f"Its purchase order {answer.json['number']} stays in Xero as it is." in answer.json["words"]
+    sent_and_run(popup, half_posted | CANCELLED)
+    again = office.post(f"orders/{half_posted['id']}/retry", {})
+    assert ends(again.json) == "skipped cancelled", "Retry does not undo what a person decided"
+    popup.world.run()
+    assert popup.world.committed("invoice") == []
+    office.post(f"orders/{half_posted['id']}/retry", {"no_sale": "post"})
+    popup.world.run()
+    assert ends(shown(office, half_posted)) == "posted"
+    assert [len(popup.world.committed(kind)) for kind in ("purchase_order", "invoice")] == [1, 1]
 
 
 def test_another_choice_is_refused(popup: Popup, office: Browser) -> None:
