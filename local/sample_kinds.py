@@ -192,10 +192,17 @@ _POSTED = (
         tracked=True,
     ),
     SampleKind(
-        "parts of a piece, gross price",
-        "5,775.9 pieces of 230.39509368 with tax. In Tracked, with “Prices with or without tax” set to without, no"
-        " price of four decimals comes to the order's total, and the order stops.",
-        with_line(unit_sale_price=None, unit_sale_price_inc_tax="230.39509368", quantity="5775.9"),
+        "parts of a piece",
+        "In Tracked: 864.4239 pieces at a cost of 172.00016. No cost of four decimals comes to the order's total. The"
+        " purchase order tells the pieces in two lines, of which the second has the part of a piece.",
+        with_line(unit_cost_price="172.00016", quantity="864.4239"),
+        tracked=True,
+    ),
+    SampleKind(
+        "less than a cent each, price",
+        "22 pieces of 0.0027 with tax. In Tracked, with “Prices with or without tax” set to without, no price of four"
+        " decimals comes to the order's total where the tax is 10 %, and the order stops.",
+        with_line(unit_sale_price=None, unit_sale_price_inc_tax="0.0027", quantity=22),
         tracked=True,
     ),
 )
@@ -379,9 +386,10 @@ _STOPPED = (
         tracked=True,
     ),
     SampleKind(
-        "parts of a piece, unit cost",
-        "In Tracked: 864.4239 pieces at a cost of 172.00016. No cost of four decimals comes to the order's total.",
-        with_line(unit_cost_price="172.00016", quantity="864.4239"),
+        "less than a cent each, unit cost",
+        "In Tracked: 89 pieces at a cost of 0.000506. With 10 % tax on purchases, no cost of four decimals comes to the"
+        " order's total.",
+        with_line(unit_cost_price="0.000506", quantity=89),
         "needs_attention purchase_total_differs",
         tracked=True,
     ),

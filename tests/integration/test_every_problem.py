@@ -570,18 +570,18 @@ def thirds(scene: Scene) -> Json:
     return order | {"items": lines, "shipping_price": 0, "shipping_price_inc_tax": 0}
 
 
-@provokes("total_differs", "1330739.021586312", "1330739.11", cure=saved(line_amounts="auto"))
+@provokes("total_differs", "0.0594", "0.07", cure=saved(line_amounts="auto"))
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True, line_amounts="exclusive")
-    odd = {"unit_sale_price": None, "unit_sale_price_inc_tax": "230.39509368", "quantity": "5775.9"}
-    scene.send(with_line(**odd, sale_vat_rate=10)(scene.good))
+    cheap = {"unit_sale_price": None, "unit_sale_price_inc_tax": "0.0027", "quantity": 22}
+    scene.send(with_line(**cheap, sale_vat_rate=10)(scene.good))
     return scene
 
 
-@provokes("purchase_total_differs", "148681.049107824", "148681.08", cure=saved(process_method="untracked"))
+@provokes("purchase_total_differs", "0.045034", "0.06", cure=saved(process_method="untracked"))
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True)
-    scene.send(with_line(unit_cost_price="172.00016", quantity="864.4239")(scene.good))
+    scene.send(with_line(unit_cost_price="0.000506", quantity=89)(scene.good))
     return scene
 
 

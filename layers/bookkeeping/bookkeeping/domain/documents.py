@@ -12,6 +12,7 @@ summed. Xero does not say which way it rounds half a cent, so no document's figu
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections import defaultdict
@@ -69,6 +70,10 @@ PRICE_STEP: Final = Decimal("0.0001")
 HUNDRED: Final = Decimal(100)
 LARGEST_LINE: Final = Decimal("9999999999.99")
 HALF_A_CENT: Final = Decimal("0.005")
+MOST_STEPS_APART: Final = 8
+"""Of the two prices of an item that is told in two lines."""
+PIECES_TRIED: Final = 25
+"""So many fewer and more than the number of pieces that would be exact."""
 MOST_QUANTITY_CHARACTERS: Final = 13
 LONGEST_DESCRIPTION: Final = 4000
 LONGEST_REFERENCE: Final = 255
@@ -954,7 +959,7 @@ def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> tuple[_PricedL
         held = decimals(charge.quantity) <= 4 and (reckoned or abs(unit - price) < noise(unit))
         line = _line(charge.quantity, price, rate, mode, due)
         if held and line.comes_to(due) and (line.tax_certain or charge.item_code is not None):
-            return (line,) if line.tax_certain else _in_two(charge, mode, due, (price, price, 1)) or (line,)
+            return (line,) if line.tax_certain else _in_two(charge, mode, due, _alike(price)) or (line,)
     if charge.item_code is None:
         return (replace(_line(Decimal(1), _value(due, mode), rate, mode, due), retold=True),)
 
@@ -966,10 +971,27 @@ def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> tuple[_PricedL
     nearest = min((_line(charge.quantity, one, rate, mode, due) for one in steps), key=distance)
     if nearest.comes_to(due):
         return (nearest,)
-    price = (_value(due, mode) / charge.quantity).quantize(PRICE_STEP, ROUND_FLOOR)
-    above, dearer = price + PRICE_STEP, int((_value(due, mode) - charge.quantity * price) / PRICE_STEP)
-    ways = (above, price, dearer), (price, above, int(charge.quantity) - dearer), (price, price, 1)
-    return _in_two(charge, mode, due, *ways) or (nearest,)
+    ways = itertools.chain(_apart(charge.quantity, _value(due, mode)), _alike(price))
+    return _in_two(charge, mode, due, ways) or (nearest,)
+
+
+_Way = tuple[Decimal, Decimal, int]
+"""The price of the first pieces, that of the rest, and about how many are first."""
+
+
+def _alike(price: Decimal) -> list[_Way]:
+    return [(price, price, pieces) for pieces in range(PIECES_TRIED, 5 * PIECES_TRIED, 2 * PIECES_TRIED)]
+
+
+def _apart(quantity: Decimal, value: Decimal) -> Iterator[_Way]:
+    """Two prices, the nearest first, that make the value between them."""
+    below = (value / quantity).quantize(PRICE_STEP, ROUND_FLOOR)
+    for apart in range(1, MOST_STEPS_APART + 1):
+        for under in range(apart):
+            low, high = below - PRICE_STEP * under, below + PRICE_STEP * (apart - under)
+            dearer = (value - quantity * low) / (high - low)
+            yield high, low, int(dearer)
+            yield low, high, int(quantity - dearer)
 
 
 def _value(due: _Due, mode: LineAmountTypes) -> Decimal:
@@ -978,16 +1000,16 @@ def _value(due: _Due, mode: LineAmountTypes) -> Decimal:
 
 
 def _in_two(
-    charge: _Charge, mode: LineAmountTypes, due: _Due, *ways: tuple[Decimal, Decimal, int]
+    charge: _Charge, mode: LineAmountTypes, due: _Due, ways: Iterable[_Way]
 ) -> tuple[_PricedLine, ...]:
     """Two lines of the item that come to what is due, or none. At best neither of them states its tax.
 
-    A way is the price of the first pieces, that of the rest, and about how many are first.
+    The first has whole pieces, so that a part of a piece stays with the rest.
     """
     quantity, rate = charge.quantity, charge.tax.rate
     found: tuple[_PricedLine, ...] = ()
     for first, rest, about in ways:
-        for pieces in range(max(1, about - 100), min(int(quantity), about + 100)):
+        for pieces in range(max(1, about - PIECES_TRIED), min(int(quantity), about + PIECES_TRIED)):
             others = _line(quantity - pieces, rest, rate, mode, due)
             left = _Due(due.net - others.net, due.tax - others.tax, due.share)
             some = _line(Decimal(pieces), first, rate, mode, left)
