@@ -6,6 +6,7 @@ Everything runs at DEBUG, and is watched for what is secret: see `tests/canaries
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -43,6 +44,8 @@ os.environ |= {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # a line for every token of every expression, none of them of ours
+    logging.getLogger("moto").setLevel(logging.INFO)
     if not config.pluginmanager.is_registered(canaries):
         config.pluginmanager.register(canaries)
 

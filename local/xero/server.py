@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -20,10 +21,15 @@ class SimulatedXero:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.site = Flask("local.xero", template_folder="templates")
-        self.site.config["PROPAGATE_EXCEPTIONS"] = True
+
+    @cached_property
+    def site(self) -> Flask:
+        """The pages and controls; most worlds of the tests are never asked for one."""
+        site = Flask("local.xero", template_folder="templates")
+        site.config["PROPAGATE_EXCEPTIONS"] = True
         for part in (consent, portal_pages, pages, controls):
-            self.site.register_blueprint(part.blueprint(world))
+            site.register_blueprint(part.blueprint(self.world))
+        return site
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         self.world.run_due()
