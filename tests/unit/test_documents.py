@@ -625,6 +625,13 @@ def test_a_currency_is_put_right_where_it_was_named() -> None:
     assert "settings" not in in_order.fix
 
 
+def test_no_invoice_carries_unit_costs_of_another_currency() -> None:
+    how = SETTINGS.model_copy(update={"invoice_price": "trade", "cost_currency": "EUR"})
+    assert problem(ORDER, how).code == "costs_in_another_currency"
+    assert invoice(replace(ORDER, currency="EUR"), how).body["CurrencyCode"] == "EUR"
+    assert invoice(ORDER, how.model_copy(update={"invoice_price": "sale"})).body["CurrencyCode"] == "GBP"
+
+
 @pytest.mark.parametrize(
     ("by", "zone", "day"),
     [

@@ -759,6 +759,9 @@ def _billed(basis: _Basis, name: str, line: OrderLine) -> tuple[Decimal | None, 
     if basis.settings.invoice_price == "trade":
         if line.cost is None:
             raise basis.stop("missing_price", line=name, field="unit cost (the trade price)")
+        costs_in = basis.settings.cost_currency or basis.currency
+        if costs_in != basis.currency:
+            raise basis.stop("costs_in_another_currency", currency=basis.currency, cost_currency=costs_in)
         return line.cost, None
     if line.price is None and line.price_inc_tax is None:
         raise basis.stop("missing_price", line=name, field="sale price")

@@ -319,6 +319,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             frozenset({"currency", "cost_currency"}),
         ),
         Kind(
+            "costs_in_another_currency",
+            "Order {order}: its currency is {currency}, and its invoice would carry unit costs, which are in"
+            " {cost_currency} as “Currency of unit costs” says.",
+            "accountant",
+            "Correct “Currency of unit costs” in the settings, or choose there that invoices carry the sale price.",
+            frozenset({"invoice_price", "cost_currency", "currency"}),
+        ),
+        Kind(
             "total_differs",
             "Order {order}: {what} comes to {theirs} on the order and would come to {ours} in Xero, {difference} apart."
             " More than {limit} here is no rounding, and never posted.",
