@@ -434,6 +434,15 @@ as_set(
     cure=saved(purchase_tax_type=""),
 )
 as_set(
+    "costs_in_another_currency",
+    "USD",
+    "“Currency of unit costs”",
+    tracked=True,
+    invoice_price="trade",
+    cost_currency="USD",
+    cure=saved(cost_currency=""),
+)
+as_set(
     "contact_not_found",
     "“Nobody Ltd”",
     contact_name="Nobody Ltd",

@@ -259,6 +259,19 @@ def test_an_item_that_a_box_refuses_stops_only_the_orders_that_have_it(books: On
     assert len(books.calls()) < 150
 
 
+def test_an_item_refused_without_words_is_not_called_untracked(books: OneProcess) -> None:
+    books.company(TRACKED, books.organisation("Demo Company (AU)"), process_method="tracked")
+    [order] = orders(1, TRACKED)
+    code = order["items"][0]["sku"]
+    box(books, always_for(code, (413, "text/html", b""), "Items"), before=True)
+    books.send(order)
+    books.run(timedelta(minutes=30), until_quiet=False)
+    stopped = books.entry(order, TRACKED)
+    assert ends(stopped) == "needs_attention item_refused"
+    assert stopped.problem is not None
+    assert code in stopped.problem.sentence
+
+
 def test_what_is_too_large_for_a_box_travels_in_smaller_calls(books: OneProcess) -> None:
     books.company(UNTRACKED)
     too_large = (413, "text/html", b"<html>413 Request Entity Too Large</html>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from bookkeeping.adapters import xero_api
-from bookkeeping.adapters.xero_api import Access, Xero
+from bookkeeping.adapters.xero_api import NO_ID, NO_REASON, Access, Xero
 from bookkeeping.domain.errors import CallRefused, OutcomeUnknown, Throttled, Unreadable
 from bookkeeping.domain.pacing import Limits
 from local.xero.clock import VirtualClock
@@ -203,6 +204,43 @@ def test_a_good_status_without_its_list_is_no_answer(peer: Peer) -> None:
     with pytest.raises(OutcomeUnknown, match="200 without Invoices") as raised:
         Xero(peer.url, TIME_OUT).invoices_by_number(["KX-1"], ACCESS, nobody)
     assert raised.value.answered
+
+
+@pytest.mark.parametrize("text", [b'{"Status": "OK"}', b'{"{}": null}', b'{"{}": []}', b'{"{}": [null, {}]}'])
+@pytest.mark.parametrize(
+    ("resource", "name"),
+    [("Organisation", "Organisations"), ("Accounts", "Accounts"), ("TaxRates", "TaxRates")],
+)
+def test_no_organisation_is_without_its_accounts_and_tax_rates(
+    peer: Peer, resource: str, name: str, text: bytes
+) -> None:
+    peer.behave = lambda connection: connection.sendall(answer(text.replace(b'"{}"', f'"{name}"'.encode())))
+    with pytest.raises(OutcomeUnknown) as raised:
+        Xero(peer.url, TIME_OUT).read(resource, ACCESS, nobody)
+    assert raised.value.answered
+
+
+def test_an_empty_element_is_no_answer(peer: Peer) -> None:
+    peer.behave = lambda connection: connection.sendall(answer(b'{"Invoices": [{}]}'))
+    assert Xero(peer.url, TIME_OUT).create("invoice", [{"Type": "ACCREC"}], ACCESS, "key-1", nobody) == []
+
+
+def created_items(peer: Peer, *elements: dict[str, Any]) -> dict[str, tuple[bool, tuple[str, ...]]]:
+    text = json.dumps({"Items": elements}).encode()
+    peer.behave = lambda connection: connection.sendall(answer(text))
+    return Xero(peer.url, TIME_OUT).create_items([{"Code": "A"}, {"Code": "B"}], ACCESS, "key-1", nobody)
+
+
+@pytest.mark.parametrize("sign", [{"StatusAttributeString": "ERROR"}, {"ItemID": NO_ID}, {"ItemID": None}])
+def test_an_item_is_refused_by_each_sign_even_without_words(peer: Peer, sign: dict[str, Any]) -> None:
+    good = {"Code": "A", "ItemID": "1", "IsTrackedAsInventory": True}
+    items = created_items(peer, good, {"Code": "B", "ItemID": "2"} | sign)
+    assert items == {"A": (True, ()), "B": (False, (NO_REASON,))}
+
+
+def test_items_that_are_refused_without_their_codes_are_told_by_their_order(peer: Peer) -> None:
+    elements = [{"ItemID": NO_ID, "ValidationErrors": [{"Message": words}]} for words in ("one", "two")]
+    assert created_items(peer, *elements) == {"A": (False, ("one",)), "B": (False, ("two",))}
 
 
 # --- what goes out

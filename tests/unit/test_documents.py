@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -546,6 +546,28 @@ def test_where_nobody_chose_purchases_have_the_tax_of_the_cost_of_goods_and_say_
     assert bought(ORDER, TRACKED).notes == ()
 
 
+def test_a_rate_that_no_row_for_purchases_names_is_told_too() -> None:
+    rows = ({"rate": "20", "tax_type": "INPUT2"},)
+    document = bought(ORDER, settings(process_method="tracked", purchase_tax_types=rows))
+    assert [one["TaxType"] for one in document.body["LineItems"]] == ["INPUT2"] * 3
+    [note] = document.notes
+    assert note.startswith("Nobody chose “Tax rate on purchases” for line 3 (BIB-ORG-WHT): ")
+    everywhere = settings(process_method="tracked", purchase_tax_types=(*rows, {**rows[0], "rate": "0"}))
+    assert bought(ORDER, everywhere).notes == ()
+
+
+def test_a_row_for_purchases_that_cannot_be_used_is_named_and_its_change_frees_the_order() -> None:
+    rows = ({"rate": "20", "tax_type": "OUTPUT2"},)
+    how = settings(process_method="tracked", purchase_tax_type="INPUT2", purchase_tax_types=rows)
+    with pytest.raises(OrderStopped) as caught:
+        bought(ORDER, how)
+    stopped = caught.value.problem
+    assert stopped.code == "purchase_tax_type_not_usable"
+    assert "“Tax rates on purchases by rate”" in stopped.fix
+    assert "OUTPUT2" in stopped.fix
+    assert "purchase_tax_types" in stopped.kind.freed_by
+
+
 @pytest.mark.parametrize(
     ("rows", "wanted"),
     [
@@ -587,7 +609,42 @@ def test_a_purchase_order_says_when_it_is_needed_and_is_in_the_currency_of_its_c
     assert invoice(ORDER, in_euro).body["CurrencyCode"] == "GBP"
     with pytest.raises(OrderStopped) as caught:
         bought(ORDER, TRACKED.model_copy(update={"cost_currency": "CHF"}))
-    assert caught.value.problem.code == "currency_not_enabled"
+    stopped = caught.value.problem
+    assert stopped.code == "currency_not_enabled"
+    assert "“Currency of unit costs” is CHF" in stopped.sentence
+    assert "change “Currency of unit costs” in the settings" in stopped.fix
+    assert "cost_currency" in stopped.kind.freed_by
+
+
+def test_a_currency_is_put_right_where_it_was_named() -> None:
+    in_settings = problem(replace(ORDER, currency=None), SETTINGS.model_copy(update={"currency": "CHF"}))
+    assert "“Currency” is CHF" in in_settings.sentence
+    assert "change “Currency” in the settings" in in_settings.fix
+    in_order = problem(replace(ORDER, currency="CHF"), SETTINGS.model_copy(update={"currency": "GBP"}))
+    assert "its currency is CHF" in in_order.sentence
+    assert "settings" not in in_order.fix
+
+
+def test_no_invoice_carries_unit_costs_of_another_currency() -> None:
+    how = SETTINGS.model_copy(update={"invoice_price": "trade", "cost_currency": "EUR"})
+    assert problem(ORDER, how).code == "costs_in_another_currency"
+    assert invoice(replace(ORDER, currency="EUR"), how).body["CurrencyCode"] == "EUR"
+    assert invoice(ORDER, how.model_copy(update={"invoice_price": "sale"})).body["CurrencyCode"] == "GBP"
+
+
+@pytest.mark.parametrize(
+    ("by", "zone", "day"),
+    [
+        (datetime(2026, 6, 30, 13, 30, tzinfo=UTC), "", "2026-07-01"),
+        (datetime.fromisoformat("2026-06-30T13:30"), "", "2026-06-30"),
+        (datetime.fromisoformat("2026-06-30T13:30"), "UTC", "2026-07-01"),
+        (date(2026, 6, 30), "UTC", "2026-06-30"),
+    ],
+)
+def test_a_delivery_date_is_a_day_in_the_organisation_s_time_zone(by: date, zone: str, day: str) -> None:
+    how = TRACKED.model_copy(update={"order_time_zone": zone})
+    document = bought(replace(ORDER, dispatch_by=by), how, books(**NEW_ZEALAND))
+    assert document.body["DeliveryDate"] == day
 
 
 FREE = replace(ORDER, free_of_charge=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -773,6 +773,12 @@ def test_an_impossible_date_is_named(value: object) -> None:
     assert order_from_content(content(order)) == order
 
 
+def test_when_an_order_has_to_be_dispatched_is_kept_as_sent() -> None:
+    sent = read(message(required_dispatch_date="2026-06-30T13:30:00Z"))
+    assert sent.dispatch_by == datetime(2026, 6, 30, 13, 30, tzinfo=UTC)
+    assert order_from_content(content(sent)) == sent
+
+
 def test_dates_accounting_does_not_use_are_not_looked_at() -> None:
     unused = {"required_dispatch_date": "2026-06-31", "creation_datetime": "soon"}
     assert read(message(**unused)) == read(message())
@@ -791,6 +797,10 @@ def test_dates_accounting_does_not_use_are_not_looked_at() -> None:
         ({"status": 256}, "on_hold"),
         ({"status": ..., "status_name": "On Hold (Supplier)"}, "on_hold"),
         ({"status_name": " on  hold "}, "on_hold"),
+        ({"status_name": "ON_HOLD"}, "on_hold"),
+        ({"status_name": "On-hold: artwork"}, "on_hold"),
+        ({"status_name": "OnHold"}, "on_hold"),
+        ({"status_name": "Household"}, "live"),
         ({"has_error": True}, "error"),
         ({"has_error": "1"}, "error"),
         ({"has_error": 1, "status": 128}, "error"),

@@ -360,6 +360,23 @@ def test_of_an_item_nothing_is_said_that_xero_does_not_say(words: str) -> None:
     assert from_xero([words], order="7", document="item", settings=SETTINGS).code == "refused_by_xero"
 
 
+def test_an_account_of_a_row_of_tax_rates_is_known_as_such() -> None:
+    how = Settings(tax_types=({"rate": "20", "tax_type": "OUTPUT2", "account": "265"},))  # type: ignore[arg-type]
+    problem = from_xero(["Account code '265' is not valid"], order="7", document="invoice", settings=how)
+    assert (problem.code, "(“Tax rates”)" in problem.sentence) == ("account_not_usable", True)
+
+
+def test_a_row_for_purchases_is_named_where_xero_refuses_its_tax_rate() -> None:
+    how = Settings(purchase_tax_types=({"rate": "20", "tax_type": "INPUT2"},))  # type: ignore[arg-type]
+    for words in (
+        "TaxType code 'INPUT2' does not exist",
+        "Tax type 'INPUT2' is not allowed for account 310.",
+    ):
+        problem = from_xero([words], order="7", document="purchase_order", settings=how)
+        assert "“Tax rates on purchases by rate”" in problem.fix
+        assert "purchase_tax_types" in problem.kind.freed_by
+
+
 def test_a_purchase_order_s_tax_rate_is_that_of_purchases() -> None:
     problem = from_xero(["Tax rate must be valid."], order="7", document="purchase_order", settings=SETTINGS)
     assert problem.code == "tax_rate_refused"
@@ -411,6 +428,7 @@ VARIANTS: dict[str, dict[str, dict[str, str]]] = {
         "'200' is not a valid account code.": {"account": "200"},
         "Line 3: Account 4-1100 does not exist": {"account": "4-1100"},
         "Account 200.": {"account": "200"},
+        "The account with code 200 is not active": {"account": "200"},
     },
     "account_refused": {
         "The account code is not a valid code for this document.": {},
@@ -441,6 +459,11 @@ VARIANTS: dict[str, dict[str, dict[str, str]]] = {
         "The contact was merged.": {},
         "Contact must be specified": {},
     },
+    "stock_refused": {
+        "Quantity on hand for item MUG is not enough": {},
+        "Insufficient quantity of item 'MUG' on hand": {"item": "MUG"},
+    },
+    "amounts_refused": {"The total tax for the invoice does not match the expected total": {}},
     "contact_archived": {"Contact “Marlow” is archived.": {}},
     "date_locked": {
         "The date is in a locked period": {"lock_date": "a day that Xero did not name"},

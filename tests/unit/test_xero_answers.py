@@ -115,8 +115,10 @@ def test_an_expired_token_is_told_from_a_revoked_one() -> None:
         b"TokenExpired",
         b"<ApiException><Type>OAuth</Type><Message>TokenExpired: at noon</Message></ApiException>",
         b"oauth_problem=TokenExpired&oauth_problem_advice=renew",
+        b"oauth_problem=token_expired&oauth_problem_advice=The%20access%20token%20has%20expired",
+        b'{"error": "invalid_token", "error_description": "The access token expired"}',
     ],
-    ids=["small letters", "text", "XML", "form"],
+    ids=["small letters", "text", "XML", "form", "old form", "standard"],
 )
 @pytest.mark.parametrize("status", [401, 403])
 def test_an_expired_token_is_known_whatever_it_comes_in(status: int, text: bytes) -> None:
@@ -495,6 +497,7 @@ def test_each_sign_alone_refuses_a_document_even_without_words(changes: dict[str
         {"Contact": None, "Warnings": None, "ValidationErrors": None, "LineItems": None},
         {"Contact": "x", "Total": "12", "SubTotal": True, "Warnings": []},
         {"InvoiceNumber": 7, "Status": None, "Reference": None},
+        {"Contact": [], "LineItems": {}, "Warnings": 7, "ValidationErrors": 7},
     ],
 )
 def test_an_odd_element_is_refused_and_not_a_crash(element: dict[str, Any]) -> None:

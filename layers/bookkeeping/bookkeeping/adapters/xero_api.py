@@ -26,6 +26,11 @@ from bookkeeping.domain.pacing import CALLS_AT_ONCE, Limits
 
 ANSWER_AT_MOST: Final = 32 * 1024 * 1024
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
+NO_REASON: Final = "Xero refused it and gave no reason"
+_LISTS: Final = {"Organisation": "Organisations"}
+"""Resource → the list in its answer, where the two have different names."""
+_NEVER_EMPTY: Final = ("Organisation", "Accounts", "TaxRates")
+"""What every organisation has."""
 
 Observe = Callable[[Limits], None]
 Json = Any
@@ -120,12 +125,14 @@ class Xero:
         answer = self._call(
             "PUT", "Items", access, observe, params=params, body={"Items": list(items)}, key=key
         )
+        elements = _elements(answer, "Items")
+        codes = [str(element.get("Code") or "") for element in elements]
+        if len(elements) == len(items) and not all(codes):
+            # refused elements may come without their code; their order is all there is then
+            codes = [str(item["Code"]) for item in items]
         return {
-            str(item.get("Code", "")): (
-                item.get("IsTrackedAsInventory") is True,
-                tuple(validation_errors(item)),
-            )
-            for item in _elements(answer, "Items")
+            code: (element.get("IsTrackedAsInventory") is True, _messages(element, "ItemID"))
+            for code, element in zip(codes, elements, strict=True)
         }
 
     def items(self, access: Access, observe: Observe) -> dict[str, bool]:
@@ -151,8 +158,11 @@ class Xero:
         return any(item.get("IsTrackedAsInventory") is True for item in found) if found else None
 
     def read(self, resource: str, access: Access, observe: Observe, **params: str) -> Json:
-        """The answer to a GET, as Xero gave it."""
-        return self._call("GET", resource, access, observe, params=params)
+        """The answer to a GET, as Xero gave it. One without what was asked for is none."""
+        answer = self._call("GET", resource, access, observe, params=params)
+        if not _elements(answer, _LISTS.get(resource, resource)) and resource in _NEVER_EMPTY:
+            raise OutcomeUnknown(f"200 with no {resource}", answered=True)
+        return answer
 
     def _call(
         self,
@@ -216,20 +226,17 @@ def _elements(payload: Json, name: str) -> list[Mapping[str, Any]]:
     elements = payload.get(name)
     if not isinstance(elements, list):
         raise OutcomeUnknown(f"200 without {name}", answered=True)
-    return [element for element in elements if isinstance(element, dict)]
+    # an empty element neither takes nor refuses anything
+    return [element for element in elements if isinstance(element, dict) and element]
 
 
 def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
     """What one element of an answer says. It is refused if any of Xero's three ways of saying so does."""
-    messages = tuple(validation_errors(element))
-    id_ = str(element.get(DOCUMENT_KINDS[kind].id_key) or "")
-    refused = messages or element.get("StatusAttributeString") == "ERROR" or id_ in ("", NO_ID)
-    explained = bool(messages)
-    if refused and not explained:
-        messages = ("Xero refused it and gave no reason",)
+    id_key = DOCUMENT_KINDS[kind].id_key
+    messages, warnings = _messages(element, id_key), element.get("Warnings")
     contact = element.get("Contact")
     return Answered(
-        id=id_,
+        id=str(element.get(id_key) or ""),
         number=str(element.get(DOCUMENT_KINDS[kind].number_key) or ""),
         status=str(element.get("Status") or ""),
         total=_amount(element.get("Total")),
@@ -240,14 +247,21 @@ def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
         contact_id=str(contact.get("ContactID") or "") if isinstance(contact, dict) else "",
         contact_name=str(contact.get("Name") or "") if isinstance(contact, dict) else "",
         reference=str(element.get("Reference") or ""),
-        messages=messages if refused else (),
-        explained=explained,
+        messages=messages,
+        explained=messages not in ((), (NO_REASON,)),
         warnings=tuple(
             str(warning.get("Message", ""))
-            for warning in element.get("Warnings") or ()
+            for warning in (warnings if isinstance(warnings, list) else ())
             if isinstance(warning, dict)
         ),
     )
+
+
+def _messages(element: Mapping[str, Any], id_key: str) -> tuple[str, ...]:
+    """Why Xero refused an element; empty where it did not."""
+    messages = tuple(validation_errors(element))
+    refused = element.get("StatusAttributeString") == "ERROR" or str(element.get(id_key) or "") in ("", NO_ID)
+    return messages or ((NO_REASON,) if refused else ())
 
 
 def _taxes(lines: Json) -> Mapping[str, Decimal] | None:

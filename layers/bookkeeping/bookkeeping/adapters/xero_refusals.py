@@ -31,6 +31,7 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 _OWN_ENTITIES: Final = re.compile(r"<!\s*(doctype|entity)", re.IGNORECASE)
 _LISTS: Final = frozenset({"elements", "validationerrors", "warnings", "lineitems"})
 """Elements of Xero's XML that are lists in its JSON, however many they hold."""
+_EXPIRED: Final = re.compile(r"token[ _]?(?:has )?expired")
 _NOT_FOUND: Final = "the resource you're looking for cannot be found"
 """Xero's own 404, in plain text."""
 
@@ -55,7 +56,7 @@ def error_for(status: int, headers: Mapping[str, str], text: bytes, *, read: boo
 
 def _refused_access(status: int, headers: Mapping[str, str], text: bytes) -> XeroError:
     said = text.decode("utf-8", "replace").lower() + headers.get("WWW-Authenticate", "").lower()
-    if "tokenexpired" in said:
+    if _EXPIRED.search(said):
         return TokenExpired("the access token has expired")
     detail = _field(_read(text), "detail") or str(status)
     # Xero's own header has been seen misspelt "insufficent_scope"

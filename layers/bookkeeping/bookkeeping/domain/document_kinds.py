@@ -40,7 +40,12 @@ class KindOfDocument(CreatedKind):
 DOCUMENT_KINDS: Final[Mapping[DocumentKind, KindOfDocument]] = {
     "invoice": KindOfDocument(
         words="sales invoice",
-        account_settings=("sales_account_code", "sales_accounts_by_sku_prefix", "shipping_account_code"),
+        account_settings=(
+            "sales_account_code",
+            "sales_accounts_by_sku_prefix",
+            "shipping_account_code",
+            "tax_types",
+        ),
         contact_settings=("contact_name",),
         resource="Invoices",
         number_key="InvoiceNumber",

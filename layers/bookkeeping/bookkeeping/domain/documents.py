@@ -258,34 +258,40 @@ def purchase_order(
     with localcontext(EXACT):
         dated = _dated(basis, sent_on)
         mode: LineAmountTypes = "Exclusive" if organisation.pays_tax else "NoTax"
-        totals = _totals(basis, _cost_charges(basis, untracked_items), "purchase_order", mode, "SubTotal")
+        charges = _cost_charges(basis, untracked_items)
+        totals = _totals(basis, charges, "purchase_order", mode, "SubTotal")
         body: dict[str, Any] = {
             "PurchaseOrderNumber": number,
             "Status": settings.purchase_order_status,
             "Reference": reference(order, true_date=dated.moved_from),
             "Contact": {"ContactID": contact.id},
             "Date": dated.on.isoformat(),
-            **({"DeliveryDate": order.dispatch_by.isoformat()} if order.dispatch_by else {}),
-            "CurrencyCode": _currency(basis, settings.cost_currency),
+            **_delivery(basis),
+            "CurrencyCode": _currency(basis, "cost_currency"),
             **_branding(settings),
             "LineAmountTypes": mode,
             "LineItems": totals.line_items,
         }
-        notes = (*_purchase_notes(basis), *dated.notes, *totals.notes)
+        notes = (*_purchase_notes(basis, charges), *dated.notes, *totals.notes)
         return Document("purchase_order", number, body, "SubTotal", totals.order_total, totals.figures, notes)
 
 
-def _purchase_notes(basis: _Basis) -> Iterator[str]:
+def _delivery(basis: _Basis) -> dict[str, str]:
+    by = basis.order.dispatch_by
+    calendar = basis.organisation.calendar(basis.settings.order_time_zone)
+    return {"DeliveryDate": calendar.day(by).isoformat()} if by else {}
+
+
+def _purchase_notes(basis: _Basis, charges: list[_Charge]) -> Iterator[str]:
     if basis.order.free_of_charge and basis.settings.free_of_charge == "none":
         yield "Free of charge: without an invoice the stock does not leave Xero's inventory. Take it out there by hand."
-    if (
-        basis.organisation.pays_tax
-        and not basis.settings.purchase_tax_type
-        and not basis.settings.purchase_tax_types
-    ):
+    unchosen = [charge.name for charge in charges if not charge.tax_chosen]
+    if unchosen:
         account = _account(basis, "cogs_account_code")
+        some = unchosen[:MOST_CHOICES_NAMED] + (["…"] if len(unchosen) > MOST_CHOICES_NAMED else [])
+        lines = "" if len(unchosen) == len(charges) else f" for {', '.join(some)}"
         yield (
-            f"Nobody chose “{basis.settings.label('purchase_tax_type')}”: this takes the tax rate of account"
+            f"Nobody chose “{basis.settings.label('purchase_tax_type')}”{lines}: this takes the tax rate of account"
             f" {account.code}, {account.tax_type}."
         )
 
@@ -407,10 +413,19 @@ def _due_on(basis: _Basis, on: date) -> date:
         raise basis.stop("bad_date", field="sale_datetime", value=on.isoformat()) from None
 
 
-def _currency(basis: _Basis, code: str = "") -> str:
-    code = code or basis.currency
+def _currency(basis: _Basis, setting: Literal["currency", "cost_currency"] = "currency") -> str:
+    """The document's currency; `setting` may name it, “Currency” only where the order names none."""
+    chosen: str = "" if setting == "currency" and basis.order.currency else getattr(basis.settings, setting)
+    code = chosen or basis.currency
     if not basis.organisation.has_currency(code):
-        raise basis.stop("currency_not_enabled", currency=code, organisation=basis.organisation.name)
+        label = basis.settings.label(setting)
+        raise basis.stop(
+            "currency_not_enabled",
+            currency=code,
+            organisation=basis.organisation.name,
+            what=f"“{label}”" if chosen else "its currency",
+            or_else=f", or change “{label}” in the settings" if chosen else "",
+        )
     return code
 
 
@@ -648,7 +663,7 @@ def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None
     return _Tax(own.tax_type, own.effective_rate) if own else None
 
 
-def _purchase_tax(basis: _Basis, account: Account, sold: _Sold) -> _Tax:
+def _purchase_tax(basis: _Basis, account: Account, chosen: str) -> _Tax:
     """The tax type of a purchase: that of its sale's rate, that of all, else that of the cost of goods sold account.
 
     Never the line's own account's: a stock account has "no tax" in Xero, which says nothing of the purchase.
@@ -656,13 +671,13 @@ def _purchase_tax(basis: _Basis, account: Account, sold: _Sold) -> _Tax:
     settings, organisation = basis.settings, basis.organisation
     if not organisation.pays_tax:
         return _NO_TAX
-    chosen = _chosen_for_purchases(basis, sold)
     tax_type = chosen or _account(basis, "cogs_account_code").tax_type
     found = organisation.tax_rate(tax_type)
     if found is not None and found.fits(account.account_class):
         return _Tax(tax_type, found.effective_rate)
     if chosen:
-        raise basis.stop("purchase_tax_type_not_usable", tax_type=tax_type, account=account.code)
+        label = settings.purchase_tax_label(tax_type)
+        raise basis.stop("purchase_tax_type_not_usable", tax_type=tax_type, account=account.code, label=label)
     raise basis.stop("no_purchase_tax_type", account=settings.cogs_account_code)
 
 
@@ -701,6 +716,8 @@ class _Charge:
     gross: Decimal | None
     account: Account
     tax: _Tax
+    tax_chosen: bool = True
+    """Whether a person chose its tax rate, as far as one has to."""
     derived: bool = False
     """Its price was reckoned from the other one, so that no digits of it were sent."""
     left_out: Decimal = Decimal(0)
@@ -757,6 +774,9 @@ def _billed(basis: _Basis, name: str, line: OrderLine) -> tuple[Decimal | None, 
     if basis.settings.invoice_price == "trade":
         if line.cost is None:
             raise basis.stop("missing_price", line=name, field="unit cost (the trade price)")
+        costs_in = basis.settings.cost_currency or basis.currency
+        if costs_in != basis.currency:
+            raise basis.stop("costs_in_another_currency", currency=basis.currency, cost_currency=costs_in)
         return line.cost, None
     if line.price is None and line.price_inc_tax is None:
         raise basis.stop("missing_price", line=name, field="sale price")
@@ -820,6 +840,7 @@ def _cost_charges(basis: _Basis, untracked_items: frozenset[str]) -> list[_Charg
         # Only tracked items may be booked to an inventory account.
         tracked = code is not None and code not in untracked_items
         account = _account(basis, "inventory_asset_account_code" if tracked else "cogs_account_code")
+        chosen = _chosen_for_purchases(basis, _sold(name, line))
         charges.append(
             _Charge(
                 name=name,
@@ -829,7 +850,8 @@ def _cost_charges(basis: _Basis, untracked_items: frozenset[str]) -> list[_Charg
                 net=line.cost,
                 gross=None,
                 account=account,
-                tax=_purchase_tax(basis, account, _sold(name, line)),
+                tax=_purchase_tax(basis, account, chosen),
+                tax_chosen=bool(chosen) or not basis.organisation.pays_tax,
             )
         )
     return charges

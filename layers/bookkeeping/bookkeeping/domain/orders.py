@@ -95,7 +95,7 @@ class Order:
     lines: tuple[OrderLine, ...]
     shipping: Shipping
     dispatch_by: date | None = None
-    """The day by which the order has to be dispatched, where the platform names one."""
+    """When the order has to be dispatched, as it was sent, where the platform says so."""
     ships_to: str | None = None
     """The country or VAT territory it is shipped to, nothing else of the address; None if not known."""
     status: str = ""
@@ -324,7 +324,7 @@ def _disposition(has_error: bool, status: object, name: str) -> Disposition:
     by_name = _disposition_named(name)
     if _is(status, _CANCELLED) or by_name == "cancelled":
         return "cancelled"
-    if _is(status, _ON_HOLD) or name.startswith("on hold"):
+    if _is(status, _ON_HOLD) or name.startswith(("on hold", "onhold")):
         return "on_hold"
     return by_name
 
@@ -372,8 +372,8 @@ def _disposition_named(name: str) -> Disposition:
     """What a status's name says of the sale, taken as a whole. What it means has to be known, or it is unclear."""
     if not _MAY_END_IT.search(name):
         return "live"
-    words = _WORD.findall(name)
-    if _STILL_A_SALE.fullmatch(" ".join(words)):
+    words = name.split()
+    if _STILL_A_SALE.fullmatch(name):
         return "live"
     telling = [word for word in words if word not in _BESIDE and word not in _PARTIALLY]
     ends = [_ENDS[word] for word in telling if word in _ENDS]
@@ -389,12 +389,13 @@ def _says_nothing(status: object, name: str) -> bool:
     """Whether a status says nothing of the sale: “Archived”, or none at all."""
     if _is(status, _CANCELLED, _ON_HOLD):
         return False
-    words = set(_WORD.findall(name))
+    words = set(name.split())
     return "archived" in words <= _BESIDE if words else _number(status) is None
 
 
 def _name(value: object) -> str:
-    return " ".join(value[:_LONGEST_TEXT].casefold().split()) if isinstance(value, str) else ""
+    """A status's name as its words: “ON_HOLD” and “On-hold” are one."""
+    return " ".join(_WORD.findall(value[:_LONGEST_TEXT].casefold())) if isinstance(value, str) else ""
 
 
 def _is(value: object, *codes: int) -> bool:
@@ -488,9 +489,8 @@ def _completed_at(message: Mapping[str, object]) -> tuple[date | None, Problem |
 
 
 def _dispatch_by(message: Mapping[str, object]) -> date | None:
-    """A day that can't be read stops no order: nothing depends on it but a purchase order's delivery date."""
-    moment = _read(False, _moment, message, "required_dispatch_date")
-    return moment.date() if isinstance(moment, datetime) else moment
+    """One that can't be read stops no order: nothing depends on it but a purchase order's delivery date."""
+    return _read(False, _moment, message, "required_dispatch_date")
 
 
 def _moment_in(match: re.Match[str]) -> date:
@@ -788,7 +788,7 @@ def order_from_content(text: str) -> Order:
         dispatched=raw["dispatched"],
         free_of_charge=raw["free_of_charge"],
         currency=raw["currency"],
-        dispatch_by=date.fromisoformat(raw["dispatch_by"]) if raw.get("dispatch_by") else None,
+        dispatch_by=_written_moment(raw["dispatch_by"]) if raw.get("dispatch_by") else None,
         ships_to=raw.get("ships_to"),
         status=raw.get("status", ""),
         status_told=raw.get("status_told", True),

@@ -392,6 +392,11 @@ class Settings(BaseModel):
         """What the settings page calls a setting."""
         return str(cls.model_fields[key].title)
 
+    def purchase_tax_label(self, tax_type: str) -> str:
+        """What the settings page calls the setting that gives purchases this tax type."""
+        of_row = any(row.tax_type == tax_type for row in self.purchase_tax_types)
+        return self.label("purchase_tax_types" if of_row else "purchase_tax_type")
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Settings from their JSON object; raises SettingsRefused."""

@@ -67,7 +67,8 @@ _ACCOUNT_KEYS = frozenset(
         "process_method",
     }
 )
-_TAX_KEYS = frozenset({"tax_types", "purchase_tax_type", "sales_account_code", "shipping_account_code"})
+_PURCHASE_TAX_KEYS = frozenset({"purchase_tax_type", "purchase_tax_types"})
+_TAX_KEYS = _PURCHASE_TAX_KEYS | {"tax_types", "sales_account_code", "shipping_account_code"}
 _CONTACT_KEYS = frozenset({"contact_name", "purchase_order_contact_name"})
 _TOTAL_KEYS = frozenset({"line_amounts", "invoice_price", "tax_types"})
 
@@ -302,24 +303,31 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " own in Xero.",
             "accountant",
             "Choose “Tax rate on purchases” in the settings.",
-            _ACCOUNT_KEYS | {"purchase_tax_type"},
+            _ACCOUNT_KEYS | _PURCHASE_TAX_KEYS,
         ),
         Kind(
             "purchase_tax_type_not_usable",
             "Order {order}: the tax rate {tax_type} cannot be used for purchases with account {account} in"
             " Xero.",
             "accountant",
-            "Choose another “Tax rate on purchases” in the settings.",
-            _ACCOUNT_KEYS | {"purchase_tax_type"},
+            "Choose another tax rate in place of {tax_type} under “{label}” in the settings.",
+            _ACCOUNT_KEYS | _PURCHASE_TAX_KEYS,
         ),
         Kind(
             "currency_not_enabled",
-            "Order {order}: its currency is {currency}, which is not among the currencies of"
-            " {organisation} in Xero.",
+            "Order {order}: {what} is {currency}, which is not among the currencies of {organisation} in Xero.",
             "accountant",
-            "Add {currency} in Xero (Settings, Currencies; some Xero plans have one currency only), then"
-            " press Retry.",
-            frozenset({"currency"}),
+            "Add {currency} in Xero (Settings, Currencies; some Xero plans have one currency only) and press Retry"
+            "{or_else}.",
+            frozenset({"currency", "cost_currency"}),
+        ),
+        Kind(
+            "costs_in_another_currency",
+            "Order {order}: its currency is {currency}, and its invoice would carry unit costs, which are in"
+            " {cost_currency} as “Currency of unit costs” says.",
+            "accountant",
+            "Correct “Currency of unit costs” in the settings, or choose there that invoices carry the sale price.",
+            frozenset({"invoice_price", "cost_currency", "currency"}),
         ),
         Kind(
             "total_differs",
@@ -535,7 +543,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Compare the order's currency with those in Xero (Settings, Currencies; some Xero plans have one"
             " currency only). Put right what Xero names below, then press Retry.",
-            frozenset({"currency"}),
+            frozenset({"currency", "cost_currency"}),
         ),
         Kind(
             "date_refused",

@@ -51,7 +51,8 @@ _SAYINGS: Final = (
         "number",
     ),
     _saying(
-        r"insufficient stock|\bno items? available to sell|\bnot enough (?:stock|quantity)|\bout of stock",
+        r"insufficient (?:stock|quantity)|\bno items? available to sell|\bnot enough (?:stock|quantity)|\bout of stock"
+        r"|\bquantity (?:on hand|in stock|available)\b",
         "stock_refused",
         "stock",
         "item",
@@ -87,7 +88,7 @@ _SAYINGS: Final = (
     _saying(r"\bnot of valid status for", "number_spent"),
     _saying(r"\bquantity\b", "bad_quantity", None, "value"),
     _saying(
-        r"\bline ?total\b.*\bnot match|\btotal does not equal|\bdiscount ?(?:rate|amount)\b|\btax ?amount",
+        r"\btotal\b.*\bnot (?:match|equal)|\bdiscount ?(?:rate|amount)\b|\btax ?amount",
         "amounts_refused",
     ),
     _saying(r"\b(?:due ?)?date\b|\bdelivery ?date\b", "date_refused"),
@@ -107,8 +108,8 @@ def _named(*patterns: str) -> tuple[re.Pattern[str], ...]:
 
 _NAMED: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = {
     "account": _named(
-        r"account(?: ?(?:code|id|number))?\s*[:=#]?\s*" + _QUOTED,
-        r"account(?: ?(?:code|id|number))?\s*[:=#]?\s*((?=[\w./-]*\d)[\w./-]*\w)",
+        r"account(?: ?(?:with )?(?:code|id|number))?\s*[:=#]?\s*" + _QUOTED,
+        r"account(?: ?(?:with )?(?:code|id|number))?\s*[:=#]?\s*((?=[\w./-]*\d)[\w./-]*\w)",
         _QUOTED + r" is not an? (?:\w+ ){0,2}account",
         r"\b((?=[\w./-]*\d)[\w./-]*\w) is not an? (?:\w+ ){0,2}account",
     ),
@@ -235,6 +236,8 @@ def _labels(account: str, document: Created, settings: Settings) -> list[str]:
 
     def names_it(setting: str) -> bool:
         value = getattr(settings, setting)
+        if isinstance(value, tuple):
+            return any(row.account == account for row in value)
         return account in value.values() if isinstance(value, Mapping) else account == value
 
     return [
@@ -258,11 +261,11 @@ def _tax(details: dict[str, str], document: Created, settings: Settings) -> tupl
     sales = document != "purchase_order"
     tax_type = details.get("tax_type", "")
     if not tax_type or "account" not in details:
-        label = settings.label("tax_types" if sales else "purchase_tax_type")
+        label = settings.label("tax_types") if sales else settings.purchase_tax_label(tax_type)
         named = f"the tax rate {tax_type}" if tax_type else "the tax rate"
         return "tax_rate_refused", {**details, "label": label, "tax_rate": named}
     if not sales:
-        return "purchase_tax_type_not_usable", details
+        return "purchase_tax_type_not_usable", {**details, "label": settings.purchase_tax_label(tax_type)}
     rates = dict.fromkeys(f"{row.rate} %" for row in settings.tax_types if row.tax_type == tax_type)
     return "tax_type_not_usable", {"rate": ", ".join(rates) or "the order's rate", **details}
 

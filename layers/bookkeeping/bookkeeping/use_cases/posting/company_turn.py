@@ -114,6 +114,7 @@ class CompanyTurn:
 
     def problem(self, messages: Sequence[str], entry: Entry, created: Created) -> Problem:
         order, settings = entry.message.order, self.settings(entry)
+        currency = settings.cost_currency if created == "purchase_order" else ""
         return from_xero(
             messages,
             order=entry.order_id,
@@ -122,7 +123,10 @@ class CompanyTurn:
             number=entry.number,
             organisation=self.organisation.name,
             sent={
-                "currency": order.currency or self.organisation.base_currency,
+                "currency": currency
+                or order.currency
+                or settings.currency
+                or self.organisation.base_currency,
                 "date": document_date(order, settings, self.organisation, self._sent_on(entry)).isoformat(),
             },
         )

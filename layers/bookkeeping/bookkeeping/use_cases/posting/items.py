@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from bookkeeping.adapters.xero_api import Access, Observe
+from bookkeeping.adapters.xero_api import NO_REASON, Access, Observe
 from bookkeeping.domain.errors import CompanyHeld, Unreadable, XeroError
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, UNREADABLE
 from bookkeeping.domain.problems.xero_messages import refusals
@@ -93,7 +93,7 @@ class TrackedItems:
                 elif isinstance(answer, Unreadable):
                     self.unreadable.add(some[0]["Code"])
                 else:
-                    self._refused[some[0]["Code"]] = answer.messages
+                    self._refused[some[0]["Code"]] = answer.messages or (NO_REASON,)
             if len(unread) > MOST_UNREADABLE:
                 self._holder.handle_failure(self._company, unread[0])
                 raise CompanyHeld
