@@ -14,7 +14,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import cache
 from types import ModuleType, SimpleNamespace
@@ -27,13 +27,14 @@ import jwt
 from bookkeeping.adapters.functions import RefreshRequests, XeroDesk
 from bookkeeping.adapters.queues import PostingQueue
 from bookkeeping.adapters.secrets import AppSecret, LaunchKey, TokenSecret
+from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
 from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.portal import App
 from local.xero.server import create_app
 from tests.canaries import watch
 from tests.integration.one_function import cold_start
-from tests.integration.one_process import PREFIX, XERO, OneProcess
+from tests.integration.one_process import PREFIX, XERO, OneProcess, in_memory
 from tests.storms.secrets_manager import SecretsManager
 
 DOMAIN = "abc123.execute-api.eu-west-2.amazonaws.com"
@@ -109,6 +110,16 @@ class Answer:
         return str(self.json["error"]["code"])
 
 
+def _tables(world: OneProcess, adapters: Any) -> dict[str, Any]:
+    """The world's tables that the adapters have a place for."""
+    names = {field.name for field in fields(adapters)}
+    tables = {name: getattr(world, name, None) for name in names}
+    tables["authorizations"] = AuthorizationsTable(world.resource, "AuthorizationsTable")
+    return {
+        name: table for name, table in tables.items() if name in names and "tables" in type(table).__module__
+    }
+
+
 class Popup:
     """The functions behind the HTTP API, in a world."""
 
@@ -129,13 +140,18 @@ class Popup:
             }
         )
         page = self.page
+        for module in (self.page, self.callback, self.desk, self.refresh):
+            module.adapters = replace(module.adapters, **_tables(world, module.adapters))  # type: ignore[attr-defined]
+        callback_adapters = self.callback.callback_adapters
+        callback_adapters = replace(callback_adapters, **_tables(world, callback_adapters))
+        page.authorizations = AuthorizationsTable(world.resource, "AuthorizationsTable")  # type: ignore[attr-defined]
         page.launch_key = LaunchKey(world.secrets, f"{PREFIX}/launch", now)  # type: ignore[attr-defined]
         page.desk = XeroDesk(functions, "xero_desk")  # type: ignore[attr-defined]
         page.adapters = replace(  # type: ignore[attr-defined]
             page.adapters, apps=apps, wake_ups=queue, events=world.events, ask=page.desk.ask, now=now
         )
         self.callback.adapters = replace(self.callback.adapters, wake_ups=queue, now=now)  # type: ignore[attr-defined]
-        self.callback.callback_adapters = replace(self.callback.callback_adapters, apps=apps, tokens=tokens)  # type: ignore[attr-defined]
+        self.callback.callback_adapters = replace(callback_adapters, apps=apps, tokens=tokens)  # type: ignore[attr-defined]
         renewals = RefreshRequests(functions, "token_refresh")
         world.posting = replace(world.posting, tokens=tokens, renew_token=renewals.send)
         self.desk.adapters = replace(  # type: ignore[attr-defined]
@@ -358,4 +374,4 @@ def popup() -> Iterator[Popup]:
     from moto import mock_aws
 
     with mock_aws():
-        yield Popup(OneProcess())
+        yield Popup(OneProcess(tables=in_memory))

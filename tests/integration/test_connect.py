@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, quote, urlsplit
 
-import boto3
 import pytest
 from moto import mock_aws
 
 from bookkeeping.domain.page_access import hashed
 from local.xero.organisations import Organisation
-from tests.integration.one_process import OneProcess
+from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import ORIGIN, Browser, Popup
 from tests.integration.test_oauth_callback import ATTACKS, back, parts
 
@@ -23,7 +22,7 @@ OTHER = "413995"
 @pytest.fixture
 def popup() -> Iterator[Popup]:
     with mock_aws():
-        yield Popup(OneProcess())
+        yield Popup(OneProcess(tables=in_memory))
 
 
 @pytest.fixture
@@ -117,7 +116,8 @@ def test_neither_state_nor_session_nor_verifier_is_kept(browser: Browser) -> Non
 
     state = parts(urlsplit(browser.authorization_url()).query)["state"]
     session_id = browser.cookie.partition("=")[2]
-    kept = json.dumps(boto3.resource("dynamodb").Table("AuthorizationsTable").scan()["Items"], default=str)
+    table = browser.popup.world.resource.Table("AuthorizationsTable")
+    kept = json.dumps([*table.items.values()], default=str)
     for secret in (state, session_id, verifier(session_id, state)):
         assert secret not in kept
 

@@ -13,9 +13,7 @@ from moto import mock_aws
 from bookkeeping.domain.ledger import Entry, State
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Contact, Document, Organisation
-from tests.integration.one_process import OneProcess
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
+from tests.integration.one_process import OneProcess, in_memory
 
 NAME = "Kornit X Sales"
 AN_HOUR = timedelta(hours=1, seconds=1)
@@ -65,7 +63,7 @@ class Books:
 @pytest.fixture
 def books() -> Iterator[Books]:
     with mock_aws():
-        yield Books(OneProcess(tables=lambda now: DynamoDB(now, table_properties())))
+        yield Books(OneProcess(tables=in_memory))
 
 
 def stopped_for(entry: Entry) -> str:
@@ -320,7 +318,7 @@ def test_accents_that_two_contacts_swap_are_a_change(books: Books) -> None:
 
 def test_the_contact_of_purchase_orders_is_looked_up_by_its_own_name() -> None:
     with mock_aws():
-        world = OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        world = OneProcess(tables=in_memory)
         organisation, supplier = world.organisation("Demo Company (AU)"), "Kornit X Blanks Supplier"
         world.company(
             TRACKED, organisation, process_method="tracked", purchase_order_contact_name=supplier.upper()

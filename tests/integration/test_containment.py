@@ -37,11 +37,9 @@ from bookkeeping.use_cases.posting.items import TrackedItems
 from bookkeeping.use_cases.release import save
 from bookkeeping.use_cases.xero_facts import XeroFacts
 from local.samples import TRACKED, UNTRACKED, Maker
-from tests.integration.one_process import Killed, OneProcess
+from tests.integration.one_process import Killed, OneProcess, in_memory
 from tests.integration.popup import Browser, Popup
 from tests.our_faults import Fault
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
 
 OTHER = "412099"
 IN_TIME = timedelta(minutes=5)
@@ -56,7 +54,7 @@ class Unforeseen(Exception):
 @pytest.fixture
 def world() -> Iterator[OneProcess]:
     with mock_aws():
-        yield OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        yield OneProcess(tables=in_memory)
 
 
 @pytest.fixture
@@ -869,7 +867,7 @@ def test_a_version_of_the_settings_that_can_not_be_read_leaves_the_others_in_the
 @pytest.fixture
 def popup() -> Iterator[Popup]:
     with mock_aws():
-        yield Popup(OneProcess())
+        yield Popup(OneProcess(tables=in_memory))
 
 
 @pytest.fixture

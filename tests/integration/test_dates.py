@@ -13,9 +13,7 @@ from moto import mock_aws
 from bookkeeping.domain.ledger import Entry
 from local.samples import UNTRACKED, Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import OneProcess
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
+from tests.integration.one_process import OneProcess, in_memory
 
 AMERICAN = {"sales_account_code": "4000", "shipping_account_code": "4100"}
 
@@ -23,7 +21,7 @@ AMERICAN = {"sales_account_code": "4000", "shipping_account_code": "4100"}
 @pytest.fixture
 def world() -> Iterator[OneProcess]:
     with mock_aws():
-        yield OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        yield OneProcess(tables=in_memory)
 
 
 def books_of(world: OneProcess, country: str, **settings: Any) -> Organisation:

@@ -31,10 +31,8 @@ from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Contact, Item, Organisation
 from local.xero.people import change_document
 from tests.integration import popup as popups
-from tests.integration.one_process import CHART, XERO, Killed, OneProcess
+from tests.integration.one_process import CHART, XERO, Killed, OneProcess, in_memory
 from tests.integration.popup import ENVIRONMENT, Browser, Popup, context
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
 
 IN_TIME = timedelta(minutes=5)
 JARGON = re.compile(
@@ -87,23 +85,14 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    stores: list[DynamoDB] = []
-
-    def tables(now: Callable[[], datetime]) -> DynamoDB:
-        store = DynamoDB(now, table_properties())
-        for table in store.tables.values():
-            table.query = _asking_for_all(table.query)  # type: ignore[method-assign]
-        stores.append(store)
-        return store
-
     with mock_aws(), patch.object(boto3, "DEFAULT_SESSION", None):
-        world = OneProcess(tables=tables)
+        world = OneProcess(tables=in_memory)
         environment = ENVIRONMENT | {
             "ORDERS_DEAD_LETTER_QUEUE_URL": "dead letters",
             "ORDERS_QUEUE_URL": "orders",
         }
         with (
-            patch("bookkeeping.adapters.tables.dynamodb.dynamodb", lambda: stores[0]),
+            patch("bookkeeping.adapters.tables.dynamodb.dynamodb", lambda: world.resource),
             patch.object(popups, "load", popups.load.__wrapped__),
             patch.object(popups, "ENVIRONMENT", environment),
         ):
@@ -113,11 +102,6 @@ def site() -> Iterator[Site]:
         reader.bus = world.events  # type: ignore[attr-defined]
         object.__setattr__(reader.adapters, "now", world.clock.now)
         yield Site(popup, reader, letters)
-
-
-def _asking_for_all(query: Callable[..., Json]) -> Callable[..., Json]:
-    """Tables in memory answer with whole rows, whatever part is asked for."""
-    return lambda **asked: query(**{key: it for key, it in asked.items() if key != "ProjectionExpression"})
 
 
 # --- a company, and what people do -------------------------------------------------------------------------------

@@ -18,9 +18,7 @@ from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, IN_TROUBLE
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from local.samples import TRACKED, UNTRACKED, Maker
-from tests.integration.one_process import Killed, OneProcess
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
+from tests.integration.one_process import Killed, OneProcess, in_memory
 
 OTHER = "500500"
 DAYS_ALLOWANCE = 1000
@@ -29,7 +27,7 @@ DAYS_ALLOWANCE = 1000
 @pytest.fixture
 def books() -> Iterator[OneProcess]:
     with mock_aws():
-        yield OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        yield OneProcess(tables=in_memory)
 
 
 def an_order(company: str = UNTRACKED, **changes: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from local.samples import Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import OneProcess
+from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import Browser, Popup
 
 COMPANY = "412077"
@@ -23,7 +23,7 @@ REJECTED = {"status": 32, "status_name": "Rejected"}
 @pytest.fixture
 def popup() -> Iterator[Popup]:
     with mock_aws():
-        yield Popup(OneProcess())
+        yield Popup(OneProcess(tables=in_memory))
 
 
 @pytest.fixture

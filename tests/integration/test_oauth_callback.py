@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from bookkeeping.domain.page_access import hashed
 from local.xero.organisations import Organisation
-from tests.integration.one_process import OneProcess
+from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import Browser, Popup
 
 OTHER = "413995"
@@ -233,7 +233,7 @@ def test_there_are_at_least_24_attacks() -> None:
 def door() -> Iterator[Popup]:
     """A popup at whose door many knock in vain."""
     with mock_aws():
-        yield Popup(OneProcess())
+        yield Popup(OneProcess(tables=in_memory))
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -13,9 +13,7 @@ from moto import mock_aws
 from bookkeeping.adapters.xero_api import Access
 from bookkeeping.domain.errors import AccessRefused, Throttled
 from bookkeeping.domain.pacing import Limits
-from tests.integration.one_process import OneProcess
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
+from tests.integration.one_process import OneProcess, in_memory
 
 COMPANIES, THREADS, CALLS = 50, 20, 10_000
 
@@ -24,7 +22,7 @@ COMPANIES, THREADS, CALLS = 50, 20, 10_000
 def companies() -> Iterator[tuple[OneProcess, dict[str, Access]]]:
     """Companies with an app and an organisation each, and the access that posting would take for them."""
     with mock_aws():
-        world = OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        world = OneProcess(tables=in_memory)
         for place in range(COMPANIES):
             name = f"Books {place}"
             world.xero.add_organisation({"country": "UK", "name": name, "users": ["ada@example.com"]})

@@ -21,9 +21,7 @@ from moto import mock_aws
 from local.platform import FILES, site
 from local.sample_kinds import KINDS, SampleKind
 from local.samples import TRACKED, UNTRACKED
-from tests.integration.one_process import OneProcess
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
+from tests.integration.one_process import OneProcess, in_memory
 
 EVENTS = Path("events")
 
@@ -62,7 +60,7 @@ def page(queue: Queue) -> FlaskClient:
 @pytest.fixture(scope="module")
 def world() -> Iterator[OneProcess]:
     with mock_aws(), patch.object(boto3, "DEFAULT_SESSION", None):
-        world = OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        world = OneProcess(tables=in_memory)
         british, australian = world.organisation("Demo Company (UK)"), world.organisation("Demo Company (AU)")
         for currency in ("EUR", "USD"):
             world.xero.change_organisation(british, {"subscribe_currency": currency})

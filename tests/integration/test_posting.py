@@ -17,7 +17,7 @@ from bookkeeping.adapters.tables.lanes import Lanes
 from bookkeeping.domain import ledger
 from bookkeeping.domain.ledger import Entry, State
 from local.samples import TRACKED, UNTRACKED, Maker, cost, gross
-from tests.integration.one_process import XERO, Killed, OneProcess
+from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
 from tests.storms.dynamodb import DynamoDB, refused
 from tests.storms.environment import table_properties
 
@@ -29,7 +29,7 @@ PUT_PURCHASE_ORDERS = {"method": "PUT", "path_prefix": "/api.xro/2.0/PurchaseOrd
 def books() -> Iterator[OneProcess]:
     # moto copies every table for each transaction; these tables are held against moto and the local AWS
     with mock_aws():
-        yield OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        yield OneProcess(tables=in_memory)
 
 
 @pytest.fixture

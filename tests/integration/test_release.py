@@ -15,7 +15,7 @@ from bookkeeping.use_cases.release import LOOK_AGAIN, continue_release
 from bookkeeping.use_cases.token_renewal import RenewalAdapters, Times, renew_due
 from local.samples import Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import Killed, OneProcess
+from tests.integration.one_process import Killed, OneProcess, in_memory
 from tests.integration.popup import ORIGIN, Browser, Popup
 from tests.integration.test_settings_page_at_work import FITTING
 
@@ -25,7 +25,7 @@ COMPANY = "412077"
 @pytest.fixture
 def popup() -> Iterator[Popup]:
     with mock_aws():
-        yield Popup(OneProcess())
+        yield Popup(OneProcess(tables=in_memory))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from moto import mock_aws
 from schemathesis import Case, checks
 
 from local.samples import Maker
-from tests.integration.one_process import OneProcess
+from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import ORIGIN, Browser, Popup, http_event
 from tests.integration.test_settings_page import COMPANY, ROUTES
 from tests.integration.test_settings_page_at_work import FITTING
@@ -60,7 +60,7 @@ def wsgi(popup: Popup) -> Callable[[dict[str, Any], Callable[..., Any]], Iterabl
 def office() -> Iterator[Browser]:
     """A company at work, with an order of each kind."""
     with mock_aws():
-        popup = Popup(OneProcess())
+        popup = Popup(OneProcess(tables=in_memory))
         world = popup.world
         browser = popup.browser()
         browser.app()

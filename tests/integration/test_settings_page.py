@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from local.samples import Maker
 from tests.canaries import kept_text
-from tests.integration.one_process import OneProcess
+from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import (
     AUDIENCE,
     DOMAIN,
@@ -54,7 +54,7 @@ ROUTES: list[tuple[str, str, Any]] = [
 def door() -> Iterator[Popup]:
     """A popup at whose door many knock in vain."""
     with mock_aws():
-        yield Popup(OneProcess())
+        yield Popup(OneProcess(tables=in_memory))
 
 
 @pytest.fixture

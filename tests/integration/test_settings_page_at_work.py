@@ -18,7 +18,7 @@ from bookkeeping.domain.ledger import State
 from local.samples import Maker
 from local.xero.organisations import Organisation
 from tests.canaries import kept_text
-from tests.integration.one_process import XERO, OneProcess
+from tests.integration.one_process import XERO, OneProcess, in_memory
 from tests.integration.popup import (
     ORIGIN,
     Browser,
@@ -37,7 +37,7 @@ FITTING: dict[str, Any] = {
 @pytest.fixture
 def popup() -> Iterator[Popup]:
     with mock_aws():
-        yield Popup(OneProcess())
+        yield Popup(OneProcess(tables=in_memory))
 
 
 @pytest.fixture

@@ -13,9 +13,7 @@ from moto import mock_aws
 from bookkeeping.domain import ledger
 from bookkeeping.domain.ledger import Entry, State
 from local.xero.organisations import Item, Organisation, TaxRate
-from tests.integration.one_process import OneProcess
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
+from tests.integration.one_process import OneProcess, in_memory
 
 SALES = frozenset({"REVENUE", "EQUITY", "LIABILITY", "ASSET"})
 Json = dict[str, Any]
@@ -25,7 +23,7 @@ Json = dict[str, Any]
 def world() -> Iterator[OneProcess]:
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(boto3, "DEFAULT_SESSION", None)
-        yield OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        yield OneProcess(tables=in_memory)
 
 
 def order(order_id: int, *items: Json, **more: Any) -> Json:

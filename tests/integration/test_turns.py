@@ -15,9 +15,7 @@ from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting.turn import ROUND
 from local.samples import UNTRACKED, Maker
-from tests.integration.one_process import OneProcess
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
+from tests.integration.one_process import OneProcess, in_memory
 
 SLOW = {"kind": "slow_answer", "path_prefix": "/api.xro/", "probability": 1.0, "seconds": 20}
 
@@ -25,7 +23,7 @@ SLOW = {"kind": "slow_answer", "path_prefix": "/api.xro/", "probability": 1.0, "
 @pytest.fixture
 def books() -> Iterator[OneProcess]:
     with mock_aws():
-        world = OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        world = OneProcess(tables=in_memory)
         world.company(UNTRACKED)
         yield world
 

@@ -16,9 +16,7 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from bookkeeping.domain.ledger import Entry, State
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.faults import Fault
-from tests.integration.one_process import XERO, OneProcess
-from tests.storms.dynamodb import DynamoDB
-from tests.storms.environment import table_properties
+from tests.integration.one_process import XERO, OneProcess, in_memory
 
 Answer = tuple[int, str, bytes]
 """Status, type and body."""
@@ -52,7 +50,7 @@ NOT_XEROS: dict[str, Answer] = {
 @pytest.fixture
 def books() -> Iterator[OneProcess]:
     with mock_aws():
-        yield OneProcess(tables=lambda now: DynamoDB(now, table_properties()))
+        yield OneProcess(tables=in_memory)
 
 
 def orders(count: int, company: str = UNTRACKED) -> list[dict[str, Any]]:

@@ -14,14 +14,14 @@ from moto import mock_aws
 
 from local.samples import Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import OneProcess
+from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import Browser, Popup, context
 
 
 @pytest.fixture
 def popup() -> Iterator[Popup]:
     with mock_aws():
-        yield Popup(OneProcess())
+        yield Popup(OneProcess(tables=in_memory))
 
 
 @pytest.fixture

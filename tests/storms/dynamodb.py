@@ -26,7 +26,7 @@ from boto3.dynamodb.table import BatchWriter
 from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
-SaleStatus = Callable[[str, str], None]
+Listener = Callable[[str, str], None]
 Value = Callable[[Item, Mapping[str, str], Mapping[str, Any]], Any]
 
 MISSING: Any = object()
@@ -350,6 +350,7 @@ class Table:
             "ExclusiveStartKey",
             "ScanIndexForward",
             "Select",
+            "ProjectionExpression",
             "ExpressionAttributeNames",
             "ExpressionAttributeValues",
         }
@@ -389,7 +390,11 @@ class Table:
                 break
         answer: Item = {"Count": len(found[:limit])}
         if request.get("Select") != "COUNT":
-            answer["Items"] = [stored(item) for item in found[:limit]]
+            wanted = request.get("ProjectionExpression", "").replace(",", " ").split()
+            answer["Items"] = [
+                {name: kept for name, kept in stored(item).items() if not wanted or name in wanted}
+                for item in found[:limit]
+            ]
         if len(found) >= limit and found[:limit]:
             last = found[limit - 1]
             parts = (*self.key, index.hash, index.range) if index else self.key
@@ -506,8 +511,8 @@ class DynamoDB:
         tables: Mapping[str, Mapping[str, Any]],
         *,
         lag: Callable[[], timedelta] = timedelta,
-        before: SaleStatus = nobody,
-        after: SaleStatus = nobody,
+        before: Listener = nobody,
+        after: Listener = nobody,
     ) -> None:
         self.now, self.lag = now, lag
         self.before, self.after = before, after

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tests.storms.dynamodb import Item, SaleStatus, nobody, refused
+from tests.storms.dynamodb import Item, Listener, nobody, refused
 
 VERSIONS_AT_MOST = 100
 VERSION_KEPT_FOR = timedelta(hours=24)
@@ -30,7 +30,7 @@ class SecretsManager:
     """Every read must name its stage, and a secret holds 100 versions, none of which goes in its first 24 hours."""
 
     def __init__(
-        self, now: Callable[[], datetime], before: SaleStatus = nobody, after: SaleStatus = nobody
+        self, now: Callable[[], datetime], before: Listener = nobody, after: Listener = nobody
     ) -> None:
         self._now = now
         self._secrets: dict[str, dict[str, _Version]] = {}
@@ -40,7 +40,7 @@ class SecretsManager:
         self.staged: dict[str, list[datetime]] = {}
         """When versions were staged, by secret."""
 
-    def get_secret_value(self, SecretId: str, VersionStage: str) -> Item:  # noqa: N803
+    def get_secret_value(self, SecretId: str, VersionStage: str = "AWSCURRENT") -> Item:  # noqa: N803
         self.before("get_secret_value", SecretId)
         with self._lock:
             version = self._at("GetSecretValue", SecretId, VersionStage)
