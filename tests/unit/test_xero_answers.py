@@ -288,7 +288,7 @@ NOT_XEROS = {
     "XML that breaks off": as_xml()[:-20],
     "XML that says nothing": b"<ApiException/>",
     "XML with entities": BOMB,
-    "XML without end": b"<ApiException>" + b"<a>" * 300_000,
+    "XML without end": b"<ApiException>" + b"<a>" * 30_000,
     "XML that is too long": as_xml(Padding="x" * LONGEST_XML),
     "text": b"Bad Request",
     "no UTF-8": b"\xff\xfe\xfd",
@@ -309,9 +309,7 @@ NOT_XEROS = {
 
 
 @pytest.mark.parametrize("text", NOT_XEROS.values(), ids=NOT_XEROS)
-@pytest.mark.parametrize(
-    "status", [400, 402, 404, 405, 406, 408, 409, 410, 411, 414, 415, 418, 422, 431, 451, 499]
-)
+@pytest.mark.parametrize("status", [400, 402, 404, 405, 408, 409, 418, 422, 499])
 def test_a_refusal_that_xero_did_not_write_leaves_the_outcome_unknown(status: int, text: bytes) -> None:
     raised = error(status, text)
     assert isinstance(raised, Unreadable)
