@@ -35,12 +35,14 @@ Jobs = dict[tuple[str, ...], Callable[[], Figures]]
 
 def jobs(*, quick: bool, full: bool) -> Jobs:
     """Everything to measure, what takes longest first."""
-    many, alone = (2_000, 200) if quick else (20_000, 3_000)
-    companies, minutes = (20, 3) if quick else (200, 20)
+    many, alone = (400, 60) if quick else (20_000, 3_000)
+    companies, minutes = (10, 2) if quick else (200, 20)
     found: Jobs = {}
     if full:
         run = Run(100_000, dropped=DROPPED)
-        found["side by side", "this project, Untracked, 100,000 orders", "dropped"] = partial(one_organisation, run)
+        found["side by side", "this project, Untracked, 100,000 orders", "dropped"] = partial(
+            one_organisation, run
+        )
         found["side by side", "this project, Untracked, 100,000 orders", "calm"] = partial(
             one_organisation, Run(100_000)
         )
@@ -59,8 +61,8 @@ def jobs(*, quick: bool, full: bool) -> Jobs:
             found["side by side", contestant.name, weather] = partial(race, contestant, orders, dropped)
     for name, a_minute, orders in (
         ("100,000 a day", 100_000 / 1440, alone),
-        ("1,000 an hour", 1000 / 60, alone // 4),
-        ("one a minute", 1.0, alone // 30),
+        ("1,000 an hour", 1000 / 60, 20 if quick else 750),
+        ("one a minute", 1.0, 6 if quick else 100),
     ):
         run = Run(orders, charge_cpu=True, a_minute=a_minute)
         found["costs", name] = partial(one_organisation, run)

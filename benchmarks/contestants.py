@@ -134,10 +134,12 @@ class _Pool(urllib3.HTTPConnectionPool):
 
     wire: BaseAdapter
 
-    def _make_request(
+    def _make_request(  # type: ignore[override]
         self, conn: Any, method: str, url: str, body: Any = None, headers: Any = None, **_: Any
     ) -> urllib3.HTTPResponse:
-        request = requests.Request(method, f"http://{self.host}:{self.port}{url}", headers, data=body).prepare()
+        request = requests.Request(
+            method, f"http://{self.host}:{self.port}{url}", headers, data=body
+        ).prepare()
         try:
             response = self.wire.send(request)
         except requests.ConnectionError as error:
@@ -186,7 +188,9 @@ def xero_python(site: Site) -> Iterator[Put]:
 
     def put(invoices: Sequence[Invoice]) -> None:
         try:
-            api.create_invoices(site.organisation.id, accounting.Invoices(invoices=list(map(model, invoices))))
+            api.create_invoices(
+                site.organisation.id, accounting.Invoices(invoices=list(map(model, invoices)))
+            )
         except HTTPStatusException as error:
             if error.status != 429:
                 raise
@@ -233,7 +237,9 @@ def pyxero(site: Site) -> Iterator[Put]:
     from xero.auth import OAuth2Credentials
     from xero.exceptions import XeroRateLimitExceeded
 
-    credentials = OAuth2Credentials("app", "secret", token={"access_token": site.token, "token_type": "Bearer"})
+    credentials = OAuth2Credentials(
+        "app", "secret", token={"access_token": site.token, "token_type": "Bearer"}
+    )
     credentials.tenant_id = site.organisation.id
     api = xero.Xero(credentials)
     adapter = _FromXml(site.wire)
@@ -276,9 +282,7 @@ def race(contestant: Contestant, orders: int, dropped: float = 0.0, seed: int = 
     organisation = environment.with_company(COMPANY, tracked=False)
     organisation.day_limit = orders * 10
     contact_id, make = next(iter(organisation.contacts)), Maker()
-    invoices = [
-        invoice(order(make, place, COMPANY, tracked=False), contact_id) for place in range(orders)
-    ]
+    invoices = [invoice(order(make, place, COMPANY, tracked=False), contact_id) for place in range(orders)]
     batches = iter([invoices[at : at + contestant.batch] for at in range(0, orders, contestant.batch)])
     wire = environment.posting.xero.session.get_adapter(XERO)
     site = Site(environment, organisation, wire)
@@ -311,5 +315,3 @@ def _keep_trying(site: Site, put: Put, batch: Sequence[Invoice]) -> None:
             site.sleep(refused.args[0])
         except NoAnswer:
             continue
-
-

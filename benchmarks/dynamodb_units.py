@@ -65,7 +65,9 @@ class CountedTable(Table):
         old = self.items.get(key)
         self.store.count_write(self.name, write_units(old, item))
         for name, projected in self._projections:
-            self.store.count_index(f"{self.name} index {name}", self._index_writes(projected(old), projected(item)))
+            self.store.count_index(
+                f"{self.name} index {name}", self._index_writes(projected(old), projected(item))
+            )
         super().write(key, item)
 
     @staticmethod
@@ -140,7 +142,9 @@ class CountedDynamoDB(DynamoDB):
         elif call == "query":
             size = sum(map(item_size, answer["Items"])) if "Items" in answer else 100 * answer["Count"]
             index = key[0]
-            self.spend("read", f"{table} index {index}" if index else table, read_units(size) * (0.5 if index else 1))
+            self.spend(
+                "read", f"{table} index {index}" if index else table, read_units(size) * (0.5 if index else 1)
+            )
 
     def transact_write_items(self, TransactItems: Sequence[Item]) -> Item:  # noqa: N803
         answer = super().transact_write_items(TransactItems)
@@ -149,4 +153,3 @@ class CountedDynamoDB(DynamoDB):
             item = table.items.get(table.key_of("TransactWriteItems", request["Key"]))
             self.spend("write", table.name, 2 * write_units(item))
         return answer
-

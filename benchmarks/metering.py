@@ -63,7 +63,9 @@ def memory_of(worker: str) -> int:
 @lru_cache
 def intake_trigger() -> Mapping[str, Any]:
     """How the template has orders come to intake."""
-    trigger: Mapping[str, Any] = source()["Resources"]["OrderIntakeFunction"]["Properties"]["Events"]["Orders"]
+    trigger: Mapping[str, Any] = source()["Resources"]["OrderIntakeFunction"]["Properties"]["Events"][
+        "Orders"
+    ]
     return trigger["Properties"]  # type: ignore[no-any-return]
 
 
@@ -214,5 +216,3 @@ class MeteredEnvironment(Environment):
 
 class CpuChargedEnvironment(MeteredEnvironment):
     scheduler_class = CpuChargedScheduler
-
-

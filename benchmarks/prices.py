@@ -1,6 +1,7 @@
-"""What AWS asks, in US dollars. Region us-east-1, as published on 28 November 2026, without free tiers or discounts.
+"""What AWS asks, in US dollars, in one region, without free tiers or discounts.
 
-Storage, backups, logs, alarms and data that leaves AWS are in none of the figures: they don't depend on how posting works.
+Written down from public pages on the day below. Whoever decides by these figures compares them with AWS's price list.
+What does not depend on how orders are posted is left out: storage, backups, logs, alarms, data that leaves AWS.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ def lines(results: Results) -> Iterator[str]:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-    return f"{cells[0]:<{widths[0]}}{''.join(others)}" if first else ""
+    others = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))
+    return f"{cells[0]:<{widths[0]}}{''.join(others)}"
 
 
 def _pace(name: str, calm: Results, rough: Results | None) -> list[str]:
@@ -44,9 +44,10 @@ def _beside_others(results: Results) -> Iterator[str]:
     yield f"One organisation, orders all at once. The ceiling is {CEILING:,} documents a minute."
     yield ""
     widths = (45, 9, 9, 9, 9, 7, 9, 9, 9)
-    head = ("", "orders", "a minute", "ceiling", "calls/", "429", "lost/doubled", "", "ceiling")
     yield _row(("", "", "orders", "share of", "calls", "share", "lost/", "at 2 %", "at 2 %"), widths)
-    yield _row((head[0], "orders", "a minute", "ceiling", "an order", "of 429", "doubled", "dropped", "dropped"), widths)
+    yield _row(
+        ("", "orders", "a minute", "ceiling", "an order", "of 429", "doubled", "dropped", "dropped"), widths
+    )
     for name, pair in results["side by side"].items():
         yield _row(_pace(name, pair["calm"], pair.get("dropped")), widths)
     yield ""

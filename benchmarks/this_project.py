@@ -6,7 +6,7 @@ import gc
 import json
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,17 +117,19 @@ def order(make: Maker, place: int, company: str, *, tracked: bool) -> dict[str, 
 # --- what it costs
 
 
-def used_an_order(environment: MeteredEnvironment, orders: int, functions: Sequence[str] = AT_WORK) -> Figures:
+def used_an_order(
+    environment: MeteredEnvironment, orders: int, functions: Sequence[str] = AT_WORK
+) -> Figures:
     """What AWS bills for an order, by the names of the price table, and the details behind it."""
     used = environment.used
     calls: Counter[str] = Counter()
     for (function, call), count in used.requests.items():
         if function in functions:
             calls[call] += count
-    units: Counter[str] = Counter()
+    units: defaultdict[str, float] = defaultdict(float)
     for (function, kind, where), count in used.units.items():
         if function in functions:
-            units[f"{kind} {where}"] += count  # type: ignore[assignment]
+            units[f"{kind} {where}"] += count
     invoked = sum(used.invocations[function] for function in functions)
     # the platform's own send, and a poller's receives and deletes: at least one of each an invocation
     polled = sum(
@@ -157,7 +159,7 @@ def used_an_order(environment: MeteredEnvironment, orders: int, functions: Seque
         "Lambda ms computing": computing / orders * 1000,
         "Lambda ms waiting": (paid - computing) / orders * 1000,
         "AWS requests": {call: count / orders for call, count in calls.most_common() if call != "xero"},
-        "units": {where: count / orders for where, count in units.most_common()},
+        "units": {where: count / orders for where, count in sorted(units.items(), key=lambda one: -one[1])},
     }
 
 
@@ -223,7 +225,9 @@ def many_companies(companies: int, minutes: int, workers: int) -> Figures:
         with undisturbed():
             environment.finish()
         booked = {number: at for _, number, at in created(environment.xero.log.entries)}
-        waits = sorted((booked[number] - at).total_seconds() for number, at in sent.items() if number in booked)
+        waits = sorted(
+            (booked[number] - at).total_seconds() for number, at in sent.items() if number in booked
+        )
         return {
             "companies": companies,
             "minutes": minutes,
@@ -238,7 +242,7 @@ def many_companies(companies: int, minutes: int, workers: int) -> Figures:
 
 
 def sweep(due: int) -> Figures:
-    """The calls to AWS of one sweep that finds so many lanes to wake. None of them: what a sweep costs that finds nothing."""
+    """The calls to AWS of one sweep that finds so many lanes to wake."""
     environment = MeteredEnvironment("sweep")
     for number in range(due):
         environment.lanes.ring(f"APP{number:029}#{number}", environment.now())
@@ -257,5 +261,3 @@ def sweep(due: int) -> Figures:
         "by call": calls,
         "used": used_an_order(environment, 1, ["sweep"]),
     }
-
-
