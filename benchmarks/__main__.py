@@ -3,6 +3,7 @@
     python -m benchmarks            everything, in about a quarter of an hour on two cores
     python -m benchmarks --quick    the same with few orders, in half a minute; keeps nothing
     python -m benchmarks --full     also 100,000 orders with dropped replies
+    python -m benchmarks --only WORDS    measures what has these words in its name, and keeps the other results
 
 Writes benchmarks/results.json and docs/images/benchmarks.png. docs/benchmarks.md explains the figures.
 """
@@ -34,7 +35,7 @@ Jobs = dict[tuple[str, ...], Callable[[], Figures]]
 
 
 def jobs(*, quick: bool, full: bool) -> Jobs:
-    """Everything to measure, what takes longest first."""
+    """Everything to measure."""
     many, alone = (400, 60) if quick else (20_000, 3_000)
     companies, minutes = (10, 2) if quick else (200, 20)
     found: Jobs = {}
@@ -53,6 +54,8 @@ def jobs(*, quick: bool, full: bool) -> Jobs:
             found["side by side", name, weather] = partial(one_organisation, run)
         run = Run(many, tracked, charge_cpu=True)
         found["side by side", f"{name}, CPU as on Lambda", "calm"] = partial(one_organisation, run)
+        run = Run(many, tracked, charge_cpu=True, with_boto3=True)
+        found["side by side", f"{name}, CPU and boto3", "calm"] = partial(one_organisation, run)
     for workers in (2, 8):
         found["many companies", f"{workers}"] = partial(many_companies, companies, minutes, workers)
     for contestant in CONTESTANTS:
@@ -64,7 +67,7 @@ def jobs(*, quick: bool, full: bool) -> Jobs:
         ("1,000 an hour", 1000 / 60, 20 if quick else 750),
         ("one a minute", 1.0, 6 if quick else 100),
     ):
-        run = Run(orders, charge_cpu=True, a_minute=a_minute)
+        run = Run(orders, charge_cpu=True, with_boto3=True, a_minute=a_minute)
         found["costs", name] = partial(one_organisation, run)
     for due in (5_000, 0):
         found["sweeps", f"{due}"] = partial(sweep, due // 10 if quick else due)
@@ -79,7 +82,7 @@ def _measure(place: tuple[str, ...]) -> tuple[tuple[str, ...], Figures, float]:
     return place, _jobs[place](), time.monotonic() - began
 
 
-def measured(wanted: Jobs) -> dict[str, Any]:
+def measured(wanted: Jobs) -> dict[tuple[str, ...], Figures]:
     """The figures of every job, each in a process of its own."""
     _jobs.update(wanted)
     figures: dict[tuple[str, ...], Figures] = {}
@@ -88,32 +91,48 @@ def measured(wanted: Jobs) -> dict[str, Any]:
         for place, found, seconds in pool.imap_unordered(_measure, wanted):
             figures[place] = found
             print(f"{time.monotonic() - began:5.0f} s  {', '.join(place)} ({seconds:.0f} s)", file=sys.stderr)
+    return figures
+
+
+def put_together(
+    known: dict[str, Any], figures: dict[tuple[str, ...], Figures], order: Jobs
+) -> dict[str, Any]:
+    """The results of now, and of before where something was not measured now."""
     results: dict[str, Any] = {
         "measured at": f"{datetime.now(UTC):%Y-%m-%d}",
         "on": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
-        "side by side": {},
-        "costs": {},
     }
-    for place in wanted:
-        match place:
-            case ("side by side", name, weather):
-                results["side by side"].setdefault(name, {})[weather] = figures[place]
-            case (table, name) if table == "costs":
-                results["costs"].setdefault(name, figures[place])
-            case (table, _):
-                results.setdefault(table, []).append(figures[place])
-    burst = results["side by side"]
-    results["costs"] = {
-        "burst": burst["this project, Untracked, CPU as on Lambda"]["calm"],
-        **results["costs"],
-        "burst, Tracked": burst["this project, Tracked, CPU as on Lambda"]["calm"],
+    for place in order:
+        found = figures.get(place) or _at(known, place)
+        if found:
+            table = results
+            for name in place[:-1]:
+                table = table.setdefault(name, {})
+            table[place[-1]] = found
+    pace = results.get("side by side", {})
+    bursts = {
+        name: pace[f"this project, {kind}, CPU and boto3"]["calm"]
+        for name, kind in (("burst", "Untracked"), ("burst, Tracked", "Tracked"))
+        if f"this project, {kind}, CPU and boto3" in pace
     }
+    results["costs"] = bursts | results.get("costs", {})
     return results
 
 
+def _at(known: Any, place: tuple[str, ...]) -> Figures | None:
+    for name in place:
+        known = known.get(name, {})
+    return known or None
+
+
 def main() -> None:
-    quick = "--quick" in sys.argv
-    results = measured(jobs(quick=quick, full="--full" in sys.argv))
+    quick, only = "--quick" in sys.argv, ""
+    if "--only" in sys.argv:
+        only = sys.argv[sys.argv.index("--only") + 1]
+    wanted = jobs(quick=quick, full="--full" in sys.argv)
+    known = json.loads(RESULTS.read_text()) if only and not quick else {}
+    figures = measured({place: job for place, job in wanted.items() if only in ", ".join(place)})
+    results = put_together(known, figures, wanted)
     for line in report.lines(results):
         print(line)
     if not quick:

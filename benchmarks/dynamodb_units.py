@@ -61,6 +61,14 @@ class CountedTable(Table):
             for index in properties.get("GlobalSecondaryIndexes", ())
         ]
 
+    def put_item(self, Item: Item, **request: Any) -> Item:  # noqa: N803
+        self.store.goes_in(Item, request)
+        return super().put_item(Item, **request)
+
+    def update_item(self, Key: Item, **request: Any) -> Item:  # noqa: N803
+        self.store.goes_in(Key, request)
+        return super().update_item(Key, **request)
+
     def write(self, key: tuple[str, ...], item: Item | None) -> None:
         old = self.items.get(key)
         self.store.count_write(self.name, write_units(old, item))
@@ -105,6 +113,9 @@ class CountedDynamoDB(DynamoDB):
         super().__init__(now, tables, **more)
         self.tables = {name: CountedTable(self, name, **properties) for name, properties in tables.items()}
         self.spend: Callable[[str, str, float], None] = lambda kind, where, units: None
+        self.goes_in: Callable[..., None] = lambda *values: None
+        self.comes_out: Callable[..., None] = lambda *values: None
+        """Told of the values that boto3 would have to translate."""
         self._call = ""
 
     def count_write(self, table: str, units: int) -> None:
@@ -125,7 +136,9 @@ class CountedDynamoDB(DynamoDB):
             self._read(call, table, key, answer)
             return answer
 
-        return super().call(call, table, key, counted)
+        answer = super().call(call, table, key, counted)
+        self.comes_out(answer)
+        return answer
 
     def _refused(self, call: str, table: str, key: tuple[str, ...], error: ClientError) -> None:
         if call in WRITES:
@@ -147,6 +160,7 @@ class CountedDynamoDB(DynamoDB):
             )
 
     def transact_write_items(self, TransactItems: Sequence[Item]) -> Item:  # noqa: N803
+        self.goes_in(TransactItems)
         answer = super().transact_write_items(TransactItems)
         for request in (item["ConditionCheck"] for item in TransactItems if "ConditionCheck" in item):
             table = self.tables[request["TableName"]]

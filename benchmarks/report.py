@@ -48,7 +48,7 @@ def _beside_others(results: Results) -> Iterator[str]:
     yield _row(
         ("", "orders", "a minute", "ceiling", "an order", "of 429", "doubled", "dropped", "dropped"), widths
     )
-    for name, pair in results["side by side"].items():
+    for name, pair in results.get("side by side", {}).items():
         yield _row(_pace(name, pair["calm"], pair.get("dropped")), widths)
     yield ""
 
@@ -56,7 +56,7 @@ def _beside_others(results: Results) -> Iterator[str]:
 def _costs(results: Results) -> Iterator[str]:
     yield f"What an order of this project uses, and dollars a million orders ({REGION}, {AS_OF})."
     yield ""
-    runs = results["costs"]
+    runs = results.get("costs", {})
     widths = (34, *(17,) * len(runs))
     yield _row(("", *runs), widths)
 
@@ -75,12 +75,12 @@ def _costs(results: Results) -> Iterator[str]:
 
 
 def _many_at_once(results: Results) -> Iterator[str]:
-    for run in results["many companies"]:
+    for run in results.get("many companies", {}).values():
         yield (
             f"{run['companies']} companies with an order a minute each, {run['invocations at a time']} invocations at"
             f" a time: queue to books p50 {run['p50']:.1f} s, p95 {run['p95']:.1f} s"
         )
-    for run in results["sweeps"]:
+    for run in results.get("sweeps", {}).values():
         yield f"A sweep with {run['due lanes']:,} due lanes: {run['AWS calls']:,} AWS calls"
     yield ""
 
@@ -93,7 +93,7 @@ def picture(results: Results, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained")
-    pairs = {name: pair for name, pair in results["side by side"].items() if "Tracked" not in name}
+    pairs = {name: pair for name, pair in results.get("side by side", {}).items() if "Tracked" not in name}
     names = list(reversed(pairs))
     paces = [pairs[name]["calm"]["orders a minute"] for name in names]
     colours = ["#1f6f8b" if name.startswith("this project") else "#b8bcc2" for name in names]

@@ -127,9 +127,9 @@ def used_an_order(
         if function in functions:
             calls[call] += count
     units: defaultdict[str, float] = defaultdict(float)
-    for (function, kind, where), count in used.units.items():
+    for (function, kind, where), spent in used.units.items():
         if function in functions:
-            units[f"{kind} {where}"] += count
+            units[f"{kind} {where}"] += spent
     invoked = sum(used.invocations[function] for function in functions)
     # the platform's own send, and a poller's receives and deletes: at least one of each an invocation
     polled = sum(
@@ -174,13 +174,14 @@ class Run:
     tracked: bool = False
     dropped: float = 0.0
     charge_cpu: bool = False
+    with_boto3: bool = False
     a_minute: float = 0.0
     seed: int = 1
 
 
 def one_organisation(run: Run) -> Figures:
     environment_class = CpuChargedEnvironment if run.charge_cpu else MeteredEnvironment
-    environment = environment_class(run.seed, dropped=run.dropped)
+    environment = environment_class(run.seed, dropped=run.dropped, with_boto3=run.with_boto3)
     organisation = environment.with_company(COMPANY, tracked=run.tracked)
     if run.tracked:
         stock(organisation, environment.now())
