@@ -130,7 +130,7 @@ def main() -> None:
     if "--only" in sys.argv:
         only = sys.argv[sys.argv.index("--only") + 1]
     wanted = jobs(quick=quick, full="--full" in sys.argv)
-    known = json.loads(RESULTS.read_text()) if only and not quick else {}
+    known = json.loads(RESULTS.read_text()) if only and not quick and RESULTS.exists() else {}
     figures = measured({place: job for place, job in wanted.items() if only in ", ".join(place)})
     results = put_together(known, figures, wanted)
     for line in report.lines(results):

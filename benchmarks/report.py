@@ -10,6 +10,8 @@ from benchmarks.prices import AS_OF, PRICE, REGION
 from benchmarks.this_project import CEILING
 
 Results = Mapping[str, Any]
+OURS, OTHERS, LIMIT = "#1f6f8b", "#b8bcc2", "#c0392b"
+COLOURS = ("#1f6f8b", "#6fb1c7", "#33414e", "#d98e32", "#8a5a83", "#6b8e4e", "#b8bcc2")
 
 
 def lines(results: Results) -> Iterator[str]:
@@ -49,7 +51,8 @@ def _beside_others(results: Results) -> Iterator[str]:
         ("", "orders", "a minute", "ceiling", "an order", "of 429", "doubled", "dropped", "dropped"), widths
     )
     for name, pair in results.get("side by side", {}).items():
-        yield _row(_pace(name, pair["calm"], pair.get("dropped")), widths)
+        if "calm" in pair:
+            yield _row(_pace(name, pair["calm"], pair.get("dropped")), widths)
     yield ""
 
 
@@ -96,24 +99,32 @@ def picture(results: Results, path: Path) -> None:
     pairs = {name: pair for name, pair in results.get("side by side", {}).items() if "Tracked" not in name}
     names = list(reversed(pairs))
     paces = [pairs[name]["calm"]["orders a minute"] for name in names]
-    colours = ["#1f6f8b" if name.startswith("this project") else "#b8bcc2" for name in names]
+    colours = [OURS if name.startswith("this project") else OTHERS for name in names]
     bars = left.barh(names, paces, color=colours)
     left.bar_label(bars, [f"{pace:,.0f}" for pace in paces], padding=3)
-    left.axvline(CEILING, color="#c0392b", linestyle="--", label=f"57 calls of 50 documents: {CEILING:,}")
+    left.axvline(CEILING, color=LIMIT, linestyle="--", label=f"57 calls of 50 documents: {CEILING:,}")
     left.set_title("Orders a minute into one organisation")
     left.set_xlim(0, CEILING * 1.12)
-    left.legend(loc="lower right")
+    left.legend(loc="center right")
 
-    rhythms = list(results["costs"])
+    rhythms = list(results.get("costs", {}))
     bottoms = [0.0] * len(rhythms)
+    right.set_prop_cycle(color=COLOURS)
     for part in PRICE:
         heights = [results["costs"][rhythm]["used"]["dollars a million by"][part] for rhythm in rhythms]
-        right.bar(rhythms, heights, bottom=bottoms, label=part, width=0.6)
+        right.bar(
+            [rhythm.replace(" a", "\na", 1) for rhythm in rhythms],
+            heights,
+            bottom=bottoms,
+            label=part,
+            width=0.6,
+        )
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
     for place, height in enumerate(bottoms):
         right.text(place, height, f" {height:.0f} $", ha="center", va="bottom")
+    right.tick_params(axis="x", labelsize="small")
     right.set_title("Dollars on AWS for a million orders of this project")
-    right.set_ylim(0, max(bottoms) * 1.12)
+    right.set_ylim(0, max(bottoms, default=1) * 1.12)
     right.legend(loc="upper left", fontsize="small")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
