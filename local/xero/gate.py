@@ -302,6 +302,8 @@ def _accounting(world: World, request: Request, caller: _Caller, entry: Entry, f
             return _limit_reached(world, lane, organisation, limit)
     late = _Late()
     try:
+        if seconds := world.answer_seconds(request.method, request.body):
+            world.sleep(seconds)
         reply = _within_limits(world, request, admitted, entry, fault, late=late)
         if fault and fault.kind == "slow_answer":
             world.sleep(fault.seconds)
