@@ -18,7 +18,6 @@ import re
 import secrets
 import time
 import traceback
-import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 import pytest
 from botocore.endpoint import Endpoint
 
+from bookkeeping.adapters.tables.packing import unpacked
 from bookkeeping.domain.oauth import verifier
 from bookkeeping.domain.page_access import session_id_in
 from local.companies import SimulatedXero
@@ -527,6 +527,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def kept_text(value: object) -> str:
-    """What a table keeps, as text for json.dumps: compressed facts as they were before."""
-    packed = getattr(value, "value", value)
-    return zlib.decompress(packed).decode() if isinstance(packed, bytes) else str(value)
+    """What a table keeps, as text for json.dumps: what is compressed as it was before."""
+    kept = getattr(value, "value", value)
+    return unpacked(kept) if isinstance(kept, bytes) else str(value)

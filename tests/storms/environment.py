@@ -325,6 +325,9 @@ def table_properties() -> Mapping[str, Mapping[str, Any]]:
 class Environment:
     """One world. Perils come by chance (`weather`), or at a step that is told (`perils`)."""
 
+    scheduler_class: type[Scheduler] = Scheduler
+    store_class: type[DynamoDB] = DynamoDB
+
     def __init__(
         self,
         seed: object = 1,
@@ -333,10 +336,11 @@ class Environment:
         perils: Mapping[int, str] | None = None,
         waits: Waits | None = None,
         intake_batch: int = 10,
+        intake_workers: int = 10,
         workers: int = 8,
         travel: float = 0.3,
     ) -> None:
-        self.scheduler = Scheduler()
+        self.scheduler = self.scheduler_class()
         self.now = self.scheduler.now
         self.chance = random.Random(f"{seed}")
         self.coming, self.weather = weather, CALM
@@ -352,7 +356,7 @@ class Environment:
         """What the functions themselves call trouble, or ended with."""
         self.waits = waits or Waits()
         self.xero = World(self.scheduler, seed=self.chance.getrandbits(32), demo=False)
-        self.store = DynamoDB(
+        self.store = self.store_class(
             self.now, table_properties(), lag=self._lag, before=self.before, after=self.after
         )
         self.store.repeats = self._repeats
@@ -370,7 +374,7 @@ class Environment:
             self._intake,
             batch=intake_batch,
             window=1,
-            concurrency=10,
+            concurrency=intake_workers,
             visibility=60,
             time_out=10,
         )
