@@ -276,7 +276,7 @@ def _sent_anew(environment: Watched, work: Workload, report: Report) -> None:
 
 def _seen(row: Mapping[str, Any], *, moment: bool) -> dict[str, Any]:
     """What the Orders page shows of a row, by the moment of its last change too."""
-    return {name: row.get(name) for name in (*SHOWN, *(["changed_at"] if moment else []))}
+    return {name: row.get(name) for name in (*SHOWN, *(["list_key"] if moment else []))}
 
 
 def _same(report: Report, what: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
