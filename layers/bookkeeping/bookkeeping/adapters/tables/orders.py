@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from boto3.dynamodb.conditions import Key
@@ -33,6 +33,7 @@ from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.time_zones import Calendar
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = "\uffff"
 """Text after every moment and every reason."""
 
@@ -262,7 +263,7 @@ def entry_to_item(entry: Entry) -> Item:
         ),
         "state": str(entry.state),
         "message": _message_out(entry.message),
-        "received_at": stamp(entry.received_at),
+        "received_at": _at_out(entry.received_at),
         "version": entry.version,
         "settings_version": entry.settings_version,
         "documents": {kind: _posted_out(posted, entry) for kind, posted in entry.documents.items()},
@@ -270,7 +271,7 @@ def entry_to_item(entry: Entry) -> Item:
     # what is as usual, or is said elsewhere, is left out: a row of up to 1 KB costs half of what a longer one does
     optional: Item = {
         # at rest the list key says it
-        "changed_at": under_way and stamp(entry.changed_at),
+        "changed_at": under_way and _at_out(entry.changed_at),
         "refusals": entry.refusals,
         "at_most": entry.at_most != BATCH_SIZE and entry.at_most,
         "as_draft": entry.as_draft,
@@ -290,7 +291,7 @@ def entry_to_item(entry: Entry) -> Item:
         "no_sale": dict(entry.no_sale),
         "dated_on_dispatch": entry.dated_on_dispatch,
         "sale_status": entry.sale_status and _sale_status_out(entry.sale_status, entry.message),
-        "dated_by": entry.dated_by != UTC_DAYS and _told(vars(entry.dated_by)),
+        "dated_by": entry.dated_by != UTC_DAYS and _dated_by_out(entry.dated_by),
     }
     return item | _told(optional)
 
@@ -313,8 +314,8 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         order_id=item["order_id"],
         state=State(item["state"]),
         message=message,
-        received_at=moment(item["received_at"]),
-        changed_at=moment(item.get("changed_at") or item["list_key"].rpartition("#")[2]),
+        received_at=_at_in(item["received_at"]),
+        changed_at=_at_in(item.get("changed_at") or item["list_key"].rpartition("#")[2]),
         version=int(item["version"]),
         reason=item.get("reason", ""),
         through=item.get("through", ""),
@@ -333,7 +334,7 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         items_as_they_are=item.get("items_as_they_are", False),
         no_sale=item.get("no_sale", {}),
         sale_status=_sale_status_in(item["sale_status"], message) if "sale_status" in item else None,
-        dated_by=Calendar(**{"zone": "", **item["dated_by"]}) if "dated_by" in item else UTC_DAYS,
+        dated_by=_dated_by_in(item["dated_by"]) if "dated_by" in item else UTC_DAYS,
         dated_on_dispatch=item.get("dated_on_dispatch", False),
         newer=_message_in(item["newer"]) if "newer" in item else None,
         changes=tuple(item.get("changes", ())),
@@ -376,19 +377,41 @@ def _message_in(kept: Any) -> Message:
     )
 
 
-def _sale_status_out(sale_status: SaleStatus, message: Message) -> Item:
-    """When it was said is left out where the message itself said it."""
-    item = _told({"disposition": sale_status.disposition, "status": sale_status.status})
-    return item if sale_status.sent_at == message.sent_at else item | {"sent_at": sale_status.sent_at}
+def _sale_status_out(sale_status: SaleStatus, message: Message) -> Item | str:
+    """The disposition alone, where the message said it without more."""
+    said = SaleStatus(message.sent_at, sale_status.disposition)
+    return sale_status.disposition if sale_status == said else vars(sale_status)
 
 
-def _sale_status_in(item: Mapping[str, Any], message: Message) -> SaleStatus:
-    return SaleStatus(int(item.get("sent_at", message.sent_at)), item["disposition"], item.get("status", ""))
+def _sale_status_in(kept: Any, message: Message) -> SaleStatus:
+    if isinstance(kept, Mapping):
+        return SaleStatus(**{**kept, "sent_at": int(kept["sent_at"])})
+    return SaleStatus(message.sent_at, kept)
+
+
+def _dated_by_out(calendar: Calendar) -> Item | str:
+    """The zone alone, where there is no more."""
+    return vars(calendar) if calendar.order_zone else calendar.zone
+
+
+def _dated_by_in(kept: Any) -> Calendar:
+    return Calendar(**kept) if isinstance(kept, Mapping) else Calendar(kept)
+
+
+def _at_out(at: datetime) -> int:
+    """A moment in milliseconds, which takes a third of the room of its text."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _at_in(kept: Any) -> datetime:
+    # rows were kept with texts before
+    return moment(kept) if isinstance(kept, str) else _EPOCH + int(kept) * timedelta(milliseconds=1)
 
 
 def _posted_out(posted: Posted, entry: Entry) -> Item:
     """The document without its number where that is the order's."""
-    item = _told({**vars(posted), "at": stamp(posted.at), "notes": list(posted.notes), "number": ""})
+    notes = posted.notes and packed(json.dumps(posted.notes, ensure_ascii=False))
+    item = _told({**vars(posted), "at": _at_out(posted.at), "notes": notes, "number": ""})
     return item if posted.number == entry.number else item | {"number": posted.number}
 
 
@@ -399,7 +422,12 @@ def _posted_in(item: Mapping[str, Any], number: str) -> Posted:
         status=item.get("status", ""),
         total=item.get("total", ""),
         currency=item.get("currency", ""),
-        at=moment(item["at"]),
+        at=_at_in(item["at"]),
         adopted=item.get("adopted", False),
-        notes=tuple(item.get("notes", ())),
+        notes=_notes_in(item.get("notes", [])),
     )
+
+
+def _notes_in(kept: Any) -> tuple[str, ...]:
+    # rows were kept with lists before
+    return tuple(kept if isinstance(kept, list) else json.loads(unpacked(bytes(kept))))

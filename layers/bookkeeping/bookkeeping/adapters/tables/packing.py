@@ -6,22 +6,26 @@ import zlib
 from typing import Final
 
 _LIKELY: Final = (
-    b'"problem":{"code":"our_fault","details":{"order":"","reference":"'
-    b'","completed_at":"2026-11-20T19:42:07","flaw":{"code":"bad_price","completion_flaw":{"code":"bad_date",'
-    b'"details":{"order":"","field":"items[0].","value":"'
-    b'"status_told":false,"disposition":"cancelled","on_hold","refunded","error","free_of_charge":true,'
-    b'"currency":"CAD","AUD","USD","EUR","ships_to":"EU","US","AU","GB"},"cancelled":true,"quantity":"10",'
-    b'"dispatched":true,"dispatch_by":"2026-11-25","tax_rate":"10"'
-    b'{"id":"61530000","companies":["412077","413995"],"dispatched":false,"dispatch_by":null,'
-    b'"completed_at":null,"sold_at":"2026-11-20T19:42:07","status_told":true,"flaw":null,"completion_flaw":null,'
-    b'"ref":"0244416F34BFA290","external_ref":"WEB-30000","disposition":"live","status":"",'
-    b'"free_of_charge":false,"currency":"GBP","ships_to":null,'
-    b'"shipping":{"price":"3.29","price_inc_tax":"3.95","tax_rate":"20"},"lines":['
-    b'{"id":"615300000","cancelled":false,"sku":"","description":"","colour":"","size":"",'
-    b'"quantity":"1","price":"","price_inc_tax":"","cost":"","tax_rate":"20"},{"id":"615300001","cancelled":false,'
-    b'"sku":"","description":"","colour":"Black","size":"L","quantity":"1","price":"","price_inc_tax":"","cost":null,'
-    b'"tax_rate":null}]}'
-)
+    '["Nobody chose “Tax rate on purchases”: this takes the tax rate of account 310, INPUT2."]'
+    '"problem":{"code":"our_fault","details":{"order":"","field":"items[0].","value":"","reference":"'
+    '"taxes":{"OUTPUT2":"ZERORATEDOUTPUT":"OUTPUT":"contact_id":"'
+    '"flaw":{"code":"bad_price","completion_flaw":{"code":"bad_date",'
+    '"status_told":false,"disposition":"cancelled","on_hold","refunded","error","free_of_charge":true,'
+    '"currency":"CAD","AUD","USD","EUR","ships_to":"EU","US","AU","GB"},"cancelled":true,"quantity":"10",'
+    ',"tax_rate":"10""colour":"White","Natural","Navy","Red","Blue","Grey","size":"One size","XXL","XL","S","M",'
+    '{"sent_at":1764000000000,"content_hash":"","first_sent_at":1764000000000}\n'
+    '{"id":"61530000","companies":["412077","413995"],"dispatched":true,"dispatch_by":"2026-12-01",'
+    '"completed_at":"2026-12-01T09:00:00","sold_at":"2026-11-20T19:42:07","status_told":true,'
+    '{"id":"61530000","companies":["412077"],"dispatched":false,"dispatch_by":null,"completed_at":null,'
+    '"sold_at":"2026-11-20T19:42:07","status_told":true,"flaw":null,"completion_flaw":null,'
+    '"ref":"0244416F34BFA290","external_ref":"WEB-30000","disposition":"live","status":"",'
+    '"free_of_charge":false,"currency":"GBP","ships_to":null,'
+    '"shipping":{"price":"3.2917","price_inc_tax":"3.95","tax_rate":"20"},"lines":['
+    '{"id":"615300000","cancelled":false,"sku":"T-SHIRT-","description":"Cotton T-Shirt","colour":"","size":"",'
+    '"quantity":"2","price":"10","price_inc_tax":"12","cost":"","tax_rate":"20"},'
+    '{"id":"615300001","cancelled":false,"sku":"HOODIE-","description":"Hoodie, front print","colour":"Black",'
+    '"size":"L","quantity":"1","price":"","price_inc_tax":"","cost":null,"tax_rate":null}]}'
+).encode()
 """What short texts have in common, so that they need not say it. It never changes: rows could not be read any more."""
 
 
