@@ -28,6 +28,7 @@ from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 import pytest
 from botocore.endpoint import Endpoint
 
+from bookkeeping.adapters.tables.packing import unpacked
 from bookkeeping.domain.oauth import verifier
 from bookkeeping.domain.page_access import session_id_in
 from local.companies import SimulatedXero
@@ -301,7 +302,7 @@ def _texts(said: Any) -> Iterator[str]:
     elif isinstance(said, str):
         yield said
     elif isinstance(said, bytes):
-        yield said.decode(errors="replace")
+        yield _readable(said)
 
 
 watch = Watch()
@@ -373,7 +374,7 @@ def _called(real: Any) -> Any:
             elif not (service == "sqs" and _belongs(str(_queue(body)))) and not (
                 here and operation.name in BELONGS
             ):
-                watch.see(f"{service} {operation.name}", _text(body))
+                watch.see(f"{service} {operation.name}", opened(_text(body)))
         return real(endpoint, operation, request)
 
     return make_request
@@ -526,7 +527,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(str(figures))
 
 
+def opened(body: Any) -> Any:
+    """A request's body to DynamoDB with what is compressed in it as it was before."""
+    return re.sub(r'{"B": ?("[^"]+")}', _opened, body) if isinstance(body, str) else body
+
+
+def _opened(binary: re.Match[str]) -> str:
+    return json.dumps(_readable(base64.b64decode(json.loads(binary[1]))), ensure_ascii=False)
+
+
 def kept_text(value: object) -> str:
-    """What a table keeps, as text for json.dumps: compressed facts as they were before."""
-    packed = getattr(value, "value", value)
-    return zlib.decompress(packed).decode() if isinstance(packed, bytes) else str(value)
+    """What a table keeps, as text for json.dumps: what is compressed as it was before."""
+    kept = getattr(value, "value", value)
+    return _readable(kept) if isinstance(kept, bytes) else str(value)
+
+
+def _readable(kept: bytes) -> str:
+    try:
+        return unpacked(kept)
+    except (ValueError, zlib.error):
+        return kept.decode(errors="replace")

@@ -27,7 +27,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto import mock_aws
 
-from tests.canaries import watch
+from tests.canaries import opened, watch
 from tests.integration.one_process import PREFIX, XERO, OneProcess
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,8 @@ class Wire:
 
     def __call__(self, model: Any, params: Mapping[str, Any], **more: Any) -> Any:
         raw = params["body"]
-        body = json.loads(raw) if isinstance(raw, bytes | str) and raw[:1] in (b"{", "{") else {"body": raw}
+        text = opened(raw.decode(errors="replace") if isinstance(raw, bytes) else raw)
+        body = json.loads(text) if isinstance(text, str) and text[:1] == "{" else {"body": raw}
         call = Call(model.name, body)
         self.calls.append(call)
         self.before(call)

@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
@@ -23,12 +24,13 @@ import pytest
 from moto import mock_aws
 
 from bookkeeping.adapters.secrets import App, Tokens
+from bookkeeping.adapters.tables.packing import packed
 from bookkeeping.adapters.xero_api import Access
 from bookkeeping.adapters.xero_identity import Granted
 from bookkeeping.domain.oauth import verifier
 from local.samples import Maker
 from local.xero.portal import MARK
-from tests.canaries import forms, kept_text, look_through, watch
+from tests.canaries import forms, kept_text, look_through, opened, watch
 from tests.integration.one_function import cold_start, wanted_of_environment
 from tests.integration.one_process import PREFIX, Bus, OneProcess, Queue
 from tests.integration.popup import LAUNCH_KEY, Browser, Popup
@@ -442,3 +444,11 @@ def test_a_leak_fails_the_test_it_happened_in_and_is_not_shown(tmp_path: Path) -
     assert "2 sources" not in ran.stdout
     assert "4 hits" in ran.stdout
     assert "k3p7" not in ran.stdout + ran.stderr
+
+
+def test_what_a_table_keeps_compressed_is_read_as_it_was_before() -> None:
+    kept = packed("a secret")
+    assert kept_text(kept) == kept_text(zlib.compress(b"a secret")) == "a secret"
+    assert kept_text(b"a secret") == "a secret"
+    sent = json.dumps({"Item": {"message": {"B": base64.b64encode(kept).decode()}}})
+    assert json.loads(opened(sent)) == {"Item": {"message": "a secret"}}

@@ -14,6 +14,7 @@ from bookkeeping.adapters.queues import sent_first_at
 from bookkeeping.domain.ledger import Entry
 from bookkeeping.use_cases import intake
 from local.samples import UNTRACKED, Maker
+from tests.canaries import kept_text
 from tests.integration.one_function import (
     ENVIRONMENT,
     Function,
@@ -353,7 +354,7 @@ def test_nothing_of_the_consumer_is_kept_or_said(
     give_up(reader, json.dumps(order(id=5, customer_name="canary-name"))[:-9])
     read(reader)
     captured = capsys.readouterr()
-    kept = json.dumps(boto3.client("dynamodb").scan(TableName="OrdersTable")["Items"], default=str)
+    kept = json.dumps(boto3.client("dynamodb").scan(TableName="OrdersTable")["Items"], default=kept_text)
     assert "our_fault" in kept
     told = json.dumps(reader.told())
     assert "canary" not in captured.out + captured.err + reader.log.getvalue() + kept + told

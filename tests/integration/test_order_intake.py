@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from bookkeeping.domain.errors import BusUnavailable
 from local.samples import UNTRACKED, Maker
+from tests.canaries import kept_text
 from tests.integration.one_function import (
     Call,
     Function,
@@ -312,6 +313,17 @@ def test_a_batch_that_runs_out_of_time_gives_back_what_it_did_not_reach_and_ring
     assert len(intake.messages()[0]["keys"]) == 3
 
 
+def test_only_an_order_that_has_a_row_is_read(intake: Function) -> None:
+    def reads() -> int:
+        return sum(call.operation == "GetItem" and "OrdersTable" in call.text for call in intake.wire.calls)
+
+    sent = order()
+    intake.handle(batch(record(sent)))
+    assert reads() == 0
+    intake.handle(batch(record(sent)))
+    assert reads() == 1
+
+
 def test_a_row_that_changes_between_read_and_write_is_read_again(intake: Function) -> None:
     sent, newer = order(), json.loads(json.dumps(order()))
     newer["items"][0]["quantity"] = 7
@@ -369,7 +381,7 @@ def test_nothing_of_the_consumer_or_of_the_message_is_kept_or_said(
             boto3.client("dynamodb").scan(TableName=name)["Items"]
             for name in boto3.client("dynamodb").list_tables()["TableNames"]
         ],
-        default=str,
+        default=kept_text,
     )
     for canary in canaries:
         for shape in (canary, base64.b64encode(canary.encode()).decode()):

@@ -23,6 +23,7 @@ from bookkeeping.domain.ledger import State
 from local.samples import TRACKED, UNTRACKED, Maker, gross
 from local.xero.in_process import InProcess
 from local.xero.server import create_app
+from tests.canaries import kept_text
 from tests.integration.one_function import (
     Function,
     batch,
@@ -255,7 +256,7 @@ def test_nothing_of_a_consumer_or_a_token_is_kept_or_said(
             boto3.client("dynamodb").scan(TableName=name)["Items"]
             for name in boto3.client("dynamodb").list_tables()["TableNames"]
         ],
-        default=str,
+        default=kept_text,
     )
     told = "".join(call.text for call in posting.wire.calls)
     to_xero = "".join(str(request.body) + (request.url or "") for request in sent_to_xero(posting))

@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from bookkeeping.domain import ledger
 from bookkeeping.domain.ledger import State
 from local.samples import Maker
 from local.xero.organisations import Organisation
@@ -368,6 +369,27 @@ def test_orders_are_shown_with_what_became_of_them(popup: Popup, office: Browser
     assert office.get("orders", status="needs_attention").json["orders"] == []
     assert office.get("orders/1").status == 404
     assert office.post(f"orders/{orders[0]['id']}/retry").status == 409
+
+
+def test_orders_that_are_being_posted_are_listed_with_those_that_are_queued(
+    popup: Popup, office: Browser
+) -> None:
+    world, make = popup.world, Maker()
+    sent = [make.order(COMPANY, place) for place in range(2)]
+    world.send(*sent)
+    first, second = (str(order["id"]) for order in sent)
+    entry = world.orders.get(COMPANY, first)
+    assert entry is not None
+    tomorrow = entry.received_at + timedelta(days=1)
+    world.orders.save(ledger.begin(entry, "batch", tomorrow))
+
+    def listed(**asked: str) -> list[str]:
+        return sorted(order["id"] for order in office.get("orders", **asked).json["orders"])
+
+    assert listed() == listed(status="queued") == [first, second]
+    assert listed(status="posting") == [first]
+    assert listed(**{"from": str(tomorrow.date())}) == [first]
+    assert office.get("orders").json["counts"]["queued"] == 2
 
 
 def test_another_companys_order_is_not_to_be_seen(popup: Popup, office: Browser) -> None:

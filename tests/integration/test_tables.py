@@ -136,7 +136,17 @@ def test_an_entry_comes_back_as_it_was_saved(stores: Stores) -> None:
         changes=("Line 1, quantity: 1 → 2",),
         history=(ledger.Act("Ada Moore", "retry", NOON),),
     )
-    for entry in (queued(), full):
+    said = SaleStatus(queued().message.sent_at, "on_hold")
+    elsewhere = replace(document, number="", notes=())
+    for entry in (
+        queued(),
+        full,
+        replace(full, state=State.POSTED, due_at=None, documents={"invoice": elsewhere}),
+        queued(
+            lane="", organisation_id="", due_at=None, dated_by=Calendar("Europe/London"), sale_status=said
+        ),
+        queued(message=Message(2000), sale_status=replace(said, sent_at=1), batch="b", due_at=None),
+    ):
         assert entry_from_item(entry_to_item(entry)) == entry
     saved = stores.orders.save(full)
     assert stores.orders.get(UNTRACKED, "1") == saved
@@ -322,6 +332,19 @@ def test_a_page_of_the_ledger_that_was_made_up_is_empty(stores: Stores) -> None:
     assert stores.orders.list_page(UNTRACKED, State.QUEUED, limit=10, after="made|up") == ([], "")
     with pytest.raises(ClientError):
         stores.orders.list_page(UNTRACKED, State.QUEUED, limit=10)
+
+
+def test_an_order_stays_where_it_is_in_the_list_while_it_is_under_way(stores: Stores) -> None:
+    later = NOON + timedelta(minutes=5)
+    due = queued()
+    sent = ledger.begin(due, "batch-1", later)
+    again = replace(sent, state=State.QUEUED, batch="", due_at=later)
+    assert len({entry_to_item(entry)["list_key"] for entry in (due, sent, again)}) == 1
+    stores.orders.save(sent)
+    for state in (State.QUEUED, State.POSTING):
+        assert stores.orders.in_list(UNTRACKED, state, "", 10) == [f"{UNTRACKED}#1"]
+        assert stores.orders.list_page(UNTRACKED, state, limit=10) == ([f"{UNTRACKED}#1"], "")
+        assert stores.orders.count(UNTRACKED, state, 10) == 1
 
 
 def test_many_rows_are_read_though_aws_gives_them_in_parts(

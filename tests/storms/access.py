@@ -261,8 +261,9 @@ def refused_for_good() -> Iterator[None]:
         real(hold, company, error)
         orders = hold.adapters.orders
         for entry in orders.get_many(orders.in_list(company, State.QUEUED, "", 10)):
-            problem = Problem("our_fault", {"order": entry.order_id, "reference": "?"})
-            Publisher(hold).save(ledger.stop(entry, problem, hold.now))
+            if entry.state is State.QUEUED:
+                problem = Problem("our_fault", {"order": entry.order_id, "reference": "?"})
+                Publisher(hold).save(ledger.stop(entry, problem, hold.now))
 
     with patch.object(LaneHolder, "_lose", lose):
         yield

@@ -1,7 +1,7 @@
 """The auditor of the storms over posting. It reads the truth log and the books of the simulated Xero, the rows of the
 ledger and what the bus was told, and reckons from the messages what must have come of them.
 
-Of the code it uses nothing.
+Of the code it uses nothing but what uncompresses a message in a row.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
+from bookkeeping.adapters.tables.packing import unpacked
 from local.samples import cost, gross
 from local.xero.organisations import Document, Organisation
 from local.xero.truth_log import Entry
@@ -27,6 +28,7 @@ IN_XERO = {"ACCREC": "invoice", "PURCHASEORDER": "purchase_order"}
 DISPATCHED = (8, 64)
 NOT_LIVE = {128: "cancelled", 256: "on_hold"}
 CANCELLED = 128
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_SALE = ("Refunded", "Returned", "Rejected")
 
 
@@ -441,7 +443,8 @@ class _Case:
         if not shown:
             return
         self._was_told("OrderChangedAfterPosting", company)
-        if int(row["newer"]["sent_at"]) != newest_at:
+        about, _, _ = unpacked(bytes(row["newer"])).partition("\n")
+        if json.loads(about)["sent_at"] != newest_at:
             self._note("unexpected", company, "the changes shown are not those of the newest message")
         words = " ".join(shown)
         if not any(all(word in words for word in said_of(order, newest)) for order in candidates):
@@ -486,9 +489,9 @@ class _Case:
             gone = "needs_attention number_spent" if edit.left.status == "DELETED" else ""
             if kind not in shown:
                 return gone or "needs_attention number_taken"
-            known_at = datetime.fromisoformat(shown[kind]["at"])
+            known_at = EPOCH + timedelta(milliseconds=int(shown[kind]["at"]))
             read_at = max((at for at in self.facts.reads[number] if at <= known_at), default=known_at)
-            if not shown[kind]["adopted"] or read_at < edit.at:
+            if "adopted" not in shown[kind] or read_at < edit.at:
                 # what was read or answered was the document as it had been sent
                 continue
             if gone:

@@ -20,7 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 from bookkeeping.adapters.tables.lanes import Lanes
-from bookkeeping.adapters.tables.orders import OrdersTable
+from bookkeeping.adapters.tables.orders import OrdersTable, entry_from_item
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
 from bookkeeping.domain.ledger import Entry, Message, State
@@ -276,7 +276,7 @@ def _sent_anew(environment: Watched, work: Workload, report: Report) -> None:
 
 def _seen(row: Mapping[str, Any], *, moment: bool) -> dict[str, Any]:
     """What the Orders page shows of a row, by the moment of its last change too."""
-    return {name: row.get(name) for name in (*SHOWN, *(["changed_at"] if moment else []))}
+    return {name: row.get(name) for name in (*SHOWN, *(["list_key"] if moment else []))}
 
 
 def _same(report: Report, what: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -400,9 +400,9 @@ def same_order_again(
         report = audited(environment, work, environment.history)
         for key, row in _rows(environment).items():
             first = environment.history.rows[key][0].row
-            replaced = row["documents"] and row["message"]["content_hash"] != first["message"]["content_hash"]
-            environment.met["content replaced before it was sent"] += bool(replaced)
-            environment.met["change shown"] += bool(row["changes"])
+            now, then = (entry_from_item(one).message.content_hash for one in (row, first))
+            environment.met["content replaced before it was sent"] += bool(row["documents"]) and now != then
+            environment.met["change shown"] += "changes" in row
         look(environment, report)
         return report
     finally:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from unittest.mock import patch
 
+from bookkeeping.adapters.tables.orders import entry_from_item
 from bookkeeping.domain import ledger
 from bookkeeping.domain.pacing import BATCH_SIZE, CALLS_A_MINUTE, Waits
 from bookkeeping.use_cases.posting import lane_holder, settlement
@@ -269,7 +270,7 @@ def _sent_at(work: Workload, order_id: str) -> datetime:
 def seconds_to_posted(environment: Environment, work: Workload, company: str, order_id: str) -> float:
     """From the message to the last document in the ledger."""
     row = environment.store.tables["OrdersTable"].items[(f"{company}#{order_id}",)]
-    posted_at = max(datetime.fromisoformat(document["at"]) for document in row["documents"].values())
+    posted_at = max(posted.at for posted in entry_from_item(row).documents.values())
     return (posted_at - _sent_at(work, order_id)).total_seconds()
 
 

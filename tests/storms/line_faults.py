@@ -533,6 +533,11 @@ def _rows(environment: Environment) -> Iterable[dict[str, Any]]:
     return environment.store.tables["OrdersTable"].items.values()
 
 
+def _changed_at(row: Mapping[str, Any]) -> datetime:
+    """When a row at rest was changed last."""
+    return moment(row["list_key"].rpartition("#")[2])
+
+
 def _ends(environment: Environment) -> dict[str, str]:
     ends: dict[str, str] = {}
     for row in _rows(environment):
@@ -546,7 +551,7 @@ def _stopped(environment: Environment, found: Run, at: datetime | None) -> None:
     stopped = [row for row in _rows(environment) if row.get("problem", {}).get("code") == "our_fault"]
     for row in stopped:
         found.stopped = row["key"]
-        late = moment(row["changed_at"]) - at if at else None
+        late = _changed_at(row) - at if at else None
         if late is None or late > VISIBLE_WITHIN:
             found.bad.append(f"{row['key']} shows the fault after {late}")
     if len(stopped) > 1:
@@ -566,8 +571,8 @@ def _held_up(environment: Environment, found: Run, poison: Poison) -> None:
                 found.bad.append(f"{row['key']} is held up: {row['state']} {why}")
         elif why == "our_fault":
             found.stopped = row["key"]
-            if poison.at is None or moment(row["changed_at"]) - poison.at > VISIBLE_WITHIN:
-                found.bad.append(f"{row['key']} shows the fault of {poison.at} at {row['changed_at']}")
+            if poison.at is None or _changed_at(row) - poison.at > VISIBLE_WITHIN:
+                found.bad.append(f"{row['key']} shows the fault of {poison.at} at {_changed_at(row)}")
         elif poison.at is not None and row["state"] != "posted":
             found.bad.append(f"{row['key']} does not show the fault: {row['state']} {why}")
     if not any(row["order_id"] in (poison.order_id, *unclaimed) for row in _rows(environment)):

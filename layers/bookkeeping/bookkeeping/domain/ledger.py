@@ -77,6 +77,10 @@ class State(StrEnum):
     SKIPPED = "skipped"
 
 
+UNDER_WAY: Final = frozenset({State.QUEUED, State.POSTING})
+"""States of an order that is due, or was sent and has no answer yet."""
+
+
 @dataclass(frozen=True)
 class Posted:
     """A document in Xero, as Xero answered it. Amounts are decimal text."""

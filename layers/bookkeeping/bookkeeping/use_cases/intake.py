@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -154,24 +153,29 @@ class Intake:
             self._publish(kept)
 
     def _keep(self, books: Books, order_id: str, message: Message, sibling: str | None) -> None:
+        # most messages are the first of their order: the row is read only where there is one
+        entry: Entry | None = None
         while True:
-            with contextlib.suppress(Conflict):  # another message of the order, or posting, came in between
-                self._keep_unless_changed(books, order_id, message, sibling)
+            try:
+                self._keep_beside(entry, books, order_id, message, sibling)
+            except Conflict:  # the order has a row, or it was changed since it was read
+                entry = self.adapters.orders.get(books.company, order_id)
+            else:
                 return
 
-    def _keep_unless_changed(
-        self, books: Books, order_id: str, message: Message, sibling: str | None
+    def _keep_beside(
+        self, entry: Entry | None, books: Books, order_id: str, message: Message, sibling: str | None
     ) -> None:
-        orders, now = self.adapters.orders, self.adapters.now()
-        entry = orders.get(books.company, order_id)
+        """Keep the message with what is known of the order. Raises Conflict."""
         if entry is not None and ledger.completed(entry, message).repeats(entry.newer or entry.message):
             # delivered again, perhaps because we crashed after writing the row and before publishing
             self._publish(entry)
             return
+        now = self.adapters.now()
         accepted = ledger.accept(entry, message, books, order_id, now)
         if accepted is None:
             return
-        self._publish(orders.save_once(accepted, sibling, now))
+        self._publish(self.adapters.orders.save_once(accepted, sibling, now))
 
     def _publish(self, entry: Entry) -> None:
         if entry.state is State.QUEUED:

@@ -39,7 +39,7 @@ LOOK_AGAIN: Final = timedelta(seconds=90)
 UNCONNECTED: Final = tuple(
     (State.WAITING, reason) for reason in {"not_connected", *ledger.WAITS_WHILE.values()}
 )
-UNDER_WAY: Final = ((State.QUEUED, ""), (State.POSTING, ""))
+UNDER_WAY: Final = (State.QUEUED, "")
 """Orders that are due, or that were sent without an answer. Their company may have moved to another lane."""
 
 
@@ -71,7 +71,7 @@ def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, 
         id=id_,
         asked_at=now,
         next_at=now,
-        lists=(*UNCONNECTED, *UNDER_WAY),
+        lists=(*UNCONNECTED, UNDER_WAY),
         lanes=tuple(sorted(lanes)),
         event=event,
         passes_left=2,

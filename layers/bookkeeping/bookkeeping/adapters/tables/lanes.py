@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from bookkeeping.adapters.tables.dynamodb import (
     transact,
     update_if,
 )
+from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import Lost
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
@@ -342,9 +344,18 @@ def _batch_out(batch: Batch) -> Item:
         **vars(batch),
         "pk": f"lane#{batch.lane}",
         "sk": f"batch#{batch.id}",
-        "documents": [vars(planned) for planned in batch.documents],
+        # up to fifty documents, twice in a transaction: many kilobytes as they are
+        "documents": packed(
+            json.dumps([vars(planned) for planned in batch.documents], separators=(",", ":"))
+        ),
         **{name: at and stamp(at) for name, at in moments.items()},
     }
+
+
+def _documents_in(kept: Any) -> list[dict[str, Any]]:
+    # rows were kept as lists before they were packed
+    documents: list[dict[str, Any]] = kept if isinstance(kept, list) else json.loads(unpacked(bytes(kept)))
+    return documents
 
 
 def _batch_in(item: Item) -> Batch:
@@ -357,7 +368,7 @@ def _batch_in(item: Item) -> Batch:
         idempotency_key=item["idempotency_key"],
         body_hash=item["body_hash"],
         first_sent_at=moment(item["first_sent_at"]),
-        documents=tuple(Planned(**planned) for planned in item["documents"]),
+        documents=tuple(Planned(**planned) for planned in _documents_in(item["documents"])),
         unknown_at=moment(item["unknown_at"]) if item["unknown_at"] else None,
         settle_at=moment(item["settle_at"]) if item["settle_at"] else None,
         tries=int(item["tries"]),

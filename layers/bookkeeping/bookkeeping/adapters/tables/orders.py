@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from boto3.dynamodb.conditions import Key
@@ -23,13 +24,16 @@ from bookkeeping.adapters.tables.dynamodb import (
     update_if,
 )
 from bookkeeping.adapters.tables.lanes import Lane
+from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import AlreadyInBooks
-from bookkeeping.domain.ledger import UTC_DAYS, Act, Entry, Message, Posted, SaleStatus, State
+from bookkeeping.domain.ledger import UNDER_WAY, UTC_DAYS, Act, Entry, Message, Posted, SaleStatus, State
 from bookkeeping.domain.moments import moment, stamp
+from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.time_zones import Calendar
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = "\uffff"
 """Text after every moment and every reason."""
 
@@ -39,8 +43,16 @@ def order_key(company: str, order_id: str) -> str:
 
 
 def _list_key(state: State, reason: str, at: str) -> str:
-    """Where a row stands among its company's: by state, then by reason, then by time."""
-    return f"{state}#{reason}#{at}"
+    """Where a row stands among its company's: by state, then by reason, then by time.
+
+    What is under way stands in one list, so that a row stays where it is while its order is sent.
+    """
+    return f"{State.QUEUED if state in UNDER_WAY else state}#{reason}#{at}"
+
+
+def _first(state: State) -> str:
+    """What the list keys of a state begin with."""
+    return _list_key(state, "", "").removesuffix("#")
 
 
 class OrdersTable:
@@ -164,18 +176,24 @@ class OrdersTable:
         return [item["key"] for item in answer["Items"]]
 
     def in_list(self, company: str, state: State, reason: str, limit: int) -> list[str]:
-        """Keys of a company's rows in that state for that reason. An index: it may lag behind the rows."""
+        """Keys of a company's rows in that state for that reason. An index: it may lag behind the rows.
+
+        Queued and posting orders are in one list.
+        """
         found = self._listed(company, _list_key(state, reason, ""), Limit=limit)
         return [item["key"] for item in found["Items"]]
 
     def reasons(self, company: str, state: State, at_most: int) -> list[str]:
         """Why the company's rows are in that state, a reason a row. An index: it may lag behind the rows."""
-        found = self._listed(company, f"{state}#", ProjectionExpression="list_key", Limit=at_most)
+        found = self._listed(company, _first(state), ProjectionExpression="list_key", Limit=at_most)
         return [item["list_key"].split("#")[1] for item in found["Items"]]
 
     def count(self, company: str, state: State, at_most: int) -> int:
-        """How many of the company's rows are in that state. An index: it may lag behind the rows."""
-        return int(self._listed(company, f"{state}#", Select="COUNT", Limit=at_most)["Count"])
+        """How many of the company's rows are in that state. An index: it may lag behind the rows.
+
+        Queued and posting orders count together, under either name.
+        """
+        return int(self._listed(company, _first(state), Select="COUNT", Limit=at_most)["Count"])
 
     def _listed(self, company: str, prefix: str, **request: Any) -> Item:
         condition = Key("company").eq(company) & Key("list_key").begins_with(prefix)
@@ -197,9 +215,11 @@ class OrdersTable:
         """Keys of the company's rows in that state, and where to go on (empty: at the end).
 
         Without a reason: for any reason and at any time. An index: it may lag behind the rows.
+        Queued and posting orders are in one list, by the time at which they were received; others are listed by
+        the time of their last change.
         """
         if reason is None:
-            first, last = f"{state}#", f"{state}#{_LAST}"
+            first, last = _first(state), f"{_first(state)}{_LAST}"
         else:
             first = _list_key(state, reason, stamp(since) if since else "")
             last = _list_key(state, reason, stamp(until) if until else _LAST)
@@ -233,31 +253,36 @@ class OrdersTable:
 
 def entry_to_item(entry: Entry) -> Item:
     """The entry as a table row. `due_at` beside `lane` puts it into the sparse index of what is due."""
+    under_way = entry.state in UNDER_WAY
     item: Item = {
         "key": order_key(entry.company, entry.order_id),
         "company": entry.company,
         "order_id": entry.order_id,
-        "list_key": _list_key(entry.state, entry.why, stamp(entry.changed_at)),
+        "list_key": _list_key(
+            entry.state, entry.why, stamp(entry.received_at if under_way else entry.changed_at)
+        ),
         "state": str(entry.state),
         "message": _message_out(entry.message),
-        "received_at": stamp(entry.received_at),
-        "changed_at": stamp(entry.changed_at),
+        "received_at": _at_out(entry.received_at),
         "version": entry.version,
         "settings_version": entry.settings_version,
+        "documents": {kind: _posted_out(posted, entry) for kind, posted in entry.documents.items()},
+    }
+    # what is as usual, or is said elsewhere, is left out: a row of up to 1 KB costs half of what a longer one does
+    optional: Item = {
+        # at rest the list key says it
+        "changed_at": under_way and _at_out(entry.changed_at),
         "refusals": entry.refusals,
-        "at_most": entry.at_most,
+        "at_most": entry.at_most != BATCH_SIZE and entry.at_most,
         "as_draft": entry.as_draft,
         "items_as_they_are": entry.items_as_they_are,
-        "documents": {kind: _posted_out(posted) for kind, posted in entry.documents.items()},
         "changes": list(entry.changes),
         "history": [{"by": act.by, "what": act.what, "at": stamp(act.at)} for act in entry.history],
-    }
-    optional: Item = {
         "reason": entry.reason,
         "through": entry.through,
         "number": entry.number,
         "organisation_id": entry.organisation_id,
-        "lane": entry.lane,
+        "lane": entry.lane if entry.due_at else _short_lane(entry),
         "batch": entry.batch,
         "settled_in": entry.settled_in,
         "due_at": entry.due_at and stamp(entry.due_at),
@@ -265,43 +290,55 @@ def entry_to_item(entry: Entry) -> Item:
         "newer": entry.newer and _message_out(entry.newer),
         "no_sale": dict(entry.no_sale),
         "dated_on_dispatch": entry.dated_on_dispatch,
-        "sale_status": entry.sale_status and vars(entry.sale_status),
-        "dated_by": entry.dated_by != UTC_DAYS and vars(entry.dated_by),
+        "sale_status": entry.sale_status and _sale_status_out(entry.sale_status, entry.message),
+        "dated_by": entry.dated_by != UTC_DAYS and _dated_by_out(entry.dated_by),
     }
-    return item | {name: value for name, value in optional.items() if value}
+    return item | _told(optional)
+
+
+def _short_lane(entry: Entry) -> str:
+    """A lane that no index needs, without the organisation that the row names."""
+    return entry.lane.removesuffix(entry.organisation_id) if entry.organisation_id else entry.lane
+
+
+def _told(members: Mapping[str, Any]) -> Item:
+    """Those that say anything."""
+    return {name: value for name, value in members.items() if value}
 
 
 def entry_from_item(item: Mapping[str, Any]) -> Entry:
+    message, number = _message_in(item["message"]), item.get("number", "")
+    lane, organisation_id = item.get("lane", ""), item.get("organisation_id", "")
     return Entry(
         company=item["company"],
         order_id=item["order_id"],
         state=State(item["state"]),
-        message=_message_in(item["message"]),
-        received_at=moment(item["received_at"]),
-        changed_at=moment(item["changed_at"]),
+        message=message,
+        received_at=_at_in(item["received_at"]),
+        changed_at=_at_in(item.get("changed_at") or item["list_key"].rpartition("#")[2]),
         version=int(item["version"]),
         reason=item.get("reason", ""),
         through=item.get("through", ""),
         problem=_problem_in(item["problem"]) if "problem" in item else None,
-        number=item.get("number", ""),
-        organisation_id=item.get("organisation_id", ""),
-        lane=item.get("lane", ""),
+        number=number,
+        organisation_id=organisation_id,
+        lane=lane + organisation_id if lane.endswith("#") else lane,
         settings_version=int(item["settings_version"]),
         due_at=moment(item["due_at"]) if "due_at" in item else None,
-        documents={kind: _posted_in(posted) for kind, posted in item["documents"].items()},
+        documents={kind: _posted_in(posted, number) for kind, posted in item["documents"].items()},
         batch=item.get("batch", ""),
         settled_in=item.get("settled_in", ""),
-        refusals=int(item["refusals"]),
-        at_most=int(item["at_most"]),
-        as_draft=item["as_draft"],
-        items_as_they_are=item["items_as_they_are"],
+        refusals=int(item.get("refusals", 0)),
+        at_most=int(item.get("at_most", BATCH_SIZE)),
+        as_draft=item.get("as_draft", False),
+        items_as_they_are=item.get("items_as_they_are", False),
         no_sale=item.get("no_sale", {}),
-        sale_status=_sale_status_in(item["sale_status"]) if "sale_status" in item else None,
-        dated_by=Calendar(**item["dated_by"]) if "dated_by" in item else UTC_DAYS,
+        sale_status=_sale_status_in(item["sale_status"], message) if "sale_status" in item else None,
+        dated_by=_dated_by_in(item["dated_by"]) if "dated_by" in item else UTC_DAYS,
         dated_on_dispatch=item.get("dated_on_dispatch", False),
         newer=_message_in(item["newer"]) if "newer" in item else None,
-        changes=tuple(item["changes"]),
-        history=tuple(Act(act["by"], act["what"], moment(act["at"])) for act in item["history"]),
+        changes=tuple(item.get("changes", ())),
+        history=tuple(Act(act["by"], act["what"], moment(act["at"])) for act in item.get("history", ())),
     )
 
 
@@ -313,37 +350,84 @@ def _problem_in(item: Mapping[str, Any]) -> Problem:
     return Problem(item["code"], item["details"], tuple(item["xero_says"]))
 
 
-def _message_out(message: Message) -> Item:
-    item: Item = {
+def _message_out(message: Message) -> bytes:
+    """Packed: what is told of the message on a line of JSON, then the content."""
+    about: Item = {
         "sent_at": message.sent_at,
-        "content": message.content,
         "content_hash": message.content_hash,
-    }
-    optional: Item = {
         "problem": message.problem and _problem_out(message.problem),
         "first_sent_at": message.first_sent_at,
     }
-    return item | {name: value for name, value in optional.items() if value}
+    return packed(json.dumps(_told(about), separators=(",", ":")) + "\n" + message.content)
 
 
-def _message_in(item: Mapping[str, Any]) -> Message:
-    problem = _problem_in(item["problem"]) if "problem" in item else None
+def _message_in(kept: Any) -> Message:
+    if isinstance(kept, Mapping):
+        # rows were kept so before they were packed
+        about, content = kept, kept["content"]
+    else:
+        line, _, content = unpacked(bytes(kept)).partition("\n")
+        about = json.loads(line)
     return Message(
-        sent_at=int(item["sent_at"]),
-        content=item["content"],
-        content_hash=item["content_hash"],
-        problem=problem,
-        first_sent_at=int(item.get("first_sent_at", 0)),
+        sent_at=int(about.get("sent_at", 0)),
+        content=content,
+        content_hash=about.get("content_hash", ""),
+        problem=_problem_in(about["problem"]) if "problem" in about else None,
+        first_sent_at=int(about.get("first_sent_at", 0)),
     )
 
 
-def _sale_status_in(item: Mapping[str, Any]) -> SaleStatus:
-    return SaleStatus(**{**item, "sent_at": int(item["sent_at"])})
+def _sale_status_out(sale_status: SaleStatus, message: Message) -> Item | str:
+    """The disposition alone, where the message said it without more."""
+    said = SaleStatus(message.sent_at, sale_status.disposition)
+    return sale_status.disposition if sale_status == said else vars(sale_status)
 
 
-def _posted_out(posted: Posted) -> Item:
-    return vars(posted) | {"at": stamp(posted.at), "notes": list(posted.notes)}
+def _sale_status_in(kept: Any, message: Message) -> SaleStatus:
+    if isinstance(kept, Mapping):
+        return SaleStatus(**{**kept, "sent_at": int(kept["sent_at"])})
+    return SaleStatus(message.sent_at, kept)
 
 
-def _posted_in(item: Mapping[str, Any]) -> Posted:
-    return Posted(**{**item, "at": moment(item["at"]), "notes": tuple(item["notes"])})
+def _dated_by_out(calendar: Calendar) -> Item | str:
+    """The zone alone, where there is no more."""
+    return vars(calendar) if calendar.order_zone else calendar.zone
+
+
+def _dated_by_in(kept: Any) -> Calendar:
+    return Calendar(**kept) if isinstance(kept, Mapping) else Calendar(kept)
+
+
+def _at_out(at: datetime) -> int:
+    """A moment in milliseconds, which takes a third of the room of its text."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _at_in(kept: Any) -> datetime:
+    # rows were kept with texts before
+    return moment(kept) if isinstance(kept, str) else _EPOCH + int(kept) * timedelta(milliseconds=1)
+
+
+def _posted_out(posted: Posted, entry: Entry) -> Item:
+    """The document without its number where that is the order's."""
+    notes = posted.notes and packed(json.dumps(posted.notes, ensure_ascii=False))
+    item = _told({**vars(posted), "at": _at_out(posted.at), "notes": notes, "number": ""})
+    return item if posted.number == entry.number else item | {"number": posted.number}
+
+
+def _posted_in(item: Mapping[str, Any], number: str) -> Posted:
+    return Posted(
+        id=item.get("id", ""),
+        number=item.get("number", number),
+        status=item.get("status", ""),
+        total=item.get("total", ""),
+        currency=item.get("currency", ""),
+        at=_at_in(item["at"]),
+        adopted=item.get("adopted", False),
+        notes=_notes_in(item.get("notes", [])),
+    )
+
+
+def _notes_in(kept: Any) -> tuple[str, ...]:
+    # rows were kept with lists before
+    return tuple(kept if isinstance(kept, list) else json.loads(unpacked(bytes(kept))))

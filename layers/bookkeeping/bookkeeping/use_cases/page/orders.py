@@ -18,7 +18,7 @@ from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.ledger import Act, Entry, Message, Posted, State
+from bookkeeping.domain.ledger import UNDER_WAY, Act, Entry, Message, Posted, State
 from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page.adapters import PageAdapters
@@ -27,11 +27,11 @@ PAGE: Final = 50
 LOOKED_AT: Final = 400
 """The most rows to read for one page when few of them match."""
 COUNTED: Final = 1000
-ORDER_OF_STATES: Final = (
+LISTS: Final = (
     State.NEEDS_ATTENTION,
     State.WAITING,
+    # what is being posted as well
     State.QUEUED,
-    State.POSTING,
     State.POSTED,
     State.SKIPPED,
 )
@@ -70,9 +70,7 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     shown += [view.order(_unreadable(company, *one, adapters.now())) for one in unshown.items()]
     page: dict[str, Any] = {"orders": shown, "cursor": cursor or None}
     if not asked.cursor:
-        page["counts"] = {
-            str(state): adapters.orders.count(company, state, COUNTED) for state in ORDER_OF_STATES
-        }
+        page["counts"] = {str(state): adapters.orders.count(company, state, COUNTED) for state in LISTS}
         page["problems"] = (
             Counter(adapters.orders.reasons(company, State.NEEDS_ATTENTION, COUNTED))
             if page["counts"][State.NEEDS_ATTENTION]
@@ -110,7 +108,8 @@ def _found(
             company,
             state,
             reason,
-            since=since,
+            # what is under way is listed by the time of its arrival, and may have changed since
+            since=None if state in UNDER_WAY else since,
             until=until,
             limit=PAGE - len(found),
             after=after,
@@ -129,7 +128,7 @@ def _lists(asked: Asked) -> list[tuple[State, str | None]]:
     """The states and reasons to list; None means every reason."""
     if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
         return []
-    states = ORDER_OF_STATES if asked.state is None else (asked.state,)
+    states = LISTS if asked.state is None else (asked.state,)
     if asked.why:
         return [(state, asked.why) for state in states if state not in _WHYLESS]
     return [(state, "" if state in _WHYLESS else None) for state in states]
@@ -139,7 +138,7 @@ def _fits(entry: Entry, asked: Asked) -> bool:
     """Whether the row matches the filters now. The index may be stale."""
     day = entry.changed_at.astimezone(UTC).date()
     return (
-        asked.state in (None, entry.state)
+        (asked.state in (None, entry.state) or (asked.state is State.QUEUED and entry.state in UNDER_WAY))
         and asked.why in ("", entry.why)
         and (asked.first_day is None or day >= asked.first_day)
         and (asked.last_day is None or day <= asked.last_day)
@@ -172,7 +171,7 @@ def _cursor_in(cursor: str) -> tuple[int, str]:
         place, after = json.loads(base64.urlsafe_b64decode(cursor.encode())) if cursor else (0, "")
     except (ValueError, TypeError, binascii.Error, RecursionError):
         return 0, ""
-    sound = isinstance(place, int) and isinstance(after, str) and 0 <= place < len(ORDER_OF_STATES)
+    sound = isinstance(place, int) and isinstance(after, str) and 0 <= place < len(LISTS)
     return (place, after) if sound else (0, "")
 
 
