@@ -191,7 +191,8 @@ class Lanes:
             answer = once_free(
                 self._table.update_item,
                 Key=key,
-                UpdateExpression="SET lease_until = :until, next_at = :until, calls = :calls",
+                # `next_at` stays: it only has the sweep look at the row, and a write of an index costs as much again
+                UpdateExpression="SET lease_until = :until, calls = :calls",
                 ConditionExpression=mine,
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
