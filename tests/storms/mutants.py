@@ -288,9 +288,9 @@ def six_at_once() -> Iterator[None]:
 def windows_of_our_own() -> Iterator[None]:
     """The whole allowance, in minutes that begin when ours do."""
 
-    def allowed(budget: Budget, now: datetime) -> int:
+    def allowed(budget: Budget, now: datetime, out: int = 0) -> int:
         minute = now.timestamp() // 60
-        return max(0, min(4, 60 - sum(at.timestamp() // 60 == minute for at in budget.calls)))
+        return max(0, min(4 - out, 60 - sum(at.timestamp() // 60 == minute for at in budget.calls)))
 
     def free_at(budget: Budget, now: datetime) -> datetime:
         return now if allowed(budget, now) else now + timedelta(seconds=60 - now.timestamp() % 60)

@@ -238,6 +238,7 @@ class CompanyTurn:
 
     def doubt_contacts(self, ready_batch: ReadyBatch) -> None:
         """Xero did not say which names the batch's contacts bear: they are looked up before the next batch."""
+        self.holder.in_doubt = True
         for ready in ready_batch.ready_documents:
             settings = self.settings(ready.entry)
             name = getattr(settings, contact_setting(ready_batch.kind, settings))
@@ -256,11 +257,13 @@ class CompanyTurn:
         known = organisations.contact(here, name)
         if known is not None and same_name(known.name, answered.contact_name):
             return True
+        self.holder.in_doubt = True
         organisations.forget_contact(here, name)
         return False
 
     def forget_facts(self) -> None:
         """What is known of the organisation may be wrong: it is read again before the next batch."""
+        self.holder.in_doubt = True
         self.holder.adapters.organisations.forget(self.access.organisation_id)
 
     # --- items
