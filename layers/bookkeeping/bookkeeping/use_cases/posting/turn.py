@@ -4,6 +4,9 @@ A batch is written down before it is sent, in one transaction with its orders, w
 is deleted only after each order's outcome is in the ledger and its event is published. So after a crash, the next
 holder of the lane finds everything that may have been sent.
 
+Up to four calls are out at the same time. When one comes back, the next batch goes out. Documents are made and outcomes
+written meanwhile, on the turn's own thread. A turn ends when all that is out is settled.
+
 This module has the loop. `lane_holder` has the lane and its calls. `company_turn` makes documents of orders, and
 `items` the tracked items. `settlement` finds out the outcomes, `outcomes` applies them to the orders, and `publishing`
 saves and publishes them.
