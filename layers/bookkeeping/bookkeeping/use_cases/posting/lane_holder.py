@@ -48,7 +48,10 @@ T = TypeVar("T")
 BODY_AT_MOST: Final = 3_000_000
 """Bytes in a call. Xero recommends less than 3.5 MB."""
 TOKEN_TO_SPARE: Final = timedelta(seconds=60)
-SHORT_WAIT: Final = timedelta(seconds=2)
+SHORT_WAIT: Final = timedelta(seconds=4)
+"""Waiting so long costs less than another turn, which makes its documents anew."""
+AHEAD: Final = timedelta(seconds=1)
+"""A turn begins so long before its first call may start, and makes documents meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,12 @@ class LaneHolder:
         """Xero said at that moment which name the contact bears."""
         self._named[contact_id] = max(at, self._named.get(contact_id, at))
 
-    def named_lately(self, contact_id: str) -> bool:
+    def named_lately(self, contact_id: str, since: datetime | None = None) -> bool:
+        """Whether Xero has just said which name the contact bears; and `since` that moment, if one is given."""
         at = self._named.get(contact_id)
-        return at is not None and self.now - at < self.adapters.waits.name_sure
+        if at is None or (since is not None and at < since):
+            return False
+        return self.now - at < self.adapters.waits.name_sure
 
     def count(self, *, posted: int = 0, stopped: int = 0, unknown: int = 0) -> None:
         self.tally.posted += posted
@@ -345,7 +351,7 @@ class LaneHolder:
                 now = self.check_time(self._may_take)
                 continue
             if free_at - now > SHORT_WAIT or free_at - self._began > self.adapters.waits.turn:
-                raise TurnEnds(free_at)
+                raise TurnEnds(free_at - AHEAD)
             self.sleep(free_at - now)
             now = self.now
 

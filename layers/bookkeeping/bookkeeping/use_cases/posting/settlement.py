@@ -371,7 +371,7 @@ class Settlement:
             self._holder.count(unknown=1)
             if batch.tries < FAILS and not isinstance(error, Offline):
                 # what goes on failing must not use up the day's calls for look-ups
-                ready_batch.company_turn.doubt_contacts(ready_batch)
+                ready_batch.company_turn.doubt_contacts(ready_batch, batch.first_sent_at)
             tries = batch.tries + 1
             wait = back_off(
                 tries, waits.settle_again, waits.organisation_offline, self._holder.adapters.chance

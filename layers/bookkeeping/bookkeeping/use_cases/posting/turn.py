@@ -33,7 +33,6 @@ from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument, in_batches
 from bookkeeping.use_cases.posting.lane_holder import (
-    SHORT_WAIT,
     LaneHolder,
     PostingAdapters,
     Tally,
@@ -47,6 +46,8 @@ ROUND: Final = 4 * BATCH_SIZE
 """The most orders in one round of the loop, shared among the companies."""
 LOOKED_AT: Final = 1000
 """How many due orders to read from the index. A round is chosen among them, so that companies share the lane."""
+STILL_NEW: Final = timedelta(seconds=2)
+"""Before a batch made longer ago is sent, the company's settings and connection are read again."""
 WORK_NOTED_EVERY: Final = timedelta(hours=1)
 
 
@@ -250,7 +251,7 @@ class Turn:
             company = ready_batch.company_turn.books.company
             if holder.in_doubt:
                 return
-            if company in holder.held or (holder.now - made_at > SHORT_WAIT and self._outdated(ready_batch)):
+            if company in holder.held or (holder.now - made_at > STILL_NEW and self._outdated(ready_batch)):
                 continue
             # after a Conflict, for a message came in between, what is due is read anew in the next round
             begun: tuple[Batch, ReadyBatch] | None = None
