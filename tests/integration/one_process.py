@@ -10,7 +10,8 @@ import heapq
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -114,6 +115,23 @@ class Bus:
         return list({event["id"]: event for event in self.events if event["type"] == type_}.values())
 
 
+class OneThread:
+    """Calls that are out at the same time. They are made when somebody waits, one after the other."""
+
+    def __init__(self) -> None:
+        self._calls: dict[Future[Any], Callable[[], Any]] = {}
+
+    def start(self, call: Callable[[], Any]) -> Future[Any]:
+        started: Future[Any] = Future()
+        self._calls[started] = call
+        return started
+
+    def await_first(self, calls: Collection[Future[Any]]) -> None:
+        if not any(call.done() for call in calls):
+            first = next(call for call in self._calls if call in calls)
+            first.set_result(self._calls.pop(first)())
+
+
 class OneProcess:
     """A world with companies, their queue and their books."""
 
@@ -143,6 +161,7 @@ class OneProcess:
         client = Xero(XERO, self.waits.call_time_out.total_seconds())
         client.session.mount(XERO, InProcess(create_app(self.xero), self.xero))
         ids = itertools.count(1)
+        self.threads = OneThread()
         self.before_call: Callable[[], None] = lambda: None
         self.posting = PostingAdapters(
             orders=self.orders,
@@ -158,7 +177,8 @@ class OneProcess:
             now=self.clock.now,
             sleep=self.clock.sleep,
             new_id=lambda: f"id-{next(ids):06}",
-            together=lambda calls: [call() for call in calls],
+            start=self.threads.start,
+            await_first=self.threads.await_first,
             chance=self.chance,
             waits=self.waits,
         )

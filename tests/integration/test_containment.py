@@ -834,14 +834,13 @@ def test_facts_that_can_not_be_read_any_more_are_asked_for_anew(
 def test_900_messages_about_one_document_are_kept_in_part(books: OneProcess) -> None:
     [order] = orders(1)
     words = [f"{place}: " + "Ünbekannter Fehler " * 40 for place in range(900)]
-    real: Callable[..., Any] = settlement.Settlement._answers
+    real: Callable[..., Any] = settlement.Settlement._settle_answer
 
-    def answers(found: Any, begun: Any) -> Any:
-        return [
-            [replace(one, id="", messages=tuple(words)) for one in answer] for answer in real(found, begun)
-        ]
+    def settle(settling: Any, batch: Any, ready_batch: Any, answer: Any) -> None:
+        refused = [replace(one, id="", messages=tuple(words)) for one in answer]
+        real(settling, batch, ready_batch, refused)
 
-    with patch.object(settlement.Settlement, "_answers", answers):
+    with patch.object(settlement.Settlement, "_settle_answer", settle):
         books.send(order)
         books.run(IN_TIME)
     entry = books.entry(order)

@@ -157,16 +157,19 @@ def test_a_refusal_that_comes_after_a_person_connected_anew_does_not_count(books
     order = an_order()
     books.send(order)
     books.xero.connections.drop()
-    together, reconnect = books.posting.together, [True]
+    start, reconnect = books.posting.start, [True]
 
-    def meanwhile(calls: Any) -> Any:
-        answers = together(calls)
-        if reconnect and reconnect.pop():
-            connection = books.connect(UNTRACKED, books.organisation("Demo Company (UK)"))
-            books.connections.save_connection(replace(connection, connected_at=books.clock.now()))
-        return answers
+    def started(call: Callable[[], Any]) -> Any:
+        def meanwhile() -> Any:
+            answer = call()
+            if reconnect and reconnect.pop():
+                connection = books.connect(UNTRACKED, books.organisation("Demo Company (UK)"))
+                books.connections.save_connection(replace(connection, connected_at=books.clock.now()))
+            return answer
 
-    object.__setattr__(books.posting, "together", meanwhile)
+        return start(meanwhile)
+
+    object.__setattr__(books.posting, "start", started)
     books.run(timedelta(minutes=2), until_quiet=False)
     assert books.entry(order).state is State.POSTED
     assert not books.bus.of("ConnectionLost")

@@ -192,15 +192,15 @@ def test_a_cancelled_message_that_comes_while_the_order_is_being_sent_is_shown(u
     (order,) = orders(1)
     untracked.send(order)
     cancelled = order | {"status": 128, "status_name": "Cancelled"}
-    together = untracked.posting.together
+    start = untracked.posting.start
 
-    def meanwhile(calls: Any) -> Any:
+    def meanwhile(call: Any) -> Any:
         if untracked.entry(order).state is State.POSTING:
             untracked.clock.advance(1)
             untracked.send(cancelled)
-        return together(calls)
+        return start(call)
 
-    object.__setattr__(untracked.posting, "together", meanwhile)
+    object.__setattr__(untracked.posting, "start", meanwhile)
     untracked.run()
     invoices_are(untracked, [order])
     assert untracked.entry(order).changes == ("The order is now cancelled.",)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.storms.environment import F1, F2, Weather
 from tests.storms.mutants import TRIALS, Trial, caught
-from tests.storms.posting import Storm, run, single_faults, some_of, with_perils
+from tests.storms.posting import FOUR_OUT, Storm, run, single_faults, some_of, with_perils
 
 LAG = Weather(lag=10)
 SMALL = Storm("1", LAG)
@@ -24,6 +24,13 @@ def test_no_single_fault_loses_doubles_or_forgets_an_order() -> None:
     assert len(faults) > 1000
     for fault in random.Random("singles").sample(faults, 40):
         ends_well(with_perils(SMALL, fault))
+
+
+def test_nor_does_one_while_four_calls_are_out() -> None:
+    faults = single_faults(FOUR_OUT)
+    assert len(faults) > 400
+    for fault in random.Random("four out").sample(faults, 40):
+        ends_well(with_perils(FOUR_OUT, fault))
 
 
 def test_nor_do_several_at_once() -> None:

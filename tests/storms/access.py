@@ -123,7 +123,7 @@ def taken_away(each: int, calm: float = 2) -> Outcome:
         for place in range(each):
             # a burst of half of them is on its way when access is taken
             burst = place % 2
-            after = chance.uniform(-6, -2) if burst else chance.uniform(-299, 1500)
+            after = chance.uniform(-5, -1) if burst else chance.uniform(-299, 1500)
             work.order(company, place, after=TAKEN.total_seconds() + after)
     for way, company in zip(WAYS, companies, strict=True):
         environment.scheduler.at(began + TAKEN, partial(way.take, environment, company))

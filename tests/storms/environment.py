@@ -404,7 +404,8 @@ class Environment:
             now=self.now,
             sleep=self._sleep,
             new_id=lambda: f"id-{next(ids):06}",
-            together=self.scheduler.together,
+            start=self.scheduler.call,
+            await_first=self.scheduler.await_first,
             chance=self.chance,
             waits=self.waits,
         )

@@ -177,6 +177,29 @@ def key_reused_after_a_500() -> Iterator[None]:
 
 
 @contextmanager
+def sent_again_while_out() -> Iterator[None]:
+    """A batch whose call is out is taken for one that was never answered."""
+    real = Settlement.settle_due
+
+    def settle_due(settlement: Settlement) -> None:
+        out, settlement._out = settlement._out, {}
+        try:
+            real(settlement)
+        finally:
+            settlement._out = out | settlement._out
+
+    with patch.object(Settlement, "settle_due", settle_due):
+        yield
+
+
+@contextmanager
+def released_with_calls_out() -> Iterator[None]:
+    """A turn ends without the answers to what it has sent."""
+    with patch.object(Settlement, "settle_all", lambda settlement: settlement._out.clear()):
+        yield
+
+
+@contextmanager
 def lease_shorter_than_a_call() -> Iterator[None]:
     """Somebody else takes the lane while a call is under way."""
     take, keep = Lanes.take, Lanes.keep
@@ -288,9 +311,9 @@ def six_at_once() -> Iterator[None]:
 def windows_of_our_own() -> Iterator[None]:
     """The whole allowance, in minutes that begin when ours do."""
 
-    def allowed(budget: Budget, now: datetime) -> int:
+    def allowed(budget: Budget, now: datetime, out: int = 0) -> int:
         minute = now.timestamp() // 60
-        return max(0, min(4, 60 - sum(at.timestamp() // 60 == minute for at in budget.calls)))
+        return max(0, min(4 - out, 60 - sum(at.timestamp() // 60 == minute for at in budget.calls)))
 
     def free_at(budget: Budget, now: datetime) -> datetime:
         return now if allowed(budget, now) else now + timedelta(seconds=60 - now.timestamp() % 60)
@@ -359,6 +382,7 @@ PAUSED = replace(FEW, weather=PAUSES, waits=Waits(lease=timedelta(seconds=35)))
 PAIRS = Storm("", orders=80, companies=40, seconds=10, plain=True, workers=40)
 STEADY = Storm("", orders=120, companies=3, seconds=900, plain=True)
 BURST = Storm("", Weather(slow_answer=1, slow_seconds=2), orders=200, companies=1, seconds=5, plain=True)
+MANY_CALLS = replace(BURST, orders=80, call_bytes=1)
 
 TRIALS: tuple[Trial, ...] = (
     Trial(post_instead_of_put, replace(FEW, weather=Weather(lag=10), plain=False), seed=2),
@@ -374,6 +398,8 @@ TRIALS: tuple[Trial, ...] = (
         replace(FEW, weather=SLOW),
         (numbers_taken_twice, a_new_key_each_time, no_fencing_token),
     ),
+    Trial(sent_again_while_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
+    Trial(released_with_calls_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
     Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=27),
     Trial(rung_cleared_after_the_read, PAIRS, (no_last_look,)),
     Trial(only_the_index_is_asked, replace(STEADY, weather=STALE), (no_last_look,)),

@@ -6,7 +6,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -44,10 +44,16 @@ class Storm:
     travel: float = 0.3
     workers: int = 8
     waits: Waits | None = None
+    call_bytes: int = 0
+    """As many bytes fit into a call; 0: as many as do."""
 
     def __str__(self) -> str:
         told = " ".join(f"{step}:{peril}" for step, peril in self.perils)
         return f"seed {self.seed}" + (f" perils {told}" if told else "")
+
+
+FOUR_OUT = Storm("1", LAGGING, orders=8, companies=1, seconds=1, plain=True, call_bytes=1)
+"""A document a call, and so four calls out at the same time."""
 
 
 def run(storm: Storm, look: Callable[[Environment], None] | None = None, *, trace: bool = False) -> Report:
@@ -64,7 +70,8 @@ def run(storm: Storm, look: Callable[[Environment], None] | None = None, *, trac
     try:
         work = _work(environment, storm)
         environment.faults_of_xero()
-        environment.run(timedelta(hours=storm.hours))
+        with bytes_a_call(storm.call_bytes) if storm.call_bytes else nullcontext():
+            environment.run(timedelta(hours=storm.hours))
         report = audited(environment, work)
         if look is not None:
             look(environment)
@@ -189,7 +196,7 @@ def some_of(faults: Sequence[tuple[int, str]], chance: random.Random) -> list[tu
 
 def jobs(promise: str) -> list[Job]:
     """F1, F2, each fault alone and several at once."""
-    bases = (Storm("1"), Storm("1", LAGGING))
+    bases = (Storm("1"), Storm("1", LAGGING), FOUR_OUT)
     singles = [with_perils(base, fault) for base in bases for fault in single_faults(base)]
     storms = [
         Storm(f"{SEED}", F1, orders=10_000, companies=200),

@@ -11,7 +11,8 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -101,32 +102,39 @@ class Scheduler:
         """Begin a process now."""
         heapq.heappush(self._agenda, (self._now, next(self._order), _Process(job, worker)))
 
-    def together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """Run the calls at the same time, as threads of the running worker; their results in order."""
-        parent = self._current
-        assert parent is not None
-        if len(calls) < 2:
-            return [call() for call in calls]
-        results: list[Any] = [None] * len(calls)
-        trouble: list[BaseException] = []
-        left = len(calls)
+    def call(self, job: Callable[[], Any]) -> Future[Any]:
+        """Start a call beside the running process, as a thread of its worker."""
+        started: Future[Any] = Future()
 
-        def child(place: int, call: Callable[[], Any]) -> None:
-            nonlocal left
+        def run() -> None:
             try:
-                results[place] = call()
-            except BaseException as error:  # noqa: BLE001 the parent's to raise
-                trouble.append(error)
-            left -= 1
-            if left == 0:
-                heapq.heappush(self._agenda, (self._now, next(self._order), parent))
+                started.set_result(job())
+            except BaseException as error:  # noqa: BLE001 raised for whoever asks for the result
+                started.set_exception(error)
 
-        for place, call in enumerate(calls):
-            self.start(lambda place=place, call=call: child(place, call), parent.worker)  # type: ignore[misc]
-        self._park(parent)
-        if trouble:
-            raise next((one for one in trouble if isinstance(one, Killed)), trouble[0])
-        return results
+        assert self._current is not None
+        self.start(run, self._current.worker)
+        return started
+
+    def await_first(self, calls: Collection[Future[Any]]) -> None:
+        """Let the running process wait until one of the calls is done."""
+        waiting = self._current
+        assert waiting is not None
+        woken = False
+
+        def wake(_: Future[Any]) -> None:
+            nonlocal woken
+            if not woken:
+                woken = True
+                heapq.heappush(self._agenda, (self._now, next(self._order), waiting))
+
+        if any(call.done() for call in calls):
+            return
+        for call in calls:
+            call.add_done_callback(wake)
+        self._park(waiting)
+        if any(call.done() and isinstance(call.exception(), Killed) for call in calls):
+            raise Killed
 
     # the loop
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -188,3 +188,13 @@ def together(at_once: int) -> Callable[[Sequence[Callable[[], Any]]], list[Any]]
         return [started.result() for started in [threads.submit(call) for call in calls]]
 
     return run
+
+
+def threads(at_once: int) -> Callable[[Callable[[], Any]], Future[Any]]:
+    """Starts calls beside each other, at most so many at once."""
+    return ThreadPoolExecutor(at_once).submit
+
+
+def await_first(calls: Collection[Future[Any]]) -> None:
+    """Wait until one of the calls, or more, is done."""
+    wait(calls, return_when=FIRST_COMPLETED)

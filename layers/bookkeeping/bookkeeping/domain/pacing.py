@@ -99,17 +99,22 @@ class Budget:
     left: int | None = None
     left_at: datetime | None = None
 
-    def allowed(self, now: datetime) -> int:
-        """How many calls may start now, at most CALLS_AT_ONCE."""
+    def allowed(self, now: datetime, out: int = 0) -> int:
+        """How many calls may start now, where so many are out: at most CALLS_AT_ONCE in all."""
         self.calls = [at for at in self.calls if now - at < MINUTE]
         allowed = CALLS_A_MINUTE - len(self.calls)
         if self.left is not None and self.left_at is not None and now - self.left_at < ASK_AGAIN:
             # Xero's count includes the calls of a holder that crashed and those of the settings page
             allowed = min(allowed, self.left - sum(at > self.left_at for at in self.calls))
-        return max(0, min(allowed, CALLS_AT_ONCE))
+        return max(0, min(allowed, self.places(out)))
+
+    @staticmethod
+    def places(out: int) -> int:
+        """How many more calls may be out at the same time."""
+        return CALLS_AT_ONCE - out
 
     def free_at(self, now: datetime) -> datetime:
-        """When the next call may start; `now` if it may start at once."""
+        """When the minute allows the next call; `now` if at once."""
         if self.allowed(now) > 0:
             return now
         if len(self.calls) >= CALLS_A_MINUTE:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, Self
 
 from bookkeeping.adapters.containment import contained
@@ -240,9 +240,15 @@ class CompanyTurn:
         self.holder.note_named(found.id, found.read_at)
         return found
 
-    def doubt_contacts(self, ready_batch: ReadyBatch) -> None:
-        """Xero did not say which names the batch's contacts bear: they are looked up before the next batch."""
+    def doubt_contacts(self, ready_batch: ReadyBatch, sent_at: datetime) -> None:
+        """Xero did not say which names the batch's contacts bear: they are looked up before the next batch.
+
+        If another answer has said the name since the batch was sent, that is as good.
+        """
         for ready in ready_batch.ready_documents:
+            if self.holder.named_lately(str(ready.document.body["Contact"]["ContactID"]), since=sent_at):
+                continue
+            self.holder.in_doubt = True
             settings = self.settings(ready.entry)
             name = getattr(settings, contact_setting(ready_batch.kind, settings))
             if self.contacts.pop(name, None) is not None:
@@ -260,11 +266,13 @@ class CompanyTurn:
         known = organisations.contact(here, name)
         if known is not None and same_name(known.name, answered.contact_name):
             return True
+        self.holder.in_doubt = True
         organisations.forget_contact(here, name)
         return False
 
     def forget_facts(self) -> None:
         """What is known of the organisation may be wrong: it is read again before the next batch."""
+        self.holder.in_doubt = True
         self.holder.adapters.organisations.forget(self.access.organisation_id)
 
     # --- items

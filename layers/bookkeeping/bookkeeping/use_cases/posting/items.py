@@ -17,6 +17,8 @@ MOST_UNREADABLE: Final = 20
 """So many answers that are not Xero's are no matter of single items."""
 SINGLE_ITEM_READS: Final = 3
 """More items than these are looked up in one list of all."""
+MOST_KEPT: Final = 500
+"""Of a longer list, only the items that orders ask for are kept."""
 PLAIN_CODE: Final = re.compile("[A-Za-z0-9_-]+")
 ItemAnswers = Mapping[str, tuple[bool, tuple[str, ...]]]
 """Item code → whether it is tracked, and why it was refused."""
@@ -51,6 +53,7 @@ class TrackedItems:
         if len(codes) > SINGLE_ITEM_READS or not all(map(PLAIN_CODE.fullmatch, codes)):
             listed = holder.call(self._company, lambda observe: adapters.xero.items(self._access, observe))
             self._note_found(codes, listed)
+            self._keep_others(listed)
             return
         calls = [self._reading(code) for code in codes]
         for place, tracked in holder.each_answer(self._company, calls, reads=True):
@@ -68,6 +71,14 @@ class TrackedItems:
         found = {code: there[code] for code in codes if code in there}
         self._holder.adapters.organisations.save_items(self._access.organisation_id, found)
         self._tracked = {code: known for code, known in self._tracked.items() if code not in codes} | found
+
+    def _keep_others(self, listed: Mapping[str, bool]) -> None:
+        """Keep items that no order has asked for yet, so that the next orders need no list."""
+        organisations, here = self._holder.adapters.organisations, self._access.organisation_id
+        if len(listed) <= MOST_KEPT:
+            others = sorted(listed.keys() - self._tracked.keys())
+            known = organisations.items(here, others)
+            organisations.save_items(here, {code: listed[code] for code in others if code not in known})
 
     def create_missing(self, wanted: Mapping[str, Any]) -> None:
         """Create the items that Xero does not have. Item code → item in Xero's words."""

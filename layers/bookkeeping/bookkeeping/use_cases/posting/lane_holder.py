@@ -8,7 +8,9 @@ the lane is woken when there is something to do.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -46,7 +48,10 @@ T = TypeVar("T")
 BODY_AT_MOST: Final = 3_000_000
 """Bytes in a call. Xero recommends less than 3.5 MB."""
 TOKEN_TO_SPARE: Final = timedelta(seconds=60)
-SHORT_WAIT: Final = timedelta(seconds=2)
+SHORT_WAIT: Final = timedelta(seconds=4)
+"""Waiting so long costs less than another turn, which makes its documents anew."""
+AHEAD: Final = timedelta(seconds=1)
+"""A turn begins so long before its first call may start, and makes documents meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,10 @@ class PostingAdapters:
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     new_id: Callable[[], str]
-    together: Callable[[Sequence[Callable[[], Any]]], list[Any]]
-    """Run the calls at the same time; their results in order."""
+    start: Callable[[Callable[[], Any]], Future[Any]]
+    """Start a call beside those that are out."""
+    await_first: Callable[[Collection[Future[Any]]], object]
+    """Wait until one of the calls, or more, is done."""
     chance: random.Random
     waits: Waits = field(default_factory=Waits)
 
@@ -119,6 +126,10 @@ class LaneHolder:
         self._resume_by: datetime | None = None
         self._facts_read: set[str] = set()
         """Organisations whose facts were read from Xero in this turn."""
+        self._out: set[Future[Any]] = set()
+        """Calls that were started, and may not be done."""
+        self.in_doubt = False
+        """Whether an answer made doubtful what documents of this round were made from."""
 
     # --- notes from the other modules of the turn
 
@@ -154,9 +165,12 @@ class LaneHolder:
         """Xero said at that moment which name the contact bears."""
         self._named[contact_id] = max(at, self._named.get(contact_id, at))
 
-    def named_lately(self, contact_id: str) -> bool:
+    def named_lately(self, contact_id: str, since: datetime | None = None) -> bool:
+        """Whether Xero has just said which name the contact bears; and `since` that moment, if one is given."""
         at = self._named.get(contact_id)
-        return at is not None and self.now - at < self.adapters.waits.name_sure
+        if at is None or (since is not None and at < since):
+            return False
+        return self.now - at < self.adapters.waits.name_sure
 
     def count(self, *, posted: int = 0, stopped: int = 0, unknown: int = 0) -> None:
         self.tally.posted += posted
@@ -244,7 +258,7 @@ class LaneHolder:
         return True
 
     def let_go(self) -> None:
-        """Let the lane go as it is, after a fault of ours: the sweep has it taken again."""
+        """Let the lane go as it is, after a fault of ours: the sweep has it taken again. No call may be out."""
         again_at = self.tick() + self.adapters.waits.settle_again
         self.adapters.lanes.release(self.lane, next_at=again_at, calls=self._budget.calls, though_rung=True)
 
@@ -256,7 +270,8 @@ class LaneHolder:
         return None
 
     def _pause(self, reason: str, until: datetime) -> TurnEnds:
-        self.lane = replace(self.lane, pause=reason, paused_until=until)
+        if not self.lane.pause or until > self.lane.paused_until:
+            self.lane = replace(self.lane, pause=reason, paused_until=until)
         return TurnEnds(until)
 
     def ring_elsewhere(self, lane: str, key: str) -> None:
@@ -313,19 +328,32 @@ class LaneHolder:
 
     # --- calls
 
-    def allowed(self) -> int:
+    def _count_out(self) -> int:
+        self._out = {call for call in self._out if not call.done()}
+        return len(self._out)
+
+    @property
+    def has_place(self) -> bool:
+        """Whether fewer calls are out than may be at the same time."""
+        return self._budget.places(self._count_out()) > 0
+
+    def _allowed(self) -> int:
         """How many calls may start now."""
-        return self._budget.allowed(self.now)
+        return self._budget.allowed(self.now, self._count_out())
 
     def await_budget(self) -> None:
+        """Wait until a call may start. Raises TurnEnds if that takes too long."""
         now = self.check_time(self._may_take)
-        free_at = self._budget.free_at(now)
-        while free_at > now:
+        while not self._allowed():
+            free_at = self._budget.free_at(now)
+            if free_at <= now:
+                self.await_first(self._out)
+                now = self.check_time(self._may_take)
+                continue
             if free_at - now > SHORT_WAIT or free_at - self._began > self.adapters.waits.turn:
-                raise TurnEnds(free_at)
+                raise TurnEnds(free_at - AHEAD)
             self.sleep(free_at - now)
             now = self.now
-            free_at = self._budget.free_at(now)
 
     def call(self, company: str, call: Callable[[Observe], T]) -> T:
         """One call that creates no document. Raises CompanyHeld or TurnEnds if it fails."""
@@ -355,9 +383,12 @@ class LaneHolder:
         while left:
             self.await_budget()
             self._secure_lease()
-            now_possible, left = left[: self.allowed()], left[self.allowed() :]
+            allowed = self._allowed()
+            now_possible, left = left[:allowed], left[allowed:]
             failed: Exception | None = None
-            answers = self._answers([call for _, call in now_possible])
+            started = [self._start(call) for _, call in now_possible]
+            self._await_all(started)
+            answers = [call.result() for call in started]
             for (place, call), answer in zip(now_possible, answers, strict=True):
                 if not isinstance(answer, Exception) or isinstance(answer, CallRefused):
                     self.note_token_taken(company)
@@ -375,21 +406,35 @@ class LaneHolder:
             if failed is not None:
                 raise failed
 
-    def answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | Exception]:
-        """Run the calls at the same time; the answer of each, or its error. The budget must allow them all."""
+    def start(self, call: Callable[[Observe], T]) -> Future[T | Exception]:
+        """Start a call that the budget allows. It gives its answer, or its error, within the lease."""
         self._secure_lease()
-        return self._answers(calls)
+        return self._start(call)
 
-    def _answers(self, calls: Sequence[Callable[[Observe], T]]) -> list[T | Exception]:
-        for _ in calls:
-            self._spend()
-        answers = self.adapters.together([self._answering(call) for call in calls])
-        self.tick()
-        return answers
-
-    def _spend(self) -> None:
+    def _start(self, call: Callable[[Observe], T]) -> Future[T | Exception]:
         self._budget.spend(self.now)
         self.tally.calls += 1
+        started = self.adapters.start(self._answering(call))
+        self._out.add(started)
+        return started
+
+    def await_first(self, calls: Collection[Future[Any]]) -> None:
+        """Wait until one of the calls, or more, is done."""
+        self.adapters.await_first(calls)
+        self.tick()
+
+    def _await_all(self, calls: Iterable[Future[Any]]) -> None:
+        while out := [call for call in calls if not call.done()]:
+            self.await_first(out)
+
+    @contextmanager
+    def calls_awaited(self) -> Iterator[None]:
+        """No call is out any more when an exception leaves the block."""
+        try:
+            yield
+        except Exception:
+            self._await_all(self._out)
+            raise
 
     def _observe(self, limits: Limits) -> None:
         self._budget.observe(limits, self.adapters.now())

@@ -130,6 +130,7 @@ def refused(company_turn: CompanyTurn, entry: Entry, kind: DocumentKind, message
         organisations.forget(organisation_id)
     else:
         return ledger.settle_refused(entry, problem, company_turn.books, now)
+    company_turn.holder.in_doubt = True
     return ledger.settle_again(entry, company_turn.books, now)
 
 

@@ -8,6 +8,7 @@ the worst a late or doubled call can do is to be refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from typing import Any
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
-from bookkeeping.adapters.xero_api import Answered, Observe, answered
+from bookkeeping.adapters.xero_api import Answered, answered
 from bookkeeping.domain import ledger
 from bookkeeping.domain.documents import carries_ref, item_code
 from bookkeeping.domain.errors import (
@@ -50,6 +51,8 @@ class Settlement:
         """Batches that this turn wrote down."""
         self._at_fault: set[str] = set()
         """Batches with orders that a fault of ours keeps from their outcome."""
+        self._out: dict[Future[list[Answered] | Exception], tuple[Batch, ReadyBatch]] = {}
+        """Batches whose calls are out, or whose answers are not settled yet."""
 
     # --- faults of ours
 
@@ -92,7 +95,11 @@ class Settlement:
     def settle_due(self) -> None:
         """Settle what was sent and never answered, as far as its time has come."""
         self.next_at = []
+        out = {batch.id for batch, _ in self._out.values()}
         for batch in self._holder.adapters.lanes.batches(self._holder.lane.key):
+            if batch.id in out:
+                continue
+            self.settle_answered()
             if batch.settle_at is not None and batch.settle_at > self._holder.now:
                 self.next_at.append(batch.settle_at)
                 continue
@@ -171,7 +178,7 @@ class Settlement:
 
     def _resend(self, batch: Batch, ready_batch: ReadyBatch) -> None:
         self._holder.await_budget()
-        self._dispatch([(batch, ready_batch)])
+        self._start(batch, ready_batch)
 
     def _settle_by_number(self, batch: Batch, ready_batch: ReadyBatch, unbuilt: Sequence[Entry]) -> None:
         """Look up which documents are there; send the others again under a new key, or free their orders."""
@@ -245,33 +252,48 @@ class Settlement:
 
     # --- what was just answered
 
-    def send(self, begun: Sequence[tuple[Batch, ReadyBatch]]) -> None:
-        """Send the batches that this turn has written down, together, and settle what comes back."""
-        self._begun |= {batch.id for batch, _ in begun}
-        self._dispatch(begun)
+    @property
+    def anything_out(self) -> bool:
+        """Whether a batch was sent whose answer is not settled yet."""
+        return bool(self._out)
 
-    def _dispatch(self, begun: Sequence[tuple[Batch, ReadyBatch]]) -> None:
-        ends: TurnEnds | None = None
-        for (batch, ready_batch), answer in zip(begun, self._answers(begun), strict=True):
+    @property
+    def contact_ids_out(self) -> set[str]:
+        """The contacts of the batches that are out."""
+        return {id_ for _, ready_batch in self._out.values() for id_ in ready_batch.contact_ids}
+
+    def send(self, batch: Batch, ready_batch: ReadyBatch) -> None:
+        """Send a batch that this turn has written down. Its answer is settled when it has come."""
+        self._begun.add(batch.id)
+        self._start(batch, ready_batch)
+
+    def _start(self, batch: Batch, ready_batch: ReadyBatch) -> None:
+        xero, access = self._holder.adapters.xero, ready_batch.company_turn.access
+        kind, key, bodies = batch.kind, batch.idempotency_key, ready_batch.bodies
+        call = self._holder.start(lambda observe: xero.create(kind, bodies, access, key, observe))
+        self._out[call] = batch, ready_batch
+
+    def settle_answered(self) -> None:
+        """Settle what has come back. Raises TurnEnds."""
+        for call in [call for call in self._out if call.done()]:
+            batch, ready_batch = self._out.pop(call)
+            with suppress(CompanyHeld), self._contained(batch):
+                self._settle_answer(batch, ready_batch, call.result())
+
+    def settle_next(self) -> None:
+        """Wait until an answer has come back, and settle it. Raises TurnEnds."""
+        self._holder.await_first(self._out)
+        self.settle_answered()
+
+    def settle_all(self) -> datetime | None:
+        """Wait for all that is out, and settle it. When the turn may go on, if an answer ends it."""
+        ends: list[datetime] = []
+        while self._out:
             try:
-                with suppress(CompanyHeld), self._contained(batch):
-                    self._settle_answer(batch, ready_batch, answer)
+                self.settle_next()
             except TurnEnds as ended:
-                ends = ended
-        if ends is not None:
-            raise ends
-
-    def _answers(self, begun: Sequence[tuple[Batch, ReadyBatch]]) -> list[list[Answered] | Exception]:
-        def create(batch: Batch, ready_batch: ReadyBatch) -> Callable[[Observe], list[Answered]]:
-            return lambda observe: self._holder.adapters.xero.create(
-                batch.kind,
-                ready_batch.bodies,
-                ready_batch.company_turn.access,
-                batch.idempotency_key,
-                observe,
-            )
-
-        return self._holder.answers([create(batch, ready_batch) for batch, ready_batch in begun])
+                ends.append(ended.args[0])
+        return max(ends, default=None)
 
     def _settle_answer(
         self, batch: Batch, ready_batch: ReadyBatch, answer: list[Answered] | Exception
@@ -349,7 +371,7 @@ class Settlement:
             self._holder.count(unknown=1)
             if batch.tries < FAILS and not isinstance(error, Offline):
                 # what goes on failing must not use up the day's calls for look-ups
-                ready_batch.company_turn.doubt_contacts(ready_batch)
+                ready_batch.company_turn.doubt_contacts(ready_batch, batch.first_sent_at)
             tries = batch.tries + 1
             wait = back_off(
                 tries, waits.settle_again, waits.organisation_offline, self._holder.adapters.chance

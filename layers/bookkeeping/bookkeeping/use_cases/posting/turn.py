@@ -4,6 +4,9 @@ A batch is written down before it is sent, in one transaction with its orders, w
 is deleted only after each order's outcome is in the ledger and its event is published. So after a crash, the next
 holder of the lane finds everything that may have been sent.
 
+Up to four calls are out at the same time. When one comes back, the next batch goes out. Documents are made and outcomes
+written meanwhile, on the turn's own thread. A turn ends when all that is out is settled.
+
 This module has the loop. `lane_holder` has the lane and its calls. `company_turn` makes documents of orders, and
 `items` the tracked items. `settlement` finds out the outcomes, `outcomes` applies them to the orders, and `publishing`
 saves and publishes them.
@@ -43,6 +46,8 @@ ROUND: Final = 4 * BATCH_SIZE
 """The most orders in one round of the loop, shared among the companies."""
 LOOKED_AT: Final = 1000
 """How many due orders to read from the index. A round is chosen among them, so that companies share the lane."""
+STILL_NEW: Final = timedelta(seconds=2)
+"""Before a batch made longer ago is sent, the company's settings and connection are read again."""
 WORK_NOTED_EVERY: Final = timedelta(hours=1)
 
 
@@ -56,7 +61,7 @@ def take_turn(adapters: PostingAdapters, wake_up: WakeUp) -> Tally:
     if lane is not None:
         holder = LaneHolder(adapters, lane, wake_up, tally)
         try:
-            with contained("", then=lambda _: holder.let_go()):
+            with contained("", then=lambda _: holder.let_go()), holder.calls_awaited():
                 Turn(holder).run()
         except Lost:
             # the new holder settles the batches of this one
@@ -77,29 +82,43 @@ class Turn:
     def run(self) -> None:
         resume_at = self._holder.pause_ends()
         if resume_at is None:
-            try:
-                self._work()
-            except TurnEnds as ends:
-                resume_at = ends.args[0]
+            resume_at = self._worked()
         while not self._holder.release(resume_at, self._settlement.next_at):
-            try:
-                self._work()
-            except TurnEnds as ends:
-                resume_at = ends.args[0]
+            resume_at = self._worked() or resume_at
+
+    def _worked(self) -> datetime | None:
+        """Work, and settle what was sent. When to go on, if something is left to do."""
+        resume_at: datetime | None = None
+        try:
+            self._work()
+        except TurnEnds as ends:
+            resume_at = ends.args[0]
+        except Lost:
+            raise
+        except Exception:
+            self._settlement.settle_all()
+            raise
+        moments = (resume_at, self._settlement.settle_all())
+        return max((moment for moment in moments if moment is not None), default=None)
 
     def _work(self) -> None:
         """Work until nothing is left to do now. Raises TurnEnds(when to resume)."""
-        holder = self._holder
+        holder, settlement = self._holder, self._settlement
         gathering_since: datetime | None = None
         while True:
+            settlement.settle_answered()
             holder.keep()
-            self._settlement.settle_due()
+            settlement.settle_due()
+            holder.in_doubt = False
             ready_batches = self._ready_batches()
             if any(ready_batch.full for ready_batch in ready_batches):
                 self._send([ready_batch for ready_batch in ready_batches if ready_batch.full])
                 gathering_since = None
                 continue
             if not ready_batches and holder.look_again:
+                continue
+            if not ready_batches and settlement.anything_out:
+                settlement.settle_next()
                 continue
             if not ready_batches:
                 return
@@ -222,17 +241,40 @@ class Turn:
     # --- sending
 
     def _send(self, ready_batches: Sequence[ReadyBatch]) -> None:
-        """Write the batches down, send them together, and settle the answers."""
-        self._holder.await_budget()
-        begun: list[tuple[Batch, ReadyBatch]] = []
-        for ready_batch in self._to_go_together(ready_batches)[: self._holder.allowed()]:
+        """Write the batches down and send them, each when a call may go out. Answers that come meanwhile are settled.
+
+        Those that an answer makes doubtful are left: the next round makes them anew.
+        """
+        holder, made_at = self._holder, self._holder.now
+        for ready_batch in ready_batches:
+            self._await_place(ready_batch)
+            company = ready_batch.company_turn.books.company
+            if holder.in_doubt:
+                return
+            if company in holder.held or (holder.now - made_at > STILL_NEW and self._outdated(ready_batch)):
+                continue
             # after a Conflict, for a message came in between, what is due is read anew in the next round
-            with (
-                suppress(Conflict),
-                contained(ready_batch.company_turn.books.company, then=partial(self._not_begun, ready_batch)),
-            ):
-                begun.append(self._begin(ready_batch))
-        self._settlement.send(begun)
+            begun: tuple[Batch, ReadyBatch] | None = None
+            with suppress(Conflict), contained(company, then=partial(self._not_begun, ready_batch)):
+                begun = self._begin(ready_batch)
+            if begun is not None:
+                self._settlement.send(*begun)
+
+    def _await_place(self, ready_batch: ReadyBatch) -> None:
+        """Wait until the batch may be sent. Raises TurnEnds."""
+        self._settlement.settle_answered()
+        while not self._holder.has_place or self._unsure(ready_batch):
+            self._settlement.settle_next()
+        self._holder.await_budget()
+
+    def _unsure(self, ready_batch: ReadyBatch) -> bool:
+        """Whether the batch has a contact whose name Xero has not just said, and an answer will say it."""
+        doubtful = {id_ for id_ in ready_batch.contact_ids if not self._holder.named_lately(id_)}
+        return bool(doubtful & self._settlement.contact_ids_out)
+
+    def _outdated(self, ready_batch: ReadyBatch) -> bool:
+        """Whether the company's settings or its connection have changed since the batch was made."""
+        return self._holder.books(ready_batch.company_turn.books.company) != ready_batch.company_turn.books
 
     def _begin(self, ready_batch: ReadyBatch) -> tuple[Batch, ReadyBatch]:
         """Write the batch down, and freeze its orders. Raises Conflict."""
@@ -265,17 +307,6 @@ class Turn:
             keys = [order_key(*entry.key) for entry in entries]
             self._alone.update(keys)
             self._holder.look_again_at(keys)
-
-    def _to_go_together(self, ready_batches: Sequence[ReadyBatch]) -> list[ReadyBatch]:
-        """Only one batch to a contact whose name Xero has not just said: its answer tells whether it still bears it."""
-        together: list[ReadyBatch] = []
-        unsure: set[str] = set()
-        for ready_batch in ready_batches:
-            doubtful = {id_ for id_ in ready_batch.contact_ids if not self._holder.named_lately(id_)}
-            if not doubtful & unsure:
-                together.append(ready_batch)
-                unsure |= doubtful
-        return together
 
     def _batch(self, ready_batch: ReadyBatch) -> Batch:
         organisation_id = ready_batch.company_turn.access.organisation_id
