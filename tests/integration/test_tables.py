@@ -164,7 +164,7 @@ def test_a_batch_record_comes_back_as_it_was_saved(stores: Stores) -> None:
     )
     stores.lanes.update_batch(full, lane)
     assert stores.lanes.batches(LANE) == [full, batch_of(entry)]
-    stores.lanes.delete_batch(full, lane)
+    stores.lanes.delete_batch(full)
     assert stores.lanes.batches(LANE) == [batch_of(entry)]
 
 
@@ -266,7 +266,6 @@ def test_what_a_former_holder_writes_is_refused_as_lost(stores: Stores) -> None:
         lambda: stores.lanes.keep(former, NOON, LEASE, []),
         lambda: stores.lanes.release(former, next_at=None, calls=[], though_rung=True),
         lambda: stores.lanes.update_batch(batch_of(entry), former),
-        lambda: stores.lanes.delete_batch(batch_of(entry), former),
     ]
     for write in writes:
         with pytest.raises(Lost):

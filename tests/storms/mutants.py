@@ -133,7 +133,7 @@ def record_removed_early() -> Iterator[None]:
 
     def settle(settlement: Settlement, batch: Batch, stack: Any, answer: Any) -> None:
         hold = settlement._holder
-        hold.adapters.lanes.delete_batch(batch, hold.lane)
+        hold.adapters.lanes.delete_batch(batch)
         real(settlement, batch, stack, answer)
 
     with patch.object(Settlement, "_settle_answer", settle):

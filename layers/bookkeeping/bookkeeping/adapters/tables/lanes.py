@@ -1,4 +1,7 @@
-"""Lanes and their batch records, in the ConnectionsTable. Every write of a holder fails once it has lost the lane."""
+"""Lanes and their batch records, in the ConnectionsTable. Every write of a holder fails once it has lost the lane.
+
+Only the deletion of a settled batch's record does not: whoever deletes it, nothing is left to do about it.
+"""
 
 from __future__ import annotations
 
@@ -307,10 +310,9 @@ class Lanes:
     def update_batch(self, batch: Batch, lane: Lane) -> None:
         transact(self._client, [lane.held_in(self._table.name), self.put_batch(batch)])
 
-    def delete_batch(self, batch: Batch, lane: Lane) -> None:
-        key = {"pk": f"lane#{batch.lane}", "sk": f"batch#{batch.id}"}
-        delete = {"Delete": {"TableName": self._table.name, "Key": key}}
-        transact(self._client, [lane.held_in(self._table.name), delete])
+    def delete_batch(self, batch: Batch) -> None:
+        """Delete the record of a batch whose outcomes are all in the ledger, which took holding the lane."""
+        self._table.delete_item(Key={"pk": f"lane#{batch.lane}", "sk": f"batch#{batch.id}"})
 
 
 # --- rows

@@ -108,6 +108,7 @@ class LaneHolder:
         self._budget = Budget.resumed(lane.calls)
         self._began = self.now = adapters.now()
         self._lease_ends = self._began + adapters.waits.lease
+        self._just_taken = True
         self.held: dict[str, datetime | None] = {
             company: failing.until for company, failing in lane.failing.items() if failing.until > self.now
         }
@@ -212,6 +213,10 @@ class LaneHolder:
     def keep(self) -> bool:
         """Renew the lease for another round. True if the lane was rung. Clears `rung` before anything is read."""
         now = self.check_time(self._may_take)
+        if self._just_taken:
+            # that was done when the lane was taken
+            self._just_taken = False
+            return False
         rung = self.adapters.lanes.keep(self.lane, now, self.adapters.waits.lease, self._budget.calls)
         self._lease_ends = now + self.adapters.waits.lease
         self._unread = False

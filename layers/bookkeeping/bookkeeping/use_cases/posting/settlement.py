@@ -543,4 +543,4 @@ class Settlement:
             self._publisher.publish(
                 entry for entry in self._holder.adapters.orders.get_many(keys) if entry.settled_in == batch.id
             )
-        self._holder.adapters.lanes.delete_batch(batch, self._holder.lane)
+        self._holder.adapters.lanes.delete_batch(batch)
