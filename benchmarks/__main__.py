@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.contestants import CONTESTANTS, race
+from benchmarks.metering import get_ready
 from benchmarks.this_project import Figures, Run, many_companies, one_organisation, sweep
 
 ROOT = Path(__file__).parents[1]
@@ -85,6 +86,7 @@ def _measure(place: tuple[str, ...]) -> tuple[tuple[str, ...], Figures, float]:
 def measured(wanted: Jobs) -> dict[tuple[str, ...], Figures]:
     """The figures of every job, each in a process of its own."""
     _jobs.update(wanted)
+    get_ready()
     figures: dict[tuple[str, ...], Figures] = {}
     began = time.monotonic()
     with multiprocessing.get_context("fork").Pool(os.cpu_count() or 1, maxtasksperchild=1) as pool:

@@ -23,7 +23,7 @@ from benchmarks.boto3_work import seconds_of_boto3, values_in
 from benchmarks.dynamodb_units import CountedDynamoDB
 from local.expand import source
 from local.xero.organisations import Organisation
-from tests.storms.environment import Environment
+from tests.storms.environment import Environment, table_properties
 from tests.storms.scheduler import Scheduler, Worker
 
 A_CORE: Final = 1769
@@ -53,18 +53,20 @@ def answer_seconds(chance: random.Random) -> Callable[[str, bytes], float]:
     return seconds
 
 
+template = lru_cache(source)
+
+
 @lru_cache
 def memory_of(worker: str) -> int:
     """MB that the template gives the function behind a worker."""
-    template = source()
-    own = template["Resources"][FUNCTIONS[worker]]["Properties"]
-    return int(own.get("MemorySize", template["Globals"]["Function"]["MemorySize"]))
+    own = template()["Resources"][FUNCTIONS[worker]]["Properties"]
+    return int(own.get("MemorySize", template()["Globals"]["Function"]["MemorySize"]))
 
 
 @lru_cache
 def intake_trigger() -> Mapping[str, Any]:
     """How the template has orders come to intake."""
-    trigger: Mapping[str, Any] = source()["Resources"]["OrderIntakeFunction"]["Properties"]["Events"][
+    trigger: Mapping[str, Any] = template()["Resources"]["OrderIntakeFunction"]["Properties"]["Events"][
         "Orders"
     ]
     return trigger["Properties"]  # type: ignore[no-any-return]
@@ -83,6 +85,13 @@ class Used:
     """Seconds of this machine's core."""
     paid: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds for which a function is billed."""
+
+
+def get_ready() -> None:
+    """Read and measure once what every run needs, before runs begin in processes of their own."""
+    intake_trigger()
+    table_properties()
+    seconds_of_boto3()
 
 
 class MeteredScheduler(Scheduler):
