@@ -67,10 +67,11 @@ def test_orders_that_a_setting_stopped_are_freed_by_the_next(met: Met) -> None:
     assert met["order freed"] > 9
 
 
-ALL = [trial for trials in TRIALS.values() for trial in trials]
+FIRST = [trials[0] for trials in TRIALS.values()]
+"""A mutant of each promise; the storms in full try all."""
 
 
-@pytest.mark.parametrize("trial", ALL, ids=lambda trial: trial.name)
+@pytest.mark.parametrize("trial", FIRST, ids=lambda trial: trial.name)
 def test_a_storm_catches_the_mutant(trial: Trial) -> None:
     seed, _ = caught(trial, seeds=6)
     assert seed, f"no storm caught {trial.name}"

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
-from tests.storms.line_faults import MUTANTS, Mutant, always, caught, once, tried
+from tests.storms.line_faults import always, caught, not_contained, once, tried
 
 
 def test_an_exception_at_any_line_leaves_two_orders_posted_and_the_third_visible_and_nothing_doubled() -> (
     None
 ):
-    outcome = tried(random.Random("once").sample(once(), 40))
+    outcome = tried(random.Random("once").sample(once(), 20))
     assert outcome.kept, outcome.bad
 
 
 def test_an_order_that_always_meets_an_exception_is_visible_and_holds_no_other_up() -> None:
-    outcome = tried(random.Random("always").sample(always(), 30))
+    outcome = tried(random.Random("always").sample(always(), 12))
     assert outcome.kept, outcome.bad
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_the_storm_of_lines_catches_the_mutant(mutant: Mutant) -> None:
-    assert caught(mutant, 40)
+def test_the_storm_of_lines_catches_a_mutant() -> None:
+    assert caught(not_contained, 40)

@@ -155,9 +155,11 @@ UP = (sys.executable, "-m", "local.up")
 READY = [".venv/.ready", ".venv-runtime/.ready", ".venv-ministack/.ready", ".local/build/.ready"]
 MAKE_UP = ("make", *(f"--old-file={file}" for file in READY), "up")
 FAILS = (
-    "import sys, local.terminal as t\n"
+    "import functools, pathlib, sys, local.terminal as t\n"
     "def fails(system): raise RuntimeError('the printer is on fire')\n"
     "t.LocalSystem._xero_parameters = fails\n"
+    # the next system that starts in the usual place takes that place's logs away
+    "t.LocalSystem = functools.partial(t.LocalSystem, state=pathlib.Path(sys.argv[1]))\n"
     "sys.exit(t.run(lambda system: 0))"
 )
 
@@ -180,7 +182,7 @@ def test_nothing_is_left_of_it_when_it_or_make_is_killed_and_a_failure_names_the
     names = ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL")
     under_make = Run(tmp_path / "under make", *MAKE_UP, **dict.fromkeys(names, outside_xero))
     killed = Run(tmp_path / "killed", *UP)
-    failing = Run(tmp_path / "failing", sys.executable, "-c", FAILS)
+    failing = Run(tmp_path / "failing", sys.executable, "-c", FAILS, f"{tmp_path / 'its state'}")
     try:
         under_make.wait_up()
         killed.wait_up()
