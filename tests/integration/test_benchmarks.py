@@ -114,9 +114,9 @@ def test_a_read_costs_a_unit_for_four_kilobytes_and_half_of_one_from_an_index() 
 @pytest.mark.parametrize(
     ("run", "calls", "write_units"),
     [
-        (Run(200), 0.05, 18.5),
-        (Run(100, tracked=True), 0.15, 35),
-        (Run(12, a_minute=1), 1.5, 53),
+        (Run(200), 0.05, 10.5),
+        (Run(100, tracked=True), 0.15, 20),
+        (Run(12, a_minute=1), 1.5, 31.5),
     ],
     ids=["burst", "burst, Tracked", "one a minute"],
 )

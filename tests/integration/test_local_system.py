@@ -182,7 +182,7 @@ def test_nothing_is_left_of_it_when_it_or_make_is_killed_and_a_failure_names_the
     names = ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL")
     under_make = Run(tmp_path / "under make", *MAKE_UP, **dict.fromkeys(names, outside_xero))
     killed = Run(tmp_path / "killed", *UP)
-    failing = Run(tmp_path / "failing", sys.executable, "-c", FAILS, f"{tmp_path / 'its state'}")
+    failing = Run(tmp_path / "failing", sys.executable, "-c", FAILS, f"{tmp_path / 'its_state'}")
     try:
         under_make.wait_up()
         killed.wait_up()
