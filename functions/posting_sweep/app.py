@@ -7,7 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters import from_environment
-from bookkeeping.adapters.queues import ReleaseCall, WakeUp
+from bookkeeping.use_cases.wake_lanes import sweep
 
 logger = Logger()
 metrics = Metrics()
@@ -19,10 +19,5 @@ wake_ups = from_environment.posting_queue()
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    now = from_environment.now()
-    to_wake = lanes.to_wake(now)
-    for lane in to_wake:
-        wake_ups.send(WakeUp(lane))
-    for company, id_ in releases.due(now):
-        wake_ups.send(ReleaseCall(company, id_))
-    metrics.add_metric("LanesWoken", MetricUnit.Count, len(to_wake))
+    woken = sweep(lanes, releases, wake_ups, from_environment.now())
+    metrics.add_metric("LanesWoken", MetricUnit.Count, woken)

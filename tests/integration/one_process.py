@@ -23,7 +23,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.event_bus import EventBus
-from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, WakeUp, call_in
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, call_in
 from bookkeeping.adapters.secrets import TokenSecret
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
@@ -42,7 +42,7 @@ from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases import intake
 from bookkeeping.use_cases.posting.turn import PostingAdapters, Tally, take_turn
 from bookkeeping.use_cases.release import ReleaseAdapters, continue_release
-from bookkeeping.use_cases.wake_lanes import ring
+from bookkeeping.use_cases.wake_lanes import ring, sweep
 from local.expand import source
 from local.xero.clock import VirtualClock
 from local.xero.in_process import InProcess
@@ -98,6 +98,11 @@ class Queue:
         if not self.lose():
             due = self.now() + timedelta(seconds=DelaySeconds)
             heapq.heappush(self.waiting, (due, next(self._count), MessageBody))
+
+    def send_message_batch(self, QueueUrl: str, Entries: Sequence[Mapping[str, str]]) -> dict[str, Any]:  # noqa: N803
+        for entry in Entries:
+            self.send_message(QueueUrl, entry["MessageBody"])
+        return {}
 
 
 class Bus:
@@ -323,10 +328,7 @@ class OneProcess:
         return take_turn(self.posting, call)
 
     def sweep(self) -> None:
-        for lane in self.lanes.to_wake(self.clock.now()):
-            self.wake_ups.send(WakeUp(lane))
-        for company, id_ in self.releases.due(self.clock.now()):
-            self.wake_ups.send(ReleaseCall(company, id_))
+        sweep(self.lanes, self.releases, self.wake_ups, self.clock.now())
 
     def run(self, time: timedelta = timedelta(hours=2), *, until_quiet: bool = True) -> None:
         """Let the functions work: wake-ups as they fall due, the sweep every minute; at most that long."""

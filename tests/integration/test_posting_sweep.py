@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
+from bookkeeping.adapters.queues import MessagesRefused
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.adapters.tables.releases import Release
 from tests.integration.one_function import (
@@ -90,6 +92,29 @@ def test_with_hundreds_of_lanes_due_each_is_woken(sweep: Function) -> None:
     assert woken(sweep) == lanes
 
 
+def test_wake_ups_are_sent_in_tens(sweep: Function) -> None:
+    for number in range(25):
+        sweep.world.lanes.ring(f"APP#{number:03}", datetime.now(UTC) - MINUTE)
+    sweep.handle(event("posting_sweep"))
+    assert sweep.wire.operations().count("SendMessageBatch") == 3
+    assert "SendMessage" not in sweep.wire.operations()
+
+
+def test_a_message_that_the_queue_does_not_take_fails_the_sweep_and_holds_no_other_back(
+    sweep: Function,
+) -> None:
+    for number in range(12):
+        sweep.world.lanes.ring(f"APP#{number:03}", datetime.now(UTC) - MINUTE)
+    done = {"Id": "0", "MessageId": "1", "MD5OfMessageBody": "2"}
+    refused = {"Id": "1", "SenderFault": False, "Code": "InternalError"}
+    with Stubber(sweep.app.wake_ups._client) as queue:
+        queue.add_response("send_message_batch", {"Successful": [done], "Failed": [refused]})
+        queue.add_response("send_message_batch", {"Successful": [done], "Failed": []})
+        with pytest.raises(MessagesRefused, match="1 of 12"), pytest.warns(UserWarning, match="metrics"):
+            sweep.handle(event("posting_sweep"))
+        queue.assert_no_pending_responses()
+
+
 def test_it_counts_the_lanes_and_names_none(sweep: Function, capsys: pytest.CaptureFixture[str]) -> None:
     sweep.world.lanes.ring("APP#ORGANISATION", datetime.now(UTC))
     sweep.handle(event("posting_sweep"))
@@ -107,7 +132,7 @@ def test_what_the_schedule_says_does_not_matter(sweep: Function) -> None:
 
 def test_a_queue_that_fails_fails_the_sweep_and_the_next_one_makes_it_good(sweep: Function) -> None:
     sweep.world.lanes.ring("lane", datetime.now(UTC))
-    sweep.wire.refuse = lambda call: "InternalFailure" if call.operation == "SendMessage" else None
+    sweep.wire.refuse = lambda call: "InternalFailure" if call.operation == "SendMessageBatch" else None
     with pytest.raises(ClientError), pytest.warns(UserWarning, match="metrics"):
         sweep.handle(event("posting_sweep"))
     sweep.wire.refuse = lambda call: None

@@ -21,7 +21,7 @@ import requests
 from botocore.exceptions import ReadTimeoutError
 
 from bookkeeping.adapters.event_bus import EventBus
-from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, WakeUp, call_in
+from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, call_in
 from bookkeeping.adapters.secrets import AppSecret, TokenSecret
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import transact
@@ -40,7 +40,7 @@ from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.retry import NothingToRetry
 from bookkeeping.use_cases.posting.turn import PostingAdapters, take_turn
 from bookkeeping.use_cases.release import continue_release
-from bookkeeping.use_cases.wake_lanes import ring
+from bookkeeping.use_cases.wake_lanes import ring, sweep
 from local.expand import source
 from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
@@ -249,6 +249,20 @@ class _Sqs:
         else:
             self._queues[QueueUrl].send(MessageBody, timedelta(seconds=DelaySeconds))
         environment.after("send_message", QueueUrl)
+
+    def send_message_batch(self, QueueUrl: str, Entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        environment, failed = self._environment, list[dict[str, str]]()
+        environment.before("send_message_batch", QueueUrl)
+        for entry in Entries:
+            if environment.loses():
+                environment.met["wake-up lost"] += 1
+            elif environment._by_chance("throttle"):
+                environment.met["wake-up refused"] += 1
+                failed.append({"Id": entry["Id"], "Code": "InternalError"})
+            else:
+                self._queues[QueueUrl].send(entry["MessageBody"])
+        environment.after("send_message_batch", QueueUrl)
+        return {"Failed": failed} if failed else {}
 
 
 class _Bus:
@@ -515,6 +529,7 @@ class Environment:
             "Read timeout",
             "StoreUnavailable",
             "not taken by the bus",
+            "MessagesRefused",
         )
         if not any(word in f"{type(error).__name__} {error}" for word in expected):
             self.troubles.append(f"{function} ended by {type(error).__name__}: {error}")
@@ -670,10 +685,7 @@ class Environment:
 
     def _sweep(self) -> None:
         try:
-            for lane in self.lanes.to_wake(self.now()):
-                self.wake_ups.send(WakeUp(lane))
-            for company, id_ in self.releases.due(self.now()):
-                self.wake_ups.send(ReleaseCall(company, id_))
+            sweep(self.lanes, self.releases, self.wake_ups, self.now())
         except Killed:
             self.met["sweep killed"] += 1
         except Exception as error:  # noqa: BLE001 the function ends with an error, and begins anew in a minute

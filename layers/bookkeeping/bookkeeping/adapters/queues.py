@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -18,6 +18,8 @@ BOUNDED: Final = Config(
     connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
 )
 KEYS_AT_MOST: Final = 100
+IN_ONE_REQUEST: Final = 10
+"""As many messages as SQS takes."""
 LONGEST_DELAY: Final = timedelta(minutes=15)
 LOOK: Final = timedelta(seconds=60)
 """How long a dead letter stays hidden from other readers if the process that read it crashes."""
@@ -25,6 +27,10 @@ LOOK: Final = timedelta(seconds=60)
 
 def sqs() -> Any:
     return boto3.client("sqs", config=BOUNDED)
+
+
+class MessagesRefused(Exception):
+    """SQS did not take some of the messages. The others are sent."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,19 @@ class PostingQueue:
         long = isinstance(wake_up, WakeUp) and wake_up.backlog
         url = self._backlog_url if long else self._url
         self._client.send_message(QueueUrl=url, MessageBody=wake_up.to_json(), DelaySeconds=seconds)
+
+    def send_all(self, calls: Sequence[WakeUp | ReleaseCall]) -> None:
+        """Send them at once, none of them for a backlog. Raises MessagesRefused if any was not taken."""
+        refused = 0
+        for first in range(0, len(calls), IN_ONE_REQUEST):
+            entries = [
+                {"Id": f"{place}", "MessageBody": call.to_json()}
+                for place, call in enumerate(calls[first : first + IN_ONE_REQUEST])
+            ]
+            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+            refused += len(answer.get("Failed", ()))
+        if refused:
+            raise MessagesRefused(f"{refused} of {len(calls)} messages")
 
 
 @dataclass(frozen=True)
