@@ -34,6 +34,8 @@ from bookkeeping.use_cases.intake import NO_COMPANY, Intake
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.orders import Asked, orders
 from bookkeeping.use_cases.page.retry import retry
+from bookkeeping.use_cases.posting.company_turn import CompanyTurn
+from bookkeeping.use_cases.posting.publishing import Publisher
 from bookkeeping.use_cases.posting.settlement import Settlement
 from local.sample_kinds import KINDS
 from local.samples import TRACKED, UNTRACKED, Maker
@@ -87,12 +89,19 @@ def _lines_of(code: CodeType) -> frozenset[int]:
 
 @cache
 def shows() -> frozenset[Line]:
-    """Lines of what names an order's row and says that it is stopped. A fault of their own they can't show."""
+    """Lines of what names an order's row, contains a fault, or says that an order is stopped.
+
+    A fault of their own that stays they can't show.
+    """
     codes = (
         Entry.key.fget.__code__,  # type: ignore[attr-defined]
         Entry.why.fget.__code__,  # type: ignore[attr-defined]
         Intake._keep_unreadable.__code__,
         Intake._publish.__code__,
+        Intake._companies.__code__,
+        CompanyTurn._stopping.__wrapped__.__code__,  # type: ignore[attr-defined]
+        Publisher.contained.__code__,
+        Settlement._contained.__code__,
     )
     return frozenset(
         Line(code.co_filename.removeprefix(f"{PACKAGE}/"), line) for code in codes for line in _lines_of(code)

@@ -123,9 +123,12 @@ class Publisher:
     ) -> None:
         """Write the outcomes into the ledger and tell of them. `each` is the context of one written alone."""
         holder = self._holder
-        for together in _within_a_transaction(outcomes):
-            for outcome in together:
-                self._ring_elsewhere(outcome)
+        for group in _within_a_transaction(outcomes):
+            together: list[Entry] = []
+            for outcome in group:
+                with each(outcome):
+                    self._ring_elsewhere(outcome)
+                    together.append(outcome)
             saved: list[Entry] | None = None
             with contained(batch.company), contextlib.suppress(Conflict):
                 saved = holder.adapters.orders.save_together(together, holder.lane)

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from typing import Final
 
 from bookkeeping.adapters.containment import contained
@@ -198,7 +199,7 @@ class Turn:
             holder.look_again_at(order_key(*entry.key) for entries in due.values() for entry in entries)
             raise TurnEnds(holder.now)
         for entries in due.values():
-            entries.sort(key=lambda entry: (entry.due_at or holder.now, entry.order_id))
+            entries.sort(key=attrgetter("due_at", "order_id"))
         return due
 
     def _behind(self, shown: Sequence[str]) -> list[str]:
