@@ -410,7 +410,8 @@ def outages(promise: str) -> list[Job]:
 
 
 # quick forms, which catch the mutants too
-SHARED = partial(shared_lane, 3400)
+# enough that both companies have orders left when the first minute is over
+SHARED = partial(shared_lane, 6000)
 BESIDE = partial(beside, 2, 300, 20, 10)
 OUTAGE = partial(outage, 1, 220, 0.3)
 SHORT_OUTAGE = partial(outage, 1, 60, 0.2)
