@@ -121,6 +121,7 @@ def plan(
             queue["VisibilityTimeout"] = max(scaled, visible_for.get(name, 0) + 1)
     for role in by_type("AWS::IAM::Role").values():
         _let_triggers_assume(role)
+        _let_send_in_batches(role)
     http_routes = tuple(routes(template))
     _take_out(template)
     return Plan(
@@ -181,6 +182,14 @@ def _let_triggers_assume(role: dict[str, Any]) -> None:
             "Action": "sts:AssumeRole",
         }
     )
+
+
+def _let_send_in_batches(role: dict[str, Any]) -> None:
+    """Who may send a message may send several: AWS has one permission for both, the local AWS has two."""
+    for policy in role.get("Policies", ()):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Action"] == "sqs:SendMessage":
+                statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
 
 
 HERE_INSTEAD = {

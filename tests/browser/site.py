@@ -395,7 +395,11 @@ def create_app(site: Site) -> Flask:
 
     @app.get("/static/<path:name>")
     def static_file(name: str) -> Response:
-        return send_from_directory(PAGE / "static", name)
+        # whole, since a browser that leaves would leave an open file behind
+        sent = send_from_directory(PAGE / "static", name)
+        sent.direct_passthrough = False
+        sent.make_sequence()
+        return sent
 
     @app.get("/login")
     def login() -> str:

@@ -101,7 +101,7 @@ class Queue:
 
     def send_message_batch(self, QueueUrl: str, Entries: Sequence[Mapping[str, str]]) -> dict[str, Any]:  # noqa: N803
         for entry in Entries:
-            self.send_message(QueueUrl, entry["MessageBody"])
+            self.send_message(QueueUrl=QueueUrl, MessageBody=entry["MessageBody"])
         return {}
 
 
