@@ -227,6 +227,11 @@ def no_fencing_token() -> Iterator[None]:
 
     put, keep = OrdersTable._put, Lanes.keep
 
+    def over(table: OrdersTable, entry: ledger.Entry, version: int) -> Any:
+        """An entry is no longer compared with what was read either. A new one is: intake writes it unread."""
+        whole = put(table, entry, version)
+        return {"Item": whole["Item"]} if version else whole
+
     def kept(lanes: Lanes, lane: Lane, *about: Any) -> bool:
         now = read(lanes._table, pk=f"lane#{lane.key}", sk="lane")
         return keep(lanes, replace(lane, fencing=int(now["fencing"]) if now else 0), *about)
@@ -234,14 +239,7 @@ def no_fencing_token() -> Iterator[None]:
     with ExitStack() as changes:
         changes.enter_context(patch.object(Lane, "held_in", unchecked))
         changes.enter_context(patch.object(Lanes, "keep", kept))
-        # an entry is no longer compared with what was read either
-        changes.enter_context(
-            patch.object(
-                OrdersTable,
-                "_put",
-                lambda table, entry, version: {"Item": put(table, entry, version)["Item"]},
-            )
-        )
+        changes.enter_context(patch.object(OrdersTable, "_put", over))
         yield
 
 
@@ -400,7 +398,7 @@ TRIALS: tuple[Trial, ...] = (
     ),
     Trial(sent_again_while_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
     Trial(released_with_calls_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
-    Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=27),
+    Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=42),
     Trial(rung_cleared_after_the_read, PAIRS, (no_last_look,)),
     Trial(only_the_index_is_asked, replace(STEADY, weather=STALE), (no_last_look,)),
     Trial(no_budget, BURST, (headers_unread,), pacing=True),
