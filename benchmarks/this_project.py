@@ -7,7 +7,7 @@ import json
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -87,10 +87,9 @@ def in_books(organisation: Organisation) -> Counter[tuple[str, str]]:
 # --- orders
 
 
-def stock(organisation: Organisation, now: datetime) -> None:
+def stock(organisation: Organisation, now: datetime, codes: Iterable[str]) -> None:
     """Tracked items that are there."""
-    for place in range(SKUS):
-        code = f"CAP-{place:03}"
+    for place, code in enumerate(codes):
         organisation.items[code] = Item(
             id=f"00000000-0000-4000-8000-{place:012}",
             code=code,
@@ -184,7 +183,7 @@ def one_organisation(run: Run) -> Figures:
     environment = environment_class(run.seed, dropped=run.dropped, with_boto3=run.with_boto3)
     organisation = environment.with_company(COMPANY, tracked=run.tracked)
     if run.tracked:
-        stock(organisation, environment.now())
+        stock(organisation, environment.now(), (f"CAP-{place:03}" for place in range(SKUS)))
     make, chance = Maker(), random.Random(run.seed)
     began, sent_at = environment.now(), 0.0
     for place in range(run.orders):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
 from uuid import UUID
 
 import pytest
 
 from benchmarks.dynamodb_units import CountedDynamoDB
+from benchmarks.this_project import stock
 from local.samples import TRACKED, TRACKED_CATALOGUE, UNTRACKED, Maker
-from local.xero.organisations import Item
 from tests.storms.environment import Environment
 
 
@@ -31,21 +29,10 @@ def write_units(orders: int, *, tracked: bool) -> Mapping[str, float]:
     """Write units an order of a company's orders that come at once, by table and index."""
     environment = Counted("write units", intake_batch=50, workers=2, travel=0.0)
     object.__setattr__(environment.posting, "new_id", environment.ids)
-    company, chance = TRACKED if tracked else UNTRACKED, random.Random(1)
+    company = TRACKED if tracked else UNTRACKED
     organisation = environment.organisation("Books", "AU" if tracked else "UK")
     if tracked:
-        for code, name, *_ in TRACKED_CATALOGUE:
-            organisation.items[code] = Item(
-                id=str(UUID(int=chance.getrandbits(128))),
-                code=code,
-                updated_at=environment.now(),
-                name=name,
-                sale_account="200",
-                cogs_account="310",
-                inventory_account="630",
-                purchase_price=Decimal("8.20"),
-                on_hand=Decimal(100_000),
-            )
+        stock(organisation, environment.now(), (code for code, *_ in TRACKED_CATALOGUE))
     environment.company(
         company,
         organisation,

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,10 +15,9 @@ from bookkeeping.adapters.tables.orders import entry_from_item, entry_to_item
 from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain import ledger
 from bookkeeping.domain.document_kinds import DocumentKind
-from bookkeeping.domain.ledger import Act, Entry, Message, Posted, SaleStatus, State
+from bookkeeping.domain.ledger import Entry, Message, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import read_order
-from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.time_zones import Calendar
 from tests.storms.dynamodb import stored
 
@@ -147,62 +145,3 @@ def test_packed_rows_of_earlier_versions_can_be_read() -> None:
     kept = bytes.fromhex("78f986f3fe5c432e0788cdcbd872452d0017e0161e")
     assert unpacked(kept) == '{"sent_at":1}\n{"id":"61530000","companies":["412077"],"dispatched":false}'
     assert unpacked(packed("Zoë’s 🧢")) == "Zoë’s 🧢"
-
-
-def test_rows_that_were_written_before_they_were_packed_can_be_read() -> None:
-    """What is left out of a row by now, and said in full."""
-    entry = replace(entry_with(1), message=replace(entry_with(1).message, first_sent_at=7))
-    at, lane = "2026-11-23T09:30:12.345+00:00", entry.lane
-    message = {
-        "sent_at": Decimal(SENT_AT),
-        "content": entry.message.content,
-        "content_hash": entry.message.content_hash,
-    }
-    problem = {"code": "bad_date", "details": {"order": "1"}, "xero_says": ["x"]}
-    document = {
-        "id": DOCUMENTS["invoice"],
-        "number": entry.number,
-        "status": "DRAFT",
-        "total": "1.00",
-        "currency": "GBP",
-        "at": at,
-        "adopted": False,
-        "notes": [],
-    }
-    row = {
-        "key": "412077#61820441",
-        "company": "412077",
-        "order_id": "61820441",
-        "list_key": f"posting##{at}",
-        "state": "posting",
-        "message": message | {"first_sent_at": Decimal(7)},
-        "received_at": at,
-        "changed_at": at,
-        "version": Decimal(3),
-        "settings_version": Decimal(12),
-        "refusals": Decimal(0),
-        "at_most": Decimal(50),
-        "as_draft": False,
-        "items_as_they_are": False,
-        "documents": {"invoice": document},
-        "changes": [],
-        "history": [{"by": "Ada Moore", "what": "retry", "at": at}],
-        "number": entry.number,
-        "organisation_id": ORGANISATION,
-        "lane": lane,
-        "batch": BATCHES[0],
-        "newer": {"sent_at": Decimal(2), "content": "", "content_hash": "", "problem": problem},
-        "sale_status": {"sent_at": Decimal(SENT_AT), "disposition": "live", "status": ""},
-        "dated_by": {"zone": "Europe/London", "order_zone": ""},
-    }
-    assert entry_from_item(row) == replace(
-        entry,
-        state=State.POSTING,
-        version=3,
-        due_at=None,
-        batch=BATCHES[0],
-        documents={"invoice": Posted(DOCUMENTS["invoice"], entry.number, "DRAFT", "1.00", "GBP", NOW)},
-        history=(Act("Ada Moore", "retry", NOW),),
-        newer=Message.unreadable(Problem("bad_date", {"order": "1"}, ("x",)), 2),
-        dated_by=Calendar("Europe/London"),
-    )

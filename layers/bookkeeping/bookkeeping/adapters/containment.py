@@ -18,34 +18,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from bookkeeping.adapters.tables.dynamodb import cancelled_for, refused_for
-from bookkeeping.domain.errors import (
-    BusUnavailable,
-    CompanyHeld,
-    Conflict,
-    IdentityError,
-    Lost,
-    MessageFailed,
-    StillBeingSent,
-    StoreUnavailable,
-    TurnEnds,
-    XeroError,
-)
+from bookkeeping.domain.errors import Foreseen, StoreUnavailable
 
-FORESEEN: Final = (
-    BotoCoreError,
-    BusUnavailable,
-    ClientError,
-    CompanyHeld,
-    Conflict,
-    IdentityError,
-    Lost,
-    MessageFailed,
-    StillBeingSent,
-    StoreUnavailable,
-    TurnEnds,
-    XeroError,
-)
-"""They mean: wait, read again, the lane is lost, or AWS is busy. Who called knows what to do."""
 NEVER_TAKEN: Final = frozenset({"ValidationException", "ValidationError"})
 """AWS takes no such request, however often it is sent: a row may be too long."""
 MOST_FRAMES: Final = 30
@@ -85,7 +59,7 @@ def is_ours(error: Exception) -> bool:
     """Whether only a fault of ours explains the exception."""
     if isinstance(error, ClientError):
         return bool(NEVER_TAKEN & {refused_for(error), *cancelled_for(error)})
-    return isinstance(error, ParamValidationError) or not isinstance(error, FORESEEN)
+    return isinstance(error, ParamValidationError) or not isinstance(error, Foreseen | BotoCoreError)
 
 
 def record(error: Exception, company: str = "", order_id: str = "") -> str:

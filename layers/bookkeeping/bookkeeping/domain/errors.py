@@ -38,7 +38,11 @@ from typing import Any, Literal
 Limit = Literal["minute", "day", "concurrent", "app"]
 
 
-class XeroError(Exception):
+class Foreseen(Exception):
+    """It means: wait, read again, or the lane is lost. Who called knows what to do, so it is no fault of ours."""
+
+
+class XeroError(Foreseen):
     """A call to Xero failed. The text is for the log and never contains a header or a token."""
 
 
@@ -99,7 +103,7 @@ class KeyReused(XeroError):
     pass
 
 
-class IdentityError(Exception):
+class IdentityError(Foreseen):
     """A call to Xero's identity server failed. The text is for the log and never contains a code or a token."""
 
 
@@ -125,7 +129,7 @@ class IdentityUnknown(IdentityError):
     pass
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(Foreseen):
     """Secrets Manager did not answer, or refused."""
 
     def __init__(self, operation: str, code: str) -> None:
@@ -133,23 +137,23 @@ class StoreUnavailable(Exception):
         self.code = code
 
 
-class BusUnavailable(Exception):
+class BusUnavailable(Foreseen):
     pass
 
 
-class Lost(Exception):
+class Lost(Foreseen):
     pass
 
 
-class TurnEnds(Exception):
+class TurnEnds(Foreseen):
     pass
 
 
-class CompanyHeld(Exception):
+class CompanyHeld(Foreseen):
     pass
 
 
-class Conflict(Exception):
+class Conflict(Foreseen):
     pass
 
 
@@ -163,9 +167,9 @@ class PrefixTaken(Exception):
         self.owner = owner
 
 
-class MessageFailed(Exception):
+class MessageFailed(Foreseen):
     pass
 
 
-class StillBeingSent(Exception):
+class StillBeingSent(Foreseen):
     pass

@@ -355,12 +355,6 @@ def _batch_out(batch: Batch) -> Item:
     }
 
 
-def _documents_in(kept: Any) -> list[dict[str, Any]]:
-    # rows were kept as lists before they were packed
-    documents: list[dict[str, Any]] = kept if isinstance(kept, list) else json.loads(unpacked(bytes(kept)))
-    return documents
-
-
 def _batch_in(item: Item) -> Batch:
     return Batch(
         id=item["id"],
@@ -371,7 +365,7 @@ def _batch_in(item: Item) -> Batch:
         idempotency_key=item["idempotency_key"],
         body_hash=item["body_hash"],
         first_sent_at=moment(item["first_sent_at"]),
-        documents=tuple(Planned(**planned) for planned in _documents_in(item["documents"])),
+        documents=tuple(Planned(**planned) for planned in json.loads(unpacked(bytes(item["documents"])))),
         unknown_at=moment(item["unknown_at"]) if item["unknown_at"] else None,
         settle_at=moment(item["settle_at"]) if item["settle_at"] else None,
         tries=int(item["tries"]),

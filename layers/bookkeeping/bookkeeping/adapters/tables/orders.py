@@ -362,12 +362,8 @@ def _message_out(message: Message) -> bytes:
 
 
 def _message_in(kept: Any) -> Message:
-    if isinstance(kept, Mapping):
-        # rows were kept so before they were packed
-        about, content = kept, kept["content"]
-    else:
-        line, _, content = unpacked(bytes(kept)).partition("\n")
-        about = json.loads(line)
+    line, _, content = unpacked(bytes(kept)).partition("\n")
+    about = json.loads(line)
     return Message(
         sent_at=int(about.get("sent_at", 0)),
         content=content,
@@ -404,7 +400,7 @@ def _at_out(at: datetime) -> int:
 
 
 def _at_in(kept: Any) -> datetime:
-    # rows were kept with texts before
+    # a list key holds a text, since it is sorted by it
     return moment(kept) if isinstance(kept, str) else _EPOCH + int(kept) * timedelta(milliseconds=1)
 
 
@@ -424,10 +420,5 @@ def _posted_in(item: Mapping[str, Any], number: str) -> Posted:
         currency=item.get("currency", ""),
         at=_at_in(item["at"]),
         adopted=item.get("adopted", False),
-        notes=_notes_in(item.get("notes", [])),
+        notes=tuple(json.loads(unpacked(bytes(item["notes"])))) if "notes" in item else (),
     )
-
-
-def _notes_in(kept: Any) -> tuple[str, ...]:
-    # rows were kept with lists before
-    return tuple(kept if isinstance(kept, list) else json.loads(unpacked(bytes(kept))))
