@@ -2,7 +2,7 @@
 
     python -m benchmarks            everything, in about a quarter of an hour on two cores
     python -m benchmarks --quick    the same with few orders, in half a minute; keeps nothing
-    python -m benchmarks --full     also 100,000 orders with dropped replies
+    python -m benchmarks --full     also 100,000 orders, with and without dropped replies
     python -m benchmarks --only WORDS    measures what has these words in its name, and keeps the other results
 
 Writes benchmarks/results.json and docs/images/benchmarks.png. docs/benchmarks.md explains the figures.

@@ -1043,7 +1043,7 @@ def _seen_in_time(code: str, provocation: Provocation, scene: Scene) -> None:
     # what could not be read has no lines, and trying it again changes nothing
     assert shown["can_retry"] is bool(shown["lines"])
     labels = {Settings.label(key) for key in Settings.model_fields}
-    buttons = {"Use it as it is", "Accept as it is in Xero", "Untracked", "show"}
+    buttons = {"Use it as it is", "Accept as it is in Xero", "Only show it here", "Use the first open day"}
     quoted = set(re.findall("“([^”]*)”", fix)) - set(re.findall("“([^”]*)”", sentence))
     assert quoted <= labels | buttons, fix
     if re.search(r"(reason is|answer is|names) below", told):

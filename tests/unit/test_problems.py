@@ -91,9 +91,9 @@ def test_settings_are_named_as_the_page_names_them() -> None:
     buttons = {
         "Use it as it is",
         "Accept as it is in Xero",
-        "Untracked",
         "Get Access Token",
-        "show",
+        "Only show it here",
+        "Use the first open day",
     }
     words = " ".join(
         [kind.sentence + kind.fix for kind in CATALOGUE.values()] + [*SKIPPED.values(), *WAITS.values()]

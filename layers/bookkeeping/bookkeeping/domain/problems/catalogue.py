@@ -198,7 +198,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "missing_cost",
             "Order {order}: {line} has no {field}, which the purchase order needs.",
             "platform",
-            "Fill in the unit cost on the order and send it again, or choose “Untracked” in the settings.",
+            "Fill in the unit cost on the order and send it again; it is then posted by itself.",
             frozenset({"process_method", "invoice_price"}),
         ),
         Kind(
@@ -209,11 +209,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_rate_fits",
-            "Order {order}: {line} states no tax rate, and none that is in use here makes the price with tax ({gross})"
-            " of the one without ({net}). There are: {rates}.",
+            "Order {order}: {line} states no tax rate, and its prices ({net} without, {gross} with tax) fit none of"
+            " those that are in use here: {rates}.",
             "accountant",
-            "State the tax rate of {line} on the platform, or correct its prices there, and send the order again. Never"
-            " add a tax rate only because two prices come to it.",
+            "State the tax rate of {line} on the platform, or correct its prices there, and send the order again. Do"
+            " not add a tax rate in Xero only to make these prices fit.",
             _TAX_KEYS,
         ),
         Kind(
@@ -244,8 +244,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: “{label}” is set to account {account}, which does not exist in Xero or cannot be"
             " used on a {document}.",
             "office",
-            "Choose an account that exists in Xero for “{label}” in the settings, or add {account} in Xero"
-            " and press Retry.",
+            "Choose an account that exists in Xero for “{label}” in the settings. If {account} is right, have your"
+            " accountant add it in Xero, and press Retry.",
             _ACCOUNT_KEYS,
         ),
         Kind(
@@ -265,7 +265,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_tax_type",
-            "Order {order}: {line} is taxed at {rate} %, and no active tax rate in Xero has that rate."
+            "Order {order}: {line} is taxed at {rate} %, and no usual sales tax rate in Xero has that percentage."
             " There are: {choices}.",
             "accountant",
             "If the price or the tax rate of {line} is wrong, correct it on the platform and send the order again."
@@ -344,8 +344,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " in Xero ({difference} apart), which rounds them to 4 decimals and each line to cents. More than {limit}"
             " here is never posted.",
             "accountant",
-            "Round the unit costs on the platform to whole cents and send the order again, or choose “Untracked”"
-            " in the settings.",
+            "Round the unit costs on the platform to whole cents and send the order again.",
             frozenset({"process_method"}),
         ),
         Kind(
@@ -353,8 +352,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: it needs a rounding line of {difference}, but {organisation} has no rounding"
             " account in Xero.",
             "accountant",
-            "Set “Rounding differences” to “show” in the settings, or ask Xero's support for the rounding"
-            " account.",
+            "Set “Rounding differences” to “Only show it here” in the settings, or ask Xero's support for the"
+            " rounding account.",
             frozenset({"rounding"}),
         ),
         Kind(
@@ -362,8 +361,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: it needs a rounding line of {difference}, but no single tax rate of 0 % can be used"
             " with account {account} in Xero. There are: {choices}.",
             "accountant",
-            "Choose a tax rate for 0 % under “Tax rates” in the settings, or set “Rounding differences” to"
-            " “show”.",
+            "Set “Rounding differences” to “Only show it here” in the settings. A row for 0 % and anywhere under “Tax"
+            " rates” helps too, but then holds for your sales at 0 % as well: ask your accountant first.",
             frozenset({"rounding", "tax_types"}),
         ),
         Kind(
@@ -384,8 +383,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "date_locked",
             "Order {order}: its date {date} is in a period that is locked in Xero up to {lock_date}.",
             "accountant",
-            "Move the lock date in Xero and press Retry, or set “When the date is locked” to the next open"
-            " day in the settings.",
+            "Set “When the date is locked” in the settings to “Use the first open day”, which then holds for all such"
+            " orders. Or move the lock date in Xero, if the tax return of that period is not filed yet, and press"
+            " Retry.",
             frozenset({"lock_date_action", "post_when", "order_time_zone"}),
         ),
         Kind(
@@ -425,7 +425,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "contact_not_unique",
             "Order {order}: Xero has more than one contact named “{contact}”.",
             "office",
-            "Rename or merge the contacts in Xero so that one “{contact}” is left, then press Retry.",
+            "Rename the contacts in Xero that are not meant, so that one “{contact}” is left, and press Retry. Merge"
+            " them only if they are the same customer: that cannot be undone.",
             _CONTACT_KEYS,
             words_with={
                 "similar": (
@@ -480,7 +481,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "item_refused",
             "Order {order}: Xero did not take the item {item}.",
             "accountant",
-            "Xero's reason is below: put that right and press Retry, or choose “Untracked” in the settings.",
+            "Xero's reason is below: put that right and press Retry.",
             _ACCOUNT_KEYS,
         ),
         Kind(
@@ -488,7 +489,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero has too little stock of {item} for the sales invoice, and did not take a"
             " draft either.",
             "accountant",
-            "Enter the purchase of {item} in Xero (approve the supplier's bill), then press Retry.",
+            "Bring {item} into stock in Xero: copy its purchase order there to a bill, if that is not done yet, and"
+            " approve the bill. Then press Retry.",
             frozenset({"process_method", "invoice_status"}),
         ),
         # --- numbers ---
@@ -497,7 +499,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero already has a {document} {number} that did not come from this order.",
             "office",
             "Look at {number} in Xero. If it is this order's, add {ref} to its reference there, else give the other"
-            " document another number; then press Retry.",
+            " document another number, if nobody has received it yet; then press Retry.",
         ),
         Kind(
             "number_spent",
@@ -571,7 +573,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "branding_unknown",
             "Order {order}: Xero does not know the branding theme in the settings, {branding_theme}.",
             "accountant",
-            "Choose another “Branding theme” in the settings, or leave it empty.",
+            "Enter the id of another theme under “Branding theme” in the settings, or leave it empty.",
             frozenset({"branding_theme_id"}),
         ),
         Kind(
@@ -647,7 +649,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: it may already be in the books of {organisation}, to which this company was"
             " connected before.",
             "accountant",
-            "Look for {number} in {organisation}. If it is there, leave the order as it is; if not, press Retry.",
+            "Look for {number} in {organisation}. If it is not there, press Retry. If it is there, leave the order as"
+            " it is, here in the list: after Retry it would be in your books twice.",
         ),
         # --- ours ---
         Kind(
@@ -660,8 +663,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "xero_unreadable",
-            "Order {order}: the {document} {number} is not in Xero. It was sent again and again for an hour, and no"
-            " answer came back that Xero had written (reference {reference}).",
+            "Order {order}: the {document} {number} is not in Xero. It was sent again and again for an hour, and what"
+            " answered was not Xero (reference {reference}).",
             "operator",
             "Something on the way to Xero may refuse this order. Press Retry later. If it stops again, tell whoever"
             " runs this integration, naming the reference.",
@@ -701,7 +704,7 @@ WAITS: Final[dict[str, str]] = {
     "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings.",
     "organisation_unconfirmed": "Waiting until a person confirms that orders should go to {organisation}.",
     "dispatch": "Waiting for the order to be dispatched.",
-    "minute_limit": "Waiting because Xero takes 60 calls a minute, until {until}.",
+    "minute_limit": "Waiting because Xero takes no more than 60 calls a minute; goes on at {until}.",
     "day_limit": "Waiting because Xero's number of calls for today is used up, until {until}.",
     "xero_offline": "Waiting because Xero does not answer; tried again at {until}.",
     "organisation_offline": "Waiting because Xero has taken {organisation} offline; tried again at {until}.",
