@@ -89,11 +89,12 @@ def test_a_name_that_could_be_two_contacts_without_accents_is_neither() -> None:
     assert "merge" not in found.fix.casefold()
 
 
-def test_two_contacts_of_one_name_are_to_be_made_one() -> None:
+def test_two_contacts_of_one_name_are_renamed_and_merged_only_if_they_are_one_customer() -> None:
     found = contact_matching("Cafe", [contact("1", "Café"), contact("2", "CAFÉ")])
     assert isinstance(found, Problem)
     assert "more than one contact named “Cafe”" in found.sentence
-    assert "Rename or merge" in found.fix
+    assert found.fix.startswith("Rename the contacts in Xero that are not meant")
+    assert "Merge them only if they are the same customer" in found.fix
 
 
 def test_a_contact_that_bears_the_name_goes_before_one_without_accents_though_it_is_archived() -> None:

@@ -627,7 +627,7 @@ def _advice_on_rate(basis: _Basis, rate: Decimal) -> str:
     of_states = basis.organisation.country_code in ("US", "CA")
     if rate > HIGHEST_TRUE_RATE or (decimals(rate) > 1 and not of_states):
         return f"{percent} % is hardly the tax rate of any country."
-    return f"If {percent} % is right, add a tax rate of {percent} % in Xero and press Retry."
+    return f"If {percent} % is right, Xero has no tax rate for it yet: add it in Xero and press Retry."
 
 
 def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Tax:
