@@ -31,12 +31,16 @@ def _json(value: Any) -> str:
         case float():
             raise TypeError("an amount must be a Decimal")
         case Mapping():
-            members = (f"{json.dumps(str(key))}:{_json(value[key])}" for key in sorted(value))
+            members = (f"{_encoded(str(key))}:{_json(value[key])}" for key in sorted(value))
             return "{" + ",".join(members) + "}"
         case list() | tuple():
             return "[" + ",".join(_json(one) for one in value) + "]"
         case _:
-            return json.dumps(value, ensure_ascii=False)
+            return _encoded(value)
+
+
+# one encoder for all, since `json.dumps` makes one for each value
+_encoded: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def decimals(number: Decimal) -> int:

@@ -1217,12 +1217,18 @@ def clean(text: str, longest: int | None = None) -> str:
     emoji are written with; single spaces; no beginning that a spreadsheet takes for a formula, full-width ones too;
     cut at a whole character to `longest` of Xero's characters.
     """
-    composed = unicodedata.normalize("NFC", text)
-    visible = "".join(char for char in composed if char.isspace() or char in _JOINERS or not _is_hidden(char))
-    spaced = " ".join(_USELESS_JOINER.sub("", _JOINERS_IN_A_ROW.sub(r"\1", visible)).split())
+    # nearly every text is plain ASCII, which hides nothing
+    visible = text if text.isascii() and text.isprintable() else _visible(text)
+    spaced = " ".join(visible.split())
     begins = unicodedata.normalize("NFKC", spaced[:1])
     harmless = f"'{spaced}" if begins.startswith(("=", "+", "-", "@")) else spaced
     return harmless if longest is None else _cut(harmless, longest)
+
+
+def _visible(text: str) -> str:
+    composed = unicodedata.normalize("NFC", text)
+    shown = "".join(char for char in composed if char.isspace() or char in _JOINERS or not _is_hidden(char))
+    return _USELESS_JOINER.sub("", _JOINERS_IN_A_ROW.sub(r"\1", shown))
 
 
 _JOINERS: Final = "\u200c\u200d"
@@ -1239,7 +1245,7 @@ def _is_hidden(char: str) -> bool:
 
 def _length(text: str) -> int:
     """Characters as Xero counts them: UTF-16 code units."""
-    return len(text) + sum(ord(char) > 0xFFFF for char in text)
+    return len(text) if text.isascii() else len(text) + sum(ord(char) > 0xFFFF for char in text)
 
 
 def _cut(text: str, longest: int) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, Literal
 
 from bookkeeping.domain.connection import Connection
@@ -123,7 +124,7 @@ class Message:
     def unreadable(cls, problem: Problem, sent_at: int) -> Message:
         return cls(sent_at, problem=problem)
 
-    @property
+    @cached_property
     def order(self) -> Order:
         return order_from_content(self.content)
 

@@ -851,9 +851,12 @@ def _line_accounting(line: OrderLine) -> dict[str, object]:
     }
 
 
+# Not in ASCII: a non-Latin order would double in size and no longer fit its row.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def _compact(members: Mapping[str, object]) -> str:
-    # Not in ASCII: a non-Latin order would double in size and no longer fit its row.
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(members)
 
 
 def _as_text(number: Decimal | None) -> str | None:

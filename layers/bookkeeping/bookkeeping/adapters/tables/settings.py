@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from boto3.dynamodb.conditions import Key
@@ -16,6 +17,9 @@ from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.settings import Settings
 
 CURRENT: Final = "current"
+
+# a version never changes, and every message of its company reads it
+_settings_in = lru_cache(maxsize=256)(Settings.model_validate_json)
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,13 @@ class SettingsTable:
 
     def current(self, company: str) -> tuple[Settings, int] | None:
         item = read(self._table, company=company, version=CURRENT)
-        return (Settings.model_validate_json(item["settings"]), int(item["number"])) if item else None
+        return (_settings_in(item["settings"]), int(item["number"])) if item else None
 
     def version(self, company: str, number: int) -> Settings:
         item = read(self._table, company=company, version=_version(number))
         if item is None:
             raise LookupError(f"company {company} has no settings version {number}")
-        return Settings.model_validate_json(item["settings"])
+        return _settings_in(item["settings"])
 
     def saved(self, company: str) -> Saved | None:
         item = read(self._table, company=company, version=CURRENT)
@@ -102,7 +106,7 @@ class SettingsTable:
 
 
 def _saved_in(item: Mapping[str, Any]) -> Saved:
-    settings = Settings.model_validate_json(item["settings"])
+    settings = _settings_in(item["settings"])
     return Saved(settings, int(item["number"]), item["saved_by"], moment(item["saved_at"]))
 
 
