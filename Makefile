@@ -65,7 +65,7 @@ storms: $(LOCAL_SYSTEM)  ## the simulations of many failures at once, in full: a
 	@PYTHONPATH=layers/bookkeeping:. AWS_DEFAULT_REGION=eu-west-2 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
 		.venv/bin/python -m tests.storms
 
-bench: .venv/.ready  ## pace and cost beside what people would use instead: about a quarter of an hour
+bench: $(LOCAL_SYSTEM)  ## pace and cost beside what people would use instead: about a quarter of an hour
 	@PYTHONPATH=layers/bookkeeping:. AWS_DEFAULT_REGION=eu-west-2 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
 		.venv/bin/python -m benchmarks $(BENCH)
 

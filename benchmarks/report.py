@@ -83,6 +83,11 @@ def _many_at_once(results: Results) -> Iterator[str]:
             f"{run['companies']} companies with an order a minute each, {run['invocations at a time']} invocations at"
             f" a time: queue to books p50 {run['p50']:.1f} s, p95 {run['p95']:.1f} s"
         )
+    if quiet := results.get("a quiet order"):
+        yield (
+            f"A quiet order, in real processes on this machine: queue to books p50 {quiet['p50']:.1f} s,"
+            f" p95 {quiet['p95']:.1f} s of {quiet['orders']}; the very first one {quiet['first']:.1f} s"
+        )
     for run in results.get("sweeps", {}).values():
         yield f"A sweep with {run['due lanes']:,} due lanes: {run['AWS calls']:,} AWS calls"
     yield ""

@@ -5,7 +5,6 @@ Everything runs at DEBUG, and is watched for what is secret: see `tests/canaries
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -82,20 +81,4 @@ def _no_fault_of_ours_in_logs() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LocalSystem, "__exit__", left)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Where tests run side by side, one that is marked `undisturbed` waits until it has the machine to itself."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        yield
-        return
-    folder = tmp_path_factory.getbasetemp().parent
-    with (folder / "door").open("w") as door, (folder / "room").open("w") as room:
-        # who waits for the room keeps the door shut, so that nobody slips in before
-        fcntl.flock(door, fcntl.LOCK_EX)
-        alone = request.node.get_closest_marker("undisturbed") is not None
-        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
         yield

@@ -36,26 +36,6 @@ def answers(url: str) -> bool:
     return True
 
 
-def test_two_systems_run_side_by_side_and_end_without_a_trace(tmp_path: Path) -> None:
-    with LocalSystem(state=tmp_path / "one") as one, LocalSystem(state=tmp_path / "two") as two:
-        one.wait_ready()
-        two.wait_ready()
-        written = json.loads((tmp_path / "one" / "outputs.json").read_text())
-        assert written == one.outputs
-        launch_key = one.client("secretsmanager").get_secret_value(SecretId=written["launch_key_secret"])
-        assert len(launch_key["SecretString"]) >= 32
-        urls = {system.outputs[name] for system in (one, two) for name in ("aws_url", "xero_url")}
-        assert len(urls) == 4
-        assert all(map(answers, urls))
-        assert all(system.function_pids("PostingSweepFunction") for system in (one, two))
-        assert log_levels(one) == {"DEBUG"}
-        assert carried(one, "1") == [("OrderPosted", {"id": "1"})]
-        assert two.events() == []
-    assert not (tmp_path / "one" / "outputs.json").exists()
-    assert not any(map(answers, urls))
-    assert [system.function_pids("PostingSweepFunction") for system in (one, two)] == [[], []]
-
-
 def test_xero_s_addresses_set_from_outside_take_the_place_of_the_simulated_xero(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -276,30 +256,38 @@ def test_who_starts_it_by_nohup_has_it_outlive_the_shell(tmp_path: Path, makefil
         time.sleep(0.1)
 
 
-def test_ctrl_c_ends_everything_in_order(tmp_path: Path) -> None:
-    script = (
-        "import signal, sys, time, pathlib, local.system as s\n"
-        # a shell that runs the tests in the background has its children ignore Ctrl-C
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "with s.LocalSystem(state=pathlib.Path(sys.argv[1])): time.sleep(600)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+CTRL_C = """
+import pathlib, signal, sys, time, local.system as s
+# a shell that runs the tests in the background has its children ignore Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with s.LocalSystem(state=pathlib.Path(sys.argv[1])):
+    print("it stays up", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_two_systems_run_side_by_side_and_end_without_a_trace_one_by_ctrl_c(tmp_path: Path) -> None:
+    beside = Run(tmp_path / "said", sys.executable, "-c", CTRL_C, str(tmp_path / "two"))
     try:
-        until = time.monotonic() + 60
-        while not (tmp_path / "outputs.json").exists():
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        outputs = json.loads((tmp_path / "outputs.json").read_text())
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        with LocalSystem(state=tmp_path / "one") as one:
+            one.wait_ready()
+            beside.wait_up()
+            written = json.loads((tmp_path / "one" / "outputs.json").read_text())
+            assert written == one.outputs
+            launch_key = one.client("secretsmanager").get_secret_value(SecretId=written["launch_key_secret"])
+            assert len(launch_key["SecretString"]) >= 32
+            other = json.loads((tmp_path / "two" / "outputs.json").read_text())
+            urls = {outputs[name] for outputs in (written, other) for name in ("aws_url", "xero_url")}
+            assert len(urls) == 4
+            assert all(map(answers, urls))
+            assert one.function_pids("PostingSweepFunction")
+            assert log_levels(one) == {"DEBUG"}
+            assert carried(one, "1") == [("OrderPosted", {"id": "1"})]
+            os.killpg(beside.process.pid, signal.SIGINT)
+            beside.process.wait(30)
+        assert beside.said.rstrip().endswith("KeyboardInterrupt")
+        assert not any((tmp_path / name / "outputs.json").exists() for name in ("one", "two"))
+        assert not any(map(answers, urls))
+        assert one.function_pids("PostingSweepFunction") == []
     finally:
-        process.kill()
-    assert said.decode().rstrip().endswith("KeyboardInterrupt")
-    assert not answers(outputs["aws_url"])
-    assert not answers(outputs["xero_url"])
+        beside.process.kill()
