@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -327,6 +328,26 @@ def test_an_order_that_is_stopped_says_why_and_is_posted_after_the_fix(
     ada.fill("Sales account", "200")
     ada.save()
     ada.order(order_id, "Posted")
+
+
+def test_the_popup_opens_with_three_requests_and_keeps_its_script_and_styles(
+    office: Callable[[str, str], Office], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Counted where they arrive: what a browser tells of its requests leaves the icon out."""
+    caplog.set_level(logging.INFO, "local")
+    fay = office("421008", BRITISH)
+
+    def opening() -> list[str]:
+        caplog.clear()
+        fay.open_popup()
+        expect(fay.popup.locator("#no-orders")).to_contain_text("No orders yet")
+        asked = re.findall(r"^GET (\S+): 200 ", "\n".join(caplog.messages), re.MULTILINE)
+        return [path for path in asked if not path.startswith("/api/")]
+
+    page, *kept = opening()
+    assert page == "/settings/421008"
+    assert sorted(path.rpartition("/")[2] for path in kept) == ["page.css", "page.js"]
+    assert opening() == [page]
 
 
 def contact_in_xero(system: LocalAddresses) -> None:
