@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, redirect, render_template, request
+from flask import Flask, Response, jsonify, redirect, request
+from jinja2 import Environment, FileSystemLoader
 from werkzeug.serving import make_server
 
 from functions.settings_page.join_modules import joined
@@ -265,6 +266,11 @@ LINES = [
 
 
 @cache
+def templates() -> Environment:
+    return Environment(loader=FileSystemLoader(PAGE / "templates"), autoescape=True)
+
+
+@cache
 def files() -> dict[str, tuple[str, str]]:
     """What the build makes of the page's script and styles: kind and text of each."""
     styles = (PAGE / "static" / "page.css").read_text(encoding="utf-8")
@@ -370,7 +376,7 @@ class Site:
 
 
 def create_app(site: Site) -> Flask:
-    app = Flask(__name__, template_folder=str(PAGE / "templates"), static_folder=None)
+    app = Flask(__name__, static_folder=None)
     api = f"/api/{COMPANY}"
     addresses = {name: f"/static/{name}" for name in files()}
 
@@ -401,11 +407,15 @@ def create_app(site: Site) -> Flask:
 
     @app.get("/settings/<company>")
     def page(company: str) -> str:
-        return render_template("settings.html", company=company, user=site.user, static=addresses)
+        return (
+            templates()
+            .get_template("settings.html")
+            .render(company=company, user=site.user, static=addresses)
+        )
 
     @app.get("/message")
     def message() -> str:
-        return render_template("message.html", static=addresses, **request.args)
+        return templates().get_template("message.html").render(static=addresses, **request.args)
 
     @app.get("/static/<name>")
     def static_file(name: str) -> Response:

@@ -201,6 +201,7 @@ def test_leaving_with_unsaved_changes_asks_first(site: Site, page: Page) -> None
     field(page, "Sales account").fill("260")
     page.reload()
     assert asked == ["beforeunload"]
+    page.remove_listener("dialog", stay)
 
 
 def test_an_unreachable_server_costs_nothing_typed(site: Site, page: Page) -> None:
