@@ -46,17 +46,19 @@ XERO_LOGIN_URL = os.environ["XERO_LOGIN_URL"]
 LARGEST_LAUNCH = 16 * 1024
 CONTACTS_BEGIN = timedelta(seconds=3)
 """After a save has taken this long, no other contact is looked up, so that the person gets an answer in time."""
-KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+KINDS = {".css": "text/css", ".js": "text/javascript"}
 STATIC = {
-    file.name: (KINDS[file.suffix], file.read_text(encoding="utf-8"))
-    for file in sorted((HERE / "static").glob("*"))
+    file.name: file.read_text(encoding="utf-8")
+    for file in (HERE / "static").iterdir()
     if file.suffix in KINDS
 }
-STATIC_VERSION = hashlib.sha256(repr(STATIC).encode()).hexdigest()[:12]
-STATIC_ROOT = f"/static/{STATIC_VERSION}"
+HASHES = {name: hashlib.sha256(text.encode()).hexdigest()[:12] for name, text in STATIC.items()}
+STATIC_ADDRESSES = {name: f"/static/{content}/{name}" for name, content in HASHES.items()}
+"""Where the page finds a file: another address for other content, so that browsers may keep it for ever."""
 SECURE = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+        # the only image is the icon, which is in the page itself
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self';"
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -228,7 +230,7 @@ def _json(status: int, body: Json) -> Json:
 
 def _message(status: int, title: str, message: str, fix: str = "") -> Json:
     html = pages.get_template("message.html").render(
-        title=title, message=message, fix=fix, static=STATIC_ROOT
+        title=title, message=message, fix=fix, static=STATIC_ADDRESSES
     )
     headers = {"Content-Type": "text/html; charset=utf-8"}
     return {"statusCode": status, "headers": headers, "body": html, "isBase64Encoded": False}
@@ -306,7 +308,7 @@ def page(company: Company) -> Response[Any]:
     html = pages.get_template("settings.html").render(
         company=company,
         user=_session().person.name,
-        static=STATIC_ROOT,
+        static=STATIC_ADDRESSES,
         portal_url=os.environ.get("XERO_PORTAL_URL", ""),
     )
     return Response(200, "text/html; charset=utf-8", html)
@@ -314,11 +316,12 @@ def page(company: Company) -> Response[Any]:
 
 @app.get("/static/<version>/<file>", include_in_schema=False, enable_validation=False)
 def static(version: str, file: str) -> Response[Any]:
+    """A file of the page. While a deploy goes on, other code may have made the page: it gets this code's file."""
     if file not in STATIC:
         raise NotFoundError
-    kind, text = STATIC[file]
-    kept = "public, max-age=31536000, immutable" if version == STATIC_VERSION else "no-cache"
-    return Response(200, f"{kind}; charset=utf-8", text, headers={"Cache-Control": kept})
+    kept = "public, max-age=31536000, immutable" if version == HASHES[file] else "no-store"
+    kind = KINDS[Path(file).suffix]
+    return Response(200, f"{kind}; charset=utf-8", STATIC[file], headers={"Cache-Control": kept})
 
 
 @app.get("/health", include_in_schema=False, enable_validation=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, ViewportSize, sync_playwright
 
 from local.samples import Maker
 from local.system import LocalSystem
@@ -27,6 +27,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+SIZE: ViewportSize = {"width": 1000, "height": 900}
 HOW_TO_GET_ONE = (
     "No browser, so the page was not tested: install Chromium (on Debian: apt-get install chromium),"
     " or set CHROMIUM to where it is"
@@ -62,30 +63,63 @@ def site() -> Iterator[Site]:
     serving.stop()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page of 1,000 pixels. Whatever its scripts complain about fails the test."""
-    context = browser.new_context(
-        viewport={"width": 1000, "height": 900}, locale="en-GB", timezone_id="Europe/London"
-    )
-    context.set_default_timeout(5_000)
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    opened = context.new_page()
-    complaints: list[str] = []
+class Tab:
+    """A page of 1,000 pixels in a browser window of its own, and what its scripts complain about."""
 
-    def listen(message: ConsoleMessage) -> None:
+    def __init__(self, browser: Browser) -> None:
+        self._context = browser.new_context(viewport=SIZE, locale="en-GB", timezone_id="Europe/London")
+        self._context.set_default_timeout(5_000)
+        self._context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.complaints: list[str] = []
+        self.page = self._context.new_page()
+        self.page.on("console", self._listen)
+        self.page.on("pageerror", self._fail)
+
+    def _listen(self, message: ConsoleMessage) -> None:
         # the browser itself reports every refused call; those the tests provoke
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
-            complaints.append(message.text)
+            self.complaints.append(message.text)
 
-    def fail(error: Error) -> None:
-        complaints.append(str(error))
+    def _fail(self, error: Error) -> None:
+        self.complaints.append(str(error))
 
-    opened.on("console", listen)
-    opened.on("pageerror", fail)
+    def leave(self) -> None:
+        """Make the page as it was when it was new, for the next test. A site keeps its own port's storage."""
+        self.page.unroute_all()
+        self.page.goto("about:blank")
+        self.page.mouse.move(0, 0)
+        self.page.set_viewport_size(SIZE)
+        self.page.emulate_media(color_scheme="null", reduced_motion="null")
+        complaints, self.complaints = self.complaints, []
+        assert complaints == []
+
+    def close(self) -> None:
+        self._context.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Tab]:
+    # a new page for each test would take longer than most tests do
+    opened = Tab(browser)
     yield opened
-    context.close()
-    assert complaints == []
+    opened.close()
+
+
+@pytest.fixture
+def page(tab: Tab) -> Iterator[Page]:
+    """A page that has nothing open. Whatever its scripts complain about fails the test."""
+    yield tab.page
+    tab.leave()
+
+
+@pytest.fixture
+def page_with_clock(browser: Browser) -> Iterator[Page]:
+    """A page whose clock the test moves; it cannot be given back the usual one."""
+    tab = Tab(browser)
+    tab.page.clock.install()
+    yield tab.page
+    tab.leave()
+    tab.close()
 
 
 class LocalAddresses:

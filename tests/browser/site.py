@@ -1,4 +1,4 @@
-"""The settings page with canned answers: the real templates, scripts and styles, and an API that says what it is told.
+"""The settings page with canned answers: the real templates, script and styles, and an API that says what it is told.
 
 It is here so that every state of the page can be looked at without waiting for it to happen.
 """
@@ -9,18 +9,22 @@ import copy
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, redirect, render_template, request, send_from_directory
+from flask import Flask, Response, jsonify, redirect, request
+from jinja2 import Environment, FileSystemLoader
 from werkzeug.serving import make_server
+
+from functions.settings_page.join_modules import joined
 
 Json = dict[str, Any]
 
 PAGE = Path(__file__).parents[2] / "functions" / "settings_page"
 COMPANY = "77"
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -261,6 +265,21 @@ LINES = [
 ]
 
 
+@cache
+def templates() -> Environment:
+    return Environment(loader=FileSystemLoader(PAGE / "templates"), autoescape=True)
+
+
+@cache
+def files() -> dict[str, tuple[str, str]]:
+    """What the build makes of the page's script and styles: kind and text of each."""
+    styles = (PAGE / "static" / "page.css").read_text(encoding="utf-8")
+    return {
+        "page.js": ("text/javascript", joined(PAGE / "static" / "page.js")),
+        "page.css": ("text/css", styles),
+    }
+
+
 @dataclass
 class Call:
     method: str
@@ -357,8 +376,9 @@ class Site:
 
 
 def create_app(site: Site) -> Flask:
-    app = Flask(__name__, template_folder=str(PAGE / "templates"), static_folder=None)
+    app = Flask(__name__, static_folder=None)
     api = f"/api/{COMPANY}"
+    addresses = {name: f"/static/{name}" for name in files()}
 
     @app.before_request
     def refuse() -> Response | tuple[Response, int] | None:
@@ -387,19 +407,25 @@ def create_app(site: Site) -> Flask:
 
     @app.get("/settings/<company>")
     def page(company: str) -> str:
-        return render_template("settings.html", company=company, user=site.user)
+        return (
+            templates()
+            .get_template("settings.html")
+            .render(company=company, user=site.user, static=addresses)
+        )
 
     @app.get("/message")
     def message() -> str:
-        return render_template("message.html", **request.args)
+        return templates().get_template("message.html").render(static=addresses, **request.args)
 
-    @app.get("/static/<path:name>")
+    @app.get("/static/<name>")
     def static_file(name: str) -> Response:
-        # whole, since a browser that leaves would leave an open file behind
-        sent = send_from_directory(PAGE / "static", name)
-        sent.direct_passthrough = False
-        sent.make_sequence()
-        return sent
+        kind, text = files()[name]
+        return Response(text, mimetype=kind)
+
+    @app.get("/modules/<name>")
+    def module(name: str) -> Response:
+        """One of the page's modules, as it was written."""
+        return Response((PAGE / "static" / name).read_text(encoding="utf-8"), mimetype="text/javascript")
 
     @app.get("/login")
     def login() -> str:

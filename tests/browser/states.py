@@ -23,6 +23,11 @@ from tests.browser.site import (
 State = Callable[[Site, Page], None]
 STATES: Final[dict[str, State]] = {}
 
+LOADED = """() => ["todo", "connection-state"].every((id) => {
+  const place = document.getElementById(id);
+  return place && !place.textContent.includes("Loading");
+})"""
+
 
 def state(way: State) -> State:
     STATES[way.__name__] = way
@@ -31,8 +36,8 @@ def state(way: State) -> State:
 
 def open_page(site: Site, page: Page, more: str = "") -> None:
     page.goto(site.page + more)
-    expect(page.locator("#todo")).not_to_contain_text("Loading")
-    expect(page.locator("#connection-state")).not_to_contain_text("Loading")
+    # asked at every frame; `expect` would look again after a tenth of a second and later
+    page.wait_for_function(LOADED)
 
 
 def busy_orders() -> list[dict[str, object]]:

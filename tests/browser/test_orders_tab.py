@@ -243,8 +243,8 @@ def test_orders_skipped_for_one_reason_are_posted_later_in_one_press(site: Site,
     expect(page.locator("#one-order-status")).to_have_text("3 orders are queued again.")
 
 
-def test_orders_on_their_way_are_followed_without_a_press(site: Site, page: Page) -> None:
-    page.clock.install()
+def test_orders_on_their_way_are_followed_without_a_press(site: Site, page_with_clock: Page) -> None:
+    page = page_with_clock
     site.orders = [order("5012345", "queued")]
     open_orders(site, page)
     expect(page.locator("#order-rows .badge")).to_have_text("Queued")
@@ -255,8 +255,8 @@ def test_orders_on_their_way_are_followed_without_a_press(site: Site, page: Page
     expect(page.get_by_role("link", name="Order 5012345")).to_be_focused()
 
 
-def test_an_order_on_its_way_is_followed_on_its_own_page(site: Site, page: Page) -> None:
-    page.clock.install()
+def test_an_order_on_its_way_is_followed_on_its_own_page(site: Site, page_with_clock: Page) -> None:
+    page = page_with_clock
     site.orders = [order("5012345", "posting")]
     open_orders(site, page, "/5012345")
     expect(page.get_by_role("heading", name="Being posted")).to_be_visible()

@@ -201,6 +201,7 @@ def test_leaving_with_unsaved_changes_asks_first(site: Site, page: Page) -> None
     field(page, "Sales account").fill("260")
     page.reload()
     assert asked == ["beforeunload"]
+    page.remove_listener("dialog", stay)
 
 
 def test_an_unreachable_server_costs_nothing_typed(site: Site, page: Page) -> None:
@@ -485,12 +486,12 @@ def test_moments_are_written_in_the_browsers_language(site: Site, browser: Brows
 
 
 def test_a_script_that_does_not_arrive_is_told_without_a_script(site: Site, page: Page) -> None:
-    page.route("**/combobox.js", lambda route: route.abort())
+    page.route("**/page.js", lambda route: route.abort())
     page.goto(site.page)
     late = page.get_by_text("This takes longer than usual.")
     expect(late).to_be_hidden()
     page.evaluate("document.getAnimations().forEach((one) => one.finish())")
     expect(late).to_be_visible()
-    page.unroute("**/combobox.js")
+    page.unroute("**/page.js")
     page.get_by_role("link", name="load the page again").click()
     expect(page.locator("#todo")).to_contain_text("Client ID")

@@ -58,7 +58,7 @@ def test_the_canned_settings_are_those_of_a_company_that_never_saved() -> None:
 
 def test_every_outcome_of_connecting_has_words_and_says_what_to_do(site: Site, page: Page) -> None:
     open_page(site, page)
-    words = page.evaluate("import('/static/outcomes.js').then(({ OUTCOMES }) => OUTCOMES)")
+    words = page.evaluate("import('/modules/outcomes.js').then(({ OUTCOMES }) => OUTCOMES)")
     assert set(words) == set(get_args(ConnectResult))
     for code, one in words.items():
         assert one["title"], code

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import boto3
@@ -331,20 +333,48 @@ def test_every_answer_carries_the_headers_that_keep_it_where_it_belongs(
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
+        assert "*" not in policy
         assert "access-control-allow-origin" not in answer.headers
 
 
-def test_the_pages_files_are_served_without_a_session_and_kept_long(door: Popup, visitor: Browser) -> None:
+def test_the_page_has_one_script_and_one_style_sheet_and_nothing_else_to_fetch(
+    door: Popup, visitor: Browser
+) -> None:
     page = door.request("GET", f"/settings/{COMPANY}", cookies=[visitor.cookie]).body
-    start = page.index("/static/")
-    script = page[start : page.index('"', start)]
-    answer = door.request("GET", script)
-    assert answer.status == 200
-    assert "immutable" in answer.headers["cache-control"]
-    assert door.request("GET", "/static/x/nothing.js").status == 404
+    names = [PurePath(address).name for address in fetched_by(page)]
+    assert names == ["page.css", "page.js"]
     assert "<script>" not in page
     assert " onclick=" not in page
     assert " style=" not in page
+
+
+def test_script_and_styles_are_served_without_a_session_and_kept_for_ever_by_their_content(
+    door: Popup, visitor: Browser
+) -> None:
+    page = door.request("GET", f"/settings/{COMPANY}", cookies=[visitor.cookie]).body
+    for address in fetched_by(page):
+        answer = door.request("GET", address)
+        assert answer.status == 200
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert hashlib.sha256(answer.body.encode()).hexdigest().startswith(PurePath(address).parent.name)
+    assert door.request("GET", "/static/x/nothing.js").status == 404
+
+
+def test_a_page_that_other_code_made_gets_the_script_and_styles_of_this_code_but_not_for_ever(
+    door: Popup, visitor: Browser
+) -> None:
+    page = door.request("GET", f"/settings/{COMPANY}", cookies=[visitor.cookie]).body
+    for address in fetched_by(page):
+        other = door.request("GET", f"/static/0123456789ab/{PurePath(address).name}")
+        assert other.status == 200
+        assert other.headers["cache-control"] == "no-store"
+        assert other.body == door.request("GET", address).body
+
+
+def fetched_by(page: str) -> list[str]:
+    """What a browser fetches to show a page."""
+    found = re.findall(r'<(?:link|script|img)\b[^>]*?(?:href|src)="([^"]*)"', page)
+    return [address for address in found if not address.startswith("data:")]
 
 
 def test_the_sample_event_is_answered(door: Popup) -> None:
