@@ -184,7 +184,7 @@ class Xero:
             headers |= {"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": key}
         # requests' own time-out starts anew with every byte that comes: a slow drip would outlast the lease
         deadline = time.monotonic() + self._time_out
-        failure, timed_out = "no answer in time", True
+        failure = "no answer in time"
         try:
             with self.session.request(
                 method,
@@ -204,9 +204,9 @@ class Xero:
         except requests.exceptions.Timeout:
             pass
         except (requests.exceptions.RequestException, HTTPError) as error:
-            failure, timed_out = type(error).__name__, False
+            failure = type(error).__name__
         # outside the handlers: the library's errors quote headers, and a chained one would carry them into a log
-        raise OutcomeUnknown(f"{method} {path}: {failure}", timed_out=timed_out)
+        raise OutcomeUnknown(f"{method} {path}: {failure}")
 
 
 def parsed(status: int, headers: Mapping[str, str], text: bytes, *, read: bool = False) -> Json:

@@ -670,6 +670,15 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " runs this integration, naming the reference.",
         ),
         Kind(
+            "xero_fails",
+            "Order {order}: the {document} {number} is not in Xero. It was sent again and again, at last alone, and"
+            " Xero failed each time without saying why (reference {reference}).",
+            "operator",
+            "Look for something unusual in the order, such as a rare character, and press Retry later. If it stops"
+            " again, enter the {document} in Xero by hand, or tell whoever runs this integration, naming the"
+            " reference.",
+        ),
+        Kind(
             "sent_wrongly",
             "Order {order}: Xero could make nothing of the way the {document} {number} was sent, which is a"
             " mistake in this integration (reference {reference}). Nothing was posted.",

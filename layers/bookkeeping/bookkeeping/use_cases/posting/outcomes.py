@@ -152,16 +152,21 @@ def refused_alone(batch: Batch, company_turn: CompanyTurn, entry: Entry, error: 
     return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
 
 
-def unreadable(batch: Batch, company_turn: CompanyTurn, entry: Entry) -> Entry:
-    """What becomes of an order that is not in the books, and for which nothing of Xero's comes back."""
-    company_turn.holder.note_fault(f"only answers that are not Xero's (batch {batch.id})")
+def in_vain(batch: Batch, company_turn: CompanyTurn, entry: Entry) -> Entry:
+    """What becomes of an order that is not in the books, and whose document gets no usable answer."""
+    code, found = (
+        ("xero_unreadable", "only answers that are not Xero's")
+        if batch.unreadable
+        else ("xero_fails", "no usable answer to one document")
+    )
+    company_turn.holder.note_fault(f"{found} (batch {batch.id})")
     details = {
         "order": entry.order_id,
         "document": DOCUMENT_KINDS[batch.kind].words,
         "number": entry.number,
         "reference": batch.id,
     }
-    problem = Problem("xero_unreadable", details)
+    problem = Problem(code, details)
     return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
 
 
