@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Batch
@@ -40,6 +40,9 @@ from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, 
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
 
+MOST_PAGES: Final = 3
+"""So many purchase orders, or fewer, are read one by one; more are listed, if that takes so many pages or fewer."""
+
 
 class Settlement:
     def __init__(self, holder: LaneHolder, publisher: Publisher) -> None:
@@ -49,6 +52,8 @@ class Settlement:
         """When batches are to be settled whose time has not come."""
         self._begun: set[str] = set()
         """Batches that this turn wrote down."""
+        self._listed: set[str] = set()
+        """Batches whose purchase orders this turn has listed."""
         self._at_fault: set[str] = set()
         """Batches with orders that a fault of ours keeps from their outcome."""
         self._out: dict[Future[list[Answered] | Exception], tuple[Batch, ReadyBatch]] = {}
@@ -190,15 +195,17 @@ class Settlement:
         company_turn, waits = ready_batch.company_turn, self._holder.adapters.waits
         unknown_at = batch.unknown_at or batch.first_sent_at
         over = self._holder.now - unknown_at >= waits.late_commit
+        ready_documents: Sequence[ReadyDocument] = ready_batch.ready_documents
+        if batch.in_vain <= IN_VAIN and not self._holder.tries_in_vain(batch.company):
+            # what goes on failing must not use up the day's calls
+            ready_documents = self._settle_listed(batch, company_turn, ready_documents)
         enabled = company_turn.books.settings.enabled
         given_up = batch.documents[-1].order_id if batch.gives_up and enabled else ""
-        to_send = [
-            ready for ready in ready_batch.ready_documents if enabled and ready.entry.order_id != given_up
-        ]
+        to_send = [ready for ready in ready_documents if enabled and ready.entry.order_id != given_up]
         # a purchase order's number that is there is refused: cheaper than reading them one by one
         unread = to_send if batch.kind == "purchase_order" else []
         looked_up = [
-            *(ready.entry for ready in ready_batch.ready_documents if ready not in unread),
+            *(ready.entry for ready in ready_documents if ready not in unread),
             *unbuilt,
         ]
         absent = self._by_number(batch, company_turn, looked_up)
@@ -316,7 +323,7 @@ class Settlement:
             numbers = (ready.document.number for ready in ready_batch.ready_documents)
             by_number = dict(zip(numbers, answer, strict=True))
         outcomes: list[Entry] = []
-        taken: list[Entry] = []
+        taken: list[ReadyDocument] = []
         held_back = False
         for ready in ready_batch.ready_documents:
             answered = by_number.get(ready.document.number)
@@ -330,7 +337,7 @@ class Settlement:
                         )
                     )
                 elif "number" in refusals(answered.messages):
-                    taken.append(ready.entry)
+                    taken.append(ready)
                 elif self._may_yet_arrive(batch):
                     held_back = True
                 else:
@@ -340,15 +347,17 @@ class Settlement:
                         )
                     )
         self._write(batch, outcomes)
-        settled = len(outcomes) + self._settle_taken(batch, ready_batch.company_turn, taken)
+        settled = len(outcomes) + self._settle_taken(batch, ready_batch, taken)
         if settled == len(ready_batch.ready_documents):
             self._finish(batch, sent=settled)
         else:
             self._settle_rest(batch, patiently=held_back)
 
-    def _settle_taken(self, batch: Batch, company_turn: CompanyTurn, taken: Sequence[Entry]) -> int:
+    def _settle_taken(self, batch: Batch, ready_batch: ReadyBatch, taken: Sequence[ReadyDocument]) -> int:
         """Settle orders whose number Xero says is taken; how many have their outcome."""
-        absent = self._by_number(batch, company_turn, taken)
+        company_turn = ready_batch.company_turn
+        unlisted = self._settle_listed(batch, company_turn, taken)
+        absent = self._by_number(batch, company_turn, [ready.entry for ready in unlisted])
         if self._may_yet_arrive(batch):
             return len(taken) - len(absent)
         # refused as taken and yet nowhere to be found: the number belongs to something we may not see
@@ -448,7 +457,7 @@ class Settlement:
             self._free(batch, ready_batch, at_most=max(1, len(ready_batch.ready_documents) // 2))
             return
         if not named and "number" in refusals(error.messages):
-            self._settle_taken(batch, ready_batch.company_turn, [ready_batch.ready_documents[0].entry])
+            self._settle_taken(batch, ready_batch, ready_batch.ready_documents)
             self._finish(batch, sent=1)
             return
         if not named:
@@ -459,15 +468,15 @@ class Settlement:
             )
             self._finish(batch, sent=1)
             return
-        taken = [ready.entry for ready in named if "number" in refusals(refused[ready.document.number])]
+        taken = [ready for ready in named if "number" in refusals(refused[ready.document.number])]
         settled = self._settle_each(
             batch,
-            [ready.entry for ready in named if ready.entry not in taken],
+            [ready.entry for ready in named if ready not in taken],
             lambda entry: outcome_of.refused(
                 ready_batch.company_turn, entry, batch.kind, refused[entry.number]
             ),
         )
-        settled += self._settle_taken(batch, ready_batch.company_turn, taken)
+        settled += self._settle_taken(batch, ready_batch, taken)
         if settled == len(ready_batch.ready_documents):
             self._finish(batch, sent=settled)
         else:
@@ -518,8 +527,41 @@ class Settlement:
         )
         return [entry for entry in entries if entry.number not in found]
 
+    def _settle_listed(
+        self, batch: Batch, company_turn: CompanyTurn, ready_documents: Sequence[ReadyDocument]
+    ) -> Sequence[ReadyDocument]:
+        """Give purchase orders that Xero lists under their own dates their outcome, once in a turn; the others.
+
+        One that is not listed may be there all the same, under another date or deleted: Xero then refuses its number.
+        """
+        if batch.kind != "purchase_order" or len(ready_documents) <= MOST_PAGES or batch.id in self._listed:
+            return ready_documents
+        self._listed.add(batch.id)
+        xero, access = self._holder.adapters.xero, company_turn.access
+        days = sorted(ready.document.body["Date"] for ready in ready_documents)
+        wanted = {ready.document.number for ready in ready_documents}
+        found: dict[str, Answered] = {}
+        page = pages = 1
+        while page <= pages <= MOST_PAGES and len(found) < len(wanted):
+            list_page = partial(xero.purchase_orders, days[0], days[-1], page, access)
+            listed, pages = self._holder.call(batch.company, list_page)
+            found |= {one.number: one for one in listed if one.number in wanted}
+            page += 1
+        self._settle_each(
+            batch,
+            [ready.entry for ready in ready_documents if ready.document.number in found],
+            lambda entry: outcome_of.found(
+                batch,
+                company_turn,
+                entry,
+                found[entry.number],
+                ours=carries_ref(found[entry.number].reference, entry.message.order),
+            ),
+        )
+        return [ready for ready in ready_documents if ready.document.number not in found]
+
     def _purchase_order_by_number(self, batch: Batch, company_turn: CompanyTurn, entry: Entry) -> bool:
-        """Xero lists purchase orders by one number only; each outcome is written before the next is read."""
+        """Xero reads a purchase order by one number only; each outcome is written before the next is read."""
         xero, access = self._holder.adapters.xero, company_turn.access
         found = self._holder.call(
             batch.company, lambda observe: xero.purchase_order(entry.number, access, observe)
