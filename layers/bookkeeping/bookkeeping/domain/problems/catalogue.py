@@ -129,6 +129,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: “{field}” is missing.",
             "platform",
             "Fill in “{field}” on the order and send it again; it is then posted by itself.",
+            words_with={
+                "found": (
+                    "Order {order}: “{field}” should be a list of the order's lines but is “{found}”.",
+                    _SEND_AGAIN,
+                )
+            },
         ),
         Kind(
             "bad_number",
@@ -396,6 +402,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " settings decides this for all such orders.",
             frozenset({"refunded_orders"}),
             retry_label="Post",
+            words_with={
+                "decides": (
+                    "Order {order}: it is {status} on the platform, so it may be no sale{half}.",
+                    "Press Post if it belongs in the books all the same, or Skip if it does not.{decides}",
+                )
+            },
         ),
         Kind(
             "contact_not_found",
