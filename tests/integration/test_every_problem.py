@@ -889,7 +889,7 @@ def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="exclusive")
 
 
-@provokes("posted_tax_differs", "KX-", "with OUTPUT2 at 20 %", "by the order", "in Xero", cure=accepted)
+@provokes("posted_tax_differs", "KX-", "(OUTPUT2, 20 %)", "by the order", "in Xero", cure=accepted)
 def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="inclusive")
 

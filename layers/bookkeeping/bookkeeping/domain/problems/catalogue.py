@@ -288,11 +288,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "tax_type_differs",
-            "Order {order}: “Tax rates” gives {tax_type} for {rate}, and {tax_type} has {percent} in Xero. It must have"
-            " {wanted}.",
+            "Order {order}: “Tax rates” gives {tax_type} for {rate}, which has {percent} in Xero. It must"
+            " have {wanted}.",
             "accountant",
-            "Choose a tax rate that has {wanted} in Xero under “Tax rates” in the settings, or correct {tax_type} there"
-            " and press Retry.",
+            "Choose a tax rate that has {wanted} in Xero under “Tax rates” in the settings, or correct the other one"
+            " there and press Retry.",
             _TAX_KEYS,
         ),
         Kind(
