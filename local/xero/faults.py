@@ -55,6 +55,8 @@ class Fault:
     path_prefix: str = "/"
     tenant_id: str | None = None
     client_id: str | None = None
+    body_has: str | None = None
+    """Hits only calls with this text in the body: an order's number, for one."""
     times: int | None = 1
     every: int | None = None
     probability: float | None = None
@@ -68,12 +70,15 @@ class Fault:
     hits: int = 0
     dice: random.Random = field(default_factory=random.Random, repr=False)
 
-    def matches(self, method: str, path: str, tenant_id: str | None, client_id: str | None) -> bool:
+    def matches(
+        self, method: str, path: str, tenant_id: str | None, client_id: str | None, body: bytes
+    ) -> bool:
         return (
             (self.method is None or self.method.upper() == method)
             and path.startswith(self.path_prefix)
             and (self.tenant_id is None or self.tenant_id == tenant_id)
             and (self.client_id is None or self.client_id == client_id)
+            and (self.body_has is None or self.body_has.encode() in body)
         )
 
     def strikes(self) -> bool:
@@ -136,9 +141,13 @@ class Faults:
         self.rules = [rule for rule in self.rules if fault_id is not None and rule.id != fault_id]
         return before - len(self.rules)
 
-    def striking(self, method: str, path: str, tenant_id: str | None, client_id: str | None) -> Fault | None:
+    def striking(
+        self, method: str, path: str, tenant_id: str | None, client_id: str | None, body: bytes
+    ) -> Fault | None:
         return _first(
-            rule for rule in self.rules if rule.matches(method, path, tenant_id, client_id) and rule.strikes()
+            rule
+            for rule in self.rules
+            if rule.matches(method, path, tenant_id, client_id, body) and rule.strikes()
         )
 
 

@@ -114,7 +114,7 @@ def answer(world: World, request: Request) -> Answer:
         entry.client_id, entry.tenant_id = caller.client_id, caller.tenant_id
         entry.idempotency_key = request.headers.get("idempotency-key")
         fault = world.faults.striking(
-            request.method, request.path, caller.tenant_id, _client(world, request, caller)
+            request.method, request.path, caller.tenant_id, _client(world, request, caller), request.body
         )
         entry.fault = fault.kind if fault else None
         if fault and fault.kind == "disconnect" and caller.bearer and caller.tenant_id:

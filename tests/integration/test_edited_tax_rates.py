@@ -50,7 +50,7 @@ def test_an_edited_rate_is_said_with_the_tax_type_its_percentage_and_both_taxes(
     xeros = sum(line.tax_amount for line in lines)
     orders = sum(round(line.line_amount / 6, 2) for line in lines)
     assert 0 < orders < xeros
-    assert f"{orders} with OUTPUT2 at 20 % by the order, and {xeros} in Xero" in sentence
+    assert f"{orders} with 20% (VAT on Income) (OUTPUT2, 20 %) by the order, and {xeros} in Xero" in sentence
 
 
 def test_the_facts_are_read_once_for_a_rate_that_was_edited(books: Books) -> None:

@@ -867,12 +867,29 @@ def _(site: Site) -> Scene:
     return scene
 
 
+@provokes("xero_fails", "sales invoice", "KX-", "id-", cure=retried)
+def _(site: Site) -> Scene:
+    scene = ThroughThePopup(site)
+    scene.fault("error_before_commit", times=None, body_has=f"KX-{scene.good['id']}")
+    scene.world.send(scene.order())
+    scene.send(scene.good)
+    scene.go_on(IN_TIME.total_seconds())
+    assert "Waiting to learn from Xero whether KX-" in _now(scene)["words"]
+    while scene.world.entry(scene.good, scene.company).state is State.POSTING:
+        scene.go_on(30)
+    scene.world.xero.faults.remove()
+    # the person's session was over after an hour
+    scene.office = site.popup.browser(scene.company)
+    scene.sent[0] = scene.world.clock.now()
+    return scene
+
+
 @provokes("posted_total_differs", "KX-", "in Xero", cure=accepted)
 def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="exclusive")
 
 
-@provokes("posted_tax_differs", "KX-", "with OUTPUT2 at 20 %", "by the order", "in Xero", cure=accepted)
+@provokes("posted_tax_differs", "KX-", "(OUTPUT2, 20 %)", "by the order", "in Xero", cure=accepted)
 def _(site: Site) -> Scene:
     return posted_at_another_rate(site, line_amounts="inclusive")
 

@@ -40,6 +40,10 @@ def test_without_xero_hardly_anything_is_asked_and_afterwards_all_is_posted_at_f
     kept(lanes.OUTAGE())
 
 
+def test_documents_that_xero_always_fails_on_hold_no_other_up_and_stop() -> None:
+    kept(lanes.FAILED_ON())
+
+
 def test_access_taken_away_costs_a_few_calls_and_no_order() -> None:
     kept(access.TAKEN_AWAY())
 
@@ -55,11 +59,12 @@ def test_what_a_person_sets_right_in_xero_and_retries_is_posted_once() -> None:
 # those that take a few seconds only
 MUTANTS: tuple[tuple[Callable[[], AbstractContextManager[None]], Callable[[], Outcome]], ...] = (
     (lanes.outage_retried_at_once, lanes.SHORT_OUTAGE),
+    (lanes.batches_always_whole, lanes.FAILED_ON),
     (access.refused_for_good, access.TAKEN_AWAY),
 )
 
 
-@pytest.mark.parametrize(("mutant", "scene"), MUTANTS[:1], ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.parametrize(("mutant", "scene"), MUTANTS[:2], ids=lambda each: getattr(each, "__name__", ""))
 def test_a_storm_catches_the_mutant(
     mutant: Callable[[], AbstractContextManager[None]], scene: Callable[[], Outcome]
 ) -> None:

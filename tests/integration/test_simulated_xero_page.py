@@ -33,7 +33,14 @@ PROBLEMS = PAGE.partition("\n## Provoke each problem")[2].partition("\n## All co
 ROWS = dict(re.findall(r"^\| `(\w+)`(?: \(Tracked\))? \| (.*) \|$", PROBLEMS, re.MULTILINE))
 """What to do, by problem or by reason to wait."""
 TRACKED = set(re.findall(r"^\| `(\w+)` \(Tracked\) \|", PROBLEMS, re.MULTILINE))
-IN_PROSE = {"bad_id", "settings_prefix_clash", "may_already_be_in", "xero_unreadable", "our_fault"}
+IN_PROSE = {
+    "bad_id",
+    "settings_prefix_clash",
+    "may_already_be_in",
+    "xero_unreadable",
+    "xero_fails",
+    "our_fault",
+}
 """Problems that take more than one page, or long: the page tells how, and other tests provoke them."""
 
 

@@ -160,7 +160,14 @@ def test_a_batch_record_comes_back_as_it_was_saved(stores: Stores) -> None:
     lane, entry = taken(stores), queued()
     stores.lanes.update_batch(batch_of(entry), lane)
     full = replace(
-        batch_of(entry), id="b", unknown_at=NOON, settle_at=NOON, tries=2, timed_out=1, by_number=True
+        batch_of(entry),
+        id="b",
+        unknown_at=NOON,
+        settle_at=NOON,
+        tries=2,
+        in_vain=1,
+        at_most=7,
+        by_number=True,
     )
     stores.lanes.update_batch(full, lane)
     assert stores.lanes.batches(LANE) == [full, batch_of(entry)]

@@ -218,7 +218,7 @@ def test_a_box_that_refuses_everything_for_a_while_stops_nothing(books: OneProce
     assert len(numbers(books)) == 10
 
 
-def test_three_such_answers_halve_the_batch(books: OneProcess) -> None:
+def test_after_three_such_answers_a_batch_goes_out_in_parts(books: OneProcess) -> None:
     books.company(UNTRACKED)
     sizes: list[int] = []
 
@@ -233,7 +233,7 @@ def test_three_such_answers_halve_the_batch(books: OneProcess) -> None:
     books.send(*sent)
     books.run(timedelta(hours=2), until_quiet=False)
     assert {ends(books.entry(order)) for order in sent} == {"posted"}
-    assert sizes == [8, 8, 8, *[4] * 6, *[2] * 4]
+    assert sizes == [8, 8, 8, 4, 2, 4, 2, 4, 2, 2]
     assert len(numbers(books)) == 8
 
 

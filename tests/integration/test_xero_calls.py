@@ -101,7 +101,6 @@ def unknown(peer: Peer, behave: Behave) -> tuple[OutcomeUnknown, float]:
 
 def test_silence_ends_in_time(peer: Peer) -> None:
     error, took = unknown(peer, lambda connection: time.sleep(3))
-    assert error.timed_out
     assert not error.answered
     assert took < 2 * TIME_OUT + 0.5
 
@@ -123,8 +122,7 @@ def test_an_answer_that_drips_byte_by_byte_ends_in_time(peer: Peer) -> None:
             connection.sendall(b"1\r\nx\r\n")
             time.sleep(0.05)
 
-    error, took = unknown(peer, behave)
-    assert error.timed_out
+    _, took = unknown(peer, behave)
     assert took < 2 * TIME_OUT + 0.5
 
 
@@ -163,7 +161,6 @@ def test_a_body_with_a_length_that_drips_ends_in_time(peer: Peer) -> None:
 def test_a_broken_answer_leaves_the_outcome_unknown(peer: Peer, behave: Behave, what: str) -> None:
     error, _ = unknown(peer, behave)
     assert str(error).endswith(what)
-    assert not error.timed_out
     assert not error.answered
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 from bookkeeping.adapters.tables.orders import entry_from_item
@@ -15,6 +16,7 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.pacing import BATCH_SIZE, CALLS_A_MINUTE, Waits
 from bookkeeping.use_cases.posting import lane_holder, settlement
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
+from bookkeeping.use_cases.posting.settlement import Settlement
 from bookkeeping.use_cases.posting.turn import Turn
 from local.xero.truth_log import Entry
 from tests.storms.auditor import Report, most_at_once
@@ -24,6 +26,7 @@ from tests.storms.table import Job, Outcome
 from tests.storms.workload import Company, Workload
 
 LAG = Weather(lag=10)
+MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 TWO_SECONDS = Weather(slow_answer=1, slow_seconds=2, lag=10)
 THROTTLED = Weather(refused=0.2, throttle=0.01, conflict=0.01, lag=10)
@@ -327,7 +330,49 @@ def outage(companies: int, each: int, hours: float) -> Outcome:
         return played("outage", environment, work, judge, hours=hours + 4)
 
 
+# --- P20: a document that Xero always fails on
+
+
+def failed_on(companies: int, each: int, weather: Weather = LAG, *, latest: float = 15) -> Outcome:
+    """Of each company's orders, all sent at once, one has a document that Xero always answers 500."""
+    environment = Environment(f"failed on {SEED}", weather)
+    work = Workload(environment)
+    all_ = [work.company(tracked=number % 3 == 1) for number in range(companies)]
+    for place in range(companies * each):
+        company, bad = all_[place % companies], place // companies == each // 2
+        provoked = "needs_attention xero_fails" if bad else ""
+        sent = work.order(company, place, after=3 * place / companies / each, provoked=provoked)
+        if bad:
+            number = f'"{company.prefix}{sent.order_id}"'
+            always = {"kind": "error_before_commit", "method": "PUT", "times": None, "body_has": number}
+            environment.xero.faults.add(always)
+    began = environment.now()
+    tokens_kept_fresh(environment, work, began + timedelta(hours=4))
+
+    def judge(_: Report, outcome: Outcome) -> None:
+        calls = calls_in(environment)
+        last = max(call.committed_at or began for call in calls if call.committed)
+        bounded(
+            outcome, "failed on: minutes until the others are in", (last - began) / MINUTE, at_most=latest
+        )
+        bounded(outcome, "failed on: calls a company", len(calls) / companies, at_most=140)
+
+    return played("failed on", environment, work, judge)
+
+
 # --- mutants
+
+
+@contextmanager
+def batches_always_whole() -> Iterator[None]:
+    """What had no usable answer goes out whole, time after time."""
+    real = Settlement._in_vain
+
+    def whole(*about: Any) -> dict[str, Any]:
+        return real(*about) | {"at_most": BATCH_SIZE}
+
+    with patch.object(Settlement, "_in_vain", whole):
+        yield
 
 
 @contextmanager
@@ -409,9 +454,18 @@ def outages(promise: str) -> list[Job]:
     ]
 
 
+def failed_documents(promise: str) -> list[Job]:
+    return [
+        Job(promise, "documents that Xero always fails on", partial(failed_on, 6, 120), 30),
+        Job(promise, "the same in F1", partial(failed_on, 3, 60, F1, latest=120), 30),
+        Job(promise, "mutant: always whole", partial(caught, batches_always_whole, FAILED_ON), 10),
+    ]
+
+
 # quick forms, which catch the mutants too
 # enough that both companies have orders left when the first minute is over
 SHARED = partial(shared_lane, 6000)
 BESIDE = partial(beside, 2, 300, 20, 10)
 OUTAGE = partial(outage, 1, 220, 0.3)
+FAILED_ON = partial(failed_on, 2, 50)
 SHORT_OUTAGE = partial(outage, 1, 60, 0.2)

@@ -85,6 +85,10 @@ PROMISES = (
     Promise("P17", "settings hold from when an order is due", lambda: contents.jobs("P17")),
     Promise("P18", "access taken away loses nothing", lambda: access.jobs("P18")),
     Promise("P19", "a backlog drains as fast as Xero allows", lambda: lanes.outages("P19")),
-    Promise("P20", "one bad thing never holds up another", lambda: line_faults.jobs("P20")),
+    Promise(
+        "P20",
+        "one bad thing never holds up another",
+        lambda: [*line_faults.jobs("P20"), *lanes.failed_documents("P20")],
+    ),
     Promise("P21", "the debtor is the contact that bears the name", lambda: contacts.jobs("P21")),
 )

@@ -492,9 +492,9 @@ def test_several_or_no_tax_types_stop_the_order_and_name_the_choices() -> None:
 
 
 def test_a_mapped_tax_type_must_be_usable_on_the_account() -> None:
-    for tax_type in ("INPUT2", "GONE"):
+    for tax_type, words in (("INPUT2", "Rate INPUT2 (INPUT2, 20 %)"), ("GONE", "GONE")):
         stopped = problem(order(line()), settings(tax_types=[{"rate": "20", "tax_type": tax_type}]))
-        assert (stopped.code, stopped.details["tax_type"]) == ("tax_type_not_usable", tax_type)
+        assert (stopped.code, stopped.details["tax_type"]) == ("tax_type_not_usable", words)
 
 
 def test_a_line_without_a_rate_stops_the_order() -> None:

@@ -574,6 +574,28 @@ def test_the_problem_of_an_order_that_is_no_sale_names_its_status() -> None:
         assert problem.kind.freed_by == {"refunded_orders"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (REFUNDED, "“Refunded orders” in the settings decides this for all such orders."),
+        ({"status_name": "Declined"}, "“Refunded orders” in the settings decides this for all such orders."),
+        (
+            {"status_name": "Partially Refunded"},
+            "“Refunded orders” in the settings can post all such orders.",
+        ),
+        ({"status_name": "Artwork Rejected"}, ""),
+        ({"status_name": "Credited"}, ""),
+    ],
+)
+def test_the_problem_of_an_order_that_is_no_sale_says_what_the_setting_decides(
+    changes: Any, said: str
+) -> None:
+    problem = accepted(message(**changes)).problem
+    assert problem is not None
+    asked = "Press Post if it belongs in the books all the same, or Skip if it does not."
+    assert problem.fix == f"{asked} {said}".strip()
+
+
 def chosen(entry: Entry, choice: ledger.Choice, at: Books | None = None) -> Entry:
     found = ledger.retry(entry, at or books(), "Ada Moore", LATER, no_sale=choice)
     assert found is not None

@@ -853,6 +853,18 @@ def test_dates_accounting_does_not_use_are_not_looked_at() -> None:
         ({"status_name": "Refunded 50%"}, "unclear"),
         ({"status_name": "Refund Approved"}, "unclear"),
         ({"status_name": "Artwork Rejected"}, "unclear"),
+        ({"status_name": "Declined"}, "rejected"),
+        ({"status_name": "ORDER DECLINED"}, "rejected"),
+        ({"status_name": "Payment declined"}, "unclear"),
+        ({"status_name": "Not declined"}, "live"),
+        ({"status_name": "Chargeback"}, "refunded"),
+        ({"status_name": "CHARGE-BACK"}, "unclear"),
+        ({"status_name": "Charged back"}, "unclear"),
+        ({"status_name": "Chargeback won"}, "unclear"),
+        ({"status_name": "Credited"}, "unclear"),
+        ({"status_name": "Partially credited"}, "unclear"),
+        ({"status_name": "Awaiting credit check"}, "live"),
+        ({"status_name": "Paid by credit card"}, "live"),
         ({"status_name": "Returned Item Replaced"}, "unclear"),
         ({"status_name": "Cancelled order reinstated"}, "unclear"),
         ({"status_name": "Rejected - Refund Pending"}, "unclear"),
@@ -883,6 +895,32 @@ def test_a_status_that_is_not_understood_is_named_as_sent() -> None:
     assert order_from_content(content(order)) == order
     assert content_hash(order) != content_hash(read(message(status_name="Proof Rejected")))
     assert read(message(status_name="Refunded")).status == ""
+    assert read(message(status_name="Chargeback")).status == "Chargeback", "no other word for it is shown"
+
+
+def test_items_that_are_no_list_are_called_what_they_are() -> None:
+    for items, found in (({"0": {"sku": "A"}}, "an object"), ("none", "none"), (7, "7")):
+        with pytest.raises(Unreadable) as raised:
+            read(message(items=items))
+        assert raised.value.problem.sentence == (
+            f"Order {message()['id']}: “items” should be a list of the order's lines but is “{found}”."
+        )
+
+
+@pytest.mark.parametrize("value", ["412077.0", '"412077.0"', "412077.000", "4.12077e5", '" 412077.0 "'])
+def test_a_company_that_is_a_whole_number_is_that_company_however_it_is_written(value: str) -> None:
+    body = json.dumps(message(secondary_company_ref_id="@", company_ref_id=None)).replace('"@"', value)
+    assert read_order(read_message(body)).companies == identify(body)[0] == ("412077",)
+    if "e" not in value:
+        assert identify(body[:-30])[0] == ("412077",), "also where the rest can't be read"
+
+
+@pytest.mark.parametrize("value", ["412077.5", '"412077.05"', '"412077."', "0.0", '"1e5"'])
+def test_a_company_that_is_no_whole_number_is_none(value: str) -> None:
+    body = json.dumps(message(secondary_company_ref_id="@", company_ref_id=None)).replace('"@"', value)
+    with pytest.raises(Unreadable) as raised:
+        read_order(read_message(body))
+    assert raised.value.companies == ()
 
 
 @pytest.mark.parametrize(
@@ -956,7 +994,7 @@ def test_a_flag_that_is_neither_yes_nor_no_is_named(value: object, shown: str) -
 
 def test_an_order_without_lines_is_named() -> None:
     assert problem(message(items=[])) == ("no_lines", {})
-    for items in (..., None, "none", {"0": item()}):
+    for items in (..., None, ""):
         assert problem(message(items=items)) == ("missing_field", {"field": "items"})
     assert problem(message(items=[item(), "MUG"])) == ("missing_field", {"field": "items[1]"})
 

@@ -24,6 +24,8 @@ from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.errors import CallRefused, OutcomeUnknown
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, Limits
 
+LISTED_A_PAGE: Final = 1000
+"""What Xero gives at most."""
 ANSWER_AT_MOST: Final = 32 * 1024 * 1024
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 NO_REASON: Final = "Xero refused it and gave no reason"
@@ -117,6 +119,17 @@ class Xero:
         found = [answered("purchase_order", element) for element in _elements(answer, "PurchaseOrders")]
         return next((order for order in found if order.number == number), None)
 
+    def purchase_orders(
+        self, first: str, last: str, page: int, access: Access, observe: Observe
+    ) -> tuple[list[Answered], int]:
+        """A page of the purchase orders dated from the first day to the last, and how many pages there are."""
+        params = {"DateFrom": first, "DateTo": last, "page": str(page), "pageSize": str(LISTED_A_PAGE)}
+        answer = self._call("GET", "PurchaseOrders", access, observe, params=params)
+        listed = [answered("purchase_order", element) for element in _elements(answer, "PurchaseOrders")]
+        pagination = answer.get("pagination")
+        pages = pagination.get("pageCount") if isinstance(pagination, dict) else None
+        return listed, pages if isinstance(pages, int) else 1
+
     def create_items(
         self, items: Sequence[Json], access: Access, key: str, observe: Observe
     ) -> dict[str, tuple[bool, tuple[str, ...]]]:
@@ -184,7 +197,7 @@ class Xero:
             headers |= {"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": key}
         # requests' own time-out starts anew with every byte that comes: a slow drip would outlast the lease
         deadline = time.monotonic() + self._time_out
-        failure, timed_out = "no answer in time", True
+        failure = "no answer in time"
         try:
             with self.session.request(
                 method,
@@ -204,9 +217,9 @@ class Xero:
         except requests.exceptions.Timeout:
             pass
         except (requests.exceptions.RequestException, HTTPError) as error:
-            failure, timed_out = type(error).__name__, False
+            failure = type(error).__name__
         # outside the handlers: the library's errors quote headers, and a chained one would carry them into a log
-        raise OutcomeUnknown(f"{method} {path}: {failure}", timed_out=timed_out)
+        raise OutcomeUnknown(f"{method} {path}: {failure}")
 
 
 def parsed(status: int, headers: Mapping[str, str], text: bytes, *, read: bool = False) -> Json:

@@ -292,7 +292,7 @@ def _purchase_notes(basis: _Basis, charges: list[_Charge]) -> Iterator[str]:
         lines = "" if len(unchosen) == len(charges) else f" for {', '.join(some)}"
         yield (
             f"Nobody chose “{basis.settings.label('purchase_tax_type')}”{lines}: this takes the tax rate of account"
-            f" {account.code}, {account.tax_type}."
+            f" {account.code}, {basis.organisation.tax_type_in_words(account.tax_type)}."
         )
 
 
@@ -632,7 +632,10 @@ def _advice_on_rate(basis: _Basis, rate: Decimal) -> str:
 
 def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Tax:
     found = basis.organisation.tax_rate(row.tax_type)
-    about = {"rate": f"{plain_number(rate)} %", "tax_type": row.tax_type}
+    about = {
+        "rate": f"{plain_number(rate)} %",
+        "tax_type": basis.organisation.tax_type_in_words(row.tax_type),
+    }
     if found is None or not found.fits(account.account_class):
         raise basis.stop("tax_type_not_usable", **about, account=account.code)
     if found.effective_rate != row.percent:
@@ -674,7 +677,8 @@ def _purchase_tax(basis: _Basis, account: Account, chosen: str) -> _Tax:
         return _Tax(tax_type, found.effective_rate)
     if chosen:
         label = settings.purchase_tax_label(tax_type)
-        raise basis.stop("purchase_tax_type_not_usable", tax_type=tax_type, account=account.code, label=label)
+        words = organisation.tax_type_in_words(tax_type)
+        raise basis.stop("purchase_tax_type_not_usable", tax_type=words, account=account.code, label=label)
     raise basis.stop("no_purchase_tax_type", account=settings.cogs_account_code)
 
 
@@ -693,7 +697,7 @@ def _chosen_for_purchases(basis: _Basis, sold: _Sold) -> str:
 
 
 def _choices(rates: Iterable[TaxRate]) -> str:
-    named = [f"{rate.name} ({rate.tax_type}, {plain_number(rate.effective_rate)} %)" for rate in rates]
+    named = [rate.words for rate in rates]
     more = ["…"] if len(named) > MOST_CHOICES_NAMED else []
     return ", ".join(named[:MOST_CHOICES_NAMED] + more) or "none"
 

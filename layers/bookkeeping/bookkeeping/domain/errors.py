@@ -49,9 +49,8 @@ class XeroError(Foreseen):
 class OutcomeUnknown(XeroError):
     """`answered`: Xero did answer, and gives the same answer again for the same Idempotency-Key."""
 
-    def __init__(self, why: str, *, timed_out: bool = False, answered: bool = False) -> None:
+    def __init__(self, why: str, *, answered: bool = False) -> None:
         super().__init__(why)
-        self.timed_out = timed_out
         self.answered = answered
 
 

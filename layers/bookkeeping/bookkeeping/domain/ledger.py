@@ -304,8 +304,7 @@ def held_back_half(entry: Entry, settings: Settings, now: datetime) -> Entry | N
     if choice == "skip":
         return skip(entry, sale_status.disposition, now)
     half = f"; its purchase order {entry.number} is in Xero, its invoice is not, and Skip leaves it so"
-    details = {"order": entry.order_id, "status": _status_words(sale_status), "half": half}
-    return stop(entry, Problem("no_sale", details), now)
+    return stop(entry, no_sale(entry.order_id, sale_status, half), now)
 
 
 def completed(entry: Entry | None, message: Message) -> Message:
@@ -389,7 +388,7 @@ def held_back(
         if choice == "skip":
             return skip(entry, order.disposition, now)
         if choice == "ask":
-            return stop(entry, no_sale(order), now)
+            return stop(entry, no_sale(order.id, order), now)
     if order.flaw is not None:
         return stop(entry, order.flaw, now)
     if order.completion_flaw is not None and settings.post_when == "dispatch":
@@ -415,8 +414,16 @@ def _question(order: Order | SaleStatus) -> str:
     return order.status or order.disposition
 
 
-def no_sale(order: Order) -> Problem:
-    return Problem("no_sale", {"order": order.id, "status": _status_words(order), "half": ""})
+def no_sale(order_id: str, sale: Order | SaleStatus, half: str = "") -> Problem:
+    """The problem of an order that is no sale, or may be none. `half`: what of it is in Xero."""
+    if sale.disposition in ("unclear", "cancelled"):
+        decides = ""
+    elif half or sale.disposition in ("partially_refunded", "partially_returned"):
+        decides = " “Refunded orders” in the settings can post all such orders."
+    else:
+        decides = " “Refunded orders” in the settings decides this for all such orders."
+    details = {"order": order_id, "status": _status_words(sale), "half": half, "decides": decides}
+    return Problem("no_sale", details)
 
 
 def _status_words(order: Order | SaleStatus) -> str:

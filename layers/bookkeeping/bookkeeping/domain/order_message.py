@@ -192,7 +192,7 @@ _TOKEN = re.compile(
 
 _OBJECT_FOLLOWS = re.compile(_SPACE + rb"\{")
 
-_WHOLE_ID = re.compile(_SPACE + rb'("[^"\\]{0,40}+"|[0-9]{1,40}+)' + _SPACE + rb"(?=[,}])")
+_WHOLE_ID = re.compile(_SPACE + rb'("[^"\\]{0,40}+"|[0-9]{1,40}+(?:\.0{1,19}+)?)' + _SPACE + rb"(?=[,}])")
 
 _SCALAR = re.compile(_SPACE + rb"(?:" + _STRING + rb'|[^\s"\[\]{},:]++)', re.DOTALL)
 

@@ -99,7 +99,7 @@ class Order:
     ships_to: str | None = None
     """The country or VAT territory it is shipped to, nothing else of the address; None if not known."""
     status: str = ""
-    """The status's name as sent, where it is not clear whether the order is a sale."""
+    """The status's name as sent, where it is not clear whether the order is a sale, or another word says that not."""
     status_told: bool = True
     """Whether the message says anything of the sale. One without a status does not, nor does “Archived”."""
     flaw: Problem | None = None
@@ -160,6 +160,7 @@ def _order(message: Mapping[str, object]) -> Order:
     status_name = _name(message.get("status_name")) or _name(status)
     has_error = _flag(message, "has_error")
     disposition = _disposition(has_error, status, status_name)
+    named = disposition == "unclear" or (disposition in NO_SALE and not _SAID_SO.search(status_name))
     says_status = not has_error and not _says_nothing(status, status_name)
     flaw = None
     try:
@@ -191,7 +192,7 @@ def _order(message: Mapping[str, object]) -> Order:
             message.get("shipping_country"),
             message.get("shipping_postcode"),
         ),
-        status=quoted(message.get("status_name") or status) if disposition == "unclear" else "",
+        status=quoted(message.get("status_name") or status) if named else "",
         status_told=says_status,
         flaw=flaw,
     )
@@ -226,7 +227,8 @@ def _read(strictly: bool, read: Callable[_P, _T], *args: _P.args, **named: _P.kw
 
 def _lines(items: object, *, live: bool) -> tuple[OrderLine, ...]:
     if not isinstance(items, list):
-        raise _stopped("missing_field", field="items")
+        found = {} if _is_empty(items) else {"found": quoted(items)}
+        raise _stopped("missing_field", field="items", **found)
     if not items:
         raise _stopped("no_lines")
     lines = [_read(live, _line, item, f"items[{index}]", live=live) for index, item in enumerate(items)]
@@ -276,12 +278,15 @@ def _shipping(message: Mapping[str, object], *, live: bool) -> Shipping:
 # --- who and what state -------------------------------------------------------------------------------------
 
 
-_ID = re.compile(r"[1-9][0-9]{0,18}")
+_ID = re.compile(r"([1-9][0-9]{0,18})(?:\.0{1,19})?")
 COMPANY_FIELDS: Final = ("secondary_company_ref_id", "company_ref_id")
 
 
 def platform_id(value: object) -> str | None:
-    """An id as its digits, else None. With a leading zero it is none, or one order would have two ids."""
+    """An id as its digits, also of a whole number written as 17.0, else None.
+
+    With a leading zero it is none, or one order would have two ids.
+    """
     match value:
         case bool():
             return None
@@ -291,7 +296,8 @@ def platform_id(value: object) -> str | None:
             text = value.strip()
         case _:
             return None
-    return text if _ID.fullmatch(text) else None
+    whole = _ID.fullmatch(text)
+    return whole[1] if whole else None
 
 
 def _required_id(message: Mapping[str, object], name: str) -> str:
@@ -336,6 +342,10 @@ _ENDS: Final[dict[str, Disposition]] = {
     "returned": "returned",
     "return": "returned",
     "rejected": "rejected",
+    "declined": "rejected",
+    "chargeback": "refunded",
+    # to a customer who gets money back, or of a payment that has come in
+    "credited": "unclear",
     "cancelled": "cancelled",
     "canceled": "cancelled",
     "cancellation": "cancelled",
@@ -358,14 +368,16 @@ _BESIDE: Final = frozenset(_BESIDE_AS_TEXT.split())
 """Words that change nothing of what a status's name says."""
 _STILL_A_SALE: Final = re.compile(
     r"(?:order |customer )?(?:"
-    r"not (?:yet )?(?:been )?(?:refunded|returned|rejected|cancell?ed|voided)"
+    r"not (?:yet )?(?:been )?(?:refunded|returned|rejected|declined|credited|cancell?ed|voided)"
     r"|(?:partial )?(?:refund|return|cancellation) (?:request )?"
     r"(?:requested|request|pending|rejected|declined|denied|refused|failed|withdrawn|cancell?ed)"
     r"|(?:pending|awaiting) (?:refund|return|cancellation)"
     r"|(?:refund|return|cancellation) request"
     r"|qc rejected)"
 )
-_MAY_END_IT: Final = re.compile(r"refund|return|reject|cancel|\bvoid")
+_MAY_END_IT: Final = re.compile(r"refund|return|reject|declin|charged? ?back|\bcredited|cancel|\bvoid")
+_SAID_SO: Final = re.compile("refund|return|reject")
+"""What the words for a disposition say as the name does."""
 
 
 def _disposition_named(name: str) -> Disposition:

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
 from bookkeeping.domain import countries
+from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.time_zones import Calendar, main_zone, zone_named
 
 # Answers without a class still tell it by the account's type.
@@ -81,6 +82,10 @@ class TaxRate:
         """
         return any(_SPECIAL.match(kind) for kind in (self.tax_type, self.report_tax_type))
 
+    @property
+    def words(self) -> str:
+        return f"{self.name} ({self.tax_type}, {plain_number(self.effective_rate)} %)"
+
     def fits(self, account_class: str) -> bool:
         """Whether lines on accounts of that class can carry this rate now."""
         applies = {
@@ -132,6 +137,11 @@ class Organisation:
 
     def tax_rate(self, tax_type: str) -> TaxRate | None:
         return next((rate for rate in self.tax_rates if rate.tax_type == tax_type), None)
+
+    def tax_type_in_words(self, tax_type: str) -> str:
+        """A tax type as people know it: with its name and percentage, where the organisation has it."""
+        rate = self.tax_rate(tax_type)
+        return rate.words if rate else tax_type
 
     def fitting_tax_rates(self, account_class: str, percent: Decimal | None = None) -> tuple[TaxRate, ...]:
         """Active tax rates for accounts of that class that may be chosen by their percentage, which may be given."""

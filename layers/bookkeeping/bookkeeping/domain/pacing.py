@@ -19,8 +19,8 @@ IN_TROUBLE: Final = 10
 """After this many failed attempts in a row, the attempts back off and an alarm is raised."""
 FAILS: Final = 3
 """After this many failed attempts in a row, the Orders page shows that orders wait for Xero."""
-UNREADABLE: Final = 3
-"""So many answers that are not Xero's to one batch, and its documents are sent in smaller ones."""
+IN_VAIN: Final = 3
+"""After so many calls for a batch without a usable answer, its documents are sent in parts."""
 CALLS_A_MINUTE: Final = 57
 CALLS_AT_ONCE: Final = 4
 MINUTE: Final = timedelta(seconds=60)
@@ -66,8 +66,10 @@ class Waits:
     late_commit: timedelta = timedelta(seconds=150)
     """How long after a call that timed out Xero may still carry it out."""
     settle_again: timedelta = timedelta(seconds=10)
-    unreadable: timedelta = timedelta(hours=1)
-    """How long a document alone is sent again while the answers are not Xero's."""
+    in_vain: timedelta = timedelta(hours=1)
+    """How long a document without a usable answer is sent again while Xero takes others."""
+    in_vain_at_most: timedelta = timedelta(days=1)
+    """The same while nothing shows that Xero takes others: an outage must not stop orders."""
     failing_at_most: timedelta = timedelta(minutes=15)
     """The longest wait between attempts while Xero gives no usable answer.
 

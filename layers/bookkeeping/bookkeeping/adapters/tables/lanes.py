@@ -30,7 +30,7 @@ from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import Lost
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
-from bookkeeping.domain.pacing import FAILS
+from bookkeeping.domain.pacing import BATCH_SIZE, FAILS
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Lane:
     paused_until: datetime = LONG_AGO
     failing: Mapping[str, Failing] = field(default_factory=dict)
     """By company."""
+    created_at: datetime = LONG_AGO
+    """When Xero last answered that it had created a document: it works then."""
     last_look: bool = False
     """Nobody asked for this turn. It only looks for orders that the index did not yet show to the turn before."""
 
@@ -113,14 +115,19 @@ class Batch:
     """The last time a call for it ended without an answer."""
     settle_at: datetime | None = None
     tries: int = 0
-    timed_out: int = 0
     by_number: bool = False
     """The idempotency key is too old: look the documents up by number."""
+    in_vain: int = 0
+    """How many calls for it had no usable answer."""
+    in_vain_since: datetime | None = None
+    works_since: datetime | None = None
+    """Since when such a call is no sign that Xero is down: Xero created other documents, or something else answered."""
     unreadable: int = 0
     """How many answers to it were not Xero's."""
-    unreadable_since: datetime | None = None
-    send_no_more: bool = False
-    """Only look the numbers up: what is not there is then sent in smaller batches, or stops."""
+    at_most: int = BATCH_SIZE
+    """How many of its documents the next call carries. A call is made for the first ones."""
+    gives_up: bool = False
+    """The last document was sent alone, and for too long: it is sent no more."""
     faults: int = 0
     """How often a fault of ours kept an order of it from its outcome."""
 
@@ -179,6 +186,7 @@ class Lanes:
             item.get("pause", ""),
             moment(item["paused_until"]) if "paused_until" in item else LONG_AGO,
             {company: _failing_in(failing) for company, failing in item.get("failing", {}).items()},
+            moment(item["created_at"]) if "created_at" in item else LONG_AGO,
             last_look="last_look" in item and "rung" not in item,
         )
 
@@ -233,13 +241,14 @@ class Lanes:
             condition = condition & Attr("rung").not_exists()
         expression = (
             "SET calls = :calls, failed_turns = :failed_turns, pause = :pause, paused_until = :paused_until,"
-            " failing = :failing"
+            " failing = :failing, created_at = :created_at"
         )
         values: Item = {
             ":calls": stamps(calls),
             ":failed_turns": lane.failed_turns,
             ":pause": lane.pause,
             ":paused_until": stamp(lane.paused_until),
+            ":created_at": stamp(lane.created_at),
             ":failing": {
                 company: {"times": failing.times, "until": stamp(failing.until), "refused": failing.refused}
                 for company, failing in lane.failing.items()
@@ -341,7 +350,8 @@ def _batch_out(batch: Batch) -> Item:
         "first_sent_at": batch.first_sent_at,
         "unknown_at": batch.unknown_at,
         "settle_at": batch.settle_at,
-        "unreadable_since": batch.unreadable_since,
+        "in_vain_since": batch.in_vain_since,
+        "works_since": batch.works_since,
     }
     return {
         **vars(batch),
@@ -369,10 +379,12 @@ def _batch_in(item: Item) -> Batch:
         unknown_at=moment(item["unknown_at"]) if item["unknown_at"] else None,
         settle_at=moment(item["settle_at"]) if item["settle_at"] else None,
         tries=int(item["tries"]),
-        timed_out=int(item["timed_out"]),
         by_number=item["by_number"],
+        in_vain=int(item["in_vain"]),
+        in_vain_since=moment(item["in_vain_since"]) if item.get("in_vain_since") else None,
+        works_since=moment(item["works_since"]) if item.get("works_since") else None,
         unreadable=int(item.get("unreadable", 0)),
-        unreadable_since=moment(item["unreadable_since"]) if item.get("unreadable_since") else None,
-        send_no_more=item.get("send_no_more", False),
+        at_most=int(item.get("at_most", BATCH_SIZE)),
+        gives_up=item.get("gives_up", False),
         faults=int(item.get("faults", 0)),
     )

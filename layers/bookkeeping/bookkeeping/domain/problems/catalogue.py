@@ -129,6 +129,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: “{field}” is missing.",
             "platform",
             "Fill in “{field}” on the order and send it again; it is then posted by itself.",
+            words_with={
+                "found": (
+                    "Order {order}: “{field}” should be a list of the order's lines but is “{found}”.",
+                    _SEND_AGAIN,
+                )
+            },
         ),
         Kind(
             "bad_number",
@@ -282,11 +288,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "tax_type_differs",
-            "Order {order}: “Tax rates” gives {tax_type} for {rate}, and {tax_type} has {percent} in Xero. It must have"
-            " {wanted}.",
+            "Order {order}: “Tax rates” gives {tax_type} for {rate}, which has {percent} in Xero. It must"
+            " have {wanted}.",
             "accountant",
-            "Choose a tax rate that has {wanted} in Xero under “Tax rates” in the settings, or correct {tax_type} there"
-            " and press Retry.",
+            "Choose a tax rate that has {wanted} in Xero under “Tax rates” in the settings, or correct the other one"
+            " there and press Retry.",
             _TAX_KEYS,
         ),
         Kind(
@@ -396,6 +402,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " settings decides this for all such orders.",
             frozenset({"refunded_orders"}),
             retry_label="Post",
+            words_with={
+                "decides": (
+                    "Order {order}: it is {status} on the platform, so it may be no sale{half}.",
+                    "Press Post if it belongs in the books all the same, or Skip if it does not.{decides}",
+                )
+            },
         ),
         Kind(
             "contact_not_found",
@@ -668,6 +680,15 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "operator",
             "Something on the way to Xero may refuse this order. Press Retry later. If it stops again, tell whoever"
             " runs this integration, naming the reference.",
+        ),
+        Kind(
+            "xero_fails",
+            "Order {order}: the {document} {number} is not in Xero. It was sent again and again, at last alone, and"
+            " Xero failed each time without saying why (reference {reference}).",
+            "operator",
+            "Look for something unusual in the order, such as a rare character, and press Retry later. If it stops"
+            " again, enter the {document} in Xero by hand, or tell whoever runs this integration, naming the"
+            " reference.",
         ),
         Kind(
             "sent_wrongly",

@@ -55,7 +55,7 @@ def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
             return _skipped("before_start")
         choice = usual_choice(order, settings) if order.disposition in NO_SALE else "post"
         if choice == "ask":
-            return {"problem": no_sale(order).as_json()}
+            return {"problem": no_sale(order.id, order).as_json()}
         if choice == "skip":
             return _skipped(order.disposition)
         if order.flaw is not None:

@@ -337,7 +337,7 @@ class CompanyTurn:
     def _wait_or_stop(self, entry: Entry, code: str) -> None:
         """The order needs an item that is not in Xero, and no answer came that Xero had written: tried for an hour."""
         holder, waits = self.holder, self.holder.adapters.waits
-        if entry.due_at is not None and holder.now - entry.due_at < waits.unreadable:
+        if entry.due_at is not None and holder.now - entry.due_at < waits.in_vain:
             holder.resume_by(holder.now + waits.organisation_offline)
             return
         holder.note_fault(f"only answers that are not Xero's (item {code} of company {entry.company})")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bookkeeping.adapters.xero_api import NO_REASON, Access, Observe
 from bookkeeping.domain.errors import CompanyHeld, Unreadable, XeroError
-from bookkeeping.domain.pacing import CALLS_AT_ONCE, UNREADABLE
+from bookkeeping.domain.pacing import CALLS_AT_ONCE, IN_VAIN
 from bookkeeping.domain.problems.xero_messages import refusals
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 
@@ -85,7 +85,7 @@ class TrackedItems:
         items = [item for code, item in wanted.items() if code not in self._tracked]
         left = [items[start : start + ITEMS_A_CALL] for start in range(0, len(items), ITEMS_A_CALL)]
         # a box on the way to Xero may have a bad moment, or refuse one of the items
-        patient = self._holder.tries_in_vain(self._company) < UNREADABLE - 1
+        patient = self._holder.tries_in_vain(self._company) < IN_VAIN - 1
         unread: list[Unreadable] = []
         there: list[str] = []
         while left:

@@ -457,9 +457,12 @@ class LaneHolder:
 
     # --- calls that fail
 
-    def note_answer(self, company: str) -> None:
-        """Xero has answered for the company: reset the counts of failures."""
-        self.lane = replace(self.lane, failed_turns=0, failing=self._failing_but(company))
+    def note_answer(self, company: str, *, created: bool) -> None:
+        """Xero has answered for the company, and perhaps `created` documents: reset the counts of failures."""
+        created_at = self.now if created else self.lane.created_at
+        self.lane = replace(
+            self.lane, failed_turns=0, failing=self._failing_but(company), created_at=created_at
+        )
 
     def _failing_but(self, company: str) -> dict[str, Failing]:
         return {name: one for name, one in self.lane.failing.items() if name != company}

@@ -9,7 +9,6 @@ from typing import Final
 from bookkeeping.adapters.tables.lanes import Batch, Planned
 from bookkeeping.adapters.xero_api import Answered
 from bookkeeping.domain import ledger
-from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, item_code
 from bookkeeping.domain.errors import CallRefused
@@ -42,7 +41,7 @@ def posted(
     )
     settled = ledger.settle_posted(entry, batch.kind, posted, company_turn.settings(entry), now)
     # a difference that was foreseen is in the document's notes, said before it was sent
-    difference = _difference(planned, answered)
+    difference = _difference(planned, answered, company_turn.organisation)
     setting = contact_setting(batch.kind, company_turn.settings(entry))
     name: str = getattr(company_turn.settings(entry), setting)
     named = company_turn.still_named(name, answered)
@@ -68,7 +67,9 @@ def posted(
     return settled
 
 
-def _difference(planned: Planned, answered: Answered) -> tuple[str, str, str] | None:
+def _difference(
+    planned: Planned, answered: Answered, organisation: Organisation
+) -> tuple[str, str, str] | None:
     """The first of Xero's figures that is not as foreseen: its name, what it should be, and what it is."""
     net, total = Decimal(planned.net), Decimal(planned.total)
     compared = [
@@ -79,7 +80,7 @@ def _difference(planned: Planned, answered: Answered) -> tuple[str, str, str] | 
     if answered.taxes is not None:
         compared += [
             (
-                f"tax with {tax_type}",
+                f"tax with {organisation.tax_type_in_words(tax_type)}",
                 Decimal(planned.taxes.get(tax_type, 0)),
                 answered.taxes.get(tax_type, Decimal(0)),
             )
@@ -102,11 +103,10 @@ def _taxes_in_words(planned: Planned, answered: Answered, organisation: Organisa
     for tax_type in sorted({*planned.taxes, *in_xero}):
         ours, theirs = Decimal(planned.taxes.get(tax_type, 0)), in_xero.get(tax_type, Decimal(0))
         if answered.taxes is not None and ours != theirs:
-            rate = organisation.tax_rate(tax_type)
-            percent = f" at {plain_number(rate.effective_rate)} %" if rate else ""
-            words.append(f"{ours:.2f} with {tax_type}{percent} by the order, and {theirs:.2f} in Xero")
+            named = organisation.tax_type_in_words(tax_type)
+            words.append(f"{ours:.2f} with {named} by the order, and {theirs:.2f} in Xero")
     ours = Decimal(planned.total) - Decimal(planned.net)
-    types = ", ".join(sorted(planned.taxes)) or "no tax rate"
+    types = ", ".join(map(organisation.tax_type_in_words, sorted(planned.taxes))) or "no tax rate"
     in_all = f"{ours:.2f} with {types} by the order, and {answered.tax} in Xero"
     return "; ".join(words[:MOST_TAXES_NAMED]) or in_all
 
@@ -152,16 +152,21 @@ def refused_alone(batch: Batch, company_turn: CompanyTurn, entry: Entry, error: 
     return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
 
 
-def unreadable(batch: Batch, company_turn: CompanyTurn, entry: Entry) -> Entry:
-    """What becomes of an order that is not in the books, and for which nothing of Xero's comes back."""
-    company_turn.holder.note_fault(f"only answers that are not Xero's (batch {batch.id})")
+def in_vain(batch: Batch, company_turn: CompanyTurn, entry: Entry) -> Entry:
+    """What becomes of an order that is not in the books, and whose document gets no usable answer."""
+    code, found = (
+        ("xero_unreadable", "only answers that are not Xero's")
+        if batch.unreadable
+        else ("xero_fails", "no usable answer to one document")
+    )
+    company_turn.holder.note_fault(f"{found} (batch {batch.id})")
     details = {
         "order": entry.order_id,
         "document": DOCUMENT_KINDS[batch.kind].words,
         "number": entry.number,
         "reference": batch.id,
     }
-    problem = Problem("xero_unreadable", details)
+    problem = Problem(code, details)
     return ledger.settle_refused(entry, problem, company_turn.books, company_turn.holder.now)
 
 

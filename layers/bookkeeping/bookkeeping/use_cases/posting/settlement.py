@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Batch
@@ -32,13 +32,16 @@ from bookkeeping.domain.errors import (
     XeroError,
 )
 from bookkeeping.domain.ledger import Entry, State
-from bookkeeping.domain.pacing import FAILS, UNREADABLE, back_off
+from bookkeeping.domain.pacing import FAILS, IN_VAIN, back_off
 from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.problems.xero_messages import refusals
 from bookkeeping.use_cases.posting import outcomes as outcome_of
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
+
+MOST_PAGES: Final = 3
+"""So many purchase orders, or fewer, are read one by one; more are listed, if that takes so many pages or fewer."""
 
 
 class Settlement:
@@ -49,6 +52,8 @@ class Settlement:
         """When batches are to be settled whose time has not come."""
         self._begun: set[str] = set()
         """Batches that this turn wrote down."""
+        self._listed: set[str] = set()
+        """Batches whose purchase orders this turn has listed."""
         self._at_fault: set[str] = set()
         """Batches with orders that a fault of ours keeps from their outcome."""
         self._out: dict[Future[list[Answered] | Exception], tuple[Batch, ReadyBatch]] = {}
@@ -134,6 +139,7 @@ class Settlement:
             and self._holder.is_here(books)
             and not batch.by_number
             and not unbuilt
+            and len(ready_documents) <= batch.at_most
             and ready_batch.hash == batch.body_hash
             and books.settings.enabled
         ):
@@ -181,61 +187,66 @@ class Settlement:
         self._start(batch, ready_batch)
 
     def _settle_by_number(self, batch: Batch, ready_batch: ReadyBatch, unbuilt: Sequence[Entry]) -> None:
-        """Look up which documents are there; send the others again under a new key, or free their orders."""
+        """Look up which documents are there; send the others again under a new key, or free their orders.
+
+        What had no usable answer several times is sent in parts, each of them in turn. So a document that Xero always
+        fails on is alone in the end, and an outage costs no more calls than one for the whole batch would.
+        """
         company_turn, waits = ready_batch.company_turn, self._holder.adapters.waits
         unknown_at = batch.unknown_at or batch.first_sent_at
         over = self._holder.now - unknown_at >= waits.late_commit
-        enabled, alone = (
-            company_turn.books.settings.enabled,
-            len(ready_batch.ready_documents) + len(unbuilt) == 1,
-        )
-        may_send = enabled and not batch.send_no_more and not (over and batch.timed_out > 1)
+        ready_documents: Sequence[ReadyDocument] = ready_batch.ready_documents
+        if batch.in_vain <= IN_VAIN and not self._holder.tries_in_vain(batch.company):
+            # what goes on failing must not use up the day's calls
+            ready_documents = self._settle_listed(batch, company_turn, ready_documents)
+        enabled = company_turn.books.settings.enabled
+        given_up = batch.documents[-1].order_id if batch.gives_up and enabled else ""
+        to_send = [ready for ready in ready_documents if enabled and ready.entry.order_id != given_up]
         # a purchase order's number that is there is refused: cheaper than reading them one by one
-        send_unread = batch.kind == "purchase_order" and may_send
+        unread = to_send if batch.kind == "purchase_order" else []
         looked_up = [
-            *([] if send_unread else [ready.entry for ready in ready_batch.ready_documents]),
+            *(ready.entry for ready in ready_documents if ready not in unread),
             *unbuilt,
         ]
         absent = self._by_number(batch, company_turn, looked_up)
         absent_ids = {entry.order_id for entry in absent}
-        left = [
-            ready
-            for ready in ready_batch.ready_documents
-            if may_send and (send_unread or ready.entry.order_id in absent_ids)
-        ]
+        left = [ready for ready in to_send if ready in unread or ready.entry.order_id in absent_ids]
         stuck = [entry for entry in absent if all(ready.entry is not entry for ready in left)]
         if over:
-            split = batch.timed_out > 1 or batch.send_no_more
-            half = max(1, len(batch.documents) // 2) if split else None
-            stops = batch.send_no_more and alone and enabled and not unbuilt
             self._settle_each(
                 batch,
                 stuck,
                 lambda entry: (
-                    outcome_of.unreadable(batch, company_turn, entry)
-                    if stops
-                    else ledger.settle_unsent(entry, company_turn.books, self._holder.now, at_most=half)
+                    outcome_of.in_vain(batch, company_turn, entry)
+                    if entry.order_id == given_up
+                    else ledger.settle_unsent(entry, company_turn.books, self._holder.now)
                 ),
             )
             stuck = []
+        elif given_up:
+            # another call would put off the moment from which absence counts
+            left = []
         if not left:
             if stuck:
                 self._later(batch, at=unknown_at + waits.late_commit)
             else:
                 self._finish(batch)
             return
-        again = replace(ready_batch, ready_documents=tuple(left))
+        again = replace(ready_batch, ready_documents=tuple(left[: batch.at_most]))
         key = f"{batch.organisation_id}:{self._holder.adapters.new_id()}"
-        planned = {ready.entry.order_id: ready.planned for ready in left}
+        planned = {ready.entry.order_id: ready.planned for ready in again.ready_documents}
+        others = [before for before in batch.documents if before.order_id not in planned]
         renewed = replace(
             batch,
-            documents=tuple(planned.get(before.order_id, before) for before in batch.documents),
+            # what goes out now is the last to go out again
+            documents=(*others, *planned.values()),
             idempotency_key=key,
             body_hash=again.hash,
             first_sent_at=self._holder.now,
             unknown_at=unknown_at,
             by_number=False,
             settle_at=None,
+            gives_up=False,
         )
         self._holder.adapters.lanes.update_batch(renewed, self._holder.lane)
         self._resend(renewed, again)
@@ -303,7 +314,7 @@ class Settlement:
             return
         if isinstance(answer, Exception):
             raise answer
-        self._holder.note_answer(batch.company)
+        self._holder.note_answer(batch.company, created=any(answered.ok for answered in answer))
         by_number = {answered.number: answered for answered in answer}
         if len(answer) == len(ready_batch.ready_documents) and not all(
             answered.number for answered in answer
@@ -312,7 +323,7 @@ class Settlement:
             numbers = (ready.document.number for ready in ready_batch.ready_documents)
             by_number = dict(zip(numbers, answer, strict=True))
         outcomes: list[Entry] = []
-        taken: list[Entry] = []
+        taken: list[ReadyDocument] = []
         held_back = False
         for ready in ready_batch.ready_documents:
             answered = by_number.get(ready.document.number)
@@ -326,7 +337,7 @@ class Settlement:
                         )
                     )
                 elif "number" in refusals(answered.messages):
-                    taken.append(ready.entry)
+                    taken.append(ready)
                 elif self._may_yet_arrive(batch):
                     held_back = True
                 else:
@@ -336,15 +347,17 @@ class Settlement:
                         )
                     )
         self._write(batch, outcomes)
-        settled = len(outcomes) + self._settle_taken(batch, ready_batch.company_turn, taken)
+        settled = len(outcomes) + self._settle_taken(batch, ready_batch, taken)
         if settled == len(ready_batch.ready_documents):
-            self._finish(batch)
+            self._finish(batch, sent=settled)
         else:
             self._settle_rest(batch, patiently=held_back)
 
-    def _settle_taken(self, batch: Batch, company_turn: CompanyTurn, taken: Sequence[Entry]) -> int:
+    def _settle_taken(self, batch: Batch, ready_batch: ReadyBatch, taken: Sequence[ReadyDocument]) -> int:
         """Settle orders whose number Xero says is taken; how many have their outcome."""
-        absent = self._by_number(batch, company_turn, taken)
+        company_turn = ready_batch.company_turn
+        unlisted = self._settle_listed(batch, company_turn, taken)
+        absent = self._by_number(batch, company_turn, [ready.entry for ready in unlisted])
         if self._may_yet_arrive(batch):
             return len(taken) - len(absent)
         # refused as taken and yet nowhere to be found: the number belongs to something we may not see
@@ -381,9 +394,8 @@ class Settlement:
                 at=self._holder.now + wait,
                 unknown_at=self._holder.now,
                 tries=tries,
-                timed_out=batch.timed_out + error.timed_out,
                 by_number=batch.by_number or error.answered,
-                **(self._unreadable(batch, ready_batch) if isinstance(error, Unreadable) else {}),
+                **({} if isinstance(error, Offline) else self._in_vain(batch, ready_batch, error)),
             )
             if isinstance(error, Offline):
                 self._holder.handle_failure(batch.company, error)
@@ -404,15 +416,23 @@ class Settlement:
             self._later(batch, at=self._holder.now + waits.settle_again)
         self._holder.handle_failure(batch.company, error)
 
-    def _unreadable(self, batch: Batch, ready_batch: ReadyBatch) -> dict[str, Any]:
-        """What one more answer that is not Xero's makes of the batch: one document may be what a box refuses."""
-        since, times = batch.unreadable_since or self._holder.now, batch.unreadable + 1
-        alone = len(ready_batch.ready_documents) == 1
-        too_long = self._holder.now - since >= self._holder.adapters.waits.unreadable
+    def _in_vain(self, batch: Batch, ready_batch: ReadyBatch, error: OutcomeUnknown) -> dict[str, Any]:
+        """What one more call without a usable answer makes of the batch: one document may be what it fails on."""
+        now, waits, sent = self._holder.now, self._holder.adapters.waits, len(ready_batch.ready_documents)
+        times, since = batch.in_vain + 1, batch.in_vain_since or now
+        unreadable = batch.unreadable + isinstance(error, Unreadable)
+        works = unreadable > 0 or self._holder.lane.created_at > since
+        works_since = batch.works_since or (now if works else None)
+        too_long = now - since >= waits.in_vain_at_most or (
+            works_since is not None and now - works_since >= waits.in_vain
+        )
         return {
-            "unreadable": times,
-            "unreadable_since": since,
-            "send_no_more": too_long if alone else times >= UNREADABLE,
+            "in_vain": times,
+            "in_vain_since": since,
+            "works_since": works_since,
+            "unreadable": unreadable,
+            "at_most": batch.at_most if times < IN_VAIN else max(1, sent // 2),
+            "gives_up": sent == 1 and too_long,
         }
 
     def _free(self, batch: Batch, ready_batch: ReadyBatch, at_most: int | None) -> None:
@@ -423,7 +443,7 @@ class Settlement:
             [ready.entry for ready in ready_batch.ready_documents],
             lambda entry: ledger.settle_unsent(entry, books, self._holder.now, at_most=at_most),
         )
-        self._finish(batch)
+        self._finish(batch, sent=len(ready_batch.ready_documents))
 
     def _settle_call_refused(self, batch: Batch, ready_batch: ReadyBatch, error: CallRefused) -> None:
         """Xero refused the call as a whole: find the document at fault, and let the others go."""
@@ -437,8 +457,8 @@ class Settlement:
             self._free(batch, ready_batch, at_most=max(1, len(ready_batch.ready_documents) // 2))
             return
         if not named and "number" in refusals(error.messages):
-            self._settle_taken(batch, ready_batch.company_turn, [ready_batch.ready_documents[0].entry])
-            self._finish(batch)
+            self._settle_taken(batch, ready_batch, ready_batch.ready_documents)
+            self._finish(batch, sent=1)
             return
         if not named:
             self._settle_each(
@@ -446,19 +466,19 @@ class Settlement:
                 [ready_batch.ready_documents[0].entry],
                 lambda entry: outcome_of.refused_alone(batch, ready_batch.company_turn, entry, error),
             )
-            self._finish(batch)
+            self._finish(batch, sent=1)
             return
-        taken = [ready.entry for ready in named if "number" in refusals(refused[ready.document.number])]
+        taken = [ready for ready in named if "number" in refusals(refused[ready.document.number])]
         settled = self._settle_each(
             batch,
-            [ready.entry for ready in named if ready.entry not in taken],
+            [ready.entry for ready in named if ready not in taken],
             lambda entry: outcome_of.refused(
                 ready_batch.company_turn, entry, batch.kind, refused[entry.number]
             ),
         )
-        settled += self._settle_taken(batch, ready_batch.company_turn, taken)
+        settled += self._settle_taken(batch, ready_batch, taken)
         if settled == len(ready_batch.ready_documents):
-            self._finish(batch)
+            self._finish(batch, sent=settled)
         else:
             # the good ones of such a call may have been created all the same
             self._settle_rest(batch, patiently=False)
@@ -507,8 +527,41 @@ class Settlement:
         )
         return [entry for entry in entries if entry.number not in found]
 
+    def _settle_listed(
+        self, batch: Batch, company_turn: CompanyTurn, ready_documents: Sequence[ReadyDocument]
+    ) -> Sequence[ReadyDocument]:
+        """Give purchase orders that Xero lists under their own dates their outcome, once in a turn; the others.
+
+        One that is not listed may be there all the same, under another date or deleted: Xero then refuses its number.
+        """
+        if batch.kind != "purchase_order" or len(ready_documents) <= MOST_PAGES or batch.id in self._listed:
+            return ready_documents
+        self._listed.add(batch.id)
+        xero, access = self._holder.adapters.xero, company_turn.access
+        days = sorted(ready.document.body["Date"] for ready in ready_documents)
+        wanted = {ready.document.number for ready in ready_documents}
+        found: dict[str, Answered] = {}
+        page = pages = 1
+        while page <= pages <= MOST_PAGES and len(found) < len(wanted):
+            list_page = partial(xero.purchase_orders, days[0], days[-1], page, access)
+            listed, pages = self._holder.call(batch.company, list_page)
+            found |= {one.number: one for one in listed if one.number in wanted}
+            page += 1
+        self._settle_each(
+            batch,
+            [ready.entry for ready in ready_documents if ready.document.number in found],
+            lambda entry: outcome_of.found(
+                batch,
+                company_turn,
+                entry,
+                found[entry.number],
+                ours=carries_ref(found[entry.number].reference, entry.message.order),
+            ),
+        )
+        return [ready for ready in ready_documents if ready.document.number not in found]
+
     def _purchase_order_by_number(self, batch: Batch, company_turn: CompanyTurn, entry: Entry) -> bool:
-        """Xero lists purchase orders by one number only; each outcome is written before the next is read."""
+        """Xero reads a purchase order by one number only; each outcome is written before the next is read."""
         xero, access = self._holder.adapters.xero, company_turn.access
         found = self._holder.call(
             batch.company, lambda observe: xero.purchase_order(entry.number, access, observe)
@@ -533,10 +586,16 @@ class Settlement:
     def _write(self, batch: Batch, outcomes: Sequence[Entry]) -> None:
         self._publisher.write_outcomes(batch, outcomes, partial(self._contained, batch))
 
-    def _finish(self, batch: Batch) -> None:
-        """Every order of the batch has its outcome: tell of those whose event may not be out, then forget it."""
+    def _finish(self, batch: Batch, sent: int | None = None) -> None:
+        """Every order of the batch has its outcome: tell of those whose event may not be out, then forget it.
+
+        Where a call carried only `sent` of its documents, the others may be left: they go out next, twice as many.
+        """
         if batch.id in self._at_fault:
             self._look_up_later(batch)
+            return
+        if sent is not None and sent < len(batch.documents) and self._frozen_by(batch):
+            self._later(batch, at=self._holder.now, by_number=True, tries=0, at_most=2 * sent)
             return
         if batch.id not in self._begun:
             keys = [order_key(batch.company, planned.order_id) for planned in batch.documents]
