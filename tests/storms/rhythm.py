@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
+from bookkeeping.adapters.pace import Pace
 from bookkeeping.adapters.secrets import Tokens
 from bookkeeping.adapters.xero_identity import CALLS_AT_ONCE
 from bookkeeping.use_cases import token_renewal
@@ -219,7 +220,7 @@ def idle_ones_like_those_at_work() -> AbstractContextManager[Any]:
 
 
 def not_paced() -> AbstractContextManager[Any]:
-    return patch.object(token_renewal._Pace, "wait", lambda _: None)
+    return patch.object(Pace, "wait", lambda _: None)
 
 
 def _all_at_once() -> bool:

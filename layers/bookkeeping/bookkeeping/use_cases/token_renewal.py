@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from bookkeeping.adapters.containment import contained, noted
 from bookkeeping.adapters.event_bus import EventBus
+from bookkeeping.adapters.pace import Pace
 from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret, Version
 from bookkeeping.adapters.tables.connections import ConnectionsTable, Renewal
 from bookkeeping.adapters.tables.releases import Releases
@@ -145,7 +145,7 @@ def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
     began = adapters.now()
     if not adapters.connections.take_tick(began, adapters.times.begin):
         return []
-    pace = _Pace(adapters)
+    pace = Pace(adapters.now, adapters.sleep, adapters.times.apart)
 
     def look_at(company: str) -> RenewalResult:
         pace.wait()
@@ -160,23 +160,6 @@ def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
     outcomes: list[RenewalResult] = adapters.together([partial(look_at, company) for company in due])
     adapters.connections.end_tick(began, adapters.times.begin)
     return outcomes
-
-
-class _Pace:
-    """Lets threads go on one after the other, `Times.apart` apart."""
-
-    def __init__(self, adapters: RenewalAdapters) -> None:
-        self._adapters = adapters
-        self._next_at = LONG_AGO
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        now = self._adapters.now()
-        with self._lock:
-            at = max(now, self._next_at)
-            self._next_at = at + self._adapters.times.apart
-        if at > now:
-            self._adapters.sleep((at - now).total_seconds())
 
 
 def renew(adapters: RenewalAdapters, company: str, *, refused: int | None = None) -> RenewalResult:
