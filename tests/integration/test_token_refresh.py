@@ -419,8 +419,9 @@ def test_two_ticks_never_begin_renewals_at_the_same_time(storm: Storm) -> None:
     assert [outcome.what for outcome in renew_due(storm.adapters)] == ["renewed"]
     assert storm.adapters.connections.take_tick(storm.clock.now(), begin)
     storm.clock.advance(begin.total_seconds())
-    assert renew_due(storm.adapters) == [], "a tick that crashed holds up no later one, and nothing is due"
-    assert storm.adapters.connections.take_tick(storm.clock.now(), begin)
+    assert storm.adapters.connections.take_tick(storm.clock.now(), begin), (
+        "one that crashed holds up no other"
+    )
 
 
 def test_fifty_callers_at_expiry_make_one_call_and_get_fifty_good_tokens() -> None:
