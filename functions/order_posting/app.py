@@ -35,7 +35,8 @@ adapters = PostingAdapters(
     now=from_environment.now,
     sleep=time.sleep,
     new_id=from_environment.new_id,
-    start=from_environment.threads(CALLS_AT_ONCE),
+    # calls to Xero, and the outcomes of earlier ones that are written meanwhile
+    start=from_environment.threads(2 * CALLS_AT_ONCE),
     await_first=from_environment.await_first,
     chance=random.SystemRandom(),
     waits=waits,

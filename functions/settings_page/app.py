@@ -88,6 +88,8 @@ adapters = PageAdapters(
     wake_ups=from_environment.posting_queue(),
     events=from_environment.event_bus(),
     ask=desk.ask,
+    # a page of orders needs so many lists and counts at once
+    together=from_environment.together(12),
     web_url=os.environ["XERO_WEB_URL"],
     now=from_environment.now,
     new_id=from_environment.new_id,
@@ -539,6 +541,10 @@ def get_orders(
     return orders(adapters, company, asked)
 
 
+def _view(company: str) -> View:
+    return View(adapters, company, adapters.connections.connection(company))
+
+
 def _order(company: str, order_id: str) -> Entry:
     entry = adapters.orders.get(company, order_id)
     if entry is None:
@@ -548,7 +554,7 @@ def _order(company: str, order_id: str) -> Entry:
 
 @app.get("/api/<company>/orders/<order_id>")
 def get_order(company: Company, order_id: OrderId) -> Json:
-    return View(adapters, company).whole(_order(company, order_id))
+    return _view(company).whole(_order(company, order_id))
 
 
 @app.post("/api/<company>/orders/<order_id>/retry")
@@ -564,7 +570,7 @@ def post_retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()
         )
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
-    return _answer(200, View(adapters, company).order(saved))
+    return _answer(200, _view(company).order(saved))
 
 
 @app.post("/api/<company>/orders/retry")

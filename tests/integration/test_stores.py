@@ -277,6 +277,7 @@ def test_a_secret_is_full_after_a_hundred_versions_within_a_day() -> None:
     store = TokenSecret(secrets, "kornit-xero")
     store.save("412077", tokens("0"))
     for number in range(1, VERSIONS_AT_MOST):
+        now += timedelta(seconds=1)
         store.save("412077", tokens(str(number)))
     with pytest.raises(StoreUnavailable, match="LimitExceededException"):
         store.save("412077", tokens("one too many"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bookkeeping.adapters.functions import lambda_service_that_waits
+from bookkeeping.use_cases.token_renewal import TICK, Times
 from local.expand import complaints, expanded, source
 
 ROOT = Path(__file__).parents[2]
@@ -240,6 +242,19 @@ def test_a_message_that_kills_its_intake_every_time_is_on_the_orders_page_within
     ]
     assert rule["ScheduleExpression"] == "rate(1 minute)"
     assert given_up + 60 + functions["DeadLetterReaderFunction"]["Timeout"] <= 300
+
+
+def test_renewals_are_started_as_often_as_they_reckon_with_and_have_time_to_end(
+    template: dict[str, Any],
+) -> None:
+    [rule] = [
+        rule
+        for rule in of_type(template, "AWS::Events::Rule").values()
+        if rule.get("Targets", [{}])[0].get("Arn") == {"Fn::GetAtt": ["TokenRefreshFunction", "Arn"]}
+    ]
+    assert rule["ScheduleExpression"] == f"rate({TICK // timedelta(minutes=1)} minutes)"
+    function = of_type(template, "AWS::Lambda::Function")["TokenRefreshFunction"]
+    assert function["Timeout"] == Times().function.total_seconds()
 
 
 def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_take(template: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from tests.storms import keeping_alive, rhythm
 from tests.storms.dynamodb import refused
 from tests.storms.keeping_alive import MUTANTS, WEATHERS, Storm, storm_over
 from tests.storms.posting import SEED
-from tests.storms.rhythm import Asked, asked_at_expiry, quiet_days
+from tests.storms.rhythm import Asked, all_due, asked_at_expiry, quiet_days
 from tests.storms.scheduler import Killed
 from tests.storms.secrets_manager import SecretsManager
 
@@ -400,6 +400,28 @@ def test_tokens_are_renewed_in_time_and_seldom_enough() -> None:
     quiet = quiet_days(10, 3, "newest_and_parent", SEED)
     assert quiet.well, quiet
     assert quiet.at_work >= 50
+
+
+def test_renewals_of_a_tick_begin_at_most_twenty_a_second() -> None:
+    """Each writes twice, and Secrets Manager takes 50 writes a second."""
+    crowd = all_due(300, "newest_and_parent", SEED)
+    assert crowd.well, crowd
+    assert crowd.seconds == pytest.approx(15, abs=1)
+
+
+def test_two_ticks_never_begin_renewals_at_the_same_time(storm: Storm) -> None:
+    storm.adapters.connections.note_work(COMPANY, storm.clock.now())
+    to_expiry(storm)
+    began, begin = storm.clock.now(), storm.adapters.times.begin
+    assert storm.adapters.connections.take_tick(began, begin)
+    assert renew_due(storm.adapters) == []
+    storm.adapters.connections.end_tick(began, begin)
+    assert [outcome.what for outcome in renew_due(storm.adapters)] == ["renewed"]
+    assert storm.adapters.connections.take_tick(storm.clock.now(), begin)
+    storm.clock.advance(begin.total_seconds())
+    assert storm.adapters.connections.take_tick(storm.clock.now(), begin), (
+        "one that crashed holds up no other"
+    )
 
 
 def test_fifty_callers_at_expiry_make_one_call_and_get_fifty_good_tokens() -> None:

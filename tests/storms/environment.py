@@ -434,6 +434,7 @@ class Environment:
             wake_ups=self.wake_ups,
             events=self.events,
             ask=lambda company, task, **about: {"error": "not_connected"},
+            together=lambda calls: [call() for call in calls],
             web_url="",
             now=self.now,
             new_id=self.posting.new_id,

@@ -36,7 +36,7 @@ from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.errors import IdentityUnknown
 from bookkeeping.use_cases import token_renewal
 from bookkeeping.use_cases.token_renewal import RenewalAdapters, Times
-from local.xero.clock import VirtualClock
+from local.xero.clock import Clock, VirtualClock
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess
 from local.xero.server import create_app
@@ -130,9 +130,14 @@ class Storm:
     """The environment."""
 
     def __init__(
-        self, companies: int, model: ProviderModel, seed: int, weather: Weather | None = None
+        self,
+        companies: int,
+        model: ProviderModel,
+        seed: int,
+        weather: Weather | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self.clock = VirtualClock()
+        self.clock = clock or VirtualClock()
         self.weather = CALM
         self.coming = weather or Weather()
         self.chance = random.Random(f"{seed} {model}")

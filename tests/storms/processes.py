@@ -247,8 +247,14 @@ class Storm:
     def _kill(self, function: str, times: int) -> None:
         """Each time when it has done some work since: a process that is starting has nothing to lose."""
         chance, cut = self._chance(function), set[tuple[str, str]]()
+        broken = self._broken(function)
+
+        def cut_none() -> bool:
+            return function != REFRESH and self._broken(function) == broken
+
         try:
-            while self.killed[function] < times:
+            # and once more where all of them met it between two calls
+            while self.killed[function] < times or cut_none():
                 work = chance.randint(1, self.course.work[function])
                 if not self._has_done(function, work, cut):
                     return

@@ -1,4 +1,4 @@
-"""How often tokens are renewed: by one caller of many, seldom enough, and in time.
+"""How often tokens are renewed: by one caller of many, seldom enough, in time, and not too many a second.
 
 At most 60 secret versions a day stay clear of the hundred that a secret holds, none of which goes in its first day.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -17,12 +17,15 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
+from bookkeeping.adapters.pace import Pace
 from bookkeeping.adapters.secrets import Tokens
+from bookkeeping.adapters.xero_identity import CALLS_AT_ONCE
 from bookkeeping.use_cases import token_renewal
 from bookkeeping.use_cases.token_renewal import Times
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from tests.storms.keeping_alive import CALM, TICK, VERSIONS_A_DAY, Storm, most_in_a_day, no_lease
 from tests.storms.posting import SEED
+from tests.storms.scheduler import Scheduler
 from tests.storms.table import Job, Outcome
 
 IDLE_VERSIONS_A_DAY = 2
@@ -130,6 +133,71 @@ def quiet_days(companies: int, days: int, model: ProviderModel, seed: int) -> Qu
     )
 
 
+# --- all at once
+
+
+@dataclass
+class Crowd:
+    """What came of a tick in which the tokens of every company were due."""
+
+    companies: int
+    renewed: int
+    seconds: float
+    throttled: int
+    """By Secrets Manager."""
+    most_a_second: int
+    """Calls to Xero."""
+
+    @property
+    def well(self) -> bool:
+        return (self.renewed, self.throttled) == (self.companies, 0) and self.most_a_second <= 21
+
+
+def all_due(companies: int, model: ProviderModel, seed: int, answer_seconds: float = 0.6) -> Crowd:
+    """One tick on the virtual clock, with the threads that the function has."""
+    scheduler = Scheduler()
+    storm = Storm(companies, model, seed, CALM, clock=scheduler)
+    for company in storm.companies:
+        storm.adapters.connections.note_work(company, scheduler.now())
+    scheduler.advance(timedelta(minutes=30).total_seconds())
+    called: list[float] = []
+    began = scheduler.now()
+
+    def answering(call: str, _: str) -> None:
+        if call == "refresh":
+            called.append((scheduler.now() - began).total_seconds())
+            scheduler.sleep(answer_seconds)
+
+    storm.perils["before"] = answering
+
+    def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        left, results = deque(calls), list[Any]()
+
+        def thread() -> None:
+            while left:
+                results.append(left.popleft()())
+
+        threads = [scheduler.call(thread) for _ in range(CALLS_AT_ONCE)]
+        while waiting := [thread for thread in threads if not thread.done()]:
+            scheduler.await_first(waiting)
+        return results
+
+    outcomes: list[token_renewal.RenewalResult] = []
+    adapters = replace(storm.adapters, together=together)
+    scheduler.start(lambda: outcomes.extend(token_renewal.renew_due(adapters)))
+    scheduler.run(began + TICK)
+    return Crowd(
+        companies,
+        renewed=sum(outcome.what == "renewed" for outcome in outcomes),
+        seconds=max(called, default=0),
+        throttled=storm.secrets.throttled,
+        most_a_second=max(
+            sum(at <= other < at + 1 for other in called[place : place + 100])
+            for place, at in enumerate(called)
+        ),
+    )
+
+
 # --- mutants
 
 
@@ -151,6 +219,14 @@ def idle_ones_like_those_at_work() -> AbstractContextManager[Any]:
     return patch.object(token_renewal, "at_work", lambda *_: True)
 
 
+def not_paced() -> AbstractContextManager[Any]:
+    return patch.object(Pace, "wait", lambda _: None)
+
+
+def _all_at_once() -> bool:
+    return all_due(200, "newest_and_parent", SEED).well
+
+
 def _among_many() -> bool:
     return asked_at_expiry(50, "newest_and_parent", SEED).well
 
@@ -166,6 +242,7 @@ MUTANTS: dict[str, tuple[Callable[[], AbstractContextManager[Any]], Callable[[],
         (renewed_too_early, _on_quiet_days),
         (renewed_at_the_last_moment, _on_quiet_days),
         (idle_ones_like_those_at_work, _on_quiet_days),
+        (not_paced, _all_at_once),
     )
 }
 """Each with what shows that it is one."""
@@ -201,6 +278,17 @@ def quiet(companies: int, days: int, model: ProviderModel) -> Outcome:
     )
 
 
+def crowd(companies: int, model: ProviderModel) -> Outcome:
+    tick = all_due(companies, model, SEED)
+    said = (
+        f"{companies} due at once: {tick.renewed} renewed in one tick, the last begun after {tick.seconds:.0f} s,"
+        f" at most {tick.most_a_second} a second, {tick.throttled} writes throttled"
+    )
+    return Outcome(
+        unexpected=int(not tick.well), bad=[] if tick.well else [f"seed {SEED}, {said}"], said=[said]
+    )
+
+
 def mutant_tried(name: str) -> Outcome:
     mutant, ends_well = MUTANTS[name]
     with mutant():
@@ -218,5 +306,6 @@ def jobs(promise: str) -> list[Job]:
             Job(promise, f"40 connections, 7 quiet days, {model}", partial(quiet, 40, 7, model), 9)
             for model in PROVIDER_MODELS
         ),
+        Job(promise, "5,000 connections due at once", partial(crowd, 5000, "newest_and_parent"), 20),
         *(Job(promise, f"mutant {name}", partial(mutant_tried, name), 2) for name in MUTANTS),
     ]

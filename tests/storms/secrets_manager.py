@@ -8,6 +8,7 @@ secret, and may raise: that is where throttles, lost answers and crashes come fr
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from tests.storms.dynamodb import Item, Listener, nobody, refused
 
 VERSIONS_AT_MOST = 100
 VERSION_KEPT_FOR = timedelta(hours=24)
+WRITES_A_SECOND = 50
+"""PutSecretValue and UpdateSecretVersionStage together, for an account and region. AWS does not raise it."""
 
 
 @dataclass
@@ -39,6 +42,9 @@ class SecretsManager:
         self.before, self.after = before, after
         self.staged: dict[str, list[datetime]] = {}
         """When versions were staged, by secret."""
+        self.throttled = 0
+        """How often a write was one too many for its second."""
+        self._written: deque[datetime] = deque(maxlen=WRITES_A_SECOND)
 
     def get_secret_value(self, SecretId: str, VersionStage: str = "AWSCURRENT") -> Item:  # noqa: N803
         self.before("get_secret_value", SecretId)
@@ -67,6 +73,7 @@ class SecretsManager:
     ) -> Item:
         self.before("put_secret_value", SecretId)
         with self._lock:
+            self._throttle("PutSecretValue")
             versions = self._versions("PutSecretValue", SecretId)
             id_ = ClientRequestToken or self._new_id()
             if not 32 <= len(id_) <= 64:
@@ -89,6 +96,7 @@ class SecretsManager:
         self.before("update_secret_version_stage", SecretId)
         operation = "UpdateSecretVersionStage"
         with self._lock:
+            self._throttle(operation)
             versions = self._versions(operation, SecretId)
             holder = next((one.id for one in versions.values() if VersionStage in one.stages), "")
             if holder and holder != RemoveFromVersionId:
@@ -105,6 +113,13 @@ class SecretsManager:
                 self._attach(versions, VersionStage, MoveToVersionId)
         self.after("update_secret_version_stage", SecretId)
         return {}
+
+    def _throttle(self, operation: str) -> None:
+        now = self._now()
+        if len(self._written) == WRITES_A_SECOND and now - self._written[0] < timedelta(seconds=1):
+            self.throttled += 1
+            raise refused(operation, "ThrottlingException")
+        self._written.append(now)
 
     def _new_id(self) -> str:
         self._made += 1

@@ -1,6 +1,7 @@
 """When tokens are renewed, and how long everything around a renewal may take."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,8 +12,11 @@ from bookkeeping.domain.connection import Connection
 from bookkeeping.use_cases.token_renewal import (
     AHEAD,
     AT_WORK,
+    EVERY,
     IDLE,
     IDLE_AT_MOST,
+    LIVES,
+    TICK,
     RenewalResult,
     Times,
     due_at,
@@ -20,22 +24,33 @@ from bookkeeping.use_cases.token_renewal import (
 )
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-TICK = timedelta(minutes=5)
-LIVES = timedelta(minutes=30)
 TOKENS = Tokens("access", "refresh", NOON + LIVES, 7)
 AT_REST = Connection("412077", "APP", "ORG", "Marlow Print Works", "connected")
 WORKING = replace(AT_REST, worked_at=NOON - timedelta(hours=3))
 
 
 def test_tokens_of_a_connection_at_work_are_renewed_before_they_end() -> None:
-    assert not is_due(TOKENS, WORKING, NOON + LIVES - AHEAD - TICK / 5, at_once=False)
-    assert is_due(TOKENS, WORKING, NOON + LIVES - AHEAD, at_once=False)
+    for number in range(1000):
+        working = replace(WORKING, company=f"{412000 + number}")
+        assert not is_due(TOKENS, working, NOON + timedelta(minutes=1), at_once=False)
+        assert is_due(TOKENS, working, NOON + LIVES - AHEAD, at_once=False)
     assert TICK < AHEAD, "a tick that comes late by a minute still comes in time"
 
 
+def test_companies_that_were_renewed_together_are_soon_spread_evenly_over_the_ticks() -> None:
+    chance, met = random.Random(1), Counter[int]()
+    for number in range(5000):
+        working, tokens = replace(WORKING, company=f"{412000 + number}"), TOKENS
+        for _ in range(3):
+            ticks = -((NOON - due_at(tokens, working, NOON, chance)) // TICK)
+            tokens = replace(TOKENS, expires_at=NOON + ticks * TICK + LIVES)
+        met[ticks % (EVERY // TICK)] += 1
+    assert max(met.values()) <= 1.25 * 5000 / (EVERY / TICK)
+
+
 def test_no_rhythm_of_ticks_brings_more_than_sixty_renewals_a_day() -> None:
-    spacing = LIVES - AHEAD
-    assert timedelta(days=1) / spacing <= 60
+    assert timedelta(days=1) / EVERY <= 58, "the schedule may be late, and somebody may ask in between"
+    assert not EVERY % TICK, "else a company would be met later and later within its tokens' life"
 
 
 def test_idle_connections_are_renewed_once_a_day_at_hours_of_their_own() -> None:
@@ -61,9 +76,9 @@ def test_a_connection_is_idle_a_day_after_its_last_order() -> None:
 
 @pytest.mark.parametrize("times", [Times(), Times().scaled(0.1)])
 def test_the_lease_outlasts_the_function_which_outlasts_a_call(times: Times) -> None:
-    assert times.lease > times.function + times.late_commit
-    assert times.function > times.call_by + times.call_time_out
-    assert times.begin + times.call_by + times.call_time_out < times.function
+    assert times.lease > times.renewal + times.late_commit
+    assert times.renewal > times.call_by + times.call_time_out
+    assert times.begin + times.renewal < times.function
     assert times.late_commit > times.call_time_out
 
 

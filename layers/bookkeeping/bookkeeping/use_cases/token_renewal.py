@@ -13,6 +13,7 @@ A connection that a person ended is renewed in the same way, until Xero has conf
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from bookkeeping.adapters.containment import contained, noted
 from bookkeeping.adapters.event_bus import EventBus
+from bookkeeping.adapters.pace import Pace
 from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret, Version
 from bookkeeping.adapters.tables.connections import ConnectionsTable, Renewal
 from bookkeeping.adapters.tables.releases import Releases
@@ -40,13 +42,22 @@ from bookkeeping.domain.errors import (
     XeroError,
 )
 from bookkeeping.domain.events import connection_lost, connection_restored
-from bookkeeping.domain.moments import stamp
+from bookkeeping.domain.moments import LONG_AGO, stamp
 from bookkeeping.use_cases.release import once_connected
 
 T = TypeVar("T")
 
+TICK: Final = timedelta(minutes=5)
+"""How often the schedule starts the function."""
 AHEAD: Final = timedelta(minutes=6)
-"""Tokens are renewed this long before they expire: longer than the schedule's five minutes, at most 60 times a day."""
+"""Tokens are renewed at least this long before they expire: longer than a tick."""
+EVERY: Final = timedelta(minutes=25)
+"""How often tokens of a connection at work are renewed: a whole number of ticks, at most 60 times a day.
+
+Each company has moments of its own that are so far apart. So every tick meets an equal share of the companies.
+"""
+LIVES: Final = timedelta(minutes=30)
+"""How long an access token lives."""
 FREED_AFTER: Final = timedelta(seconds=30)
 """How long after a corrected client secret worked the waiting orders are released."""
 AT_WORK: Final = timedelta(hours=24)
@@ -70,16 +81,20 @@ class Times:
     """Every length of time a renewal depends on. `scaled` multiplies them all by one factor, for tests."""
 
     call_time_out: timedelta = timedelta(seconds=10)
-    begin: timedelta = timedelta(seconds=30)
-    """No company's renewal begins later than this after the invocation began."""
+    apart: timedelta = timedelta(milliseconds=50)
+    """Renewals of a tick begin so far apart, 20 a second: each writes two secrets, and AWS takes 50 writes a second."""
+    begin: timedelta = timedelta(seconds=270)
+    """No company's renewal begins later than this after the tick began, so before the next tick begins."""
     call_by: timedelta = timedelta(seconds=10)
     """The latest time in a renewal to call Xero, so that time is left to store the new tokens."""
-    function: timedelta = timedelta(seconds=60)
-    """The function's time-out."""
+    renewal: timedelta = timedelta(seconds=60)
+    """The latest time in a renewal to write its result."""
+    function: timedelta = timedelta(seconds=360)
+    """The function's time-out: a renewal that begins last has time to end."""
     late_commit: timedelta = timedelta(seconds=150)
     """How long after a call without an answer Xero may still carry it out."""
     lease: timedelta = timedelta(seconds=220)
-    """Longer than the function and a late call together, so that nobody presents the same refresh token meanwhile."""
+    """Longer than a renewal and a late call together, so that nobody presents the same refresh token meanwhile."""
     throttled: timedelta = timedelta(minutes=1)
     throttled_at_most: timedelta = timedelta(minutes=15)
     refused: timedelta = timedelta(minutes=15)
@@ -123,10 +138,17 @@ class RenewalResult:
 
 
 def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
-    """Check every company that is due, as far as the time of this invocation allows."""
+    """Check every company that is due, as far as the time of this tick allows, and so many a second.
+
+    Nothing is done while an earlier tick is at it, so that the two do not begin more renewals a second together.
+    """
     began = adapters.now()
+    if not adapters.connections.take_tick(began, adapters.times.begin):
+        return []
+    pace = Pace(adapters.now, adapters.sleep, adapters.times.apart)
 
     def look_at(company: str) -> RenewalResult:
+        pace.wait()
         if adapters.now() - began >= adapters.times.begin:
             return RenewalResult(company, "put_off", "out of time")
         try:
@@ -134,9 +156,10 @@ def renew_due(adapters: RenewalAdapters) -> list[RenewalResult]:
         except Exception as error:  # noqa: BLE001 one company's error must not stop the others
             return RenewalResult(company, "failed", noted(error, company))
 
-    return adapters.together(
-        [partial(look_at, company) for company in adapters.connections.renewals_due(began)]
-    )
+    due = adapters.connections.renewals_due(began)
+    outcomes: list[RenewalResult] = adapters.together([partial(look_at, company) for company in due])
+    adapters.connections.end_tick(began, adapters.times.begin)
+    return outcomes
 
 
 def renew(adapters: RenewalAdapters, company: str, *, refused: int | None = None) -> RenewalResult:
@@ -196,16 +219,29 @@ def is_due(
     tokens: Tokens, connection: Connection, now: datetime, *, at_once: bool, refused: int | None = None
 ) -> bool:
     """Whether to renew the tokens now. `at_once`: somebody needs them."""
-    if at_once or at_work(connection, now):
+    if at_once:
         return not _good(tokens, now, refused)
-    return now >= tokens.expires_at + IDLE
+    return now >= (
+        _next_turn(tokens, connection.company) if at_work(connection, now) else tokens.expires_at + IDLE
+    )
 
 
 def due_at(tokens: Tokens, connection: Connection, now: datetime, chance: random.Random) -> datetime:
     """When to check the tokens next. Idle connections are spread over hours, so that they are not all due together."""
     if at_work(connection, now):
-        return tokens.expires_at - AHEAD
+        return _next_turn(tokens, connection.company)
     return tokens.expires_at + IDLE + (IDLE_AT_MOST - IDLE) * chance.random()
+
+
+def _next_turn(tokens: Tokens, company: str) -> datetime:
+    """The company's own moment that comes next after the tokens were issued, but never less than AHEAD of their end."""
+    own = timedelta(
+        seconds=int(hashlib.sha256(company.encode()).hexdigest(), 16) % int(EVERY.total_seconds())
+    )
+    # a tick that comes up to a minute early serves the moment it came too early for
+    earliest = tokens.expires_at - LIVES + timedelta(minutes=1)
+    turn = earliest + EVERY - (earliest - LONG_AGO - own) % EVERY
+    return min(turn, tokens.expires_at - AHEAD)
 
 
 def at_work(connection: Connection, now: datetime) -> bool:
@@ -369,7 +405,7 @@ class _Renewal:
             try:
                 return write()
             except StoreUnavailable:
-                if self._adapters.now() + wait - self._began >= times.function:
+                if self._adapters.now() + wait - self._began >= times.renewal:
                     raise
             self._adapters.sleep(wait.total_seconds() * self._adapters.chance.uniform(1.0, 1.25))
             wait = min(2 * wait, times.store_again_at_most)

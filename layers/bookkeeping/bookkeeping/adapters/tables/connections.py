@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
@@ -233,6 +233,21 @@ class ConnectionsTable:
         ]
         return list(dict.fromkeys(found))
 
+    def take_tick(self, now: datetime, lease: timedelta) -> bool:
+        """Begin a tick of renewals; False if an earlier one is at it."""
+        return update_if(
+            self._table,
+            _TICK,
+            "SET lease_until = :until",
+            Attr("lease_until").not_exists() | Attr("lease_until").lte(stamp(now)),
+            {":until": stamp(now + lease)},
+        )
+
+    def end_tick(self, now: datetime, lease: timedelta) -> None:
+        """End the tick that was begun then, if no other has begun."""
+        mine = Attr("lease_until").eq(stamp(now + lease))
+        update_if(self._table, _TICK, "REMOVE lease_until", mine, {})
+
     def lose_renewed(
         self, renewal: Renewal, connection: Connection, status: str, at: datetime
     ) -> datetime | None:
@@ -365,6 +380,9 @@ class ConnectionsTable:
 
 
 # --- rows
+
+
+_TICK: Final = {"pk": "renewals", "sk": "tick"}
 
 
 def _connection_key(company: str) -> Item:

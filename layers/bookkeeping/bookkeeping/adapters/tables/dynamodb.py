@@ -19,7 +19,11 @@ from bookkeeping.domain.errors import (
 Item = dict[str, Any]
 
 BOUNDED: Final = Config(
-    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
+    connect_timeout=2,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    # as many as the threads of token_refresh, which has the most
+    max_pool_connections=32,
 )
 
 

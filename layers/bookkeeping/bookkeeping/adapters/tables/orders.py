@@ -36,6 +36,8 @@ from bookkeeping.domain.time_zones import Calendar
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = "\uffff"
 """Text after every moment and every reason."""
+_REFERENCE_AT_MOST: Final = 64
+"""How much of the sales channel's reference is searched."""
 
 
 def order_key(company: str, order_id: str) -> str:
@@ -229,12 +231,30 @@ class OrdersTable:
             "Limit": limit,
             "ScanIndexForward": not newest_first,
         }
+        return self._page(request, company, after)
+
+    def by_reference(
+        self, company: str, reference: str, *, limit: int, after: str = ""
+    ) -> tuple[list[str], str]:
+        """Keys of the company's rows whose sales channel's reference begins so, and where to go on (empty: at the end).
+
+        An index: it may lag behind the rows.
+        """
+        if not _searched(reference):
+            return [], ""
+        condition = Key("company").eq(company) & Key("external_ref").begins_with(_searched(reference))
+        request = {"IndexName": "reference", "KeyConditionExpression": condition, "Limit": limit}
+        return self._page(request, company, after)
+
+    def _page(self, request: Item, company: str, after: str) -> tuple[list[str], str]:
+        """Keys that the query finds, and where to go on."""
+        place_in = "external_ref" if request["IndexName"] == "reference" else "list_key"
         if after:
             order_id, _, place = after.partition("|")
             request["ExclusiveStartKey"] = {
                 "key": order_key(company, order_id),
                 "company": company,
-                "list_key": place,
+                place_in: place,
             }
         try:
             answer = self._table.query(**request)
@@ -245,7 +265,7 @@ class OrdersTable:
             return [], ""
         keys = [item["key"] for item in answer["Items"]]
         end = answer.get("LastEvaluatedKey")
-        return keys, f"{end['key'].rpartition('#')[2]}|{end['list_key']}" if end else ""
+        return keys, f"{end['key'].rpartition('#')[2]}|{end[place_in]}" if end else ""
 
 
 # --- rows
@@ -278,6 +298,9 @@ def entry_to_item(entry: Entry) -> Item:
         "items_as_they_are": entry.items_as_they_are,
         "changes": list(entry.changes),
         "history": [{"by": act.by, "what": act.what, "at": stamp(act.at)} for act in entry.history],
+        # a key of the index `reference`: as long as the message says the same, no write moves it there
+        "external_ref": entry.message.content
+        and _searched(json.loads(entry.message.content)["external_ref"]),
         "reason": entry.reason,
         "through": entry.through,
         "number": entry.number,
@@ -299,6 +322,10 @@ def entry_to_item(entry: Entry) -> Item:
 def _short_lane(entry: Entry) -> str:
     """A lane that no index needs, without the organisation that the row names."""
     return entry.lane.removesuffix(entry.organisation_id) if entry.organisation_id else entry.lane
+
+
+def _searched(reference: str) -> str:
+    return reference.strip().casefold()[:_REFERENCE_AT_MOST]
 
 
 def _told(members: Mapping[str, Any]) -> Item:

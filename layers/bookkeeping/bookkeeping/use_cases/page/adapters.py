@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,5 +21,7 @@ class PageAdapters(ReleaseAdapters, ConnectAdapters):
     """Only written: the page's role may not read it."""
     ask: Callable[..., dict[str, Any]]
     """Invoke `xero_desk` with company, task and details."""
+    together: Callable[[Sequence[Callable[[], Any]]], list[Any]]
+    """Make the calls side by side; their results in order."""
     web_url: str
     """The address of Xero's website."""

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -17,6 +17,7 @@ from typing import Any, Final
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
+from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.ledger import UNDER_WAY, Act, Entry, Message, Posted, State
 from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
@@ -35,6 +36,10 @@ LISTS: Final = (
     State.POSTED,
     State.SKIPPED,
 )
+_COUNTED_STATES: Final = LISTS[1:]
+"""Those that need attention are counted with their problems."""
+_REFERENCES: Final = -1
+"""The place of a cursor within the orders whose sales channel's reference begins as searched."""
 _WHYLESS: Final = frozenset({State.QUEUED, State.POSTING, State.POSTED})
 
 
@@ -62,21 +67,47 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
         """A row that can't be shown is named, and does not empty the page."""
         return contained(company, item["order_id"], partial(unshown.setdefault, item["order_id"]))
 
-    found, cursor = _found(adapters, company, asked, contained_row)
-    view, shown = View(adapters, company), list[dict[str, Any]]()
+    first = _First(adapters, company, asked)
+    found, cursor = _found(adapters, company, asked, first, contained_row)
+    view, shown = View(adapters, company, first.connection), list[dict[str, Any]]()
+    view.prepare(found)
     for entry in found:
         with contained_row({"order_id": entry.order_id}):
             shown.append(view.order(entry))
     shown += [view.order(_unreadable(company, *one, adapters.now())) for one in unshown.items()]
     page: dict[str, Any] = {"orders": shown, "cursor": cursor or None}
-    if not asked.cursor:
-        page["counts"] = {str(state): adapters.orders.count(company, state, COUNTED) for state in LISTS}
-        page["problems"] = (
-            Counter(adapters.orders.reasons(company, State.NEEDS_ATTENTION, COUNTED))
-            if page["counts"][State.NEEDS_ATTENTION]
-            else {}
-        )
+    if first.counts:
+        page["counts"] = {str(state): count for state, count in first.counts.items()}
+        page["problems"] = Counter(first.reasons)
     return page
+
+
+class _First:
+    """What a page needs to begin with, asked for side by side: none of it depends on the rest."""
+
+    def __init__(self, adapters: PageAdapters, company: str, asked: Asked) -> None:
+        orders, calls = adapters.orders, dict[Any, Callable[[], Any]]()
+        calls["connection"] = partial(adapters.connections.connection, company)
+        if asked.search and not asked.cursor:
+            calls["named"] = partial(_named, adapters, company, asked.search)
+            calls["references"] = partial(orders.by_reference, company, asked.search, limit=PAGE)
+        elif not asked.cursor:
+            calls |= {one: partial(_keys, adapters, company, asked, one, PAGE) for one in _lists(asked)}
+            # counts are of all the orders, whatever is searched
+            calls["reasons"] = partial(orders.reasons, company, State.NEEDS_ATTENTION, COUNTED)
+            calls |= {state: partial(orders.count, company, state, COUNTED) for state in _COUNTED_STATES}
+        got = dict(zip(calls, adapters.together(list(calls.values())), strict=True))
+        self.connection: Connection | None = got["connection"]
+        self.named: list[Entry] = got.get("named", [])
+        self.references: tuple[list[str], str] = got.get("references", ([], ""))
+        self.lists: dict[tuple[State, str | None], tuple[list[str], str]] = {
+            one: got[one] for one in _lists(asked) if one in got
+        }
+        self.reasons: list[str] = got.get("reasons", [])
+        self.counts: dict[State, int] = {}
+        if "reasons" in got:
+            counts = {state: got[state] for state in _COUNTED_STATES}
+            self.counts = {State.NEEDS_ATTENTION: len(self.reasons), **counts}
 
 
 def _unreadable(company: str, order_id: str, reference: str, now: datetime) -> Entry:
@@ -90,38 +121,71 @@ def _found(
     adapters: PageAdapters,
     company: str,
     asked: Asked,
+    first: _First,
     contained_row: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
 ) -> tuple[list[Entry], str]:
-    if asked.search:
-        exact = _named(adapters, company, asked.search)
-        if exact:
-            return [entry for entry in exact if _fits(entry, asked)], ""
-    lists = _lists(asked)
-    since = datetime.combine(asked.first_day, time.min, UTC) if asked.first_day else None
-    until = datetime.combine(asked.last_day, time.max, UTC) if asked.last_day else None
+    if first.named:
+        return [entry for entry in first.named if _fits(entry, asked)], ""
     place, after = _cursor_in(asked.cursor)
+    keys, more = first.references
+    if place == _REFERENCES:
+        keys, more = adapters.orders.by_reference(company, asked.search, limit=PAGE, after=after)
+    if keys or place == _REFERENCES:
+        read = _rows(adapters, keys, contained_row)
+        return [entry for entry in read if _fits(entry, asked)], _cursor_out(
+            _REFERENCES, more
+        ) if more else ""
+    lists = _lists(asked)
     found: list[Entry] = []
     looked_at = 0
     while place < len(lists) and len(found) < PAGE and looked_at < LOOKED_AT:
-        state, reason = lists[place]
-        keys, after = adapters.orders.list_page(
-            company,
-            state,
-            reason,
-            # what is under way is listed by the time of its arrival, and may have changed since
-            since=None if state in UNDER_WAY else since,
-            until=until,
-            limit=PAGE - len(found),
-            after=after,
-            newest_first=True,
-        )
-        by_key = {order_key(*entry.key): entry for entry in adapters.orders.get_many(keys, contained_row)}
-        read = [by_key[key] for key in keys if key in by_key]
+        keys, room = [], PAGE - len(found)
+        while place < len(lists) and len(keys) < room:
+            listed = None if after else first.lists.pop(lists[place], None)
+            if listed is None or len(keys) + len(listed[0]) > room:
+                listed = _keys(adapters, company, asked, lists[place], room - len(keys), after)
+            keys += listed[0]
+            after = listed[1]
+            place += not after
+        read = _rows(adapters, keys, contained_row)
         found += [entry for entry in read if _fits(entry, asked) and _matches(entry, asked.search)]
         looked_at += len(keys)
-        if not after:
-            place += 1
     return found, _cursor_out(place, after) if place < len(lists) else ""
+
+
+def _keys(
+    adapters: PageAdapters,
+    company: str,
+    asked: Asked,
+    one: tuple[State, str | None],
+    limit: int,
+    after: str = "",
+) -> tuple[list[str], str]:
+    """Keys of a list, the latest first, and where to go on."""
+    state, reason = one
+    since = datetime.combine(asked.first_day, time.min, UTC) if asked.first_day else None
+    until = datetime.combine(asked.last_day, time.max, UTC) if asked.last_day else None
+    return adapters.orders.list_page(
+        company,
+        state,
+        reason,
+        # what is under way is listed by the time of its arrival, and may have changed since
+        since=None if state in UNDER_WAY else since,
+        until=until,
+        limit=limit,
+        after=after,
+        newest_first=True,
+    )
+
+
+def _rows(
+    adapters: PageAdapters,
+    keys: Sequence[str],
+    contained_row: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
+) -> list[Entry]:
+    """The rows in the order of their keys."""
+    by_key = {order_key(*entry.key): entry for entry in adapters.orders.get_many(keys, contained_row)}
+    return [by_key[key] for key in keys if key in by_key]
 
 
 def _lists(asked: Asked) -> list[tuple[State, str | None]]:
@@ -171,7 +235,7 @@ def _cursor_in(cursor: str) -> tuple[int, str]:
         place, after = json.loads(base64.urlsafe_b64decode(cursor.encode())) if cursor else (0, "")
     except (ValueError, TypeError, binascii.Error, RecursionError):
         return 0, ""
-    sound = isinstance(place, int) and isinstance(after, str) and 0 <= place < len(LISTS)
+    sound = isinstance(place, int) and isinstance(after, str) and _REFERENCES <= place < len(LISTS)
     return (place, after) if sound else (0, "")
 
 
@@ -181,13 +245,27 @@ def _cursor_in(cursor: str) -> tuple[int, str]:
 class View:
     """Orders of a company as JSON. Data that they share is read once."""
 
-    def __init__(self, adapters: PageAdapters, company: str) -> None:
+    def __init__(self, adapters: PageAdapters, company: str, connection: Connection | None) -> None:
         self._adapters = adapters
         self._company = company
-        self._connection = adapters.connections.connection(company)
+        self._connection = connection
         self._paused: dict[str, tuple[str, datetime] | None] = {}
         self._batches: dict[str, Batch | None] = {}
         self._short_codes: dict[str, str] = {}
+
+    def prepare(self, entries: Sequence[Entry]) -> None:
+        """Read side by side what the orders share."""
+        under_way = [entry for entry in entries if entry.state in UNDER_WAY]
+        calls: dict[Any, Callable[[], Any]] = {}
+        for entry in under_way:
+            calls["lane", entry.lane] = partial(self._pause, entry.lane)
+            calls["batch", entry.batch] = partial(self._unsettled, entry)
+        for entry in entries:
+            if entry.documents:
+                calls["organisation", entry.organisation_id] = partial(
+                    self._short_code, entry.organisation_id
+                )
+        self._adapters.together(list(calls.values()))
 
     def order(self, entry: Entry) -> dict[str, Any]:
         words, until = self._words(entry)
