@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -32,7 +32,7 @@ from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Xero
 from bookkeeping.domain.connection import Choice, Connection, Consent, after_consent
-from bookkeeping.domain.pacing import Waits
+from bookkeeping.domain.pacing import LANES_AT_ONCE, Waits
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases import connect, intake
@@ -394,9 +394,16 @@ class Environment:
         )
         self.posting_queue, self.backlog_queue = (
             Queue(
-                self, name, self._post, batch=1, window=0, concurrency=workers, visibility=720, time_out=120
+                self,
+                name,
+                self._post,
+                batch=batch,
+                window=0,
+                concurrency=workers,
+                visibility=720,
+                time_out=120,
             )
-            for name in ("posting", "backlog")
+            for name, batch in (("posting", LANES_AT_ONCE), ("backlog", 1))
         )
         sqs = _Sqs(self, posting=self.posting_queue, backlog=self.backlog_queue)
         self.wake_ups = PostingQueue(sqs, "posting", "backlog")
@@ -672,16 +679,31 @@ class Environment:
         return failed
 
     def _post(self, messages: list[_Message]) -> list[str]:
-        call = call_in(messages[0].body)
+        begun = {
+            message.id: self.scheduler.call(partial(self._post_one, message.body)) for message in messages
+        }
+        while out := [call for call in begun.values() if not call.done()]:
+            self.scheduler.await_first(out)
+        failed = []
+        for id_, call in begun.items():
+            error = call.exception()
+            if isinstance(error, Killed):
+                raise error
+            if isinstance(error, Exception):
+                failed.append(id_)
+                self.ended_by("posting", error)
+        return failed
+
+    def _post_one(self, body: str) -> None:
+        call = call_in(body)
         if isinstance(call, ReleaseCall):
             self.met["order freed"] += continue_release(self.page, call)
-            return []
+            return
         tally = take_turn(self.posting, call)
         self.met["turn"] += 1
         self.met["call to Xero"] += tally.calls
         for faults in tally.faults:
             self.met[f"trouble: {faults.split('lane ')[0] or 'lane lost'}"] += 1
-        return []
 
     def _sweep(self) -> None:
         try:

@@ -23,6 +23,8 @@ UNREADABLE: Final = 3
 """So many answers that are not Xero's to one batch, and its documents are sent in smaller ones."""
 CALLS_A_MINUTE: Final = 57
 CALLS_AT_ONCE: Final = 4
+LANES_AT_ONCE: Final = 10
+"""As many wake-ups as the template gives one invocation."""
 MINUTE: Final = timedelta(seconds=60)
 ASK_AGAIN: Final = timedelta(seconds=5)
 """How long to wait after Xero said that no calls are left. It does not say when its minute ends."""
