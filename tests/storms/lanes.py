@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from bookkeeping.adapters.tables.orders import entry_from_item
 from bookkeeping.domain import ledger
-from bookkeeping.domain.pacing import BATCH_SIZE, CALLS_A_MINUTE, Waits
+from bookkeeping.domain.pacing import BATCH_SIZE, CALLS_A_MINUTE, GATHER
 from bookkeeping.use_cases.posting import lane_holder, settlement
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.turn import Turn
@@ -315,8 +315,8 @@ def outage(companies: int, each: int, hours: float) -> Outcome:
             calls = [call for call in calls_in(environment, company.organisation_id) if call.at >= back]
             allowed = len(calls) / (0.9 * CALLS_A_MINUTE) * 60
             slowest_start = max(slowest_start, (calls[0].at - back).total_seconds())
-            # a last call that is not full waits until its lane is quiet
-            spell = _spell(calls) - Waits().gather_at_most.total_seconds()
+            # a last call that is not full may wait for more orders
+            spell = _spell(calls) - GATHER.total_seconds()
             slowest_drain = max(slowest_drain, 100 * spell / allowed)
         # the longest wait, and who is looked after by the sweep only
         bounded(outcome, "outage: seconds until resumed", slowest_start, at_most=150)

@@ -53,9 +53,9 @@ def no_last_look() -> Iterator[None]:
     """Nobody looks again a moment later."""
     real = LaneHolder.release
 
-    def release(hold: LaneHolder, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
-        hold.found = False
-        return real(hold, resume_at, settle_next)
+    def release(hold: LaneHolder, resume_at: datetime | None, settle_next: Sequence[datetime]) -> None:
+        hold._others = False
+        real(hold, resume_at, settle_next)
 
     with patch.object(LaneHolder, "release", release):
         yield
@@ -208,7 +208,7 @@ def lease_shorter_than_a_call() -> Iterator[None]:
     def taken(lanes: Lanes, lane: str, now: datetime, _: timedelta, **kind: bool) -> Lane | None:
         return take(lanes, lane, now, short, **kind)
 
-    def kept(lanes: Lanes, lane: Lane, now: datetime, _: timedelta, calls: Any) -> bool:
+    def kept(lanes: Lanes, lane: Lane, now: datetime, _: timedelta, calls: Any) -> frozenset[str]:
         return keep(lanes, lane, now, short, calls)
 
     with patch.object(Lanes, "take", taken), patch.object(Lanes, "keep", kept):
@@ -232,7 +232,7 @@ def no_fencing_token() -> Iterator[None]:
         whole = put(table, entry, version)
         return {"Item": whole["Item"]} if version else whole
 
-    def kept(lanes: Lanes, lane: Lane, *about: Any) -> bool:
+    def kept(lanes: Lanes, lane: Lane, *about: Any) -> frozenset[str]:
         now = read(lanes._table, pk=f"lane#{lane.key}", sk="lane")
         return keep(lanes, replace(lane, fencing=int(now["fencing"]) if now else 0), *about)
 
@@ -264,7 +264,7 @@ def only_the_index_is_asked() -> Iterator[None]:
     real = Turn._due
 
     def due(turn: Turn) -> Any:
-        turn._holder.keys = []
+        turn._holder.keys = set()
         return real(turn)
 
     with patch.object(Turn, "_due", due):
