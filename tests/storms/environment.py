@@ -73,6 +73,8 @@ class Weather:
     repeated: float = 0.0
     """A store did as asked, and the client library asked once more."""
     lost_message: float = 0.0
+    lost_delayed: float = 0.0
+    """A wake-up that was to arrive later is lost."""
     doubled_message: float = 0.0
     lag: float = 0.0
     """Indexes lag by up to so many seconds."""
@@ -205,6 +207,8 @@ class Queue:
         failed = [message.id for message in messages]
         for message in messages:
             message.receives += 1
+            if message.receives > 1:
+                self._environment.delivered_again.append(message.body)
         began = self._environment.now()
         try:
             failed = self._handler(messages)
@@ -244,7 +248,7 @@ class _Sqs:
     def send_message(self, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> None:  # noqa: N803
         environment = self._environment
         environment.before("send_message", QueueUrl)
-        if environment.loses():
+        if environment.loses() or (DelaySeconds and environment._by_chance("lost_delayed")):
             environment.met["wake-up lost"] += 1
         else:
             self._queues[QueueUrl].send(MessageBody, timedelta(seconds=DelaySeconds))
@@ -366,6 +370,10 @@ class Environment:
         self.our_faults = self._watch.enter_context(our_faults.heard())
         """Faults of ours that were contained. Those that a storm does not provoke are bugs that containment hides."""
         self.met: Counter[str] = Counter()
+        self.refused: set[tuple[str, str]] = set()
+        """(function, row): the store takes no request of the function for the row."""
+        self.delivered_again: list[str] = []
+        """Messages that a function was given for a second or third time."""
         self.troubles: list[str] = []
         """What the functions themselves call trouble, or ended with."""
         self.waits = waits or Waits()
@@ -465,7 +473,7 @@ class Environment:
                 self.xero.faults.add(fault | ({"retry_after": 20} if peril.startswith("rate_limit") else {}))
             return
         self._repeat, self._lose = peril == "repeated", peril == "lost_message"
-        if peril == "throttle" or self._by_chance("throttle"):
+        if peril == "throttle" or self._by_chance("throttle") or (worker.name, about) in self.refused:
             self.met["throttle"] += 1
             raise refused(call, "ProvisionedThroughputExceededException")
         if peril == "conflict" or (in_conflict(call, about) and self._by_chance("conflict")):

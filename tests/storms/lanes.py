@@ -18,7 +18,7 @@ from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.turn import Turn
 from local.xero.truth_log import Entry
 from tests.storms.auditor import Report, most_at_once
-from tests.storms.environment import F1, Environment, Weather
+from tests.storms.environment import F1, Environment, Weather, _Message
 from tests.storms.posting import SEED, audited, bytes_a_call, judged
 from tests.storms.table import Job, Outcome
 from tests.storms.workload import Company, Workload
@@ -259,6 +259,37 @@ def beside(workers: int, each: int, quiet: int, minutes: float) -> Outcome:
     return played("beside", environment, work, judge)
 
 
+def one_of_ten(companies: int = 20, minutes: int = 5) -> Outcome:
+    """Every company has an order at the same moment, again and again. One lane can't be taken, one has slow answers."""
+    environment = Environment(f"one of ten {SEED}", LAG, workers=2, intake_batch=INTAKE_BATCH)
+    work = Workload(environment)
+    all_ = [work.company(tracked=False) for _ in range(companies)]
+    # wake-ups come in this order: the first few begin alone, and then many wait for an invocation
+    failing, slow = all_[companies // 2 : companies // 2 + 2]
+    lane = f"APP{failing.ref:0>29}#{failing.organisation_id}"
+    row = ("posting", f"ConnectionsTable lane#{lane}/lane")
+    began = environment.now()
+    environment.scheduler.at(began + timedelta(seconds=30), lambda: environment.refused.add(row))
+    environment.scheduler.at(began + timedelta(minutes=minutes + 1), lambda: environment.refused.remove(row))
+    answers = {"kind": "slow_answer", "seconds": 25, "probability": 1.0, "path_prefix": "/api.xro/"}
+    environment.xero.faults.add(answers | {"tenant_id": slow.organisation_id})
+    sent: list[tuple[str, str]] = []
+    for minute in range(minutes + 1):
+        for company in all_:
+            order = work.order(company, len(work.sent), after=minute * 60)
+            # with its first order, the organisation is read
+            sent += [(company.ref, order.order_id)] if minute and company not in (failing, slow) else []
+
+    def judge(_: Report, outcome: Outcome) -> None:
+        slowest = max(seconds_to_posted(environment, work, *order) for order in sent)
+        bounded(outcome, "one of ten: slowest of the others in seconds", slowest, at_most=15)
+        again = sum(lane not in body for body in environment.delivered_again)
+        bounded(outcome, "one of ten: wake-ups of the others delivered again", again, at_most=0)
+        bounded(outcome, "one of ten: its own delivered again", len(environment.delivered_again), at_least=1)
+
+    return played("one of ten", environment, work, judge)
+
+
 def _spell(calls: Sequence[Entry]) -> float:
     return (calls[-1].at - calls[0].at).total_seconds()
 
@@ -347,6 +378,35 @@ def turns_as_long_as_there_is_work() -> Iterator[None]:
 
 
 @contextmanager
+def one_after_the_other() -> Iterator[None]:
+    """The lanes of an invocation wait for each other."""
+
+    def post(environment: Environment, messages: list[_Message]) -> list[str]:
+        failed: list[str] = []
+        for message in messages:
+            try:
+                environment._post_one(message.body)
+            except Exception:  # noqa: BLE001 as the function does
+                failed.append(message.id)
+        return failed
+
+    with patch.object(Environment, "_post", post):
+        yield
+
+
+@contextmanager
+def one_fails_all() -> Iterator[None]:
+    """A lane that fails fails its whole invocation."""
+    real = Environment._post
+
+    def post(environment: Environment, messages: list[_Message]) -> list[str]:
+        return [message.id for message in messages] if real(environment, messages) else []
+
+    with patch.object(Environment, "_post", post):
+        yield
+
+
+@contextmanager
 def first_come_first_served() -> Iterator[None]:
     """No share for each company of a lane: whoever was due first goes first."""
     real = Turn._due
@@ -398,6 +458,11 @@ def bursts(promise: str) -> list[Job]:
 def beside_each_other(promise: str) -> list[Job]:
     return [
         Job(promise, "busy companies and quiet ones", partial(beside, 2, 6000, 50, 60), 180),
+        Job(promise, "one of ten lanes failing, one slow", one_of_ten, 20),
+        Job(
+            promise, "mutant: one lane after the other", partial(caught, one_after_the_other, ONE_OF_TEN), 30
+        ),
+        Job(promise, "mutant: one fails all", partial(caught, one_fails_all, ONE_OF_TEN), 30),
         Job(promise, "mutant: long turns", partial(caught, turns_as_long_as_there_is_work, BESIDE), 20),
     ]
 
@@ -412,6 +477,7 @@ def outages(promise: str) -> list[Job]:
 # quick forms, which catch the mutants too
 # enough that both companies have orders left when the first minute is over
 SHARED = partial(shared_lane, 6000)
+ONE_OF_TEN = partial(one_of_ten, 12, 3)
 BESIDE = partial(beside, 2, 300, 20, 10)
 OUTAGE = partial(outage, 1, 220, 0.3)
 SHORT_OUTAGE = partial(outage, 1, 60, 0.2)

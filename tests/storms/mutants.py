@@ -244,6 +244,18 @@ def no_fencing_token() -> Iterator[None]:
 
 
 @contextmanager
+def only_the_message_wakes() -> Iterator[None]:
+    """The lane's row does not say when its next turn is due."""
+    real = Lanes.release
+
+    def release(lanes: Lanes, lane: Lane, *, next_at: datetime | None, **about: Any) -> bool:
+        return real(lanes, lane, next_at=None, **about)
+
+    with patch.object(Lanes, "release", release):
+        yield
+
+
+@contextmanager
 def rung_cleared_after_the_read() -> Iterator[None]:
     """What comes in between the reading and the clearing is seen by nobody."""
     real = Turn._due
@@ -372,6 +384,7 @@ ERRORS = Weather(error_after_commit=0.3, lag=10)
 SLOW = Weather(slow_answer=0.4, doubled_message=0.3, lag=10)
 PAUSES = Weather(pause=0.04, lag=10)
 STALE = Weather(lag=10)
+DELAYED = Weather(lost_delayed=1, lag=10)
 BOXES = Weather(unreadable=0.1, lag=10)
 
 FEW = Storm("", orders=60, companies=3, seconds=240, plain=True)
@@ -399,6 +412,7 @@ TRIALS: tuple[Trial, ...] = (
     Trial(sent_again_while_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
     Trial(released_with_calls_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
     Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=42),
+    Trial(only_the_message_wakes, replace(FEW, weather=DELAYED, seconds=60)),
     Trial(rung_cleared_after_the_read, PAIRS, (no_last_look,)),
     Trial(only_the_index_is_asked, replace(STEADY, weather=STALE), (no_last_look,)),
     Trial(no_budget, BURST, (headers_unread,), pacing=True),
