@@ -67,6 +67,6 @@ def values_in(value: Any) -> int:
     """How many values boto3 has to translate one by one."""
     if isinstance(value, dict):
         return 1 + sum(map(values_in, value.values()))
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set):
         return 1 + sum(map(values_in, value))
     return 1

@@ -38,6 +38,8 @@ def _size(value: Any) -> int:
         return 3 + sum(1 + len(name.encode()) + _size(inner) for name, inner in value.items())
     if isinstance(value, list):
         return 3 + sum(1 + _size(inner) for inner in value)
+    if isinstance(value, set):
+        return sum(map(_size, value))
     return 1
 
 

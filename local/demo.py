@@ -34,9 +34,13 @@ def demonstrate(system: LocalSystem) -> int:
     samples = demonstration()
     sent_at = time.monotonic()
     calls_before = calls_of(xero, companies)
-    send(system, [body for sample in samples for body in sample.bodies], "orders")
+    send(system, [(sample.company, body) for sample in samples for body in sample.bodies], "orders")
     wait_until_quiet(system, samples)
-    send(system, [body for sample in samples for body in sample.later], "later messages of the same orders")
+    send(
+        system,
+        [(sample.company, body) for sample in samples for body in sample.later],
+        "later messages of the same orders",
+    )
     rows = wait_until_quiet(system, samples)
     took = time.monotonic() - sent_at
     findings = audit(
@@ -92,11 +96,17 @@ def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Com
     return {company.ref_id: company for company in companies}
 
 
-def send(system: LocalSystem, bodies: Sequence[str], what: str) -> None:
-    say(f"Sending {len(bodies)} {what} to the queue ...")
+def send(system: LocalSystem, messages: Sequence[tuple[str, str]], what: str) -> None:
+    """Send messages, each with its company."""
+    say(f"Sending {len(messages)} {what} to the queue ...")
     queue = system.client("sqs")
-    for body in bodies:
-        queue.send_message(QueueUrl=system.outputs["orders_queue_url"], MessageBody=body)
+    for company, body in messages:
+        # the group has SQS serve companies in turn
+        queue.send_message(
+            QueueUrl=system.outputs["orders_queue_url"],
+            MessageBody=body,
+            MessageGroupId=company,
+        )
 
 
 def ledger(system: LocalSystem) -> dict[tuple[str, str], Row]:

@@ -1,8 +1,10 @@
-"""Takes a turn in a lane for every wake-up: due orders become documents in Xero. Also works through releases."""
+"""Takes a turn in the lane of every wake-up: due orders become documents in Xero. Also works through releases."""
 
 import os
 import random
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -12,9 +14,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters import from_environment
-from bookkeeping.adapters.queues import ReleaseCall, call_in
-from bookkeeping.domain.pacing import CALLS_AT_ONCE, Waits
-from bookkeeping.use_cases.posting.turn import PostingAdapters, take_turn
+from bookkeeping.adapters.queues import ReleaseCall, WakeUp, call_in
+from bookkeeping.domain.pacing import CALLS_AT_ONCE, LANES_AT_ONCE, Waits
+from bookkeeping.use_cases.posting.turn import PostingAdapters, Tally, take_turn
 from bookkeeping.use_cases.release import ReleaseAdapters, continue_release
 
 logger = Logger()
@@ -28,7 +30,7 @@ adapters = PostingAdapters(
     lanes=from_environment.lanes(),
     organisations=from_environment.organisations(),
     tokens=from_environment.tokens(),
-    xero=from_environment.xero(waits.call_time_out.total_seconds()),
+    xero=from_environment.xero(waits.call_time_out.total_seconds(), LANES_AT_ONCE * CALLS_AT_ONCE),
     wake_ups=from_environment.posting_and_backlog_queue(),
     events=from_environment.event_bus(),
     renew_token=from_environment.refresh_requests().send,
@@ -36,7 +38,7 @@ adapters = PostingAdapters(
     sleep=time.sleep,
     new_id=from_environment.new_id,
     # calls to Xero, and the outcomes of earlier ones that are written meanwhile
-    start=from_environment.threads(2 * CALLS_AT_ONCE),
+    start=from_environment.threads(2 * LANES_AT_ONCE * CALLS_AT_ONCE),
     await_first=from_environment.await_first,
     chance=random.SystemRandom(),
     waits=waits,
@@ -52,22 +54,36 @@ release_adapters = ReleaseAdapters(
     events=adapters.events,
     now=adapters.now,
 )
+begin = from_environment.threads(LANES_AT_ONCE)
 
 
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    return process_partial_response(event=event, record_handler=post, processor=processor, context=context)
+    # all of them at once: no lane waits for another
+    begun = {record["messageId"]: begin(partial(work, record["body"])) for record in event["Records"]}
+
+    def finish(record: SQSRecord) -> None:
+        report = begun[record.message_id].result()
+        report()
+
+    return process_partial_response(event=event, record_handler=finish, processor=processor, context=context)
 
 
-def post(record: SQSRecord) -> None:
-    wake_up = call_in(record.body)
-    if isinstance(wake_up, ReleaseCall):
-        freed = continue_release(release_adapters, wake_up)
-        logger.info("release", company=wake_up.company, freed=freed)
-        metrics.add_metric("OrdersFreed", MetricUnit.Count, freed)
-        return
-    tally = take_turn(adapters, wake_up)
+def work(body: str) -> Callable[[], None]:
+    """Do what a message asks for. The function that is returned tells of it, on the handler's own thread."""
+    call = call_in(body)
+    if isinstance(call, ReleaseCall):
+        return partial(report_release, call, continue_release(release_adapters, call))
+    return partial(report_turn, call, take_turn(adapters, call))
+
+
+def report_release(call: ReleaseCall, freed: int) -> None:
+    logger.info("release", company=call.company, freed=freed)
+    metrics.add_metric("OrdersFreed", MetricUnit.Count, freed)
+
+
+def report_turn(wake_up: WakeUp, tally: Tally) -> None:
     for fault in tally.faults:
         logger.error("posting met what it does not expect", lane=wake_up.lane, fault=fault)
     logger.info(

@@ -336,7 +336,7 @@ class OneProcess:
         sweep_at = self.clock.now() + timedelta(minutes=1)
         quiet = 0
         while self.clock.now() < end and (quiet < 3 or not until_quiet):
-            if self.queue.waiting and self.queue.waiting[0][0] <= max(self.clock.now(), sweep_at):
+            if self.queue.waiting and self.queue.waiting[0][0] <= max(self.clock.now(), min(sweep_at, end)):
                 self._move_to(self.queue.waiting[0][0])
                 body = heapq.heappop(self.queue.waiting)[2]
                 try:

@@ -118,10 +118,10 @@ def some_call(chance: random.Random) -> Call:
     }
     ring: dict[str, Any] = {
         "Key": lane(name),
-        "UpdateExpression": "SET #rung = :rung, rung_at = :now",
-        "ConditionExpression": Attr("rung").not_exists(),
+        "UpdateExpression": "SET #rung = :rung, rung_at = if_not_exists(rung_at, :now) ADD rung_for :keys",
+        "ConditionExpression": Attr("rung_for").not_exists() | Attr("rung_for").size().lt(3),
         "ExpressionAttributeNames": {"#rung": "rung"},
-        "ExpressionAttributeValues": {":rung": "rung", ":now": "5"},
+        "ExpressionAttributeValues": {":rung": "rung", ":now": "5", ":keys": {f"{number}", "*"}},
     }
     release: dict[str, Any] = {
         "Key": lane(name),

@@ -266,11 +266,11 @@ def test_an_order_that_is_due_in_another_lane_once_it_is_settled_is_posted_there
 def test_and_also_where_the_process_ends_right_after(
     books: OneProcess, moving: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(holder: LaneHolder, *about: Any) -> bool:
+    def dies(holder: LaneHolder, *about: Any) -> None:
         if holder.rung_elsewhere:
             monkeypatch.undo()
             raise Killed
-        return release(holder, *about)
+        release(holder, *about)
 
     release = LaneHolder.release
     monkeypatch.setattr(LaneHolder, "release", dies)

@@ -36,6 +36,10 @@ def test_a_company_with_one_order_does_not_wait_behind_companies_with_thousands(
     kept(lanes.BESIDE())
 
 
+def test_a_lane_that_fails_or_is_slow_holds_up_no_other_in_its_invocation() -> None:
+    kept(lanes.ONE_OF_TEN())
+
+
 def test_without_xero_hardly_anything_is_asked_and_afterwards_all_is_posted_at_full_speed() -> None:
     kept(lanes.OUTAGE())
 
@@ -60,11 +64,13 @@ def test_what_a_person_sets_right_in_xero_and_retries_is_posted_once() -> None:
 MUTANTS: tuple[tuple[Callable[[], AbstractContextManager[None]], Callable[[], Outcome]], ...] = (
     (lanes.outage_retried_at_once, lanes.SHORT_OUTAGE),
     (lanes.batches_always_whole, lanes.FAILED_ON),
+    (lanes.one_after_the_other, lanes.ONE_OF_TEN),
+    (lanes.one_fails_all, lanes.ONE_OF_TEN),
     (access.refused_for_good, access.TAKEN_AWAY),
 )
 
 
-@pytest.mark.parametrize(("mutant", "scene"), MUTANTS[:2], ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.parametrize(("mutant", "scene"), MUTANTS[:4], ids=lambda each: getattr(each, "__name__", ""))
 def test_a_storm_catches_the_mutant(
     mutant: Callable[[], AbstractContextManager[None]], scene: Callable[[], Outcome]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -73,9 +74,7 @@ def orders(count: int, company: str = UNTRACKED) -> list[dict[str, Any]]:
 def accepted(posting: Function, sent: list[dict[str, Any]], company: str = UNTRACKED) -> dict[str, Any]:
     """The wake-up that the intake would send for these orders, as an event."""
     posting.world.send(*sent)
-    entry = posting.world.entry(sent[0], company)
-    keys = [f"{company}#{order['id']}" for order in sent]
-    return batch(record({"lane": entry.lane, "keys": keys}))
+    return batch(record({"lane": posting.world.entry(sent[0], company).lane}))
 
 
 def states(posting: Function, sent: list[dict[str, Any]], company: str = UNTRACKED) -> set[str]:
@@ -123,6 +122,44 @@ def test_a_malformed_wake_up_is_left_to_the_dead_letter_queue_and_harms_no_lane(
     assert sent_to_xero(posting) == []
     posting.handle(good)
     assert states(posting, sent) == {"posted"}
+
+
+def two_lanes(posting: Function) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+    """Orders of two companies, and both wake-ups in one event."""
+    world = posting.world
+    world.company(TRACKED, world.organisation("Demo Company (AU)"))
+    sent, others = orders(2), orders(2, TRACKED)
+    wake_ups = accepted(posting, sent)["Records"] + accepted(posting, others, TRACKED)["Records"]
+    return sent, others, batch(*wake_ups)
+
+
+def test_lanes_are_served_side_by_side(posting: Function) -> None:
+    sent, others, wake_ups = two_lanes(posting)
+    transport = posting.app.adapters.xero.session.adapters[XERO]
+    send, both_there = transport.send, threading.Barrier(2, timeout=20)
+
+    def answered(request: requests.PreparedRequest, *about: Any, **options: Any) -> requests.Response:
+        if request.method == "PUT":
+            both_there.wait()
+        answer: requests.Response = send(request, *about, **options)
+        return answer
+
+    transport.send = answered
+    assert posting.handle(wake_ups) == {"batchItemFailures": []}
+    assert states(posting, sent) == states(posting, others, TRACKED) == {"posted"}
+
+
+def test_a_lane_that_fails_fails_its_own_wake_up_and_no_other(posting: Function) -> None:
+    sent, others, wake_ups = two_lanes(posting)
+    failing = f"lane#{posting.world.entry(sent[0]).lane}"
+    posting.wire.refuse = lambda call: (
+        "InternalServerError" if call.operation == "UpdateItem" and failing in call.text else None
+    )
+    bad = record("no JSON")
+    answer = posting.handle(batch(*wake_ups["Records"], bad))
+    failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+    assert failed == {wake_ups["Records"][0]["messageId"], bad["messageId"]}
+    assert (states(posting, sent), states(posting, others, TRACKED)) == ({"queued"}, {"posted"})
 
 
 def test_a_crash_in_a_turn_fails_its_wake_up_and_the_next_turn_posts_once(posting: Function) -> None:

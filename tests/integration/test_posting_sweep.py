@@ -56,16 +56,39 @@ def test_lanes_that_are_due_or_were_forgotten_are_woken_and_no_others(sweep: Fun
     take(sweep, "held", now - MINUTE)
     take(sweep, "holder died", now - 2 * MINUTE)
     lanes.ring("rung, its wake-up lost", now - MINUTE)
+    lanes.ring("rung a moment ago", datetime.now(UTC))
     take(sweep, "rung and held", now - MINUTE)
     lanes.ring("rung and held", now)
     take(sweep, "rung, holder died", now - 2 * MINUTE)
     lanes.ring("rung, holder died", now - MINUTE)
     expected = {"due", "holder died", "rung, its wake-up lost", "rung, holder died"}
     assert woken(sweep) == expected
-    assert woken(sweep) == expected, "until somebody takes them"
     for lane in expected:
         let_go(sweep, take(sweep, lane, now), None)
     assert woken(sweep) == set()
+
+
+def test_a_lane_is_not_woken_again_while_its_wake_up_waits(sweep: Function) -> None:
+    lanes = sweep.world.lanes
+    lanes.ring("waits", datetime.now(UTC) - MINUTE)
+    assert woken(sweep) == {"waits"}
+    assert woken(sweep) == set()
+    lane = take(sweep, "waits", datetime.now(UTC) - MINUTE)
+    let_go(sweep, lane, datetime.now(UTC) - timedelta(seconds=1))
+    assert woken(sweep) == {"waits"}, "somebody has taken it since"
+
+
+def test_a_wake_up_that_waits_too_long_is_taken_to_be_lost(sweep: Function) -> None:
+    sweep.world.lanes.ring("lost", datetime.now(UTC) - MINUTE)
+    assert woken(sweep) == {"lost"}
+    remembered = sweep.world.lanes.woken()["lost"]
+    sweep.world.lanes.save_woken({"lost": replace(remembered, at=remembered.at - 5 * MINUTE)})
+    assert woken(sweep) == {"lost"}
+
+
+def test_a_sweep_with_nothing_to_do_writes_nothing(sweep: Function) -> None:
+    assert woken(sweep) == set()
+    assert "BatchWriteItem" not in sweep.wire.operations()
 
 
 def test_a_lane_both_due_and_rung_is_woken_once(sweep: Function) -> None:
@@ -73,7 +96,7 @@ def test_a_lane_both_due_and_rung_is_woken_once(sweep: Function) -> None:
     let_go(sweep, take(sweep, "both", now - MINUTE), now - timedelta(seconds=1))
     sweep.world.lanes.ring("both", now)
     sweep.handle(event("posting_sweep"))
-    assert sweep.messages() == [{"lane": "both", "keys": []}]
+    assert sweep.messages() == [{"lane": "both"}]
 
 
 def test_releases_that_are_due_are_gone_on_with(sweep: Function) -> None:
@@ -116,7 +139,7 @@ def test_a_message_that_the_queue_does_not_take_fails_the_sweep_and_holds_no_oth
 
 
 def test_it_counts_the_lanes_and_names_none(sweep: Function, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep.world.lanes.ring("APP#ORGANISATION", datetime.now(UTC))
+    sweep.world.lanes.ring("APP#ORGANISATION", datetime.now(UTC) - MINUTE)
     sweep.handle(event("posting_sweep"))
     [metrics] = metrics_in(capsys.readouterr().out)
     assert metrics["LanesWoken"] == [1.0]
@@ -125,13 +148,13 @@ def test_it_counts_the_lanes_and_names_none(sweep: Function, capsys: pytest.Capt
 
 
 def test_what_the_schedule_says_does_not_matter(sweep: Function) -> None:
-    sweep.world.lanes.ring("lane", datetime.now(UTC))
+    sweep.world.lanes.ring("lane", datetime.now(UTC) - MINUTE)
     sweep.handle({})
     assert [message["lane"] for message in sweep.messages()] == ["lane"]
 
 
 def test_a_queue_that_fails_fails_the_sweep_and_the_next_one_makes_it_good(sweep: Function) -> None:
-    sweep.world.lanes.ring("lane", datetime.now(UTC))
+    sweep.world.lanes.ring("lane", datetime.now(UTC) - MINUTE)
     sweep.wire.refuse = lambda call: "InternalFailure" if call.operation == "SendMessageBatch" else None
     with pytest.raises(ClientError), pytest.warns(UserWarning, match="metrics"):
         sweep.handle(event("posting_sweep"))

@@ -19,7 +19,7 @@ from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret, Ve
 from bookkeeping.adapters.tables.authorizations import Attempt, AuthorizationsTable
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import dynamodb
-from bookkeeping.adapters.tables.lanes import Batch, Lane, Lanes, Planned
+from bookkeeping.adapters.tables.lanes import OTHERS, Batch, Lane, Lanes, Planned
 from bookkeeping.adapters.tables.orders import OrdersTable, entry_from_item, entry_to_item
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
@@ -29,6 +29,7 @@ from bookkeeping.domain.errors import AlreadyInBooks, Conflict, Lost, StoreUnava
 from bookkeeping.domain.ledger import Books, Entry, Message, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import read_order
+from bookkeeping.domain.pacing import GATHER
 from bookkeeping.domain.page_access import Launch, Person, Session
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
@@ -286,15 +287,53 @@ def test_what_a_former_holder_writes_is_refused_as_lost(stores: Stores) -> None:
 
 def test_a_lane_that_was_rung_is_not_let_go_unless_it_must(stores: Stores) -> None:
     lane = taken(stores)
-    assert stores.lanes.ring(LANE, NOON)
-    assert not stores.lanes.ring(LANE, NOON)
+    assert stores.lanes.ring(LANE, NOON, ["1#2"]) is None, "who holds it sees that"
     assert not stores.lanes.release(lane, next_at=None, calls=[], though_rung=False)
-    assert stores.lanes.keep(lane, NOON, LEASE, [NOON])
+    assert stores.lanes.keep(lane, NOON, LEASE, [NOON]) == {"1#2"}
     assert not stores.lanes.keep(lane, NOON, LEASE, [NOON])
     assert stores.lanes.release(lane, next_at=None, calls=[NOON], though_rung=False)
     again = taken(stores)
     assert (again.calls, again.fencing) == ((NOON,), lane.fencing + 1)
     assert (again.client_id, again.organisation_id) == ("APP", "ORG")
+
+
+def test_a_lane_at_rest_is_woken_at_once_and_one_that_was_at_work_a_moment_later(stores: Stores) -> None:
+    assert stores.lanes.ring(LANE, NOON) == timedelta()
+    assert stores.lanes.ring(LANE, NOON) is None, "it is rung already"
+    stores.lanes.release(taken(stores), next_at=None, calls=[NOON], though_rung=True)
+    assert stores.lanes.ring(LANE, NOON + timedelta(seconds=4)) == GATHER
+    stores.lanes.release(taken(stores), next_at=None, calls=[NOON], though_rung=True)
+    assert stores.lanes.ring(LANE, NOON + timedelta(seconds=5)) == timedelta()
+
+
+def test_a_lane_whose_holder_has_just_sent_a_wake_up_needs_no_other(stores: Stores) -> None:
+    stores.lanes.release(taken(stores), next_at=NOON + GATHER, calls=[], though_rung=True)
+    assert stores.lanes.ring(LANE, NOON, ["1#2"]) is None
+    assert taken(stores).rung_for == {"1#2"}
+
+
+def test_a_lane_names_a_hundred_orders_and_then_only_says_that_there_are_more(stores: Stores) -> None:
+    for place in range(0, 180, 60):
+        stores.lanes.ring(LANE, NOON, [f"1#{number}" for number in range(place, place + 60)])
+    lane = taken(stores)
+    assert (len(lane.rung_for), OTHERS in lane.rung_for) == (121, True)
+    stores.lanes.release(lane, next_at=None, calls=[], though_rung=True)
+    stores.lanes.ring(LANE, NOON)
+    assert taken(stores).rung_for == {OTHERS}
+
+
+def test_what_a_lane_is_rung_for_while_its_holder_clears_the_bell_is_seen(stores: Stores) -> None:
+    lane, table = taken(stores), stores.lanes._table
+    stores.lanes.ring(LANE, NOON, ["1#1"])
+    update, others = table.update_item, [["1#2"]]
+
+    def update_item(**request: Any) -> Any:
+        if request["UpdateExpression"].startswith("REMOVE rung") and others:
+            stores.lanes.ring(LANE, NOON, others.pop())
+        return update(**request)
+
+    table.update_item = update_item
+    assert stores.lanes.keep(lane, NOON, LEASE, []) == {"1#1", "1#2"}
 
 
 def test_settings_are_saved_over_the_version_that_was_seen_only(stores: Stores) -> None:
@@ -381,7 +420,7 @@ def test_a_transaction_that_is_in_the_way_is_waited_for(
     slept: list[float] = []
     monkeypatch.setattr("bookkeeping.adapters.tables.dynamodb.sleep", slept.append)
     stores.refuse("TransactionConflictException", "TransactionConflictException")
-    assert stores.lanes.ring(LANE, NOON)
+    assert stores.lanes.ring(LANE, NOON) is not None
     assert len(slept) == 2
     stores.refuse(*["TransactionConflictException"] * 9)
     with pytest.raises(ClientError, match="TransactionConflictException"):
@@ -442,13 +481,12 @@ def test_tokens_that_are_gone_already_are_forgotten(stores: Stores) -> None:
 
 def test_what_is_asked_of_the_posting_comes_out_of_the_queue_as_it_went_in(stores: Stores) -> None:
     url = boto3.client("sqs").create_queue(QueueName="posting")["QueueUrl"]
-    queue = PostingQueue(sqs(), url)
-    many = tuple(str(number) for number in range(150))
-    for call in (WakeUp(LANE, many), WakeUp(LANE), ReleaseCall(UNTRACKED, "1")):
+    queue = PostingQueue(sqs(), url, url)
+    for call in (WakeUp(LANE), WakeUp(LANE, backlog=True), ReleaseCall(UNTRACKED, "1")):
         queue.send(call, delay=-timedelta(hours=1))
         [message] = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
         boto3.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        assert call_in(message["Body"]) == (WakeUp(LANE, many[:100]) if call == WakeUp(LANE, many) else call)
+        assert call_in(message["Body"]) == call
     queue.send(WakeUp(LANE), delay=timedelta(days=1))
     assert "Messages" not in boto3.client("sqs").receive_message(QueueUrl=url)
 

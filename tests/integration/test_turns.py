@@ -55,7 +55,7 @@ def handed_over(books: OneProcess) -> str:
 
 
 def test_a_short_turn_that_is_over_goes_on_as_a_long_one(books: OneProcess, handed_over: str) -> None:
-    assert waiting(books) == [{"lane": handed_over, "keys": [], "backlog": True}]
+    assert waiting(books) == [{"lane": handed_over, "backlog": True}]
     books.turn(WakeUp(handed_over, backlog=True).to_json())
     assert len(books.committed("invoice")) == 1
 
@@ -93,9 +93,9 @@ def test_a_long_turn_whose_wake_up_was_lost_is_asked_for_again(books: OneProcess
     books.clock.advance(timedelta(minutes=4).total_seconds())
     books.sweep()
     [woken] = waiting(books)
-    assert woken == {"lane": handed_over, "keys": []}
+    assert woken == {"lane": handed_over}
     books.turn(json.dumps(woken))
-    assert waiting(books) == [{"lane": handed_over, "keys": [], "backlog": True}]
+    assert waiting(books) == [{"lane": handed_over, "backlog": True}]
 
 
 def test_a_lane_that_is_done_takes_short_turns_again(books: OneProcess, handed_over: str) -> None:
@@ -117,7 +117,7 @@ def test_a_wake_up_for_a_long_turn_travels_in_the_backlogs_own_queue() -> None:
             sent.append((QueueUrl, MessageBody))
 
     queue = PostingQueue(Sqs(), "posting", "backlog")
-    for wake_up in (WakeUp("lane", ("1#2",)), WakeUp("lane", backlog=True)):
+    for wake_up in (WakeUp("lane"), WakeUp("lane", backlog=True)):
         queue.send(wake_up)
         assert WakeUp.from_json(sent[-1][1]) == wake_up
     assert [url for url, _ in sent] == ["posting", "backlog"]

@@ -633,7 +633,7 @@ def flipped_settings(
 @contextmanager
 def nobody_sweeps() -> Iterator[None]:
     """A wake-up that is lost is missed by nobody."""
-    with patch.object(Lanes, "to_wake", lambda *_: []):
+    with patch.object(Lanes, "to_wake", lambda *_: {}):
         yield
 
 

@@ -133,6 +133,11 @@ class _Parser:
             default = self.operand()
             self.take(")")
             return lambda *about: default(*about) if (found := path(*about)) is MISSING else found
+        if token == "size":
+            self.take("(")
+            path = self.operand()
+            self.take(")")
+            return lambda *about: MISSING if (found := path(*about)) is MISSING else Decimal(len(found))
         return lambda item, names, _: item.get(names.get(token, token), MISSING)
 
     # updates
@@ -142,11 +147,13 @@ class _Parser:
         removes: list[str] = []
         while self.next:
             clause = self.take().upper()
-            assert clause in ("SET", "REMOVE"), f"not understood: {clause}"
+            assert clause in ("SET", "REMOVE", "ADD"), f"not understood: {clause}"
             while True:
                 name = self.take()
                 if clause == "REMOVE":
                     removes.append(name)
+                elif clause == "ADD":
+                    sets.append((name, _joined(name, self.operand())))
                 else:
                     self.take("=")
                     sets.append((name, self._sum()))
@@ -162,6 +169,17 @@ class _Parser:
         sign = 1 if self.take() == "+" else -1
         right = self.operand()
         return lambda *about: left(*about) + sign * right(*about)
+
+
+def _joined(name: str, more: Value) -> Value:
+    """What a set becomes to which more is added."""
+
+    def joined(item: Item, names: Mapping[str, str], values: Mapping[str, Any]) -> Any:
+        added = more(item, names, values)
+        assert added, "DynamoDB knows no empty set"
+        return set(item.get(names.get(name, name), ())) | added
+
+    return joined
 
 
 def _compared(operator: str, left: Any, right: Any) -> bool:
@@ -216,6 +234,8 @@ def stored(value: Any) -> Any:
         return {key: stored(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [stored(inner) for inner in value]
+    if isinstance(value, set | frozenset) and value:
+        return set(value)
     raise TypeError(f"Unsupported type {type(value)!r} for value {value!r}")
 
 
@@ -228,6 +248,8 @@ def _size(value: Any) -> int:
         return 3 + sum(len(key) + 1 + _size(inner) for key, inner in value.items())
     if isinstance(value, list):
         return 3 + sum(1 + _size(inner) for inner in value)
+    if isinstance(value, set):
+        return sum(map(_size, value))
     return 21 if isinstance(value, Decimal) else 1
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -32,7 +32,7 @@ from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Xero
 from bookkeeping.domain.connection import Choice, Connection, Consent, after_consent
-from bookkeeping.domain.pacing import Waits
+from bookkeeping.domain.pacing import LANES_AT_ONCE, Waits
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases import connect, intake
@@ -73,6 +73,8 @@ class Weather:
     repeated: float = 0.0
     """A store did as asked, and the client library asked once more."""
     lost_message: float = 0.0
+    lost_delayed: float = 0.0
+    """A wake-up that was to arrive later is lost."""
     doubled_message: float = 0.0
     lag: float = 0.0
     """Indexes lag by up to so many seconds."""
@@ -205,6 +207,8 @@ class Queue:
         failed = [message.id for message in messages]
         for message in messages:
             message.receives += 1
+            if message.receives > 1:
+                self._environment.delivered_again.append(message.body)
         began = self._environment.now()
         try:
             failed = self._handler(messages)
@@ -244,7 +248,7 @@ class _Sqs:
     def send_message(self, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> None:  # noqa: N803
         environment = self._environment
         environment.before("send_message", QueueUrl)
-        if environment.loses():
+        if environment.loses() or (DelaySeconds and environment._by_chance("lost_delayed")):
             environment.met["wake-up lost"] += 1
         else:
             self._queues[QueueUrl].send(MessageBody, timedelta(seconds=DelaySeconds))
@@ -366,6 +370,10 @@ class Environment:
         self.our_faults = self._watch.enter_context(our_faults.heard())
         """Faults of ours that were contained. Those that a storm does not provoke are bugs that containment hides."""
         self.met: Counter[str] = Counter()
+        self.refused: set[tuple[str, str]] = set()
+        """(function, row): the store takes no request of the function for the row."""
+        self.delivered_again: list[str] = []
+        """Messages that a function was given for a second or third time."""
         self.troubles: list[str] = []
         """What the functions themselves call trouble, or ended with."""
         self.waits = waits or Waits()
@@ -394,9 +402,16 @@ class Environment:
         )
         self.posting_queue, self.backlog_queue = (
             Queue(
-                self, name, self._post, batch=1, window=0, concurrency=workers, visibility=720, time_out=120
+                self,
+                name,
+                self._post,
+                batch=batch,
+                window=0,
+                concurrency=workers,
+                visibility=720,
+                time_out=120,
             )
-            for name in ("posting", "backlog")
+            for name, batch in (("posting", LANES_AT_ONCE), ("backlog", 1))
         )
         sqs = _Sqs(self, posting=self.posting_queue, backlog=self.backlog_queue)
         self.wake_ups = PostingQueue(sqs, "posting", "backlog")
@@ -459,7 +474,7 @@ class Environment:
                 self.xero.faults.add(fault | ({"retry_after": 20} if peril.startswith("rate_limit") else {}))
             return
         self._repeat, self._lose = peril == "repeated", peril == "lost_message"
-        if peril == "throttle" or self._by_chance("throttle"):
+        if peril == "throttle" or self._by_chance("throttle") or (worker.name, about) in self.refused:
             self.met["throttle"] += 1
             raise refused(call, "ProvisionedThroughputExceededException")
         if peril == "conflict" or (in_conflict(call, about) and self._by_chance("conflict")):
@@ -673,16 +688,31 @@ class Environment:
         return failed
 
     def _post(self, messages: list[_Message]) -> list[str]:
-        call = call_in(messages[0].body)
+        begun = {
+            message.id: self.scheduler.call(partial(self._post_one, message.body)) for message in messages
+        }
+        while out := [call for call in begun.values() if not call.done()]:
+            self.scheduler.await_first(out)
+        failed = []
+        for id_, call in begun.items():
+            error = call.exception()
+            if isinstance(error, Killed):
+                raise error
+            if isinstance(error, Exception):
+                failed.append(id_)
+                self.ended_by("posting", error)
+        return failed
+
+    def _post_one(self, body: str) -> None:
+        call = call_in(body)
         if isinstance(call, ReleaseCall):
             self.met["order freed"] += continue_release(self.page, call)
-            return []
+            return
         tally = take_turn(self.posting, call)
         self.met["turn"] += 1
         self.met["call to Xero"] += tally.calls
         for faults in tally.faults:
             self.met[f"trouble: {faults.split('lane ')[0] or 'lane lost'}"] += 1
-        return []
 
     def _sweep(self) -> None:
         try:

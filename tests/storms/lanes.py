@@ -13,14 +13,14 @@ from unittest.mock import patch
 
 from bookkeeping.adapters.tables.orders import entry_from_item
 from bookkeeping.domain import ledger
-from bookkeeping.domain.pacing import BATCH_SIZE, CALLS_A_MINUTE, Waits
+from bookkeeping.domain.pacing import BATCH_SIZE, CALLS_A_MINUTE, GATHER
 from bookkeeping.use_cases.posting import lane_holder, settlement
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.settlement import Settlement
 from bookkeeping.use_cases.posting.turn import Turn
 from local.xero.truth_log import Entry
 from tests.storms.auditor import Report, most_at_once
-from tests.storms.environment import F1, Environment, Weather
+from tests.storms.environment import F1, Environment, Weather, _Message
 from tests.storms.posting import SEED, audited, bytes_a_call, judged
 from tests.storms.table import Job, Outcome
 from tests.storms.workload import Company, Workload
@@ -262,6 +262,37 @@ def beside(workers: int, each: int, quiet: int, minutes: float) -> Outcome:
     return played("beside", environment, work, judge)
 
 
+def one_of_ten(companies: int = 20, minutes: int = 5) -> Outcome:
+    """Every company has an order at the same moment, again and again. One lane can't be taken, one has slow answers."""
+    environment = Environment(f"one of ten {SEED}", LAG, workers=2, intake_batch=INTAKE_BATCH)
+    work = Workload(environment)
+    all_ = [work.company(tracked=False) for _ in range(companies)]
+    # wake-ups come in this order: the first few begin alone, and then many wait for an invocation
+    failing, slow = all_[companies // 2 : companies // 2 + 2]
+    lane = f"APP{failing.ref:0>29}#{failing.organisation_id}"
+    row = ("posting", f"ConnectionsTable lane#{lane}/lane")
+    began = environment.now()
+    environment.scheduler.at(began + timedelta(seconds=30), lambda: environment.refused.add(row))
+    environment.scheduler.at(began + timedelta(minutes=minutes + 1), lambda: environment.refused.remove(row))
+    answers = {"kind": "slow_answer", "seconds": 25, "probability": 1.0, "path_prefix": "/api.xro/"}
+    environment.xero.faults.add(answers | {"tenant_id": slow.organisation_id})
+    sent: list[tuple[str, str]] = []
+    for minute in range(minutes + 1):
+        for company in all_:
+            order = work.order(company, len(work.sent), after=minute * 60)
+            # with its first order, the organisation is read
+            sent += [(company.ref, order.order_id)] if minute and company not in (failing, slow) else []
+
+    def judge(_: Report, outcome: Outcome) -> None:
+        slowest = max(seconds_to_posted(environment, work, *order) for order in sent)
+        bounded(outcome, "one of ten: slowest of the others in seconds", slowest, at_most=15)
+        again = sum(lane not in body for body in environment.delivered_again)
+        bounded(outcome, "one of ten: wake-ups of the others delivered again", again, at_most=0)
+        bounded(outcome, "one of ten: its own delivered again", len(environment.delivered_again), at_least=1)
+
+    return played("one of ten", environment, work, judge)
+
+
 def _spell(calls: Sequence[Entry]) -> float:
     return (calls[-1].at - calls[0].at).total_seconds()
 
@@ -318,8 +349,8 @@ def outage(companies: int, each: int, hours: float) -> Outcome:
             calls = [call for call in calls_in(environment, company.organisation_id) if call.at >= back]
             allowed = len(calls) / (0.9 * CALLS_A_MINUTE) * 60
             slowest_start = max(slowest_start, (calls[0].at - back).total_seconds())
-            # a last call that is not full waits until its lane is quiet
-            spell = _spell(calls) - Waits().gather_at_most.total_seconds()
+            # a last call that is not full may wait for more orders
+            spell = _spell(calls) - GATHER.total_seconds()
             slowest_drain = max(slowest_drain, 100 * spell / allowed)
         # the longest wait, and who is looked after by the sweep only
         bounded(outcome, "outage: seconds until resumed", slowest_start, at_most=150)
@@ -387,7 +418,44 @@ def outage_retried_at_once() -> Iterator[None]:
 @contextmanager
 def turns_as_long_as_there_is_work() -> Iterator[None]:
     """One kind of turn for all, as long as it takes."""
-    with patch.object(LaneHolder, "_is_over", lambda *_: False):
+    real = LaneHolder.note_due
+
+    def note_due(holder: LaneHolder, due: int, *, more: bool) -> bool:
+        return real(holder, due, more=more) or True
+
+    with (
+        patch.object(LaneHolder, "_is_over", lambda *_: False),
+        patch.object(LaneHolder, "note_due", note_due),
+    ):
+        yield
+
+
+@contextmanager
+def one_after_the_other() -> Iterator[None]:
+    """The lanes of an invocation wait for each other."""
+
+    def post(environment: Environment, messages: list[_Message]) -> list[str]:
+        failed: list[str] = []
+        for message in messages:
+            try:
+                environment._post_one(message.body)
+            except Exception:  # noqa: BLE001 as the function does
+                failed.append(message.id)
+        return failed
+
+    with patch.object(Environment, "_post", post):
+        yield
+
+
+@contextmanager
+def one_fails_all() -> Iterator[None]:
+    """A lane that fails fails its whole invocation."""
+    real = Environment._post
+
+    def post(environment: Environment, messages: list[_Message]) -> list[str]:
+        return [message.id for message in messages] if real(environment, messages) else []
+
+    with patch.object(Environment, "_post", post):
         yield
 
 
@@ -443,6 +511,11 @@ def bursts(promise: str) -> list[Job]:
 def beside_each_other(promise: str) -> list[Job]:
     return [
         Job(promise, "busy companies and quiet ones", partial(beside, 2, 6000, 50, 60), 180),
+        Job(promise, "one of ten lanes failing, one slow", one_of_ten, 20),
+        Job(
+            promise, "mutant: one lane after the other", partial(caught, one_after_the_other, ONE_OF_TEN), 30
+        ),
+        Job(promise, "mutant: one fails all", partial(caught, one_fails_all, ONE_OF_TEN), 30),
         Job(promise, "mutant: long turns", partial(caught, turns_as_long_as_there_is_work, BESIDE), 20),
     ]
 
@@ -465,6 +538,7 @@ def failed_documents(promise: str) -> list[Job]:
 # quick forms, which catch the mutants too
 # enough that both companies have orders left when the first minute is over
 SHARED = partial(shared_lane, 6000)
+ONE_OF_TEN = partial(one_of_ten, 12, 3)
 BESIDE = partial(beside, 2, 300, 20, 10)
 OUTAGE = partial(outage, 1, 220, 0.3)
 FAILED_ON = partial(failed_on, 2, 50)

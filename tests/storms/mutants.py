@@ -53,9 +53,9 @@ def no_last_look() -> Iterator[None]:
     """Nobody looks again a moment later."""
     real = LaneHolder.release
 
-    def release(hold: LaneHolder, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
-        hold.found = False
-        return real(hold, resume_at, settle_next)
+    def release(hold: LaneHolder, resume_at: datetime | None, settle_next: Sequence[datetime]) -> None:
+        hold._others = False
+        real(hold, resume_at, settle_next)
 
     with patch.object(LaneHolder, "release", release):
         yield
@@ -208,7 +208,7 @@ def lease_shorter_than_a_call() -> Iterator[None]:
     def taken(lanes: Lanes, lane: str, now: datetime, _: timedelta, **kind: bool) -> Lane | None:
         return take(lanes, lane, now, short, **kind)
 
-    def kept(lanes: Lanes, lane: Lane, now: datetime, _: timedelta, calls: Any) -> bool:
+    def kept(lanes: Lanes, lane: Lane, now: datetime, _: timedelta, calls: Any) -> frozenset[str]:
         return keep(lanes, lane, now, short, calls)
 
     with patch.object(Lanes, "take", taken), patch.object(Lanes, "keep", kept):
@@ -232,7 +232,7 @@ def no_fencing_token() -> Iterator[None]:
         whole = put(table, entry, version)
         return {"Item": whole["Item"]} if version else whole
 
-    def kept(lanes: Lanes, lane: Lane, *about: Any) -> bool:
+    def kept(lanes: Lanes, lane: Lane, *about: Any) -> frozenset[str]:
         now = read(lanes._table, pk=f"lane#{lane.key}", sk="lane")
         return keep(lanes, replace(lane, fencing=int(now["fencing"]) if now else 0), *about)
 
@@ -240,6 +240,18 @@ def no_fencing_token() -> Iterator[None]:
         changes.enter_context(patch.object(Lane, "held_in", unchecked))
         changes.enter_context(patch.object(Lanes, "keep", kept))
         changes.enter_context(patch.object(OrdersTable, "_put", over))
+        yield
+
+
+@contextmanager
+def only_the_message_wakes() -> Iterator[None]:
+    """The lane's row does not say when its next turn is due."""
+    real = Lanes.release
+
+    def release(lanes: Lanes, lane: Lane, *, next_at: datetime | None, **about: Any) -> bool:
+        return real(lanes, lane, next_at=None, **about)
+
+    with patch.object(Lanes, "release", release):
         yield
 
 
@@ -264,7 +276,7 @@ def only_the_index_is_asked() -> Iterator[None]:
     real = Turn._due
 
     def due(turn: Turn) -> Any:
-        turn._holder.keys = []
+        turn._holder.keys = set()
         return real(turn)
 
     with patch.object(Turn, "_due", due):
@@ -372,6 +384,7 @@ ERRORS = Weather(error_after_commit=0.3, lag=10)
 SLOW = Weather(slow_answer=0.4, doubled_message=0.3, lag=10)
 PAUSES = Weather(pause=0.04, lag=10)
 STALE = Weather(lag=10)
+DELAYED = Weather(lost_delayed=1, lag=10)
 BOXES = Weather(unreadable=0.1, lag=10)
 
 FEW = Storm("", orders=60, companies=3, seconds=240, plain=True)
@@ -399,6 +412,7 @@ TRIALS: tuple[Trial, ...] = (
     Trial(sent_again_while_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
     Trial(released_with_calls_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
     Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=42),
+    Trial(only_the_message_wakes, replace(FEW, weather=DELAYED, seconds=60)),
     Trial(rung_cleared_after_the_read, PAIRS, (no_last_look,)),
     Trial(only_the_index_is_asked, replace(STEADY, weather=STALE), (no_last_look,)),
     Trial(no_budget, BURST, (headers_unread,), pacing=True),

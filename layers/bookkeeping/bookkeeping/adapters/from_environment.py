@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.domain.pacing import CALLS_AT_ONCE
 
 if TYPE_CHECKING:
     from bookkeeping.adapters.event_bus import EventBus
@@ -157,10 +158,10 @@ def xero_desk() -> XeroDesk:
 # --- Xero
 
 
-def xero(time_out: float) -> Xero:
+def xero(time_out: float, calls_at_once: int = CALLS_AT_ONCE) -> Xero:
     from bookkeeping.adapters.xero_api import Xero
 
-    return Xero(os.environ["XERO_API_URL"], time_out)
+    return Xero(os.environ["XERO_API_URL"], time_out, calls_at_once)
 
 
 def identity(time_out: float) -> Identity:

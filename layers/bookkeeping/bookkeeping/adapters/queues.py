@@ -17,7 +17,6 @@ from botocore.config import Config
 BOUNDED: Final = Config(
     connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
 )
-KEYS_AT_MOST: Final = 100
 IN_ONE_REQUEST: Final = 10
 """As many messages as SQS takes."""
 LONGEST_DELAY: Final = timedelta(minutes=15)
@@ -35,21 +34,19 @@ class MessagesRefused(Exception):
 
 @dataclass(frozen=True)
 class WakeUp:
-    """A request for a turn in a lane. `keys` are its new orders, which an index may not show yet."""
+    """A request for a turn in a lane. The lane's row names the orders that it is about."""
 
     lane: str
-    keys: tuple[str, ...] = ()
     backlog: bool = False
     """Asks for a long turn, because the lane has more to do than fits into a short one."""
 
     def to_json(self) -> str:
-        message: dict[str, Any] = {"lane": self.lane, "keys": list(self.keys[:KEYS_AT_MOST])}
-        return json.dumps(message | ({"backlog": True} if self.backlog else {}))
+        return json.dumps({"lane": self.lane} | ({"backlog": True} if self.backlog else {}))
 
     @classmethod
     def from_json(cls, body: str) -> WakeUp:
         message = json.loads(body)
-        return cls(message["lane"], tuple(message.get("keys", ())), message.get("backlog", False))
+        return cls(message["lane"], message.get("backlog", False))
 
 
 @dataclass(frozen=True)

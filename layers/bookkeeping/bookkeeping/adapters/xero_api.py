@@ -80,10 +80,10 @@ class Answered:
 class Xero:
     """Calls to Xero. Safe to use from several threads; `observe` is told what each answer's headers say is left."""
 
-    def __init__(self, base_url: str, call_time_out: float) -> None:
+    def __init__(self, base_url: str, call_time_out: float, calls_at_once: int = CALLS_AT_ONCE) -> None:
         self._base = f"{base_url.rstrip('/')}/api.xro/2.0/"
         self._time_out = call_time_out
-        self.session = session(CALLS_AT_ONCE)
+        self.session = session(calls_at_once)
 
     def create(
         self, kind: DocumentKind, bodies: Sequence[Json], access: Access, key: str, observe: Observe

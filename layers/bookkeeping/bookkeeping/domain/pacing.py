@@ -23,9 +23,17 @@ IN_VAIN: Final = 3
 """After so many calls for a batch without a usable answer, its documents are sent in parts."""
 CALLS_A_MINUTE: Final = 57
 CALLS_AT_ONCE: Final = 4
+LANES_AT_ONCE: Final = 10
+"""As many wake-ups as the template gives one invocation."""
 MINUTE: Final = timedelta(seconds=60)
 ASK_AGAIN: Final = timedelta(seconds=5)
 """How long to wait after Xero said that no calls are left. It does not say when its minute ends."""
+
+
+GATHER: Final = timedelta(seconds=1)
+"""How long orders gather for a call, where a lane was at work a moment ago. Their wake-up is that late in the queue."""
+AT_REST: Final = timedelta(seconds=5)
+"""A lane without a call for so long is woken at once."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,8 @@ class Waits:
     """Work that is left then continues in a long turn, so that it does not delay lanes with little to do."""
     overdue: timedelta = timedelta(minutes=3)
     """If a long turn has not begun this long after its time, its wake-up is taken to be lost."""
-    gather: timedelta = timedelta(seconds=1)
-    """How long a lane must have been quiet before a batch that is not full is sent."""
-    gather_at_most: timedelta = timedelta(seconds=3)
     last_look: timedelta = timedelta(seconds=15)
-    """How long after a turn the lane is read once more: longer than an index lags behind its table."""
+    """When a lane is read once more, if it was rung for orders that nobody named: longer than an index lags."""
     same_key: timedelta = timedelta(minutes=4)
     """How long a call is retried under its Idempotency-Key. Xero remembers a key for 6 minutes from the first call."""
     late_commit: timedelta = timedelta(seconds=150)

@@ -6,10 +6,11 @@ Only the deletion of a settled batch's record does not: whoever deletes it, noth
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
+from zlib import crc32
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from botocore.exceptions import ClientError
@@ -30,7 +31,15 @@ from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import Lost
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
-from bookkeeping.domain.pacing import BATCH_SIZE, FAILS
+from bookkeeping.domain.pacing import AT_REST, BATCH_SIZE, FAILS, GATHER
+
+WOKEN_ROWS: Final = 16
+"""A row of 400 KB holds what is remembered of some 8,000 lanes."""
+NAMED_AT_MOST: Final = 100
+"""Orders that a lane's row names. Of more, it only says that there are some."""
+OTHERS: Final = "*"
+LATE: Final = timedelta(seconds=5)
+"""If a lane is rung, and no turn began this long after its wake-up was due, the wake-up is taken to be lost."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,8 @@ class Lane:
     """By company."""
     created_at: datetime = LONG_AGO
     """When Xero last answered that it had created a document: it works then."""
-    last_look: bool = False
-    """Nobody asked for this turn. It only looks for orders that the index did not yet show to the turn before."""
+    rung_for: frozenset[str] = frozenset()
+    """The keys of the orders that the lane was rung for; OTHERS among them: also for some that nobody named."""
 
     @property
     def client_id(self) -> str:
@@ -132,6 +141,15 @@ class Batch:
     """How often a fault of ours kept an order of it from its outcome."""
 
 
+@dataclass(frozen=True)
+class Woken:
+    """What the sweep remembers of a lane that it woke."""
+
+    fencing: int
+    """The token that the lane's last holder had. With another one, somebody has taken the lane since."""
+    at: datetime
+
+
 class Lanes:
     """Who may post in a lane, when its next turn is due, and its unsettled batches."""
 
@@ -140,31 +158,52 @@ class Lanes:
         self._client = resource.meta.client
         self._table = resource.Table(name)
 
-    def ring(self, lane: str, now: datetime) -> bool:
-        """Ask for a turn. True if nobody had asked since the last turn began: the caller must then send a wake-up."""
-        return update_if(
-            self._table,
-            _lane_key(lane),
-            "SET rung = :rung, rung_at = :now",
-            Attr("rung").not_exists(),
-            {":rung": "rung", ":now": stamp(now)},
-        )
+    def ring(self, lane: str, now: datetime, keys: Collection[str] = ()) -> timedelta | None:
+        """Ask for a turn for these orders. In how long the caller must have a wake-up arrive; None: one is on its way.
+
+        Whoever holds the lane sees that it was rung.
+        """
+        request = {
+            "Key": _lane_key(lane),
+            "UpdateExpression": "SET rung = :rung, rung_at = if_not_exists(rung_at, :due) ADD rung_for :keys",
+            "ReturnValues": "ALL_OLD",
+        }
+        values: Item = {":rung": "rung", ":due": stamp(now + GATHER), ":keys": _named(keys)}
+        try:
+            answer = once_free(
+                self._table.update_item,
+                **request,
+                ConditionExpression=Attr("rung_for").not_exists() | Attr("rung_for").size().lt(NAMED_AT_MOST),
+                ExpressionAttributeValues=values,
+            )
+        except ClientError as error:
+            if refused_for(error) != "ConditionalCheckFailedException":
+                raise
+            values[":keys"] = {OTHERS}
+            answer = once_free(self._table.update_item, **request, ExpressionAttributeValues=values)
+        item = answer.get("Attributes", {})
+        if "rung" in item or _held(item, now) or _turn_to_come(item, now):
+            return None
+        called_at = max(map(moment, item.get("calls", ())), default=LONG_AGO)
+        return GATHER if now - called_at < AT_REST else timedelta()
 
     def take(self, lane: str, now: datetime, lease: timedelta, *, short: bool = False) -> Lane | None:
         """Take the lane until the lease ends; None if somebody else holds it. Clears `rung`.
 
-        A `short` turn does not take a lane that waits for a long turn.
+        A `short` turn does not take a lane that waits for a long turn, unless that should have begun by now.
         """
         free: ConditionBase = Attr("lease_until").not_exists() | Attr("lease_until").lt(stamp(now))
+        if short:
+            free = free & (Attr("backlog").not_exists() | Attr("next_at").lte(stamp(now)))
         try:
             answer = once_free(
                 self._table.update_item,
                 Key=_lane_key(lane),
                 UpdateExpression=(
                     "SET lease_until = :until, agenda = :lane, next_at = :until,"
-                    " fencing = if_not_exists(fencing, :zero) + :one REMOVE rung, rung_at, last_look"
+                    " fencing = if_not_exists(fencing, :zero) + :one REMOVE rung, rung_at, rung_for"
                 ),
-                ConditionExpression=free & Attr("backlog").not_exists() if short else free,
+                ConditionExpression=free,
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
                     ":lane": "lane",
@@ -187,16 +226,11 @@ class Lanes:
             moment(item["paused_until"]) if "paused_until" in item else LONG_AGO,
             {company: _failing_in(failing) for company, failing in item.get("failing", {}).items()},
             moment(item["created_at"]) if "created_at" in item else LONG_AGO,
-            last_look="last_look" in item and "rung" not in item,
+            _rung_for(item),
         )
 
-    def long_turn_overdue(self, lane: str, now: datetime) -> bool:
-        """Whether the lane's long turn should have begun by now."""
-        item = read(self._table, **_lane_key(lane))
-        return item is not None and "backlog" in item and _to_wake(item, now)
-
-    def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> bool:
-        """Renew the lease and clear `rung`. True if the lane had been rung. Raises Lost."""
+    def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> frozenset[str]:
+        """Renew the lease and clear `rung`. What the lane had been rung for since. Raises Lost."""
         key, mine = _lane_key(lane.key), Attr("fencing").eq(lane.fencing)
         try:
             answer = once_free(
@@ -215,12 +249,16 @@ class Lanes:
             if refused_for(error) == "ConditionalCheckFailedException":
                 raise Lost from error
             raise
-        if "rung" not in answer["Attributes"]:
-            return False
+        rung_for = _rung_for(answer["Attributes"])
+        if not rung_for:
+            return rung_for
         # A write of its own: if boto3 repeats the write above after a lost answer, `rung` must still be there.
-        if not update_if(self._table, key, "REMOVE rung, rung_at", mine, {}):
-            raise Lost
-        return True
+        named = answer["Attributes"].get("rung_for")
+        unchanged = Attr("rung_for").eq(named) if named else Attr("rung_for").not_exists()
+        if update_if(self._table, key, "REMOVE rung, rung_at, rung_for", mine & unchanged, {}):
+            return rung_for
+        # rung again in between, for others; or the lane is lost
+        return rung_for | self.keep(lane, now, lease, calls)
 
     def release(
         self,
@@ -229,12 +267,12 @@ class Lanes:
         next_at: datetime | None,
         calls: Sequence[datetime],
         though_rung: bool,
-        last_look: bool = False,
+        keys: Collection[str] = (),
         backlog: bool = False,
     ) -> bool:
-        """Release the lane and save its pause. False if it was rung meanwhile (unless `though_rung`): look again.
+        """Release the lane and save its pause. False if it was rung meanwhile, unless `though_rung`. Raises Lost.
 
-        `last_look`: the turn at `next_at` is only a last look. `backlog`: the next turn is a long one. Raises Lost.
+        `keys`: orders that the next turn reads, whatever the index shows. `backlog`: that turn is a long one.
         """
         condition: ConditionBase = Attr("fencing").eq(lane.fencing)
         if not though_rung:
@@ -259,15 +297,15 @@ class Lanes:
         else:
             expression += ", agenda = :lane, next_at = :next"
             values |= {":lane": "lane", ":next": stamp(next_at)}
-            if last_look:
-                expression += ", last_look = :true"
-                values[":true"] = True
             if backlog:
                 expression += ", backlog = :true"
                 values[":true"] = True
             expression += " REMOVE lease_until"
         if not backlog:
             expression += ", backlog"
+        if keys:
+            expression += " ADD rung_for :keys"
+            values[":keys"] = _named(keys)
         if update_if(self._table, _lane_key(lane.key), expression, condition, values):
             return True
         item = read(self._table, **_lane_key(lane.key))
@@ -284,18 +322,42 @@ class Lanes:
             pauses += [("xero_failing", failing.until)] if failing.times >= FAILS else []
         return max(pauses, key=lambda pause: pause[1], default=None)
 
-    def to_wake(self, now: datetime) -> list[str]:
-        """Lanes that are due, or that were rung and have no holder. Read from indexes, which may lag."""
+    def to_wake(self, now: datetime) -> dict[str, int]:
+        """Lanes that are due, or that were rung and have no holder → their fencing token. Found by indexes."""
         due = Key("agenda").eq("lane") & Key("next_at").lte(stamp(now))
         found = list(query(self._table, IndexName="agenda", KeyConditionExpression=due))
         found += query(self._table, IndexName="rung", KeyConditionExpression=Key("rung").eq("rung"))
         keys = list({item["pk"]: {"pk": item["pk"], "sk": item["sk"]} for item in found}.values())
-        to_wake: list[str] = []
+        to_wake: dict[str, int] = {}
         for item in read_all(self._resource, self._table.name, keys):
             lane = item["pk"].removeprefix("lane#")
             with contained(lane):
-                to_wake += [lane] if _to_wake(item, now) else []
+                if _to_wake(item, now):
+                    to_wake[lane] = int(item.get("fencing", 0))
         return to_wake
+
+    # what the sweep remembers, in rows that nobody else reads
+
+    def woken(self) -> dict[str, Woken]:
+        """The lanes that the sweep woke and still found to be woken the last time it looked."""
+        woken: dict[str, Woken] = {}
+        condition = Key("pk").eq("sweep")
+        for item in query(self._table, KeyConditionExpression=condition, ConsistentRead=True):
+            # what can't be read is woken once more
+            with contained(""):
+                kept = json.loads(unpacked(bytes(item["woken"])))
+                woken |= {lane: Woken(fencing, moment(at)) for lane, (fencing, at) in kept.items()}
+        return woken
+
+    def save_woken(self, woken: Mapping[str, Woken]) -> None:
+        rows: dict[int, dict[str, tuple[int, str]]] = {place: {} for place in range(WOKEN_ROWS)}
+        for lane, one in woken.items():
+            rows[crc32(lane.encode()) % WOKEN_ROWS][lane] = (one.fencing, stamp(one.at))
+        with self._table.batch_writer() as batch:
+            for place, row in rows.items():
+                batch.put_item(
+                    Item={"pk": "sweep", "sk": f"woken#{place:02}", "woken": packed(json.dumps(row))}
+                )
 
     # batch records
 
@@ -331,18 +393,36 @@ def _lane_key(lane: str) -> Item:
     return {"pk": f"lane#{lane}", "sk": "lane"}
 
 
+def _named(keys: Collection[str]) -> set[str]:
+    """What a lane is rung for, as its row keeps it."""
+    return set(keys) if 0 < len(keys) <= NAMED_AT_MOST else {*list(keys)[:NAMED_AT_MOST], OTHERS}
+
+
+def _rung_for(item: Item) -> frozenset[str]:
+    """What a lane was rung for. The version before named no orders in the row."""
+    return frozenset(item.get("rung_for", {OTHERS} if "rung" in item else ()))
+
+
+def _held(item: Item, now: datetime) -> bool:
+    return "lease_until" in item and moment(item["lease_until"]) >= now
+
+
+def _turn_to_come(item: Item, now: datetime) -> bool:
+    """Whether the last holder of the lane has sent a wake-up that is about to arrive, or asked for a long turn."""
+    next_at = moment(item["next_at"]) if "next_at" in item else LONG_AGO
+    return next_at > now and (next_at <= now + GATHER or "backlog" in item)
+
+
 def _failing_in(item: Item) -> Failing:
     refused = item.get("refused")
     return Failing(int(item["times"]), moment(item["until"]), None if refused is None else int(refused))
 
 
 def _to_wake(item: Item, now: datetime) -> bool:
-    held_until = moment(item["lease_until"]) if "lease_until" in item else LONG_AGO
-    if held_until >= now:
+    if _held(item, now):
         return False
-    return ("rung" in item and "backlog" not in item) or (
-        "next_at" in item and moment(item["next_at"]) <= now
-    )
+    wake_up_lost = "rung" in item and "backlog" not in item and now - moment(item["rung_at"]) >= LATE
+    return wake_up_lost or ("next_at" in item and moment(item["next_at"]) <= now)
 
 
 def _batch_out(batch: Batch) -> Item:

@@ -365,7 +365,7 @@ def _reading(holder: LaneHolder, company: str, access: Access) -> Read:
     return read
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReadyBatch:
     """The documents of one call."""
 

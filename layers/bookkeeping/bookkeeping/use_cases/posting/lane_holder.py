@@ -20,7 +20,7 @@ from bookkeeping.adapters.queues import LONGEST_DELAY, PostingQueue, WakeUp
 from bookkeeping.adapters.secrets import TokenSecret
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.lanes import Failing, Lane, Lanes
+from bookkeeping.adapters.tables.lanes import OTHERS, Failing, Lane, Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.settings import SettingsTable
@@ -40,7 +40,7 @@ from bookkeeping.domain.errors import (
 )
 from bookkeeping.domain.events import connection_lost
 from bookkeeping.domain.ledger import Books
-from bookkeeping.domain.pacing import BATCH_SIZE, IN_TROUBLE, Budget, Limits, Waits, back_off
+from bookkeeping.domain.pacing import BATCH_SIZE, GATHER, IN_TROUBLE, Budget, Limits, Waits, back_off
 from bookkeeping.use_cases.wake_lanes import ring
 
 T = TypeVar("T")
@@ -102,8 +102,10 @@ class LaneHolder:
         self.long = wake_up.backlog
         self._too_much = False
         """There is more to do than fits into a short turn."""
-        self.keys = list(wake_up.keys)
-        """Orders to read in the next round, even if the index does not show them."""
+        self.keys: set[str] = set()
+        """Orders that are due or may be, whatever the index shows, and that this turn has not dealt with."""
+        self._others = False
+        """Whether the lane was rung for orders that nobody named. A last look follows, because the index may lag."""
         self.tally = tally
         self._budget = Budget.resumed(lane.calls)
         self._began = self.now = adapters.now()
@@ -113,10 +115,9 @@ class LaneHolder:
             company: failing.until for company, failing in lane.failing.items() if failing.until > self.now
         }
         """Companies that must wait in this turn → when to retry; None: after a person has acted."""
-        self.found = not lane.last_look or bool(wake_up.keys)
-        """Whether there was something to do. Then a last look follows, because the index may lag."""
         self._unread = False
-        """Whether some due orders were not read: the lane was rung since, or there were too many."""
+        """Whether there may be due orders that no round has read."""
+        self._note_rung(lane.rung_for)
         self.rung_elsewhere: dict[str, list[str]] = {}
         self._connected_at: dict[str, datetime | None] = {}
         """By company: `connected_at` of the connection that its calls use."""
@@ -137,20 +138,21 @@ class LaneHolder:
     @property
     def look_again(self) -> bool:
         """Whether there may be due orders that no round has read."""
-        return self._unread or bool(self.keys)
+        return self._unread
 
     def look_again_at(self, keys: Iterable[str]) -> None:
         """Read these orders in the next round, even if the index does not show them."""
-        self.keys += keys
+        again = {*keys}
+        self.keys |= again
+        self._unread = self._unread or bool(again)
 
-    def take_keys(self) -> list[str]:
+    def keys_to_read(self) -> list[str]:
         """The orders to read in this round, even if the index does not show them."""
-        keys, self.keys = self.keys, []
-        return keys
+        self._unread = False
+        return sorted(self.keys)
 
     def note_due(self, due: int, *, more: bool) -> bool:
         """Note how many orders are due in this round, and whether `more` may follow. False: too many for this turn."""
-        self.found = self.found or due > 0
         self._unread = self._unread or more
         self._too_much = due >= BATCH_SIZE
         return self.long or not self._too_much
@@ -211,61 +213,74 @@ class LaneHolder:
         return now
 
     def keep(self) -> bool:
-        """Renew the lease for another round. True if the lane was rung. Clears `rung` before anything is read."""
-        now = self.check_time(self._may_take)
+        """Renew the lease for another round. Whether the lane was rung. Clears `rung` before anything is read."""
+        self.check_time(self._may_take)
         if self._just_taken:
             # that was done when the lane was taken
             self._just_taken = False
             return False
-        rung = self.adapters.lanes.keep(self.lane, now, self.adapters.waits.lease, self._budget.calls)
-        self._lease_ends = now + self.adapters.waits.lease
-        self._unread = False
-        self.found = self.found or rung
-        return rung
+        return self._renew_lease()
+
+    def _renew_lease(self) -> bool:
+        lease = self.adapters.waits.lease
+        rung_for = self.adapters.lanes.keep(self.lane, self.now, lease, self._budget.calls)
+        self._lease_ends = self.now + lease
+        self._note_rung(rung_for)
+        return bool(rung_for)
+
+    def _note_rung(self, rung_for: frozenset[str]) -> None:
+        self.look_again_at(rung_for - {OTHERS})
+        self._others = self._others or OTHERS in rung_for
 
     def _secure_lease(self) -> None:
         """Make sure that the lease outlasts the next call. Raises Lost if the lane is lost already."""
         now, waits = self.tick(), self.adapters.waits
-        if now > self._lease_ends - 2 * waits.call_time_out:
-            rung = self.adapters.lanes.keep(self.lane, now, waits.lease, self._budget.calls)
-            self._lease_ends = now + waits.lease
-            self._unread = self._unread or rung
+        if now > self._lease_ends - 2 * waits.call_time_out and self._renew_lease():
+            self._unread = True
 
-    def release(self, resume_at: datetime | None, settle_next: Sequence[datetime]) -> bool:
-        """Release the lane, and plan its next turn if there is something to do. False: there is work now, go on."""
-        adapters, now, waits = self.adapters, self.tick(), self.adapters.waits
+    def release(self, resume_at: datetime | None, settle_next: Sequence[datetime]) -> None:
+        """Release the lane, and plan its next turn if there is something to do."""
+        adapters, now = self.adapters, self.tick()
         ring(adapters.lanes, adapters.wake_ups, self.rung_elsewhere, now)
         self.rung_elsewhere = {}
         soon = [at for at in (*settle_next, *self.held.values(), self._resume_by) if at is not None]
         next_at = resume_at or min(soon, default=None)
-        last_look = next_at is None and self.found
-        if last_look:
-            # the index may not have shown an order that became due while we worked
-            next_at = now + waits.last_look
-        though_rung = resume_at is not None
         # lanes with little to do must not wait for lanes with a backlog
-        too_much = self._too_much or self._is_over(waits.short_turn)
-        backlog = next_at is not None and not last_look and too_much
-        woken = next_at is not None and not last_look and next_at - now <= LONGEST_DELAY
+        too_much = self._too_much or self._is_over(adapters.waits.short_turn)
+        backlog = next_at is not None and too_much
+        if resume_at is None and (self._others or (self.keys and next_at is None)):
+            look_at = now + adapters.waits.last_look
+            next_at = min(next_at or look_at, look_at)
+        if not self._let_go(next_at, backlog=backlog, though_rung=resume_at is not None):
+            # orders that came in meanwhile gather for a moment
+            self._let_go(now + GATHER, backlog=backlog, though_rung=True)
+
+    def _let_go(self, next_at: datetime | None, *, backlog: bool, though_rung: bool) -> bool:
+        """Release the lane, and send its wake-up. False if it was rung meanwhile, unless `though_rung`."""
+        adapters, waits, keys = self.adapters, self.adapters.waits, {*self.keys}
+        woken = next_at is not None and next_at - self.now <= LONGEST_DELAY
+        if self._others and next_at is not None and next_at - self.now < waits.last_look:
+            # the next turn may be too early to find them
+            keys.add(OTHERS)
         if not adapters.lanes.release(
             self.lane,
             next_at=next_at + waits.overdue if next_at and backlog and woken else next_at,
             calls=self._budget.calls,
             though_rung=though_rung,
-            last_look=last_look,
+            keys=keys,
             backlog=backlog,
         ):
             return False
         if next_at is not None and woken:
-            # with the keys that were not read yet, because the index may not show them so soon
-            wake_up = WakeUp(self.lane.key, tuple(self.keys), backlog)
-            adapters.wake_ups.send(wake_up, delay=next_at - now)
+            adapters.wake_ups.send(WakeUp(self.lane.key, backlog), delay=next_at - self.now)
         return True
 
     def let_go(self) -> None:
         """Let the lane go as it is, after a fault of ours: the sweep has it taken again. No call may be out."""
         again_at = self.tick() + self.adapters.waits.settle_again
-        self.adapters.lanes.release(self.lane, next_at=again_at, calls=self._budget.calls, though_rung=True)
+        self.adapters.lanes.release(
+            self.lane, next_at=again_at, calls=self._budget.calls, though_rung=True, keys={*self.keys, OTHERS}
+        )
 
     def pause_ends(self) -> datetime | None:
         """When the lane's pause ends; None if it is over, which also clears it."""
@@ -541,6 +556,7 @@ class LaneHolder:
         if connection.connected_at != self._connected_at.get(company):
             # a person has connected again since; the refusal was for the connection before
             self.held.pop(company)
+            self._unread = True
             return
         status = "cut_off" if error.kind == "organisation" else "needs_reconnect"
         if connection.status == "connected":
@@ -550,3 +566,4 @@ class LaneHolder:
             self.adapters.connections.lose_connection(connection, status, self.now)
         # the next round finds the connection lost, and the due orders become `waiting`
         self.held.pop(company)
+        self._unread = True

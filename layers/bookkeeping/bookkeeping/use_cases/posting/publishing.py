@@ -58,6 +58,8 @@ class Publisher:
             saved = orders.save_once(entry, sibling, holder.now, due_in=holder.lane.key)
         except Conflict:
             return  # a message came in between: what is due is read anew in the next round
+        if saved.state is not State.QUEUED or saved.lane != holder.lane.key:
+            holder.keys.discard(order_key(*saved.key))
         if saved.state in EVENT_OF:
             self.publish_and_remove(saved)
         else:

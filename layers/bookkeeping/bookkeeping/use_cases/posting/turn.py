@@ -5,7 +5,8 @@ is deleted only after each order's outcome is in the ledger and its event is pub
 holder of the lane finds everything that may have been sent.
 
 Up to four calls are out at the same time. When one comes back, the next batch goes out. Documents are made and outcomes
-written meanwhile, on the turn's own thread. A turn ends when all that is out is settled.
+written meanwhile, on the turn's own thread. A turn sends what is due and ends when all that is out is settled. Orders
+that come in meanwhile and fill no call gather for the next turn, in the queue: nobody is paid to wait for more.
 
 This module has the loop. `lane_holder` has the lane and its calls. `company_turn` makes documents of orders, and
 `items` the tracked items. `settlement` finds out the outcomes, `outcomes` applies them to the orders, and `publishing`
@@ -31,7 +32,7 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import CompanyHeld, Conflict, Lost, TurnEnds
 from bookkeeping.domain.ledger import Books, Entry, State
-from bookkeeping.domain.pacing import BATCH_SIZE
+from bookkeeping.domain.pacing import BATCH_SIZE, GATHER
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument, in_batches
 from bookkeeping.use_cases.posting.lane_holder import (
     LaneHolder,
@@ -55,10 +56,7 @@ WORK_NOTED_EVERY: Final = timedelta(hours=1)
 def take_turn(adapters: PostingAdapters, wake_up: WakeUp) -> Tally:
     """Take the lane for a turn, if it is free, and post what can be posted."""
     tally = Tally()
-    now, short = adapters.now(), not wake_up.backlog
-    lane = adapters.lanes.take(wake_up.lane, now, adapters.waits.lease, short=short)
-    if lane is None and short and adapters.lanes.long_turn_overdue(wake_up.lane, now):
-        adapters.wake_ups.send(replace(wake_up, backlog=True))
+    lane = adapters.lanes.take(wake_up.lane, adapters.now(), adapters.waits.lease, short=not wake_up.backlog)
     if lane is not None:
         holder = LaneHolder(adapters, lane, wake_up, tally)
         try:
@@ -84,8 +82,7 @@ class Turn:
         resume_at = self._holder.pause_ends()
         if resume_at is None:
             resume_at = self._worked()
-        while not self._holder.release(resume_at, self._settlement.next_at):
-            resume_at = self._worked() or resume_at
+        self._holder.release(resume_at, self._settlement.next_at)
 
     def _worked(self) -> datetime | None:
         """Work, and settle what was sent. When to go on, if something is left to do."""
@@ -105,36 +102,25 @@ class Turn:
     def _work(self) -> None:
         """Work until nothing is left to do now. Raises TurnEnds(when to resume)."""
         holder, settlement = self._holder, self._settlement
-        gathering_since: datetime | None = None
+        more_come_in = False
         while True:
             settlement.settle_answered()
-            holder.keep()
+            more_come_in = holder.keep() or more_come_in
             settlement.settle_due()
             holder.in_doubt = False
             ready_batches = self._ready_batches()
-            if any(ready_batch.full for ready_batch in ready_batches):
-                self._send([ready_batch for ready_batch in ready_batches if ready_batch.full])
-                gathering_since = None
+            if full := [ready_batch for ready_batch in ready_batches if ready_batch.full]:
+                self._send(full)
                 continue
-            if not ready_batches and holder.look_again:
-                continue
-            if not ready_batches and settlement.anything_out:
+            # orders come in bursts: a moment later, a call carries fifty of them instead of a few
+            gathering = [ready_batch for ready_batch in ready_batches if more_come_in and ready_batch.fresh]
+            self._send([ready_batch for ready_batch in ready_batches if ready_batch not in gathering])
+            if settlement.anything_out:
                 settlement.settle_next()
-                continue
-            if not ready_batches:
+            elif gathering:
+                raise TurnEnds(holder.now + GATHER)
+            elif not ready_batches and not holder.look_again:
                 return
-            # orders come in bursts: after a short wait, a call carries fifty of them instead of a few
-            waits = holder.adapters.waits
-            gathering_since = gathering_since or holder.now
-            if (
-                any(ready_batch.fresh for ready_batch in ready_batches)
-                and holder.now - gathering_since < waits.gather_at_most
-            ):
-                holder.sleep(waits.gather)
-                if holder.keep():
-                    continue
-            self._send(ready_batches)
-            gathering_since = None
 
     # --- what is due
 
@@ -174,14 +160,16 @@ class Turn:
         if len(shown) == LOOKED_AT:
             shown += self._behind(shown)
         # orders that were sent already come last, so that they take no place in the round
-        keys = [*holder.take_keys(), *sorted(shown, key=self._handled.__contains__)]
+        keys = [*holder.keys_to_read(), *sorted(shown, key=self._handled.__contains__)]
         by_company: dict[str, list[str]] = {}
         for key in dict.fromkeys(keys):
             company = key.rpartition("#")[0]
             if company not in holder.held:
                 by_company.setdefault(company, []).append(key)
         share = max(BATCH_SIZE, ROUND // max(1, len(by_company)))
-        chosen = [key for mine in by_company.values() for key in mine[:share]][: 2 * ROUND]
+        # a short turn only has to know whether there is more than it can do
+        at_most = 2 * ROUND if holder.long else BATCH_SIZE
+        chosen = [key for mine in by_company.values() for key in mine[:share]][:at_most]
         due: dict[str, list[Entry]] = {}
         for entry in orders.get_many(chosen, self._publisher.contained_row):
             if entry.lane != holder.lane.key or entry.due_at is None:
@@ -191,12 +179,13 @@ class Turn:
             else:
                 with contained(*entry.key):
                     self._publisher.publish_and_remove(entry)
+        holder.keys -= {*chosen}
+        holder.keys |= {order_key(*entry.key) for entries in due.values() for entry in entries}
         if not due:
             # the index showed only orders that earlier turns sent; the due ones come after them
             self._handled.update(chosen)
         left = (key for mine in by_company.values() for key in mine if key not in self._handled)
         if not holder.note_due(sum(map(len, due.values())), more=not due and any(left)):
-            holder.look_again_at(order_key(*entry.key) for entries in due.values() for entry in entries)
             raise TurnEnds(holder.now)
         for entries in due.values():
             entries.sort(key=attrgetter("due_at", "order_id"))
@@ -293,6 +282,7 @@ class Turn:
         ]
         saved = adapters.orders.save_together(entries, holder.lane, adapters.lanes.put_batch(batch))
         self._handled |= {order_key(*entry.key) for entry in saved}
+        holder.keys -= self._handled
         ready_documents = tuple(
             replace(ready, entry=entry)
             for entry, ready in zip(saved, ready_batch.ready_documents, strict=True)
