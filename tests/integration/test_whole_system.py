@@ -195,7 +195,7 @@ def seconds_to_xero(site: Site, company: str, place: int) -> float:
     number = site.prefixes[company] + str(order["id"])
     since = site.xero.control("GET", "log")["next"]
     began = time.time()
-    site.send([json.dumps(order)])
+    site.send([json.dumps(order)], MessageGroupId=company)
     while time.time() - began < PATIENCE:
         for entry in site.xero.control("GET", "log", since=str(since))["entries"]:
             if any(done["number"] == number for done in entry["committed"] if "number" in done):
