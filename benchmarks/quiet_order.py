@@ -15,8 +15,8 @@ from local.system import LocalSystem
 from tests.whole_system import Site
 
 COMPANY = "500401"
-APART = 3.0
-"""Seconds between an order's arrival in the books and the next one's sending: the queues have gone quiet."""
+APART = 6.0
+"""Seconds between an order's arrival in the books and the next one's sending: its lane has come to rest."""
 PATIENCE = 120.0
 
 
@@ -41,7 +41,7 @@ def _seconds_to_books(site: Site, place: int) -> float:
     number = site.prefixes[COMPANY] + str(order["id"])
     since = site.xero.control("GET", "log")["next"]
     began = time.time()
-    site.send([json.dumps(order)])
+    site.send([json.dumps(order)], MessageGroupId=COMPANY)
     while time.time() - began < PATIENCE:
         for entry in site.xero.control("GET", "log", since=str(since))["entries"]:
             if any(done.get("number") == number for done in entry["committed"]):
