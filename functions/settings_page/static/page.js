@@ -30,7 +30,16 @@ function select(name) {
 function route() {
   const [, tab, id = ""] = location.hash.match(/^#(orders)(?:\/(.+))?$/) || [null, "settings"];
   select(tab);
-  if (tab === "orders") orders.go(decodeURIComponent(id));
+  if (tab === "orders") orders.go(decoded(id));
+}
+
+/** What an address means. One that somebody cut or typed may mean nothing: then it is as it is. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 tabs.forEach((tab, index) => {
