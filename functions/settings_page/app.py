@@ -377,7 +377,7 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
     try:
         saved = settings_form.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
-        fields = [{"name": one.field, "message": one.reason} for one in refused.refused]
+        fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
         return _answer(
             422, _error("invalid", "Nothing was saved: some values need correcting.", fields=fields)
         )
