@@ -202,12 +202,25 @@ def test_a_company_that_is_a_number_is_taken_as_its_digits(door: Popup) -> None:
     assert answer.headers["location"].endswith(f"/settings/{COMPANY}")
 
 
-@pytest.mark.parametrize(
-    "body", ["", "token=", "token=a&token=b", "other=1", "&" * 100, "%ff%fe=1", "token=" + "a" * 20000]
-)
+ONE_TOKEN = "the form has not exactly one token"
+FORMS = {
+    "": ONE_TOKEN,
+    "token=": ONE_TOKEN,
+    "token=a&token=b": ONE_TOKEN,
+    "other=1": ONE_TOKEN,
+    "%ff%fe=1": ONE_TOKEN,
+    "&" * 100: "the form can't be read",
+    "token=" + "a" * 20000: "the form is too large",
+}
+"""A body, and why it is refused."""
+
+
+@pytest.mark.parametrize("body", FORMS)
 def test_a_launch_with_another_form_is_refused(door: Popup, body: str) -> None:
     headers = {"content-type": FORM, "origin": PLATFORM}
-    assert door.request("POST", "/launch", body=body, headers=headers).status == 401
+    with log_of(door) as log:
+        assert door.request("POST", "/launch", body=body, headers=headers).status == 401
+    assert f'"why":"launch_refused: {FORMS[body]}"' in log.getvalue()
 
 
 # --- where it comes from -----------------------------------------------------------------------------------------
