@@ -347,7 +347,54 @@ def openapi() -> Response[Any]:
         security_schemes={"session": APIKey.model_validate({"name": COOKIE, "in": "cookie"})},
         security=[{"session": []}],
     )
-    return Response(200, "application/json", schema)
+    described = json.loads(schema)
+    described["components"]["schemas"]["Error"] = ERROR
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            operation["responses"] |= _refused_answers(method, path)
+            if method != "get":
+                operation.setdefault("parameters", []).append(ORIGIN_HEADER)
+    return _answer(200, described)
+
+
+ERROR: Json = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+        }
+    },
+}
+ORIGIN_HEADER: Json = {
+    "name": "Origin",
+    "in": "header",
+    "required": True,
+    "description": "The popup's own origin.",
+    "schema": {"type": "string"},
+}
+
+
+def _refused_answers(method: str, path: str) -> Json:
+    """The answers of a route that are errors, by status."""
+    words = {
+        401: "There is no session, or it is over.",
+        403: "The session is another company's, or the request comes from another site.",
+        422: "The body can't be read, or values are refused.",
+        500: "A fault of ours.",
+    }
+    if "{order_id}" in path:
+        words[404] = "There is no such order."
+    if method != "get":
+        words |= {413: "The body is too large.", 415: "The body does not say that it is JSON."}
+    if method == "post" or "/xero/" in path or (method, path) == ("put", "/api/{company}/settings"):
+        words[409] = "This can't be done as things are now."
+    if "/xero/" in path or path.endswith("/preview"):
+        words[503] = "Xero does not answer."
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {str(status): {"description": text, "content": content} for status, text in words.items()}
 
 
 @app.delete("/api/<company>/session")

@@ -336,6 +336,20 @@ def test_the_openapi_document_says_that_a_session_is_needed(door: Popup) -> None
     assert schema["security"] == [{"session": []}]
 
 
+def test_the_openapi_document_names_the_answers_that_are_errors_and_the_header_that_a_write_needs(
+    door: Popup,
+) -> None:
+    paths = door.request("GET", "/api/openapi.json").json["paths"]
+    retry, listed = (
+        paths["/api/{company}/orders/{order_id}/retry"]["post"],
+        paths["/api/{company}/orders"]["get"],
+    )
+    assert set(retry["responses"]) == {"200", "401", "403", "404", "409", "413", "415", "422", "500"}
+    assert set(listed["responses"]) == {"200", "401", "403", "422", "500"}
+    assert [one["name"] for one in retry["parameters"] if one["in"] == "header"] == ["Origin"]
+    assert retry["responses"]["404"]["content"]["application/json"]["schema"]["$ref"].endswith("/Error")
+
+
 # --- preview -----------------------------------------------------------------------------------------------------
 
 
