@@ -8,7 +8,7 @@ UV_COMPILE = .venv/bin/uv pip compile --no-config --quiet --universal --python-v
 SOURCES = layers/bookkeeping/bookkeeping functions local tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test storms bench lint format build locks clean
+.PHONY: help demo up test storms bench lint format schemas build locks clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -78,6 +78,9 @@ lint: .venv/.ready  ## formatting, lint, types, and the expanded template
 format: .venv/.ready  ## format the sources
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+
+schemas: .venv/.ready  ## docs/schemas/ anew, from the code that reads orders and publishes events
+	@PYTHONPATH=layers/bookkeeping .venv/bin/python -m local.schemas
 
 build: .venv-build/.ready .venv/.uv  ## the packages for AWS: arm64, Python 3.13
 	@PATH="$(CURDIR)/.venv-build/bin:$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build

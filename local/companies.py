@@ -80,12 +80,15 @@ class Office:
         token = re.search(r'name="token" value="([^"]+)"', page)
         if token is None:
             raise RuntimeError("the platform's page has no launch token")
-        answer = self._send("POST", "/launch", "", data={"token": token[1]})
+        platform = urlsplit(outputs["launch_url"])
+        answer = self._send(
+            "POST", "/launch", "", origin=f"{platform.scheme}://{platform.netloc}", data={"token": token[1]}
+        )
         # A cookie jar would not send a Secure cookie to http://localhost. Browsers do.
         self._cookie = answer.headers["Set-Cookie"].partition(";")[0]
 
-    def _send(self, method: str, path: str, cookie: str, **body: Any) -> requests.Response:
-        headers = {"Cookie": cookie, "Origin": self._api_url, "Sec-Fetch-Site": "same-origin"}
+    def _send(self, method: str, path: str, cookie: str, origin: str = "", **body: Any) -> requests.Response:
+        headers = {"Cookie": cookie, "Origin": origin or self._api_url, "Sec-Fetch-Site": "same-origin"}
         answer = requests.request(
             method, self._api_url + path, headers=headers, timeout=TIME_OUT, allow_redirects=False, **body
         )
@@ -95,7 +98,7 @@ class Office:
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The answer of the popup's API under /api/{company}."""
-        sent = {"json": body} if body is not None else {}
+        sent: dict[str, Any] = {"json": body} if body is not None else {}
         return self._send(method, f"/api/{self._ref_id}{path}", self._cookie, **sent).json()
 
     def connect(self, xero: SimulatedXero, organisation_id: str) -> str:

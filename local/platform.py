@@ -66,6 +66,7 @@ def launch_token(key: str, audience: str, company: str) -> str:
         "name": USER[1],
         "company": company,
         "exp": int(time.time()) + 290,
+        "iat": int(time.time()),
         "jti": secrets.token_urlsafe(16),
     }
     return jwt.encode(claims, key, algorithm="HS256")
@@ -85,7 +86,9 @@ def site(api_url: str, key: str, audience: str, companies: Sequence[str], send: 
     def launch(company: str) -> Response:
         token = launch_token(key, audience, company)
         page = render_template("platform_launch.html", api_url=api_url, token=token)
-        return Response(page, headers={"Cache-Control": "no-store"})
+        # so that the browser names this page's origin when it sends the form
+        headers = {"Cache-Control": "no-store", "Referrer-Policy": "strict-origin"}
+        return Response(page, headers=headers)
 
     @pages.get("/orders/<int:company>")
     def orders(company: int) -> str:

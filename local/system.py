@@ -100,6 +100,7 @@ class LocalSystem:
         self._ministack: Ministack
         self._deployed: Deployed
         self._places: Places
+        self._platform_port: int
 
     def __enter__(self) -> Self:
         try:
@@ -212,7 +213,13 @@ class LocalSystem:
         self._ministack = Ministack(state)
         self._watchdog.watch(self._ministack.process, "ministack")
         self._stack.callback(self._end_aws)
-        parameters = {"WaitsScale": str(self.scale), **self._xero_parameters()}
+        # chosen before the deploy, because only this page may open the popup
+        self._platform_port = free_port()
+        parameters = {
+            "WaitsScale": str(self.scale),
+            "LaunchOrigins": f"http://localhost:{self._platform_port}",
+            **self._xero_parameters(),
+        }
         self._ministack.wait_started()
         planned = plan(
             self.root, self.scale, parameters, self._ministack.url, log_level=os.environ.get(LOG_LEVEL)
@@ -364,7 +371,7 @@ class LocalSystem:
 
     def _start_platform(self) -> str:
         """The platform's page; the address that opens a company's settings when the company is added to it."""
-        port = free_port()
+        port = self._platform_port
         launch_key = self.outputs["launch_key_secret"]
         pages = platform.site(
             self.outputs["api_url"],

@@ -42,6 +42,7 @@ from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
 HERE = Path(__file__).parent
 LAUNCH_ISSUER = os.environ["LAUNCH_ISSUER"]
 LAUNCH_AUDIENCE = os.environ["LAUNCH_AUDIENCE"]
+LAUNCH_ORIGINS = frozenset(os.environ["LAUNCH_ORIGINS"].split(","))
 XERO_LOGIN_URL = os.environ["XERO_LOGIN_URL"]
 LARGEST_LAUNCH = 16 * 1024
 CONTACTS_BEGIN = timedelta(seconds=3)
@@ -272,11 +273,15 @@ def not_found(_: NotFoundError) -> Response[Any]:
 
 @app.post("/launch", include_in_schema=False, enable_validation=False)
 def launch() -> Response[Any]:
+    headers = {name.lower(): value for name, value in app.current_event.headers.items()}
+    page_access.check_launch_origin(headers.get("origin", ""), LAUNCH_ORIGINS)
     try:
         body = app.current_event.decoded_body or ""
-        tokens = parse_qs(body, max_num_fields=20).get("token", []) if len(body) <= LARGEST_LAUNCH else []
+        if len(body) > LARGEST_LAUNCH:
+            raise Refused(page_access.LAUNCH_REFUSED, "the form is too large")
+        tokens = parse_qs(body, max_num_fields=20).get("token", [])
         if len(tokens) != 1:
-            raise Refused(page_access.LAUNCH_REFUSED, "no token")
+            raise Refused(page_access.LAUNCH_REFUSED, "the form has not exactly one token")
         launched = page_access.launch(
             tokens[0],
             launch_key.read(),
@@ -287,29 +292,33 @@ def launch() -> Response[Any]:
         session_id = secrets.token_urlsafe(32)
         session = Session(launched.person, hashed(session_id), adapters.now() + page_access.SESSION_LASTS)
         if not authorizations.open_session(launched, session):
-            raise Refused(page_access.LAUNCH_USED)
+            raise Refused(page_access.LAUNCH_USED, "jti was used before")
     except ValueError:
-        raise Refused(page_access.LAUNCH_REFUSED, "form") from None
+        raise Refused(page_access.LAUNCH_REFUSED, "the form can't be read") from None
     logger.info("launched", company=launched.person.company)
-    # browsers would not send a Strict cookie when Xero redirects back
-    cookie = Cookie(
+    cookie = _cookie(session_id, page_access.SESSION_LASTS)
+    location = f"/settings/{launched.person.company}"
+    return Response(HTTPStatus.SEE_OTHER, "text/plain", "", headers={"Location": location}, cookies=[cookie])
+
+
+def _cookie(session_id: str, lasts: timedelta) -> Cookie:
+    return Cookie(
         COOKIE,
         session_id,
         path="/",
         secure=True,
         http_only=True,
+        # browsers would not send a Strict cookie when Xero redirects back
         same_site=SameSite.LAX_MODE,
-        max_age=int(page_access.SESSION_LASTS.total_seconds()),
+        max_age=int(lasts.total_seconds()),
     )
-    location = f"/settings/{launched.person.company}"
-    return Response(HTTPStatus.SEE_OTHER, "text/plain", "", headers={"Location": location}, cookies=[cookie])
 
 
 @app.get("/settings/<company>", include_in_schema=False)
 def page(company: Company) -> Response[Any]:
     html = pages.get_template("settings.html").render(
         company=company,
-        user=_session().person.name,
+        person=_session().person,
         static=STATIC_ADDRESSES,
         portal_url=os.environ.get("XERO_PORTAL_URL", ""),
     )
@@ -340,7 +349,64 @@ def openapi() -> Response[Any]:
         security_schemes={"session": APIKey.model_validate({"name": COOKIE, "in": "cookie"})},
         security=[{"session": []}],
     )
-    return Response(200, "application/json", schema)
+    described = json.loads(schema)
+    described["components"]["schemas"]["Error"] = ERROR
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            operation["responses"] |= _refused_answers(method, path)
+            if method != "get":
+                operation.setdefault("parameters", []).append(ORIGIN_HEADER)
+    return _answer(200, described)
+
+
+ERROR: Json = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+        }
+    },
+}
+ORIGIN_HEADER: Json = {
+    "name": "Origin",
+    "in": "header",
+    "required": True,
+    "description": "The popup's own origin.",
+    "schema": {"type": "string"},
+}
+
+
+def _refused_answers(method: str, path: str) -> Json:
+    """The answers of a route that are errors, by status."""
+    words = {
+        401: "There is no session, or it is over.",
+        403: "The session is another company's, or the request comes from another site.",
+        422: "The body can't be read, or values are refused.",
+        500: "A fault of ours.",
+    }
+    if "{order_id}" in path:
+        words[404] = "There is no such order."
+    if method != "get":
+        words |= {413: "The body is too large.", 415: "The body does not say that it is JSON."}
+    if method == "post" or "/xero/" in path or (method, path) == ("put", "/api/{company}/settings"):
+        words[409] = "This can't be done as things are now."
+    if "/xero/" in path or path.endswith("/preview"):
+        words[503] = "Xero does not answer."
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {str(status): {"description": text, "content": content} for status, text in words.items()}
+
+
+@app.delete("/api/<company>/session")
+def delete_session(company: Company) -> Response[Any]:
+    """Log out."""
+    authorizations.end_session(_session().id_hash)
+    logger.info("logged out", company=company)
+    answer = _answer(200, {"words": "You are logged out."})
+    answer.cookies = [_cookie("", timedelta(0))]
+    return answer
 
 
 # --- settings and app --------------------------------------------------------------------------------------------
@@ -360,7 +426,7 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
     try:
         saved = settings_form.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
-        fields = [{"name": one.field, "message": one.reason} for one in refused.refused]
+        fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
         return _answer(
             422, _error("invalid", "Nothing was saved: some values need correcting.", fields=fields)
         )

@@ -294,6 +294,7 @@ class Site:
 
     address: str = ""
     user: str = "Grace Okafor"
+    user_id: str = "42"
     version: int = 0
     settings: Json = field(default_factory=lambda: copy.deepcopy(SETTINGS))
     saved_by: str | None = None
@@ -407,10 +408,15 @@ def create_app(site: Site) -> Flask:
 
     @app.get("/settings/<company>")
     def page(company: str) -> str:
+        if site.session_over:
+            return (
+                templates()
+                .get_template("message.html")
+                .render(title="Your session is over", static=addresses)
+            )
+        person = {"user": site.user_id, "name": site.user}
         return (
-            templates()
-            .get_template("settings.html")
-            .render(company=company, user=site.user, static=addresses)
+            templates().get_template("settings.html").render(company=company, person=person, static=addresses)
         )
 
     @app.get("/message")
@@ -474,6 +480,11 @@ def create_app(site: Site) -> Flask:
         if not site.client_secret_set_at:
             return {"error": {"code": "app_missing", "message": "Save the client id and secret first."}}, 409
         return {"authorization_url": f"{site.address}/login"}
+
+    @app.delete(f"{api}/session")
+    def log_out() -> Json:
+        site.session_over = True
+        return {"words": "You are logged out."}
 
     @app.get(f"{api}/connection")
     def get_connection() -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.site import Call, Site, invoice, order, problem
@@ -14,6 +15,19 @@ def open_orders(site: Site, page: Page, more: str = "") -> None:
     site.set_up()
     site.orders = site.orders or busy_orders()
     open_page(site, page, f"#orders{more}")
+
+
+@pytest.mark.parametrize(
+    "fragment", ["#orders/%", "#orders/%E0%A4%A", "#orders/%FF", "#orders/../settings", "#%"]
+)
+def test_a_malformed_fragment_in_the_address_breaks_nothing(site: Site, page: Page, fragment: str) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page, fragment)
+    page.get_by_role("tab", name="Orders 2 need attention").click()
+    expect(page.locator("#order-rows > li")).to_have_count(8)
+    page.get_by_role("tab", name="Settings").click()
+    expect(page.get_by_label("Sales account", exact=True)).to_have_value("200")
 
 
 def test_the_tab_says_how_many_orders_need_attention_before_it_is_opened(site: Site, page: Page) -> None:

@@ -185,6 +185,41 @@ def test_what_was_typed_outlives_the_session_but_for_the_secret(site: Site, page
     assert page.evaluate("Object.keys(localStorage)") == []
 
 
+def test_what_was_typed_is_shown_to_nobody_else_of_the_same_name(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    field(page, "Sales account").fill("260")
+    site.session_over = True
+    save(page)
+    expect(page.get_by_role("heading", name="Your time on this page is over")).to_be_visible()
+    site.session_over, site.user_id = False, "43"
+    open_page(site, page)
+    expect(field(page, "Sales account")).to_have_value("200")
+    site.user_id = "42"
+    open_page(site, page)
+    expect(field(page, "Sales account")).to_have_value("260")
+
+
+def test_logging_out_ends_the_session_and_keeps_what_was_typed(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    field(page, "Sales account").fill("260")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Your session is over")).to_be_visible()
+    assert len(site.asked("DELETE", "session")) == 1
+    site.session_over = False
+    open_page(site, page)
+    expect(field(page, "Sales account")).to_have_value("260")
+
+
+def test_a_person_who_could_not_be_logged_out_is_told(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    site.refuse("DELETE session", 500, "our_fault", "This went wrong on our side.")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("alert").filter(has_text="still logged in")).to_be_visible()
+
+
 def test_leaving_with_unsaved_changes_asks_first(site: Site, page: Page) -> None:
     site.set_up()
     open_page(site, page)

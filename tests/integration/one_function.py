@@ -29,6 +29,7 @@ from moto import mock_aws
 
 from tests.canaries import opened, watch
 from tests.integration.one_process import PREFIX, XERO, OneProcess
+from tests.schemas import check_event
 
 ROOT = Path(__file__).parents[2]
 DESCRIPTIONS = botocore.loaders.create_loader()
@@ -138,7 +139,10 @@ class Function:
             if call.operation == "PutEvents"
             for entry in call.body["Entries"]
         ]
-        return [{"type": entry["DetailType"], **json.loads(entry["Detail"])} for entry in entries]
+        told = [(entry["DetailType"], json.loads(entry["Detail"])) for entry in entries]
+        for type_, detail in told:
+            check_event(type_, detail)
+        return [{"type": type_, **detail} for type_, detail in told]
 
 
 def record(body: Any, company: str | None = None, receives: int = 1, sent_at: int = 0) -> dict[str, Any]:

@@ -49,6 +49,7 @@ from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.server import create_app
 from local.xero.world import World
+from tests.schemas import check_event
 from tests.storms.dynamodb import DynamoDB
 from tests.storms.environment import table_properties
 from tests.storms.secrets_manager import SecretsManager
@@ -112,7 +113,10 @@ class Bus:
         self.events: list[dict[str, Any]] = []
 
     def put_events(self, Entries: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        self.events += [{"type": entry["DetailType"], **json.loads(entry["Detail"])} for entry in Entries]
+        for entry in Entries:
+            detail = json.loads(entry["Detail"])
+            check_event(entry["DetailType"], detail)
+            self.events.append({"type": entry["DetailType"], **detail})
         return {"Entries": [{"EventId": "1"} for _ in Entries]}
 
     def of(self, type_: str) -> list[dict[str, Any]]:

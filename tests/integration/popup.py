@@ -39,6 +39,7 @@ from tests.storms.secrets_manager import SecretsManager
 
 DOMAIN = "abc123.execute-api.eu-west-2.amazonaws.com"
 ORIGIN = f"https://{DOMAIN}"
+PLATFORM = "https://platform.example.com"
 ISSUER, AUDIENCE = "kornitx", PREFIX
 LAUNCH_KEY = "canary-launch-key-0123456789-0123456789-0123456789"
 ENVIRONMENT = {
@@ -52,6 +53,7 @@ ENVIRONMENT = {
     "LAUNCH_KEY": f"{PREFIX}/launch",
     "LAUNCH_ISSUER": ISSUER,
     "LAUNCH_AUDIENCE": AUDIENCE,
+    "LAUNCH_ORIGINS": f"https://other.example.com,{PLATFORM}",
     "XERO_LOGIN_URL": XERO,
     "XERO_IDENTITY_URL": XERO,
     "XERO_API_URL": XERO,
@@ -220,7 +222,7 @@ class Popup:
             body=urlencode({"token": token}),
             headers={
                 "content-type": "application/x-www-form-urlencoded",
-                "origin": "https://platform.example.com",
+                "origin": PLATFORM,
             },
         )
 

@@ -176,7 +176,7 @@ def test_a_consent_in_another_tab_is_not_undone_by_an_end_that_is_slow(
 
     def slow(*about: Any) -> None:
         real(*about)
-        assert popup.browser().connect(uk) == "connected"
+        assert one.connect(uk) == "connected"
 
     with patch.object(identity, "delete_connection", slow):
         one.delete("connection")
@@ -195,7 +195,7 @@ def test_a_consent_that_comes_before_xero_is_told_is_not_ended_with_the_old_one(
 
     def slow(*about: Any) -> Any:
         found = real(*about)
-        assert popup.browser().connect(uk) == "connected"
+        assert one.connect(uk) == "connected"
         return found
 
     with patch.object(connections, "others_of_app", slow):

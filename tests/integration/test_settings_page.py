@@ -6,12 +6,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import Any
 
 import boto3
-import jwt
 import pytest
 from moto import mock_aws
 
@@ -19,15 +17,11 @@ from local.samples import Maker
 from tests.canaries import kept_text
 from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import (
-    AUDIENCE,
     DOMAIN,
-    ISSUER,
-    LAUNCH_KEY,
     ORIGIN,
     Answer,
     Browser,
     Popup,
-    http_event,
 )
 
 COMPANY, OTHER = "412077", "413995"
@@ -39,6 +33,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "connect", {}),
     ("GET", "connection", None),
     ("DELETE", "connection", None),
+    ("DELETE", "session", None),
     ("POST", "connection/organisation", {"organisation_id": "x"}),
     ("GET", "xero/accounts", None),
     ("GET", "xero/contacts", None),
@@ -70,96 +65,13 @@ def tables() -> str:
     return json.dumps([table.scan()["Items"] for table in resource.tables.all()], default=kept_text)
 
 
-# --- launching ---------------------------------------------------------------------------------------------------
-
-
-def signed(**claims: Any) -> str:
-    return jwt.encode(claims, LAUNCH_KEY, "HS256")
-
-
-BAD_TOKENS: dict[str, Any] = {
-    "another key": lambda popup: jwt.encode(
-        jwt.decode(popup.token(), options={"verify_signature": False}), "k" * 64, "HS256"
-    ),
-    "no algorithm": lambda popup: jwt.encode(
-        jwt.decode(popup.token(), options={"verify_signature": False}), "", "none"
-    ),
-    "another algorithm": lambda popup: jwt.encode(
-        jwt.decode(popup.token(), options={"verify_signature": False}),
-        LAUNCH_KEY.ljust(64, "x")[:64],
-        "HS512",
-    ),
-    "another issuer": lambda popup: popup.token(iss="somebody"),
-    "no issuer": lambda popup: popup.token(iss=None),
-    "another audience": lambda popup: popup.token(aud="another-stack"),
-    "no audience": lambda popup: popup.token(aud=None),
-    "no expiry": lambda popup: popup.token(exp=None),
-    "expired": lambda popup: popup.token(
-        exp=int((popup.world.clock.now() - timedelta(minutes=1)).timestamp())
-    ),
-    "lasts too long": lambda popup: popup.token(
-        exp=int((popup.world.clock.now() + timedelta(hours=1)).timestamp())
-    ),
-    "an expiry that is no number": lambda popup: popup.token(exp="soon"),
-    "an endless expiry": lambda popup: popup.token(exp=1e300),
-    "no jti": lambda popup: popup.token(jti=None),
-    "an empty jti": lambda popup: popup.token(jti=""),
-    "no user": lambda popup: popup.token(sub=None),
-    "no name": lambda popup: popup.token(name=None),
-    "no company": lambda popup: popup.token(company=None),
-    "a company that is a path": lambda popup: popup.token(company="412077/../413995"),
-    "the company of orders nobody owns": lambda popup: popup.token(company="unknown"),
-    "a company that is a list": lambda popup: popup.token(company=[COMPANY]),
-    "a company that is a flag": lambda popup: popup.token(company=True),
-    "a company with a fraction": lambda popup: popup.token(company=412077.5),
-    "a company below zero": lambda popup: popup.token(company=-412077),
-    "a company that is too long a number": lambda popup: popup.token(company=10**19),
-    "half a character for a user": lambda popup: popup.token(sub="user\ud83d"),
-    "half a character for a jti": lambda popup: popup.token(jti="once\udc00"),
-    "text": lambda popup: "not a token",
-    "empty": lambda popup: "",
-    "too long": lambda popup: "a" * 5000,
-    "tampered": lambda popup: popup.token()[:-3] + "abc",
-}
-
-
-@pytest.mark.parametrize("name", ["Ada \ud83d Moore", "\udc00", "Ada\ud83d\ud83d"])
-def test_half_a_character_in_a_persons_name_keeps_nobody_out(door: Popup, name: str) -> None:
-    answer = door.launch(door.token(name=name))
-    assert answer.status == 303
-    assert answer.headers["location"].endswith(f"/settings/{COMPANY}")
-
-
-def test_a_company_that_is_a_number_is_taken_as_its_digits(door: Popup) -> None:
-    answer = door.launch(door.token(company=int(COMPANY)))
-    assert answer.status == 303
-    assert answer.headers["location"].endswith(f"/settings/{COMPANY}")
-
-
-@pytest.mark.parametrize("name", BAD_TOKENS)
-def test_a_bad_launch_token_gets_a_page_in_words_and_no_session(door: Popup, name: str) -> None:
-    answer = door.launch(BAD_TOKENS[name](door))
-    assert answer.status == 401
-    assert "set-cookie" not in answer.headers
-    assert answer.headers["content-type"].startswith("text/html")
-    assert "from the platform" in answer.body
-
-
-@pytest.mark.parametrize(
-    "body", ["", "token=", "token=a&token=b", "other=1", "&" * 100, "%ff%fe=1", "token=" + "a" * 20000]
-)
-def test_a_launch_with_another_form_is_refused(door: Popup, body: str) -> None:
-    headers = {"content-type": "application/x-www-form-urlencoded"}
-    assert door.request("POST", "/launch", body=body, headers=headers).status == 401
+# --- every route -------------------------------------------------------------------------------------------------
 
 
 def test_a_page_without_a_session_says_so_in_words(door: Popup) -> None:
     answer = door.request("GET", f"/settings/{COMPANY}")
     assert (answer.status, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
     assert "from the platform" in answer.body
-
-
-# --- every route -------------------------------------------------------------------------------------------------
 
 
 def ask(popup: Popup, company: str, route: tuple[str, str, Any], cookies: list[str]) -> Answer:
@@ -424,26 +336,18 @@ def test_the_openapi_document_says_that_a_session_is_needed(door: Popup) -> None
     assert schema["security"] == [{"session": []}]
 
 
-def test_the_platform_knows_how_to_sign(door: Popup) -> None:
-    """What docs/sending-orders.md tells the platform's engineers."""
-    now = int(door.world.clock.now().timestamp())
-    token = signed(
-        iss=ISSUER,
-        aud=AUDIENCE,
-        sub="7",
-        name="Ada Moore",
-        company=COMPANY,
-        exp=now + 300,
-        jti="once",
-        iat=now,
+def test_the_openapi_document_names_the_answers_that_are_errors_and_the_header_that_a_write_needs(
+    door: Popup,
+) -> None:
+    paths = door.request("GET", "/api/openapi.json").json["paths"]
+    retry, listed = (
+        paths["/api/{company}/orders/{order_id}/retry"]["post"],
+        paths["/api/{company}/orders"]["get"],
     )
-    event = http_event(
-        "POST",
-        "/launch",
-        body=f"token={token}",
-        headers={"content-type": "application/x-www-form-urlencoded"},
-    )
-    assert door.send(event).status == 303
+    assert set(retry["responses"]) == {"200", "401", "403", "404", "409", "413", "415", "422", "500"}
+    assert set(listed["responses"]) == {"200", "401", "403", "422", "500"}
+    assert [one["name"] for one in retry["parameters"] if one["in"] == "header"] == ["Origin"]
+    assert retry["responses"]["404"]["content"]["application/json"]["schema"]["$ref"].endswith("/Error")
 
 
 # --- preview -----------------------------------------------------------------------------------------------------

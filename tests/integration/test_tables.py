@@ -16,9 +16,10 @@ from moto import mock_aws
 from bookkeeping.adapters.event_bus import EventBus, event_bridge
 from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, WakeUp, call_in, sqs
 from bookkeeping.adapters.secrets import App, AppSecret, Tokens, TokenSecret, Version, secrets_manager
+from bookkeeping.adapters.tables import authorizations
 from bookkeeping.adapters.tables.authorizations import Attempt, AuthorizationsTable
 from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import dynamodb
+from bookkeeping.adapters.tables.dynamodb import dynamodb, read
 from bookkeeping.adapters.tables.lanes import OTHERS, Batch, Lane, Lanes, Planned
 from bookkeeping.adapters.tables.orders import OrdersTable, entry_from_item, entry_to_item
 from bookkeeping.adapters.tables.releases import Release, Releases
@@ -204,7 +205,10 @@ WRITES: dict[str, tuple[str, Write]] = {
     ),
     "take renewal": ("UpdateItem", lambda stores: stores.connections.take_renewal(UNTRACKED, NOON, LEASE)),
     "advance release": ("PutItem", lambda stores: stores.releases.advance(RELEASE, RELEASE)),
-    "open session": ("PutItem", lambda stores: stores.authorizations.open_session(LAUNCH, SESSION)),
+    "open session": (
+        "TransactWriteItems",
+        lambda stores: stores.authorizations.open_session(LAUNCH, SESSION),
+    ),
     "finish": ("UpdateItem", lambda stores: stores.authorizations.finish("hash", SESSION, UNTRACKED, NOON)),
     "change connection": (
         "TransactWriteItems",
@@ -362,11 +366,32 @@ def test_a_renewal_is_held_by_one(stores: Stores) -> None:
 
 def test_a_launch_token_and_a_state_work_once(stores: Stores) -> None:
     assert stores.authorizations.open_session(LAUNCH, SESSION)
-    assert not stores.authorizations.open_session(LAUNCH, SESSION)
+    assert not stores.authorizations.open_session(LAUNCH, replace(SESSION, id_hash="another"))
+    assert stores.authorizations.session("another") is None
     stores.authorizations.begin("hash", ATTEMPT)
     assert stores.authorizations.finish("hash", SESSION, UNTRACKED, NOON) == ATTEMPT
     assert stores.authorizations.finish("hash", SESSION, UNTRACKED, NOON) == "state_used"
     assert stores.authorizations.finish("other", SESSION, UNTRACKED, NOON) == "state_invalid"
+
+
+def test_two_launches_of_one_person_at_the_same_time_leave_one_session(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def read_before_the_other_launch(table: Any, **key: str) -> Any:
+        looked.append(key["pk"])
+        found = read(table, **key)
+        if len(looked) == 1:
+            assert stores.authorizations.open_session(replace(LAUNCH, once="first"), SESSION)
+        return found
+
+    monkeypatch.setattr(authorizations, "read", read_before_the_other_launch)
+    second = replace(SESSION, id_hash="second")
+    assert stores.authorizations.open_session(replace(LAUNCH, once="second"), second)
+    assert len(looked) == 3
+    assert stores.authorizations.session("second") == second
+    assert stores.authorizations.session(SESSION.id_hash) is None
 
 
 def test_a_page_of_the_ledger_that_was_made_up_is_empty(stores: Stores) -> None:

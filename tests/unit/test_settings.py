@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from time import process_time
 from typing import Any
 
 import pytest
@@ -194,6 +195,131 @@ def test_a_long_value_is_quoted_short() -> None:
     with pytest.raises(SettingsRefused) as caught:
         Settings.from_json({"currency": "x" * 100_000})
     assert len(str(caught.value)) < 300
+
+
+LONG = "x" * 100_000
+TOO_MUCH: dict[str, tuple[dict[str, Any], str, str]] = {
+    "tax rows": (
+        {"tax_types": [{"rate": "20", "tax_type": "A"}] * 10_000},
+        "tax_types",
+        "at most 200 entries, not 10000",
+    ),
+    "tax rows on purchases": (
+        {"purchase_tax_types": [{"rate": "20", "tax_type": "A"}] * 201},
+        "purchase_tax_types",
+        "at most 200 entries, not 201",
+    ),
+    "sku prefixes": (
+        {"sales_accounts_by_sku_prefix": {f"S{n}": "200" for n in range(10_000)}},
+        "sales_accounts_by_sku_prefix",
+        "at most 200 entries, not 10000",
+    ),
+    "tracking categories": (
+        {"tracking_categories": [{"Name": str(n), "Option": "b"} for n in range(3)]},
+        "tracking_categories",
+        "at most 2 entries, not 3",
+    ),
+    "a long rate": (
+        {"tax_types": [{"rate": LONG, "tax_type": "A"}]},
+        "tax_types.0.rate",
+        "is not a tax rate from 0 to 100 %",
+    ),
+    "a long place": (
+        {"tax_types": [{"rate": "20", "tax_type": "A", "ships_to": LONG}]},
+        "tax_types.0.ships_to",
+        "at most 100 characters, not 100000",
+    ),
+    "a long tax type": (
+        {"tax_types": [{"rate": "20", "tax_type": LONG}]},
+        "tax_types.0.tax_type",
+        "at most 50 characters, not 100000",
+    ),
+    "a long account": (
+        {"tax_types": [{"rate": "20", "tax_type": "A", "account": LONG}]},
+        "tax_types.0.account",
+        "at most 10 characters, not 100000",
+    ),
+    "a long column": (
+        {"tax_types": [{"rate": "20", "tax_type": "A", LONG: "1"}]},
+        "tax_types.0.x",
+        "no such",
+    ),
+    "a long rate on purchases": (
+        {"purchase_tax_types": [{"rate": LONG, "tax_type": "A"}]},
+        "purchase_tax_types.0.rate",
+        "is not a tax rate",
+    ),
+    "a long tax type on purchases": (
+        {"purchase_tax_types": [{"rate": "20", "tax_type": LONG}]},
+        "purchase_tax_types.0.tax_type",
+        "at most 50 characters, not 100000",
+    ),
+    "a long sku prefix": (
+        {"sales_accounts_by_sku_prefix": {LONG: "200"}},
+        "sales_accounts_by_sku_prefix",
+        "1 to 100 characters",
+    ),
+    "a long account of a sku prefix": (
+        {"sales_accounts_by_sku_prefix": {"TEE": LONG}},
+        "sales_accounts_by_sku_prefix.TEE",
+        "at most 10 characters, not 100000",
+    ),
+    "a long name of a category": (
+        {"tracking_categories": [{"Name": "Region", "Option": "b"}, {"Name": LONG, "Option": "b"}]},
+        "tracking_categories.1.Name",
+        "at most 100 characters, not 100000",
+    ),
+    "a long option": (
+        {"tracking_categories": [{"Name": "Region", "Option": LONG}]},
+        "tracking_categories.0.Option",
+        "at most 100 characters, not 100000",
+    ),
+    "a long unknown setting": ({LONG: LONG}, "x", "no such"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_too_many_and_too_long_entries_are_refused_by_field_value_and_limit(name: str) -> None:
+    given, field, reason = TOO_MUCH[name]
+    began = process_time()
+    with pytest.raises(SettingsRefused) as caught:
+        Settings.from_json(given)
+    assert process_time() - began < 1
+    (refused,) = caught.value.refused
+    assert refused.field.startswith(field)
+    assert refused.value
+    assert reason in refused.reason
+    assert len(refused.field) + len(refused.value) + len(refused.reason) < 500
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {f"unknown {n}": n for n in range(10_000)},
+        {"tax_types": [{"rate": "x", "tax_type": LONG, "ships_to": "Narnia"}] * 200},
+        {"sales_accounts_by_sku_prefix": {f"S{n}": "" for n in range(200)}},
+        {"tracking_categories": [{f"unknown {n}": "x" for n in range(10_000)}]},
+    ],
+)
+def test_what_is_wrong_in_many_places_is_told_in_some_of_them(given: dict[str, Any]) -> None:
+    with pytest.raises(SettingsRefused) as caught:
+        Settings.from_json(given)
+    assert len(caught.value.refused) == 20
+
+
+def test_as_many_and_as_long_entries_as_may_be_fit_their_row() -> None:
+    texts = {"tax_type": "T" * 50, "account": "A" * 10}
+    full = FULL | {
+        "sales_accounts_by_sku_prefix": {f"{n:03}" + "\N{SNOWMAN}" * 97: "A" * 10 for n in range(200)},
+        "tax_types": [
+            {"rate": f"{n}.5555", "ships_to": to, **texts} for to in ("DE", "home") for n in range(100)
+        ],
+        "purchase_tax_types": [
+            {"rate": f"{n}.{d}", "tax_type": "T" * 50} for d in (1, 2) for n in range(100)
+        ],
+        "tracking_categories": [{"Name": name * 100, "Option": "O" * 100} for name in "AB"],
+    }
+    assert len(Settings.from_json(full).model_dump_json().encode()) < 200_000
 
 
 def test_what_is_missing_depends_on_the_process_method() -> None:

@@ -2,7 +2,7 @@
 
 import { Api } from "./api.js";
 import { ConnectionSection } from "./connection.js";
-import { byId, element, replace } from "./dom.js";
+import { byId, element, replace, whilePressed } from "./dom.js";
 import { leadTo } from "./form.js";
 import { XeroLists } from "./lists.js";
 import { OrdersTab } from "./orders_tab.js";
@@ -30,7 +30,16 @@ function select(name) {
 function route() {
   const [, tab, id = ""] = location.hash.match(/^#(orders)(?:\/(.+))?$/) || [null, "settings"];
   select(tab);
-  if (tab === "orders") orders.go(decodeURIComponent(id));
+  if (tab === "orders") orders.go(decoded(id));
+}
+
+/** What an address means. One that somebody cut or typed may mean nothing: then it is as it is. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 tabs.forEach((tab, index) => {
@@ -52,13 +61,27 @@ for (const dialog of document.querySelectorAll("dialog")) {
   dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
 }
 
+whilePressed(byId("log-out"), async () => {
+  settings.keepDraft();
+  try {
+    await api.delete("session");
+  } catch (refused) {
+    // where the session is over already, nothing is left to end
+    if (refused.status !== 401) {
+      const words = `You are still logged in. ${refused.message}`;
+      return replace(byId("session-notice"), element("p", { class: "notice bad" }, words));
+    }
+  }
+  location.reload();
+});
+
 api.addEventListener("session-over", () => {
   const kept = settings.changed ? " What you typed is kept in this browser until then, except for the Client Secret." : "";
   const notice = element(
     "div",
     { class: "notice bad" },
     element("h2", {}, "Your time on this page is over"),
-    element("p", {}, `For safety it ends after an hour. Close this window and open the settings from the platform again.${kept}`),
+    element("p", {}, `It ends after an hour, when you log out, and when you open the settings in another browser. Close this window and open the settings from the platform again.${kept}`),
   );
   replace(byId("session-notice"), notice);
 });

@@ -1,14 +1,25 @@
-"""The events about orders and connections that are published on the event bus."""
+"""The events about orders and connections that are published on the event bus.
+
+docs/schemas/ is generated from the types of their details: `make schemas`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from bookkeeping.domain.connection import ConnectionStatus
+from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.moments import stamp
+
+_DESCRIBED: Final = ConfigDict(use_attribute_docstrings=True)
+_Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 @dataclass(frozen=True)
@@ -19,9 +30,115 @@ class Event:
     id: str
     at: datetime
     detail: Mapping[str, object]
+    """One of the types below."""
 
 
-def connection_lost(company: str, organisation_id: str, status: str, at: datetime) -> Event:
+@with_config(_DESCRIBED)
+class Detail(TypedDict):
+    """What the detail of every event says."""
+
+    id: str
+    """Stays the same when the event is published again."""
+    at: _Moment
+    """When it happened."""
+    company: str
+    """The company's reference number on the platform."""
+    organisation_id: str
+    """Xero's id of the organisation that holds the books. Empty where it is not known yet."""
+
+
+@with_config(_DESCRIBED)
+class EventDocument(TypedDict):
+    """A document of the order in Xero."""
+
+    kind: DocumentKind
+    id: str
+    """Xero's id of it."""
+    number: str
+    total: str
+    """With tax, as decimal text."""
+    currency: str
+    """Three letters."""
+
+
+@with_config(_DESCRIBED)
+class OrderDetail(Detail):
+    """What is said of an order."""
+
+    order_id: str
+    """The order's `id` on the platform."""
+    state: State
+    number: str
+    """The number of its documents. Empty as long as it has none."""
+    documents: list[EventDocument]
+    """Those that are in Xero."""
+
+
+@with_config(_DESCRIBED)
+class OrderPosted(OrderDetail):
+    """All documents of the order are in Xero."""
+
+
+@with_config(_DESCRIBED)
+class OrderNeedsAttention(OrderDetail):
+    """A person must act before the order can be posted."""
+
+    problem: str
+    """A code."""
+    sentence: str
+    """What is wrong, for a person."""
+    fix: str
+    """What helps, for a person."""
+
+
+@with_config(_DESCRIBED)
+class OrderSkipped(OrderDetail):
+    """The order is not to be posted."""
+
+    reason: str
+    """A code."""
+
+
+@with_config(_DESCRIBED)
+class OrderChangedAfterPosting(OrderDetail):
+    """A later message says something else than what was posted."""
+
+    changes: list[str]
+    """What differs, for a person."""
+
+
+@with_config(_DESCRIBED)
+class ConnectionDetail(Detail):
+    """What is said of a company's connection to Xero."""
+
+    status: ConnectionStatus
+
+
+@with_config(_DESCRIBED)
+class ConnectionLost(ConnectionDetail):
+    """A company's orders cannot be posted until a person acts."""
+
+
+@with_config(_DESCRIBED)
+class ConnectionRestored(ConnectionDetail):
+    """A company's orders can be posted again."""
+
+
+DETAILS: Final = {
+    detail.__name__: detail
+    for detail in (
+        OrderPosted,
+        OrderNeedsAttention,
+        OrderSkipped,
+        OrderChangedAfterPosting,
+        ConnectionLost,
+        ConnectionRestored,
+    )
+}
+"""The detail of each type of event."""
+
+
+def connection_lost(company: str, organisation_id: str, status: ConnectionStatus, at: datetime) -> Event:
     """Nothing can be posted for the company until a person acts; `status` says why."""
     return _connection_event("ConnectionLost", "lost", company, organisation_id, status, at)
 
@@ -32,10 +149,16 @@ def connection_restored(company: str, organisation_id: str, at: datetime) -> Eve
 
 
 def _connection_event(
-    type_: str, what: str, company: str, organisation_id: str, status: str, at: datetime
+    type_: str, what: str, company: str, organisation_id: str, status: ConnectionStatus, at: datetime
 ) -> Event:
-    detail = {"company": company, "organisation_id": organisation_id, "status": status}
-    return Event(type_, f"{company}#{organisation_id}#{what}#{stamp(at)}", at, detail)
+    detail: ConnectionDetail = {
+        "id": f"{company}#{organisation_id}#{what}#{stamp(at)}",
+        "at": at.isoformat(),
+        "company": company,
+        "organisation_id": organisation_id,
+        "status": status,
+    }
+    return Event(type_, detail["id"], at, detail)
 
 
 EVENT_OF: Final = {
@@ -47,10 +170,38 @@ EVENT_OF: Final = {
 
 def events(entry: Entry) -> list[Event]:
     """The events for the entry's present state."""
-    about: dict[str, object] = {
+    found: list[Event] = []
+    # A later write to the row that does not change the outcome must give the same event id.
+    since = entry.changed_at
+    if entry.state is State.POSTED:
+        since = max((posted.at for posted in entry.documents.values()), default=since)
+    about = _about(entry, str(entry.state), stamp(since), since)
+    if entry.state in EVENT_OF:
+        detail: OrderPosted | OrderSkipped | OrderNeedsAttention = about
+        if entry.reason:
+            detail = {**about, "reason": entry.reason}
+        if entry.problem is not None:
+            detail = {
+                **about,
+                "problem": entry.problem.code,
+                "sentence": entry.problem.sentence,
+                "fix": entry.problem.fix,
+            }
+        found.append(Event(EVENT_OF[entry.state], about["id"], since, detail))
+    if entry.changes and entry.newer is not None:
+        about = _about(entry, "changed", str(entry.newer.sent_at), entry.changed_at)
+        changed: OrderChangedAfterPosting = {**about, "changes": list(entry.changes)}
+        found.append(Event("OrderChangedAfterPosting", about["id"], entry.changed_at, changed))
+    return found
+
+
+def _about(entry: Entry, what: str, which: str, at: datetime) -> OrderDetail:
+    return {
+        "id": f"{entry.company}#{entry.order_id}#{what}#{which}",
+        "at": at.isoformat(),
         "company": entry.company,
         "order_id": entry.order_id,
-        "state": str(entry.state),
+        "state": entry.state,
         "number": entry.number,
         "organisation_id": entry.organisation_id,
         "documents": [
@@ -64,23 +215,3 @@ def events(entry: Entry) -> list[Event]:
             for kind, posted in entry.documents.items()
         ],
     }
-    found: list[Event] = []
-    if entry.state in EVENT_OF:
-        why: dict[str, object] = {"reason": entry.reason} if entry.reason else {}
-        if entry.problem is not None:
-            why = {
-                "problem": entry.problem.code,
-                "sentence": entry.problem.sentence,
-                "fix": entry.problem.fix,
-            }
-        # A later write to the row that does not change the outcome must give the same event id.
-        since = entry.changed_at
-        if entry.state is State.POSTED:
-            since = max((posted.at for posted in entry.documents.values()), default=since)
-        id_ = f"{entry.company}#{entry.order_id}#{entry.state}#{stamp(since)}"
-        found.append(Event(EVENT_OF[entry.state], id_, since, about | why))
-    if entry.changes and entry.newer is not None:
-        id_ = f"{entry.company}#{entry.order_id}#changed#{entry.newer.sent_at}"
-        detail = about | {"changes": list(entry.changes)}
-        found.append(Event("OrderChangedAfterPosting", id_, entry.changed_at, detail))
-    return found

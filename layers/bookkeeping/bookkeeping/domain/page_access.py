@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -63,15 +64,25 @@ class Refusal:
 
 
 class Refused(Exception):
-    """The request is refused. `why` is for the log, and contains no value from the request."""
+    """The request is refused. `why` is for the log, and contains no value from the request but a site's name."""
 
     def __init__(self, refusal: Refusal, why: str = "") -> None:
-        super().__init__(f"{refusal.code} {why}".strip())
+        super().__init__(": ".join(filter(None, (refusal.code, why))))
         self.refusal = refusal
 
 
 LAUNCH_REFUSED: Final = Refusal(
     401, "launch_refused", "This link does not work. Open the Xero settings from the platform once more."
+)
+LAUNCH_ORIGIN: Final = Refusal(
+    403,
+    "launch_origin",
+    "This link did not come from the platform. Open the Xero settings from the platform itself.",
+)
+LAUNCH_EARLY: Final = Refusal(
+    401,
+    "launch_early",
+    "This link is not valid yet. Open the Xero settings from the platform once more in a minute.",
 )
 LAUNCH_EXPIRED: Final = Refusal(
     401, "launch_expired", "This link is too old. Open the Xero settings from the platform once more."
@@ -109,57 +120,100 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?", re.ASCII)
+
+
+def check_launch_origin(origin: str, allowed: Collection[str]) -> None:
+    """Refuse a launch that a browser sends from another page than the platform's. Raises Refused."""
+    if origin in allowed and origin:
+        return
+    if not origin:
+        why = "no Origin"
+    elif origin == "null":
+        # browsers say so where the sending page's referrer policy hides it, or the page has none
+        why = "the Origin is null"
+    else:
+        why = f"foreign Origin {origin}" if _ORIGIN.fullmatch(origin) else "foreign Origin"
+    raise Refused(LAUNCH_ORIGIN, why)
+
+
+_WRONG: Final[Mapping[type[Exception], str]] = {
+    jwt.InvalidSignatureError: "wrong signature",
+    jwt.InvalidAlgorithmError: "the algorithm is not HS256",
+    jwt.InvalidIssuerError: "another iss",
+    jwt.InvalidAudienceError: "another aud",
+}
+_TEXTS: Final = ("sub", "name", "company", "jti")
+
+
 def launch(token: str, key: str, *, issuer: str, audience: str, now: datetime) -> Launch:
     """The content of a launch token. Raises Refused; the message does not reveal what would be accepted."""
+    claims = _signed_claims(token, key, issuer, audience)
+    expires_at = _time(claims, "exp", now)
+    if expires_at <= now - CLOCKS_DIFFER:
+        raise Refused(LAUNCH_EXPIRED, "exp is over")
+    if expires_at > now + TOKEN_LASTS_AT_MOST + CLOCKS_DIFFER:
+        raise Refused(LAUNCH_REFUSED, "exp is more than five minutes ahead")
+    for name in ("nbf", "iat"):
+        if name in claims and _time(claims, name, now) > now + CLOCKS_DIFFER:
+            raise Refused(LAUNCH_EARLY, f"{name} is ahead")
+    company = claims["company"]
+    if type(company) is int:
+        company = str(company)
+    if not isinstance(company, str) or not COMPANY.fullmatch(company):
+        raise Refused(LAUNCH_REFUSED, "company is no reference number")
+    name = _as_text(claims["name"]) if isinstance(claims["name"], str) else ""
+    person = Person(
+        user=_claimed_text("sub", claims["sub"]), name=_claimed_text("name", name).strip(), company=company
+    )
+    once = hashed(f"{issuer}\n{_claimed_text('jti', claims['jti'])}")
+    return Launch(person, once=once, expires_at=expires_at)
+
+
+def _signed_claims(token: str, key: str, issuer: str, audience: str) -> Mapping[str, Any]:
     if len(token) > LONGEST_TOKEN:
-        raise Refused(LAUNCH_REFUSED, "too long")
+        raise Refused(LAUNCH_REFUSED, f"the token is longer than {LONGEST_TOKEN} characters")
     try:
-        claims = jwt.decode(
+        claims: Mapping[str, Any] = jwt.decode(
             token,
             key,
             algorithms=["HS256"],
             audience=audience,
             issuer=issuer,
-            # times are compared below, with `now`
             options={
-                "require": ["exp", "iss", "aud", "sub", "jti"],
+                "require": ["exp", "iss", "aud", *_TEXTS],
+                # compared in `launch`, times with its `now`
                 "verify_exp": False,
                 "verify_iat": False,
                 "verify_nbf": False,
+                "verify_sub": False,
+                "verify_jti": False,
             },
         )
+    except jwt.MissingRequiredClaimError as error:
+        raise Refused(LAUNCH_REFUSED, f"no {error.claim}") from None
     except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
-        raise Refused(LAUNCH_REFUSED, type(error).__name__) from None
-    try:
-        expires_at = datetime.fromtimestamp(_number(claims["exp"]), now.tzinfo)
-    except (TypeError, ValueError, OverflowError, OSError):
-        raise Refused(LAUNCH_REFUSED, "exp") from None
-    if expires_at <= now - CLOCKS_DIFFER:
-        raise Refused(LAUNCH_EXPIRED)
-    if expires_at > now + TOKEN_LASTS_AT_MOST + CLOCKS_DIFFER:
-        raise Refused(LAUNCH_REFUSED, "it lasts too long")
-    named: dict[str, Any] = {name: claims.get(name) for name in ("sub", "name", "company", "jti")}
-    if type(named["company"]) is int:
-        named["company"] = str(named["company"])
-    if not all(isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_TEXT for value in named.values()):
-        raise Refused(LAUNCH_REFUSED, "a claim is missing")
-    if not COMPANY.fullmatch(named["company"]):
-        raise Refused(LAUNCH_REFUSED, "company")
-    if _as_text(named["sub"]) != named["sub"] or _as_text(named["jti"]) != named["jti"]:
-        raise Refused(LAUNCH_REFUSED, "a claim is no text")
-    person = Person(user=named["sub"], name=_as_text(named["name"]).strip(), company=named["company"])
-    return Launch(person, once=hashed(f"{issuer}\n{named['jti']}"), expires_at=expires_at)
+        raise Refused(LAUNCH_REFUSED, _WRONG.get(type(error), "it is no JWT")) from None
+    return claims
+
+
+def _time(claims: Mapping[str, Any], name: str, now: datetime) -> datetime:
+    value = claims[name]
+    if type(value) in (int, float):
+        with suppress(ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(value, now.tzinfo)
+    raise Refused(LAUNCH_REFUSED, f"{name} is no time")
+
+
+def _claimed_text(name: str, value: Any) -> str:
+    if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_TEXT and _as_text(value) == value:
+        return value
+    raise Refused(LAUNCH_REFUSED, f"{name} is no text of 1 to {LONGEST_TEXT} characters")
 
 
 def _as_text(value: str) -> str:
     """The text with a question mark for each half of a character, which can be stored nowhere."""
     return value.encode("utf-8", "replace").decode()
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError("not a number")
-    return float(value)
 
 
 def session_id_in(cookies: Iterable[str]) -> str | None:

@@ -6,7 +6,7 @@ A refused value raises SettingsRefused, which names every field, its value and t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -22,7 +22,9 @@ from pydantic import (
     ValidationError,
     field_validator,
     model_validator,
+    with_config,
 )
+from typing_extensions import TypedDict
 
 from bookkeeping.domain.countries import country_code
 from bookkeeping.domain.time_zones import is_zone
@@ -34,6 +36,8 @@ MOST_SKU_PREFIXES: Final = 200
 MOST_TAX_ROWS: Final = 200
 ANYWHERE: Final = "anywhere"
 LONGEST_QUOTED_VALUE: Final = 100
+MOST_REFUSED: Final = 20
+"""As many values are told at once. A person corrects them in turns anyway."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class SettingsRefused(ValueError):
 def _percent_key(text: str) -> str:
     plain = text.strip().removesuffix("%").strip()
     if not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", plain, re.ASCII) or Decimal(plain) > 100:
-        raise ValueError(f"“{text}” is not a tax rate from 0 to 100 %, such as 20 or 5.5")
+        raise ValueError(f"“{_quoted(text)}” is not a tax rate from 0 to 100 %, such as 20 or 5.5")
     return f"{Decimal(plain).normalize():f}"
 
 
@@ -76,7 +80,7 @@ def _keys_as(key: Callable[[str], str]) -> Callable[[dict[str, str]], dict[str, 
 
 def _sku_prefix(text: str) -> str:
     if not 1 <= len(text.strip()) <= 100:
-        raise ValueError(f"“{text}” is not the beginning of a sku (1 to 100 characters)")
+        raise ValueError(f"“{_quoted(text)}” is not the beginning of a sku (1 to 100 characters)")
     return text.strip()
 
 
@@ -102,7 +106,7 @@ def _no_flag(value: Any) -> Any:
     return "true or false" if isinstance(value, bool) else value
 
 
-_Text = Annotated[str, StringConstraints(strip_whitespace=True)]
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 AccountCode = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10)]
 TaxType = Annotated[str, StringConstraints(strip_whitespace=True, max_length=50)]
 ContactName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
@@ -159,6 +163,14 @@ class PurchaseTaxRow(BaseModel):
     tax_type: Annotated[TaxType, Field(min_length=1)]
 
 
+@with_config(ConfigDict(extra="forbid", hide_input_in_errors=True))
+class TrackingCategory(TypedDict):
+    """One of Xero's tracking categories, and the option of it, in Xero's spelling."""
+
+    Name: _Text
+    Option: _Text
+
+
 class Settings(BaseModel):
     """One saved version of a company's settings. Half-filled is a normal state; an empty text is not set."""
 
@@ -198,8 +210,8 @@ class Settings(BaseModel):
     )
     sales_accounts_by_sku_prefix: Annotated[
         dict[str, Annotated[AccountCode, Field(min_length=1)]],
-        AfterValidator(_keys_as(_sku_prefix)),
         Field(max_length=MOST_SKU_PREFIXES),
+        AfterValidator(_keys_as(_sku_prefix)),
     ] = Field(
         default={},
         title="Sales accounts by sku",
@@ -332,7 +344,7 @@ class Settings(BaseModel):
         title="Branding theme",
         description="The id of the Xero branding theme for documents; empty means Xero's.",
     )
-    tracking_categories: Annotated[tuple[dict[str, _Text], ...], Field(max_length=2)] = Field(
+    tracking_categories: Annotated[tuple[TrackingCategory, ...], Field(max_length=2)] = Field(
         default=(),
         title="Tracking categories",
         description="Up to two Xero tracking categories with an option each, put on every line.",
@@ -373,16 +385,7 @@ class Settings(BaseModel):
 
     @field_validator("tracking_categories")
     @classmethod
-    def _name_and_option(cls, categories: tuple[dict[str, str], ...]) -> tuple[dict[str, str], ...]:
-        for one in categories:
-            if (
-                set(one) != {"Name", "Option"}
-                or not all(one.values())
-                or any(len(text) > 100 for text in one.values())
-            ):
-                raise ValueError(
-                    "each tracking category needs a Name and an Option, of at most 100 characters"
-                )
+    def _each_once(cls, categories: tuple[TrackingCategory, ...]) -> tuple[TrackingCategory, ...]:
         if len({one["Name"].casefold() for one in categories}) < len(categories):
             raise ValueError("each tracking category can be there once")
         return categories
@@ -428,12 +431,12 @@ def _refused_values(error: ValidationError) -> tuple[RefusedValue, ...]:
             field=field,
             # A credential pasted into the wrong field must not come back in an answer or a log.
             value="(hidden)"
-            if re.search("secret|token|password", field, re.IGNORECASE)
+            if re.search("secret|token|password", str(found["loc"]), re.IGNORECASE)
             else _quoted(found["input"]),
-            reason=_reason(found["type"], found.get("ctx", {}), found["msg"]),
+            reason=_reason(found["type"], found.get("ctx", {}) | _length(found["input"]), found["msg"]),
         )
-        for found in error.errors(include_url=False)
-        for field in [".".join(str(step) for step in found["loc"] if step != "[key]") or "settings"]
+        for found in error.errors(include_url=False)[:MOST_REFUSED]
+        for field in [".".join(_quoted(step) for step in found["loc"] if step != "[key]") or "settings"]
     )
 
 
@@ -442,15 +445,19 @@ def _quoted(value: Any) -> str:
     return text if len(text) <= LONGEST_QUOTED_VALUE else text[: LONGEST_QUOTED_VALUE - 1] + "…"
 
 
+def _length(value: Any) -> dict[str, int]:
+    return {"length": len(value)} if isinstance(value, Sized) else {}
+
+
 _REASONS: Final = {
     "missing": "must not be empty",
     "tuple": "a list of rows is needed",
     "model": "a row needs its fields by name",
     "extra_forbidden": "there is no such setting",
     "literal_error": "choose {expected}",
-    "string_too_long": "at most {max_length} characters",
+    "string_too_long": "at most {max_length} characters, not {length}",
     "string_too_short": "must not be empty",
-    "too_long": "at most {max_length} entries",
+    "too_long": "at most {max_length} entries, not {length}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "value_error": "{error}",

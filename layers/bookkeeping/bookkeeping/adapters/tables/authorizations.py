@@ -10,7 +10,7 @@ from typing import Any
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError
 
-from bookkeeping.adapters.tables.dynamodb import Item, read, refused_for
+from bookkeeping.adapters.tables.dynamodb import Item, cancelled_for, once_free, read, refused_for
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.oauth import ConnectResult
 from bookkeeping.domain.page_access import Launch, Person, Session
@@ -30,27 +30,61 @@ class Attempt:
 class AuthorizationsTable:
     """Launch tokens and OAuth states, which work once, and sessions. Each key is the hash of what the browser holds.
 
+    A row for each person and company holds the hash of their session, of which there is one at a time.
     DynamoDB removes expired rows late, so their expiry is also checked.
     """
 
     def __init__(self, resource: Any, name: str) -> None:
         self._table = resource.Table(name)
+        self._client = resource.meta.client
 
     def open_session(self, launch: Launch, session: Session) -> bool:
-        """Use the launch token up and open its session; False if the token was used before."""
+        """Use the launch token up, open its session, and end the person's former one, all in one write.
+
+        False if the token was used before.
+        """
         used = {"pk": f"launch#{launch.once}", "expires": _epoch(launch.expires_at + timedelta(hours=1))}
-        try:
-            self._table.put_item(Item=used, ConditionExpression="attribute_not_exists(pk)")
-        except ClientError as error:
-            if refused_for(error) == "ConditionalCheckFailedException":
-                return False
-            raise
-        item = {"pk": f"session#{session.id_hash}", **vars(session.person)}
-        self._table.put_item(Item=item | _until(session.expires_at))
-        return True
+        opened = {"pk": _session_key(session.id_hash), **vars(session.person)} | _until(session.expires_at)
+        person = {"pk": f"person#{session.person.company}#{session.person.user}"}
+        current = person | {"session_hash": session.id_hash} | _until(session.expires_at)
+        while True:
+            former = read(self._table, **person)
+            unchanged: Item = {"ConditionExpression": "attribute_not_exists(pk)"}
+            ended: list[Item] = []
+            if former:
+                unchanged = {
+                    "ConditionExpression": "session_hash = :former",
+                    "ExpressionAttributeValues": {":former": former["session_hash"]},
+                }
+                key = {"pk": _session_key(former["session_hash"])}
+                ended = [{"Delete": {"TableName": self._table.name, "Key": key}}]
+            writes = [
+                self._put(used, ConditionExpression="attribute_not_exists(pk)"),
+                self._put(opened),
+                self._put(current, **unchanged),
+                *ended,
+            ]
+            try:
+                once_free(self._client.transact_write_items, TransactItems=writes)
+            except ClientError as error:
+                refused = "ConditionalCheckFailed"
+                cancelled = cancelled_for(error)
+                if cancelled[:1] == [refused]:
+                    return False
+                if refused not in cancelled:
+                    raise
+                # the same person launched once more meanwhile
+                continue
+            return True
+
+    def _put(self, item: Item, **condition: Any) -> Item:
+        return {"Put": {"TableName": self._table.name, "Item": item, **condition}}
+
+    def end_session(self, id_hash: str) -> None:
+        self._table.delete_item(Key={"pk": _session_key(id_hash)})
 
     def session(self, id_hash: str) -> Session | None:
-        item = read(self._table, pk=f"session#{id_hash}")
+        item = read(self._table, pk=_session_key(id_hash))
         return Session(_person(item), id_hash, moment(item["expires_at"])) if item else None
 
     def begin(self, state_hash: str, attempt: Attempt) -> None:
@@ -101,6 +135,10 @@ def _why_unusable(item: Item | None, session: Session, company: str) -> ConnectR
     if (item["session_hash"], item["user"]) != (session.id_hash, session.person.user):
         return "other_person"
     return "state_used" if "used_at" in item else "state_expired"
+
+
+def _session_key(id_hash: str) -> str:
+    return f"session#{id_hash}"
 
 
 def _person(item: Mapping[str, Any]) -> Person:

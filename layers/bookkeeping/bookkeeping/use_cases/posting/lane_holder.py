@@ -25,6 +25,7 @@ from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Access, Observe, Xero
+from bookkeeping.domain.connection import ConnectionStatus
 from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
@@ -558,7 +559,7 @@ class LaneHolder:
             self.held.pop(company)
             self._unread = True
             return
-        status = "cut_off" if error.kind == "organisation" else "needs_reconnect"
+        status: ConnectionStatus = "cut_off" if error.kind == "organisation" else "needs_reconnect"
         if connection.status == "connected":
             # published first, because after a crash in between nobody else would publish it
             event = connection_lost(company, connection.organisation_id, status, self.now)
