@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 from tests.storms.table import Job, Outcome
 
 ROOT = Path(__file__).parents[2]
+SLOW = "--timeout=1800"
+"""A test may take long: it has many times the cases, and another storm beside it."""
 
 
 def suite(path: str, figures: dict[str, int], **variables: str) -> Outcome:
@@ -21,7 +23,17 @@ def suite(path: str, figures: dict[str, int], **variables: str) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", path],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                SLOW,
+                f"--junitxml={report}",
+                path,
+            ],
             cwd=ROOT,
             env=os.environ | variables,
             capture_output=True,
