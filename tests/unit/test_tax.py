@@ -635,13 +635,22 @@ def test_for_an_organisation_in_britain_northern_ireland_is_home(
         assert types(invoice(line("10", "12", "0.2"), on=on, rows=each, **belfast)) == [expected]
 
 
-@pytest.mark.parametrize("place", ["home", "EU", "elsewhere", "DE"])
-def test_an_unknown_destination_stops_only_what_needs_it(place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("home", "home"),
+        ("EU", "EU"),
+        ("elsewhere", "elsewhere"),
+        ("DE", "Germany"),
+        ("XI", "Northern Ireland"),
+    ],
+)
+def test_an_unknown_destination_stops_only_what_needs_it(place: str, words: str) -> None:
     rows = [{"rate": "20", "ships_to": place, "tax_type": "OUTPUT2"}]
     unknown: Json = {"shipping_country_code": "", "shipping_country": "Atlantis"}
     problem = stopped(line("10", "12", "0.2"), on=books("UK"), rows=rows, **unknown)
     assert problem.code == "destination_unknown"
-    assert place in problem.sentence
+    assert f"shipped to ({words})" in problem.sentence
     assert types(invoice(line("10", "10.5", "5"), on=books("UK"), rows=rows, **unknown)) == ["RROUTPUT"]
     anywhere = [{"rate": "20", "tax_type": "OUTPUT2"}]
     assert types(invoice(line("10", "12", "0.2"), on=books("UK"), rows=anywhere, **unknown)) == ["OUTPUT2"]

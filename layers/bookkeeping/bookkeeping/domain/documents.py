@@ -33,7 +33,7 @@ from bookkeeping.domain.amounts import (
     rounding_explains,
 )
 from bookkeeping.domain.contacts import Contact
-from bookkeeping.domain.countries import EU, NORTHERN_IRELAND
+from bookkeeping.domain.countries import EU, NORTHERN_IRELAND, place_words
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
@@ -579,7 +579,7 @@ def _row(basis: _Basis, sold: _Sold, rate: Decimal) -> TaxRow | None:
     if not destination or not home:
         if sold.free:
             return anywhere
-        places = ", ".join(row.ships_to for row in rows)
+        places = ", ".join(place_words(row.ships_to) for row in rows)
         raise basis.stop("destination_unknown", line=sold.name, rate=plain_number(rate), places=places)
     nearest = min(rows, key=lambda row: _reach(row.ships_to, destination, home))
     return nearest if _reach(nearest.ships_to, destination, home) != _NOT_THERE else None
