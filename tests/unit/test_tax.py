@@ -441,7 +441,7 @@ def test_both_totals_of_a_reverse_charge_are_with_the_rounding_line() -> None:
     document = invoice(*sold, on=on, rows=rows, shipping_country_code="FR")
     assert document.figures.total == D("14.82")
     [billed] = [note for note in document.notes if note.startswith("Billed without tax")]
-    assert "14.82, where the order with its tax is 17.78." in billed
+    assert "over 14.82; the order with its tax comes to 17.78." in billed
 
 
 # --- advice ---
