@@ -31,7 +31,7 @@ from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import Lost
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
-from bookkeeping.domain.pacing import AT_REST, BATCH_SIZE, FAILS, GATHER
+from bookkeeping.domain.pacing import BATCH_SIZE, FAILS, GATHER, QUIET_FOR
 
 WOKEN_ROWS: Final = 16
 """A row of 400 KB holds what is remembered of some 8,000 lanes."""
@@ -186,7 +186,7 @@ class Lanes:
         if "rung" in item or _held(item, now) or _turn_to_come(item, now):
             return None
         called_at = max(map(moment, item.get("calls", ())), default=LONG_AGO)
-        return GATHER if now - called_at < AT_REST else timedelta()
+        return GATHER if now - called_at < QUIET_FOR else timedelta()
 
     def take(self, lane: str, now: datetime, lease: timedelta, *, short: bool = False) -> Lane | None:
         """Take the lane until the lease ends; None if somebody else holds it. Clears `rung`.

@@ -70,7 +70,7 @@ class Publisher:
             self._holder.ring_elsewhere(entry.lane, order_key(*entry.key))
 
     def publish_and_remove(self, entry: Entry) -> None:
-        """Tell of an order that is at rest, and take it from what is due."""
+        """Publish the outcome of an order that is not queued or posting any more, and take it from what is due."""
         freed = self._freed_meanwhile(entry)
         if freed is not None:
             self.save(freed)
