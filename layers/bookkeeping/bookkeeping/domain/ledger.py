@@ -601,7 +601,7 @@ def _dispatched_since(known: Message, message: Message) -> Message:
 
 
 def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Entry:
-    """The outcome over an entry that a message has changed since the outcome was reckoned."""
+    """The outcome over an entry that a message has changed since the outcome was worked out."""
     merged = replace(
         outcome,
         version=now_stands.version,
