@@ -554,7 +554,6 @@ def test_half_a_cent_in_the_tax_alone_moves_no_price_of_an_item(
     assert {one["UnitAmount"] for one in sent} == {D(str(gross if inclusive else net))}
     assert len(sent) == 2, "of one line Xero's tax would be half a cent, which nobody says how it rounds"
     assert document.figures.tax == D(tax)
-    assert document.figures.total == document.order_total
     assert document.notes == ()
 
 
@@ -735,7 +734,7 @@ def test_without_tax_the_same_order_comes_to_the_same_however_it_is_told(
             shipping_price_inc_tax=gross,
             shipping_tax_rate=rate,
         )
-        assert document.figures.total == document.figures.net == document.order_total == 48
+        assert document.figures.total == document.figures.net == 48
         assert all("TaxType" not in one for one in document.body["LineItems"])
 
 

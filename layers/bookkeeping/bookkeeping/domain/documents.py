@@ -62,6 +62,7 @@ __all__ = [
 
 LineAmountTypes = Literal["Exclusive", "Inclusive", "NoTax"]
 Figure = Literal["Total", "SubTotal"]
+"""Which of a document's figures has to equal the order's total."""
 
 # Wide enough that sums and products of an order's numbers are exact.
 EXACT: Final = Context(prec=120, rounding=ROUND_HALF_UP)
@@ -106,19 +107,10 @@ class Document:
     number: str
     body: dict[str, Any]
     """Xero's JSON; every amount a Decimal."""
-    compare: Figure
-    """Which of Xero's figures is to equal the order's total."""
-    order_total: Decimal
-    """What the order says, 2 decimals."""
     figures: Figures
     """What Xero's will be; they differ from the order's only where a note says so."""
     notes: tuple[str, ...]
     """What a person should know about the document, in words."""
-
-    @property
-    def expected_total(self) -> Decimal:
-        """What the figure that is compared with the order's total will be in Xero."""
-        return self.figures.total if self.compare == "Total" else self.figures.net
 
 
 @dataclass(frozen=True)
@@ -226,7 +218,7 @@ def sales_invoice(
             "LineItems": totals.line_items,
         }
         notes = (*_invoice_notes(basis, as_draft=as_draft), *dated.notes, *totals.notes)
-        return Document("invoice", number, body, compare, totals.order_total, totals.figures, notes)
+        return Document("invoice", number, body, totals.figures, notes)
 
 
 def _invoice_notes(basis: _Basis, *, as_draft: bool) -> Iterator[str]:
@@ -273,7 +265,7 @@ def purchase_order(
             "LineItems": totals.line_items,
         }
         notes = (*_purchase_notes(basis, charges), *dated.notes, *totals.notes)
-        return Document("purchase_order", number, body, "SubTotal", totals.order_total, totals.figures, notes)
+        return Document("purchase_order", number, body, totals.figures, notes)
 
 
 def _delivery(basis: _Basis) -> dict[str, str]:
@@ -1047,7 +1039,6 @@ def _in_two(
 @dataclass(frozen=True)
 class _Totals:
     line_items: list[dict[str, Any]]
-    order_total: Decimal
     figures: Figures
     notes: tuple[str, ...]
 
@@ -1090,7 +1081,7 @@ def _totals(
         net, total = net + difference, total + difference
         notes.append(f"A rounding line of {difference} makes it {order_total}, as on the order.")
     figures = Figures(net, total, {kind: tax for kind, tax in taxes.items() if tax})
-    return _Totals(line_items, order_total, figures, tuple(notes))
+    return _Totals(line_items, figures, tuple(notes))
 
 
 def _check_difference(
