@@ -23,7 +23,6 @@ SQS_REQUEST: Final = 0.40 / MILLION
 EVENT: Final = 1.00 / MILLION
 """A custom event on EventBridge."""
 SECRETS_REQUEST: Final = 0.05 / 10_000
-SECRET_A_MONTH: Final = 0.40
 
 PRICE: Final[Mapping[str, float]] = {
     "write units": DYNAMODB_WRITE_UNIT,

@@ -4,7 +4,7 @@ the test or the storm that it happens in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +52,6 @@ def heard() -> Iterator[list[Fault]]:
         yield faults
     finally:
         _listeners[:] = [one for one in _listeners if one is not faults]
-
-
-def take_out(faults: Iterable[Fault]) -> None:
-    """These were provoked: whoever else hears of them need not mind."""
-    provoked = {id(fault) for fault in faults}
-    for listener in _listeners:
-        listener[:] = [fault for fault in listener if id(fault) not in provoked]
 
 
 def logged(folder: Path) -> list[str]:

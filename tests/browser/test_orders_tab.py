@@ -212,8 +212,8 @@ def test_an_order_cancelled_half_posted_is_skipped_and_its_invoice_can_still_be_
     purchase_order = invoice("5012347", kind="purchase_order", link="https://go.xero.com/po/1")
     asked = problem("5012347", "no_sale")
     asked["sentence"] = (
-        "Order 5012347: it is “Cancelled” on the platform, so it may be no sale; its purchase order KX-5012347 is in"
-        " Xero, its invoice is not, and Skip leaves it so."
+        "Order 5012347: it is “Cancelled” on the platform, so it may be no sale. Its purchase order KX-5012347 is in"
+        " Xero, but its invoice is not. Skip leaves it so."
     )
     site.orders = [order("5012347", "needs_attention", problem=asked, documents=[purchase_order])]
     open_orders(site, page, "/5012347")

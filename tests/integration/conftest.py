@@ -1,4 +1,4 @@
-"""One ministack for the tests that need AWS at the wire, started when the first asks for it."""
+"""What several files of tests stand on: a popup in a world of its own, and one ministack for all of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
 
 from local.aws import Ministack
+from local.xero.organisations import Organisation
+from tests.integration.one_process import OneProcess, in_memory
+from tests.integration.popup import Popup
 
 
 @pytest.fixture(scope="session")
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
+    """Started when the first test asks for it."""
     state: Path = tmp_path_factory.mktemp("aws")
     (state / "logs").mkdir()
     service = Ministack(state)
@@ -20,6 +25,18 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
         yield service
     finally:
         service.stop()
+
+
+@pytest.fixture
+def popup() -> Iterator[Popup]:
+    """The popup in a new world, inside moto, with tables in memory."""
+    with mock_aws():
+        yield Popup(OneProcess(tables=in_memory))
+
+
+@pytest.fixture
+def uk(popup: Popup) -> Organisation:
+    return popup.world.organisation("Demo Company (UK)")
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ import json
 import os
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import cache
@@ -34,7 +33,7 @@ from local.xero.portal import App
 from local.xero.server import create_app
 from tests.canaries import watch
 from tests.integration.one_function import cold_start
-from tests.integration.one_process import PREFIX, XERO, OneProcess, in_memory
+from tests.integration.one_process import PREFIX, XERO, OneProcess
 from tests.storms.secrets_manager import SecretsManager
 
 DOMAIN = "abc123.execute-api.eu-west-2.amazonaws.com"
@@ -368,12 +367,3 @@ def http_event(
         event["body"] = base64.b64encode(body.encode()).decode() if form else body
         event["isBase64Encoded"] = form
     return event
-
-
-@contextmanager
-def popup() -> Iterator[Popup]:
-    """A popup in a new world, inside moto."""
-    from moto import mock_aws
-
-    with mock_aws():
-        yield Popup(OneProcess(tables=in_memory))

@@ -115,8 +115,8 @@ def test_a_read_costs_a_unit_for_four_kilobytes_and_half_of_one_from_an_index() 
     ("run", "calls", "write_units"),
     [
         (Run(200), 0.05, 10.5),
-        (Run(100, tracked=True), 0.15, 20),
-        (Run(12, a_minute=1), 1.5, 31.5),
+        (Run(100, tracked=True), 0.13, 19),
+        (Run(12, a_minute=1), 1.5, 23.5),
     ],
     ids=["burst", "burst, Tracked", "one a minute"],
 )
@@ -139,8 +139,8 @@ def test_the_orders_of_many_companies_all_come_to_the_books() -> None:
     assert many_companies(5, 2, workers=2)["lost"] == 0
 
 
-def test_a_sweep_makes_no_more_calls_than_lanes_are_due_and_a_few() -> None:
-    assert sweep(200)["AWS calls"] <= 210
+def test_a_sweep_makes_a_call_for_ten_lanes_and_a_few_more() -> None:
+    assert sweep(200)["AWS calls"] <= 20 + 7
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from moto import mock_aws
 
 from bookkeeping.domain.page_access import hashed
 from local.xero.organisations import Organisation
-from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import ORIGIN, Browser, Popup
 from tests.integration.test_oauth_callback import ATTACKS, back, parts
 
@@ -20,21 +17,10 @@ OTHER = "413995"
 
 
 @pytest.fixture
-def popup() -> Iterator[Popup]:
-    with mock_aws():
-        yield Popup(OneProcess(tables=in_memory))
-
-
-@pytest.fixture
 def browser(popup: Popup) -> Browser:
     browser = popup.browser()
     browser.app()
     return browser
-
-
-@pytest.fixture
-def uk(popup: Popup) -> Organisation:
-    return popup.world.organisation("Demo Company (UK)")
 
 
 @pytest.fixture

@@ -866,12 +866,6 @@ def test_a_version_of_the_settings_that_can_not_be_read_leaves_the_others_in_the
 
 
 @pytest.fixture
-def popup() -> Iterator[Popup]:
-    with mock_aws():
-        yield Popup(OneProcess(tables=in_memory))
-
-
-@pytest.fixture
 def office(popup: Popup) -> Browser:
     popup.world.company(UNTRACKED)
     return popup.browser()

@@ -49,11 +49,6 @@ def beside(popup: Popup, one: Browser) -> Browser:
 
 
 @pytest.fixture
-def uk(popup: Popup) -> Organisation:
-    return popup.world.organisation("Demo Company (UK)")
-
-
-@pytest.fixture
 def au(popup: Popup) -> Organisation:
     return popup.world.organisation("Demo Company (AU)")
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from local.samples import Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import Browser, Popup
 
 COMPANY = "412077"
@@ -18,17 +15,6 @@ REFUNDED = {"status": 1024, "status_name": "Refunded"}
 RETURNED = {"status": 2048, "status_name": "Returned"}
 CANCELLED = {"status": 128, "status_name": "Cancelled"}
 REJECTED = {"status": 32, "status_name": "Rejected"}
-
-
-@pytest.fixture
-def popup() -> Iterator[Popup]:
-    with mock_aws():
-        yield Popup(OneProcess(tables=in_memory))
-
-
-@pytest.fixture
-def uk(popup: Popup) -> Organisation:
-    return popup.world.organisation("Demo Company (UK)")
 
 
 @pytest.fixture
@@ -121,9 +107,8 @@ def half_posted(popup: Popup, office: Browser, uk: Organisation) -> dict[str, An
     popup.world.xero.change_organisation(uk, {"approval_cap": None})
     found = shown(office, sent)
     assert ends(found) == "needs_attention no_sale"
-    assert (
-        f"its purchase order {found['number']} is in Xero, its invoice is not" in found["problem"]["sentence"]
-    )
+    half = f"Its purchase order {found['number']} is in Xero, but its invoice is not."
+    assert half in found["problem"]["sentence"]
     assert [document["kind"] for document in found["documents"]] == ["purchase_order"]
     return sent
 

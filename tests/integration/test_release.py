@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from bookkeeping.adapters.queues import ReleaseCall
 from bookkeeping.domain.ledger import State
@@ -15,22 +14,11 @@ from bookkeeping.use_cases.release import LOOK_AGAIN, continue_release
 from bookkeeping.use_cases.token_renewal import RenewalAdapters, Times, renew_due
 from local.samples import Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import Killed, OneProcess, in_memory
+from tests.integration.one_process import Killed
 from tests.integration.popup import ORIGIN, Browser, Popup
 from tests.integration.test_settings_page_at_work import FITTING
 
 COMPANY = "412077"
-
-
-@pytest.fixture
-def popup() -> Iterator[Popup]:
-    with mock_aws():
-        yield Popup(OneProcess(tables=in_memory))
-
-
-@pytest.fixture
-def uk(popup: Popup) -> Organisation:
-    return popup.world.organisation("Demo Company (UK)")
 
 
 @pytest.fixture

@@ -12,14 +12,13 @@ from unittest.mock import patch
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from bookkeeping.domain import ledger
 from bookkeeping.domain.ledger import State
 from local.samples import Maker
 from local.xero.organisations import Organisation
 from tests.canaries import kept_text
-from tests.integration.one_process import XERO, OneProcess, in_memory
+from tests.integration.one_process import XERO
 from tests.integration.popup import (
     ORIGIN,
     Browser,
@@ -36,19 +35,8 @@ FITTING: dict[str, Any] = {
 
 
 @pytest.fixture
-def popup() -> Iterator[Popup]:
-    with mock_aws():
-        yield Popup(OneProcess(tables=in_memory))
-
-
-@pytest.fixture
 def browser(popup: Popup) -> Browser:
     return popup.browser()
-
-
-@pytest.fixture
-def uk(popup: Popup) -> Organisation:
-    return popup.world.organisation("Demo Company (UK)")
 
 
 def tables() -> str:

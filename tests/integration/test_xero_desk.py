@@ -10,23 +10,10 @@ from unittest.mock import patch
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from moto import mock_aws
 
 from local.samples import Maker
 from local.xero.organisations import Organisation
-from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import Browser, Popup, context
-
-
-@pytest.fixture
-def popup() -> Iterator[Popup]:
-    with mock_aws():
-        yield Popup(OneProcess(tables=in_memory))
-
-
-@pytest.fixture
-def uk(popup: Popup) -> Organisation:
-    return popup.world.organisation("Demo Company (UK)")
 
 
 @pytest.fixture

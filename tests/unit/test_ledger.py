@@ -743,7 +743,7 @@ def test_the_invoice_of_a_half_posted_order_that_is_no_sale_is_not_sent_by_itsel
     for entry in stopped:
         assert ends(entry) == "needs_attention no_sale"
         assert entry.problem is not None
-        assert "its purchase order KX-1 is in Xero" in entry.problem.sentence
+        assert "Its purchase order KX-1 is in Xero" in entry.problem.sentence
         again = ledger.retry(entry, at, "Ada Moore", LATER)
         assert again is not None
         assert ends(again) == "needs_attention no_sale", "Retry of all of them posts none"

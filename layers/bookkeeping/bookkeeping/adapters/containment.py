@@ -1,4 +1,4 @@
-"""ADAPTER: containment. An exception that nobody foresaw stops the order or company at hand, and holds up nothing else.
+"""Containment. An exception that nobody foresaw stops the order or company at hand, and holds up nothing else.
 
 It is logged by its kind and by the lines it came through. Its text is left out, for it may quote what it choked on.
 """

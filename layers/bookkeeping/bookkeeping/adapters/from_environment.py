@@ -117,7 +117,7 @@ def posting_queue() -> PostingQueue:
 
 
 def posting_and_backlog_queue() -> PostingQueue:
-    """The same, for whoever also sends a lane on to the queue of long turns."""
+    """The same, with the queue of long turns, which only posting sends to."""
     from bookkeeping.adapters.queues import PostingQueue, sqs
 
     return PostingQueue(sqs(), os.environ["POSTING_QUEUE_URL"], os.environ["BACKLOG_QUEUE_URL"])

@@ -1,4 +1,4 @@
-"""ADAPTER: HTTP as every client here uses it: one session for all companies, answers within bounds of size and time."""
+"""HTTP as every client here uses it: one session for all companies, answers within bounds of size and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ADAPTER: a pace for threads that do the same thing."""
+"""A pace for threads that do the same thing."""
 
 from __future__ import annotations
 

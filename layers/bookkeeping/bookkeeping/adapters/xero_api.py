@@ -1,4 +1,4 @@
-"""EDGE: Xero's Accounting API. Every call is bounded in time, and every answer becomes data or an error of `errors`.
+"""Xero's Accounting API. Every call is bounded in time, and every answer becomes data or an error of `errors`.
 
 What Xero answers is never trusted to be JSON, nor its keys to be spelt alike: see xero_refusals.
 """

@@ -1,4 +1,4 @@
-"""EDGE: Xero's identity server, and the list of what a person has connected. Every call is bounded in time.
+"""Xero's identity server, and the list of what a person has connected. Every call is bounded in time.
 
 Codes, tokens and secrets go out in headers and bodies only, never in an address, and are in no error: an error made
 from another one leaves that one behind, for the library quotes headers it can't send.

@@ -1,4 +1,4 @@
-"""ADAPTER: what an answer of Xero's means that is not the 200 of a good one.
+"""What an answer of Xero means that is not a 200.
 
 The status decides where Xero documents it. Any other 4xx is a refusal only if its body is Xero's own, in JSON or in
 XML: a box between us and Xero may answer in its place, though Xero did what it was asked.

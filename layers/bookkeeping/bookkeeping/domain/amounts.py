@@ -50,7 +50,7 @@ def decimals(number: Decimal) -> int:
 
 
 def noise(number: Decimal) -> Decimal:
-    """One unit of the 15th significant digit, to which senders that reckon in binary are exact."""
+    """One unit of the 15th significant digit. Senders that calculate in binary are exact down to it."""
     return Decimal(1).scaleb(number.adjusted() - 14)
 
 

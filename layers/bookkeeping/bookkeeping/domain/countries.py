@@ -1,4 +1,4 @@
-"""Countries and VAT territories: what an order's address becomes at the door, and who belongs to the EU's VAT.
+"""Countries and VAT territories: which one an order's address is in, and who belongs to the EU's VAT.
 
 The tables are those of AS_OF. When a country joins or leaves, or a territory's VAT changes, they change here.
 """
@@ -56,8 +56,14 @@ _PARTS: Final = {
 """VAT territories that senders give the country's code, and tell only by their name."""
 _COUNTS_AS: Final = {"UK": "GB", "EL": "GR", "IM": "GB", "MC": "FR"}
 """Other spellings, and places that another country's VAT covers."""
-_CODES_APART: Final = frozenset({NORTHERN_IRELAND, OUTSIDE_EU_VAT, "IC", "EA", "XK"})
-"""Codes that are in use and not in ISO 3166."""
+_CODES_APART: Final = {
+    NORTHERN_IRELAND: "Northern Ireland",
+    OUTSIDE_EU_VAT: "outside the EU's VAT",
+    "IC": "Canary Islands",
+    "EA": "Ceuta or Melilla",
+    "XK": "Kosovo",
+}
+"""Codes that are in use and not in ISO 3166, and what they stand for."""
 _NAMES_APART: Final = {
     "northern ireland": NORTHERN_IRELAND,
     "canary islands": "IC",
@@ -111,6 +117,11 @@ def country_code(text: object) -> str | None:
         inside = country_code(bracketed[1])
         return inside if inside in _PARTS.get(outside or "", ()) else outside
     return _COUNTS_AS.get(found, found) if found else None
+
+
+def place_words(place: str) -> str:
+    """The English name of a country or VAT territory; any other text as it is."""
+    return _WORDS.get(place, place)
 
 
 def _plain(name: str) -> str:
@@ -378,13 +389,14 @@ ZW ZWE Zimbabwe; Republic of Zimbabwe
 """ISO 3166-1: the code of two letters, that of three, and names in English."""
 
 
-def _read_table() -> tuple[dict[str, str], dict[str, str]]:
-    codes, names = {code: code for code in _CODES_APART}, dict(_NAMES_APART)
+def _read_table() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    codes, names, words = {code: code for code in _CODES_APART}, dict(_NAMES_APART), dict(_CODES_APART)
     for row in _COUNTRIES.strip().splitlines():
         code, longer, listed = row.split(" ", 2)
         codes |= {code: code, longer: code}
         names |= {_plain(name): code for name in listed.split("; ")}
-    return codes, names
+        words[code] = listed.split("; ")[0]
+    return codes, names, words
 
 
-_CODES, _NAMES = _read_table()
+_CODES, _NAMES, _WORDS = _read_table()

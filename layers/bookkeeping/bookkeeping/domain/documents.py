@@ -3,9 +3,9 @@
 Everything here raises OrderStopped with a Problem where the order cannot be posted as it is. Amounts are exact
 decimals from the order to the wire.
 
-The order's tax is reckoned line by line: the gross at the line's rate (where only the net is carried, the net at that
-rate), rounded to cents, then summed for each rate. A document's net, taxes and total are foreseen with Xero's own
-arithmetic: a unit price of at most 4 decimals times the quantity, and the tax of each line, are rounded to cents, then
+The order's tax is worked out line by line: from the price with tax, or from the one without where the order has no
+other. It is rounded to cents, then summed for each rate. A document's net, taxes and total are worked out beforehand as
+Xero does it: quantity times a unit price of at most 4 decimals, and the tax of each line, are rounded to cents, then
 summed. Xero does not say which way it rounds half a cent, so no document's figures depend on it.
 """
 
@@ -33,7 +33,7 @@ from bookkeeping.domain.amounts import (
     rounding_explains,
 )
 from bookkeeping.domain.contacts import Contact
-from bookkeeping.domain.countries import EU, NORTHERN_IRELAND
+from bookkeeping.domain.countries import EU, NORTHERN_IRELAND, place_words
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
@@ -62,6 +62,7 @@ __all__ = [
 
 LineAmountTypes = Literal["Exclusive", "Inclusive", "NoTax"]
 Figure = Literal["Total", "SubTotal"]
+"""Which of a document's figures has to equal the order's total."""
 
 # Wide enough that sums and products of an order's numbers are exact.
 EXACT: Final = Context(prec=120, rounding=ROUND_HALF_UP)
@@ -71,9 +72,9 @@ HUNDRED: Final = Decimal(100)
 LARGEST_LINE: Final = Decimal("9999999999.99")
 HALF_A_CENT: Final = Decimal("0.005")
 MOST_STEPS_APART: Final = 8
-"""Of the two prices of an item that is told in two lines."""
+"""The most steps between the two prices of an item that takes two lines."""
 PIECES_TRIED: Final = 25
-"""So many fewer and more than the number of pieces that would be exact."""
+"""For the first of two lines, so many pieces fewer and more than the exact number are tried."""
 MOST_QUANTITY_CHARACTERS: Final = 13
 LONGEST_DESCRIPTION: Final = 4000
 LONGEST_REFERENCE: Final = 255
@@ -106,19 +107,10 @@ class Document:
     number: str
     body: dict[str, Any]
     """Xero's JSON; every amount a Decimal."""
-    compare: Figure
-    """Which of Xero's figures is to equal the order's total."""
-    order_total: Decimal
-    """What the order says, 2 decimals."""
     figures: Figures
     """What Xero's will be; they differ from the order's only where a note says so."""
     notes: tuple[str, ...]
     """What a person should know about the document, in words."""
-
-    @property
-    def expected_total(self) -> Decimal:
-        """What the figure that is compared with the order's total will be in Xero."""
-        return self.figures.total if self.compare == "Total" else self.figures.net
 
 
 @dataclass(frozen=True)
@@ -226,7 +218,7 @@ def sales_invoice(
             "LineItems": totals.line_items,
         }
         notes = (*_invoice_notes(basis, as_draft=as_draft), *dated.notes, *totals.notes)
-        return Document("invoice", number, body, compare, totals.order_total, totals.figures, notes)
+        return Document("invoice", number, body, totals.figures, notes)
 
 
 def _invoice_notes(basis: _Basis, *, as_draft: bool) -> Iterator[str]:
@@ -234,7 +226,7 @@ def _invoice_notes(basis: _Basis, *, as_draft: bool) -> Iterator[str]:
         yield "Created as a draft, because Xero has too little stock to approve it."
     organisation = basis.organisation
     if not organisation.pays_tax and any(_tells_tax(line) for _, line in _kept_lines(basis)):
-        # Xero takes such a document from who is registered meanwhile, and its answer does not tell
+        # if it has registered since, Xero takes the document all the same, and its answer does not tell
         yield f"Billed without tax: when Xero was last asked, {organisation.name} was not registered for tax."
     if basis.order.free_of_charge and (as_draft or basis.settings.invoice_status != "AUTHORISED"):
         yield "Free of charge: the stock leaves Xero's inventory once this invoice of 0.00 is approved."
@@ -273,7 +265,7 @@ def purchase_order(
             "LineItems": totals.line_items,
         }
         notes = (*_purchase_notes(basis, charges), *dated.notes, *totals.notes)
-        return Document("purchase_order", number, body, "SubTotal", totals.order_total, totals.figures, notes)
+        return Document("purchase_order", number, body, totals.figures, notes)
 
 
 def _delivery(basis: _Basis) -> dict[str, str]:
@@ -284,14 +276,14 @@ def _delivery(basis: _Basis) -> dict[str, str]:
 
 def _purchase_notes(basis: _Basis, charges: list[_Charge]) -> Iterator[str]:
     if basis.order.free_of_charge and basis.settings.free_of_charge == "none":
-        yield "Free of charge: without an invoice the stock does not leave Xero's inventory. Take it out there by hand."
+        yield "Free of charge: there is no invoice, so the stock stays in Xero's inventory. Take it out there by hand."
     unchosen = [charge.name for charge in charges if not charge.tax_chosen]
     if unchosen:
         account = _account(basis, "cogs_account_code")
         some = unchosen[:MOST_CHOICES_NAMED] + (["…"] if len(unchosen) > MOST_CHOICES_NAMED else [])
         lines = "" if len(unchosen) == len(charges) else f" for {', '.join(some)}"
         yield (
-            f"Nobody chose “{basis.settings.label('purchase_tax_type')}”{lines}: this takes the tax rate of account"
+            f"Nobody chose “{basis.settings.label('purchase_tax_type')}”{lines}: the tax rate is that of account"
             f" {account.code}, {basis.organisation.tax_type_in_words(account.tax_type)}."
         )
 
@@ -396,14 +388,16 @@ def _dating(order: Order, settings: Settings) -> date | None:
 
 
 def _zone_note(order: Order, settings: Settings, organisation: Organisation) -> tuple[str, ...]:
-    """Where the day rests on a time zone that Xero did not tell, which one was taken."""
+    """Which time zone was taken, where the day depends on one and Xero gives none."""
     at = _dating(order, settings)
     if zone_named(organisation.time_zone) or (at and is_as_written(at, settings.order_time_zone)):
         return ()
     unknown = f"the time zone “{organisation.time_zone}”, which is not known here"
-    xero_tells = unknown if organisation.time_zone else "no time zone"
     zone = organisation.calendar("").zone
-    return (f"For {organisation.name} Xero tells {xero_tells}. The order's day is the one in {zone}.",)
+    return (
+        f"In Xero, {organisation.name} has {unknown if organisation.time_zone else 'no time zone'}."
+        f" The order is dated by the day in {zone}.",
+    )
 
 
 def _due_on(basis: _Basis, on: date) -> date:
@@ -537,14 +531,14 @@ def _rate(basis: _Basis, sold: _Sold) -> Decimal:
 
 
 def _contradiction(basis: _Basis, sold: _Sold, rate: Decimal) -> str:
-    """In words, that the two prices are not those of the stated rate, however they were rounded; else nothing."""
+    """A note, where no rounding explains the two prices at the stated rate; else nothing."""
     if sold.stated is None or sold.pair is None:
         return ""
     net, gross = sold.pair
     if rounding_explains(net, gross, rate, currency_decimals(basis.currency)):
         return ""
-    prices = f"{plain_number(net)} without and {plain_number(gross)} with tax"
-    return f"The order states {plain_number(rate)} % for {sold.name}, which its prices {prices} contradict."
+    prices = f"{plain_number(net)} without tax, {plain_number(gross)} with tax"
+    return f"The order states {plain_number(rate)} % for {sold.name}, but its prices differ by another rate ({prices})."
 
 
 # The wider a place, the higher its number: the most specific row holds.
@@ -579,16 +573,16 @@ def _row(basis: _Basis, sold: _Sold, rate: Decimal) -> TaxRow | None:
     if not destination or not home:
         if sold.free:
             return anywhere
-        places = ", ".join(row.ships_to for row in rows)
+        places = ", ".join(place_words(row.ships_to) for row in rows)
         raise basis.stop("destination_unknown", line=sold.name, rate=plain_number(rate), places=places)
     nearest = min(rows, key=lambda row: _reach(row.ships_to, destination, home))
     return nearest if _reach(nearest.ships_to, destination, home) != _NOT_THERE else None
 
 
 def _sale_tax(basis: _Basis, name: str, rate: Decimal, row: TaxRow | None, account: Account) -> _Tax:
-    """The tax type for a sale: the row's, the account's own, the only one of that percentage.
+    """The tax type for a sale: that of the row, else that of the account, else the only one of that percentage.
 
-    It always has the very percentage. At 0 % there is no "only one": which kind of 0 % it is a person says.
+    Its percentage is always the rate. At 0 % the only one is not taken: a person says which kind of 0 % it is.
     """
     if row is not None:
         return _row_tax(basis, rate, row, account)
@@ -612,7 +606,7 @@ def _no_tax_type(basis: _Basis, name: str, rate: Decimal) -> OrderStopped:
 
 
 def _advice_on_rate(basis: _Basis, rate: Decimal) -> str:
-    """What else to do where no tax rate of that percentage can be taken: never add one that is there or untrue."""
+    """What to do where no tax rate of that percentage fits; never to add one that exists or cannot be right."""
     percent = plain_number(rate)
     special = [
         one
@@ -664,9 +658,9 @@ def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None
 
 
 def _purchase_tax(basis: _Basis, account: Account, chosen: str) -> _Tax:
-    """The tax type of a purchase: that of its sale's rate, that of all, else that of the cost of goods sold account.
+    """The tax type of a purchase: the one `chosen` in the settings, else that of the cost of goods sold account.
 
-    Never the line's own account's: a stock account has "no tax" in Xero, which says nothing of the purchase.
+    It is never that of a stock account: such an account has "no tax" in Xero, which says nothing of the purchase.
     """
     settings, organisation = basis.settings, basis.organisation
     if not organisation.pays_tax:
@@ -687,7 +681,7 @@ def _chosen_for_purchases(basis: _Basis, sold: _Sold) -> str:
     try:
         rate = _rate(basis, sold) if rows else None
     except OrderStopped:
-        # what is given away need not tell at which rate it would be sold
+        # a gift may come without a rate
         rate = None
     return (
         rows.get(rate, basis.settings.purchase_tax_type)
@@ -718,9 +712,9 @@ class _Charge:
     account: Account
     tax: _Tax
     tax_chosen: bool = True
-    """Whether a person chose its tax rate, as far as one has to."""
+    """Whether a person chose its tax rate, or need not choose one."""
     derived: bool = False
-    """Its price was reckoned from the other one, so that no digits of it were sent."""
+    """Its price was worked out from the other one: the order did not carry it."""
     left_out: Decimal = Decimal(0)
     """The tax of the order that a reverse charge does not bill."""
     note: str = ""
@@ -759,7 +753,7 @@ def _sale_charges(basis: _Basis) -> list[_Charge]:
 
 
 def _tells_tax(line: OrderLine) -> bool:
-    """Whether the order says that its price holds tax."""
+    """Whether the order says that tax is due on the line."""
     apart = None not in (line.price, line.price_inc_tax) and line.price != line.price_inc_tax
     return apart or bool(line.tax_rate)
 
@@ -926,15 +920,15 @@ class _PricedLine:
     quantity: Decimal
     unit_amount: Decimal
     tax_amount: Decimal | None
-    """Stated only where Xero's own reckoning would be another, or half a cent."""
+    """Stated only where Xero would work out another tax, or would have to round half a cent."""
     net: Decimal
     tax: Decimal
     certain: bool
     """Whether the line comes to its amount whichever way Xero rounds half a cent."""
     tax_certain: bool
-    """The same of its tax, which is otherwise taken as rounded half up."""
+    """The same of its tax. If not, the tax is taken as rounded half up."""
     retold: bool = False
-    """The real quantity and price are in the text."""
+    """It has quantity 1; the order's quantity and price are in the description."""
 
     def comes_to(self, due: _Due) -> bool:
         return self.certain and (self.net, self.tax) == (due.net, due.tax)
@@ -956,7 +950,7 @@ def _line(quantity: Decimal, unit: Decimal, rate: Decimal, mode: LineAmountTypes
 
 
 def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, bool]]:
-    """The unit prices a line can show, and whether each was reckoned; the carried one comes first."""
+    """The unit prices a line can show, and whether each was worked out here. The order's own comes first."""
     net, gross, rate = charge.net, charge.gross, charge.tax.rate
     if mode != "Exclusive":
         yield (gross, charge.derived) if gross is not None else (_with_tax(cast(Decimal, net), rate), True)
@@ -964,17 +958,16 @@ def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, b
     if net is not None:
         yield net, charge.derived
     if gross is not None:
-        # Where the carried net price was rounded too far, one reckoned from the gross is nearer.
+        # If the order's net price was rounded too far, one worked out from the gross is nearer.
         yield _without_tax(gross, rate), True
 
 
 def _priced(charge: _Charge, mode: LineAmountTypes, due: _Due) -> tuple[_PricedLine, ...]:
-    """The line, or two, that come to the charge's net and tax in Xero, whichever way ties go.
+    """The line, or two, that come to the charge's net and tax in Xero, whichever way it rounds half a cent.
 
     A price that Xero cannot hold becomes quantity 1 at the line's value. An item keeps its quantity, because Xero
-    counts stock by it, a purchase order's once it is copied to a bill. There the unit amount gives way by the least
-    that serves, but never for the sake of half a cent in the tax alone; where none serves, the pieces are told in two
-    lines.
+    counts stock by it (in a purchase order: once it is copied to a bill). Its unit amount is changed by as little as
+    possible instead, but never for half a cent in the tax alone. If no unit amount fits, there are two lines.
     """
     rate = charge.tax.rate
     for unit, reckoned in _prices(charge, mode):
@@ -1025,9 +1018,9 @@ def _value(due: _Due, mode: LineAmountTypes) -> Decimal:
 def _in_two(
     charge: _Charge, mode: LineAmountTypes, due: _Due, ways: Iterable[_Way]
 ) -> tuple[_PricedLine, ...]:
-    """Two lines of the item that come to what is due, or none. At best neither of them states its tax.
+    """Two lines of the item that come to what is due; none if there are no such two.
 
-    The first has whole pieces, so that a part of a piece stays with the rest.
+    Two that do not state their tax are preferred. The first line has whole pieces only.
     """
     quantity, rate = charge.quantity, charge.tax.rate
     found: tuple[_PricedLine, ...] = ()
@@ -1046,7 +1039,6 @@ def _in_two(
 @dataclass(frozen=True)
 class _Totals:
     line_items: list[dict[str, Any]]
-    order_total: Decimal
     figures: Figures
     notes: tuple[str, ...]
 
@@ -1089,7 +1081,7 @@ def _totals(
         net, total = net + difference, total + difference
         notes.append(f"A rounding line of {difference} makes it {order_total}, as on the order.")
     figures = Figures(net, total, {kind: tax for kind, tax in taxes.items() if tax})
-    return _Totals(line_items, order_total, figures, tuple(notes))
+    return _Totals(line_items, figures, tuple(notes))
 
 
 def _check_difference(
@@ -1123,8 +1115,8 @@ def _charge_notes(charges: list[_Charge], billed: Decimal, share: Decimal) -> It
     left_out = sum((charge.left_out for charge in charges), Decimal(0))
     if _cents(left_out):
         yield (
-            f"Billed without tax as “Tax rates” says: {billed}, where the order with its tax is"
-            f" {_cents(share + left_out)}."
+            f"Billed without tax, as a row of “Tax rates” says. The invoice is over {billed}; the order with its tax"
+            f" comes to {_cents(share + left_out)}."
         )
 
 

@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Final, Literal
 
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.countries import place_words
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.documents import (
     document_number,
@@ -303,12 +304,12 @@ def held_back_half(entry: Entry, settings: Settings, now: datetime) -> Entry | N
         return None
     if choice == "skip":
         return skip(entry, sale_status.disposition, now)
-    half = f"; its purchase order {entry.number} is in Xero, its invoice is not, and Skip leaves it so"
+    half = f". Its purchase order {entry.number} is in Xero, but its invoice is not. Skip leaves it so"
     return stop(entry, no_sale(entry.order_id, sale_status, half), now)
 
 
 def completed(entry: Entry | None, message: Message) -> Message:
-    """The message as the entry takes it: what it leaves unsaid of the sale is as it was said last."""
+    """The message; if it does not say what became of the sale, with what an earlier message said of it."""
     sale_status = _latest_sale_status(entry, message) if entry else None
     return sale_status.completed(message) if sale_status else message
 
@@ -480,7 +481,7 @@ def skip(entry: Entry, reason: str, now: datetime) -> Entry:
 
 
 def published(entry: Entry) -> Entry:
-    """At rest, and the bus knows: no longer among what is due in its lane."""
+    """The event of its outcome is published, so the index of due orders need not show it any more."""
     return replace(entry, due_at=None, lane=entry.lane if entry.organisation_id else "")
 
 
@@ -600,7 +601,7 @@ def _dispatched_since(known: Message, message: Message) -> Message:
 
 
 def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Entry:
-    """The outcome over an entry that a message has changed since the outcome was reckoned."""
+    """The outcome over an entry that a message has changed since the outcome was worked out."""
     merged = replace(
         outcome,
         version=now_stands.version,
@@ -721,7 +722,11 @@ def differences(
         ("Reference", old.ref, new.ref),
         ("Sales channel's reference", old.external_ref, new.external_ref),
         ("Free of charge", old.free_of_charge, new.free_of_charge),
-        ("Shipped to", old.ships_to, new.ships_to),
+        (
+            "Shipped to",
+            old.ships_to and place_words(old.ships_to),
+            new.ships_to and place_words(new.ships_to),
+        ),
         ("Shipping price", old.shipping.price, new.shipping.price),
         ("Shipping price inc. tax", old.shipping.price_inc_tax, new.shipping.price_inc_tax),
         ("Shipping tax rate", old.shipping.tax_rate, new.shipping.tax_rate),

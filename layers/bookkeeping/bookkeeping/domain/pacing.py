@@ -32,7 +32,7 @@ ASK_AGAIN: Final = timedelta(seconds=5)
 
 GATHER: Final = timedelta(seconds=1)
 """How long orders gather for a call, where a lane was at work a moment ago. Their wake-up is that late in the queue."""
-AT_REST: Final = timedelta(seconds=5)
+QUIET_FOR: Final = timedelta(seconds=5)
 """A lane without a call for so long is woken at once."""
 
 

@@ -1,4 +1,4 @@
-"""What is wrong, or worth a second look, about settings in the light of what is known of the organisation."""
+"""What the popup refuses in a company's settings, or warns of, as far as its organisation is known."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 
 from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.contacts import same_name
+from bookkeeping.domain.countries import place_words
 from bookkeeping.domain.organisation import Organisation, TaxRate
 from bookkeeping.domain.settings import RefusedValue, Settings, TaxRow
 
@@ -24,7 +25,7 @@ class Advice:
 
 
 def unusable_tax_rows(settings: Settings, organisation: Organisation) -> tuple[RefusedValue, ...]:
-    """The rows of “Tax rates” whose tax type sales cannot have, or which would change the order's own tax."""
+    """The rows of “Tax rates” whose tax type cannot be used for sales, or has another percentage than the row."""
     reasons = ((row, _why_unusable(row, organisation)) for row in settings.tax_types)
     return tuple(
         RefusedValue(f"tax_types.{index}.tax_type", row.tax_type, reason)
@@ -88,20 +89,19 @@ def _of_tracked(settings: Settings, organisation: Organisation | None) -> Iterat
     if registered and not settings.purchase_tax_type and not settings.purchase_tax_types:
         yield Advice(
             "purchase_tax_type",
-            "Nobody chose the tax rate of purchases yet. Until then purchase orders take that of the cost of goods sold"
+            "Nobody chose the tax rate of purchases yet. Purchase orders take the tax rate of the cost of goods sold"
             " account, and each order says so.",
         )
     if settings.invoice_price == "trade":
         yield Advice(
             "invoice_price",
-            "In Tracked, invoices at the trade price sell the stock for what it cost: Xero shows no margin.",
+            "In Tracked, invoices at the trade price sell the stock for what it cost, so Xero shows no profit.",
         )
     supplier = settings.purchase_order_contact_name or settings.contact_name
     if settings.contact_name and same_name(supplier, settings.contact_name):
         yield Advice(
             "purchase_order_contact_name",
-            "Purchase orders and sales invoices are for one and the same contact. In Tracked the supplier is usually"
-            " another one than the customer.",
+            "Purchase orders and sales invoices are for the same contact. Usually the supplier is not the customer.",
         )
 
 
@@ -113,6 +113,6 @@ def _of_tax_rows(settings: Settings, organisation: Organisation | None) -> Itera
         if row.reverse_charge:
             yield Advice(
                 "tax_types",
-                f"Orders at {row.rate} % shipped to {row.ships_to} are billed without their tax: of a price with tax,"
-                " only the part without it. Each such order shows both totals.",
+                f"Orders at {row.rate} % shipped to {place_words(row.ships_to)} are billed without their tax. Each of"
+                " them shows its total with and without it.",
             )

@@ -81,7 +81,7 @@ class Calendar:
 
 
 def is_as_written(sent: date, order_zone: str) -> bool:
-    """Whether its day is the one written, whatever the organisation's time zone: it names no zone, nor does anyone."""
+    """Whether its day is the one written, in any organisation: neither the order nor the settings name a time zone."""
     return not isinstance(sent, datetime) or (sent.tzinfo is None and not order_zone)
 
 

@@ -63,15 +63,15 @@ class ConnectionsTable:
             status=item["status"],
             scopes=tuple(item["scopes"]),
             worked_at=moment(item["worked_at"]) if "worked_at" in item else None,
-            connection_id=item.get("connection_id", ""),
-            previous_organisation_id=item.get("previous_organisation_id", ""),
-            previous_organisation_name=item.get("previous_organisation_name", ""),
-            previous_connection_id=item.get("previous_connection_id", ""),
-            choices=tuple(Choice(**choice) for choice in item.get("choices", ())),
-            to_end_at_xero=tuple(Choice(**choice) for choice in item.get("to_end_at_xero", ())),
-            connected_by=item.get("connected_by", ""),
+            connection_id=item["connection_id"],
+            previous_organisation_id=item["previous_organisation_id"],
+            previous_organisation_name=item["previous_organisation_name"],
+            previous_connection_id=item["previous_connection_id"],
+            choices=tuple(Choice(**choice) for choice in item["choices"]),
+            to_end_at_xero=tuple(Choice(**choice) for choice in item["to_end_at_xero"]),
+            connected_by=item["connected_by"],
             connected_at=moment(item["connected_at"]) if "connected_at" in item else None,
-            prefix_taken_by=item.get("prefix_taken_by", ""),
+            prefix_taken_by=item["prefix_taken_by"],
         )
 
     def save_connection(self, connection: Connection) -> None:

@@ -31,13 +31,14 @@ from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import Lost
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
-from bookkeeping.domain.pacing import AT_REST, BATCH_SIZE, FAILS, GATHER
+from bookkeeping.domain.pacing import BATCH_SIZE, FAILS, GATHER, QUIET_FOR
 
 WOKEN_ROWS: Final = 16
 """A row of 400 KB holds what is remembered of some 8,000 lanes."""
 NAMED_AT_MOST: Final = 100
 """Orders that a lane's row names. Of more, it only says that there are some."""
 OTHERS: Final = "*"
+"""Stands among the keys on a lane's row for orders that are not named."""
 LATE: Final = timedelta(seconds=5)
 """If a lane is rung, and no turn began this long after its wake-up was due, the wake-up is taken to be lost."""
 
@@ -185,7 +186,7 @@ class Lanes:
         if "rung" in item or _held(item, now) or _turn_to_come(item, now):
             return None
         called_at = max(map(moment, item.get("calls", ())), default=LONG_AGO)
-        return GATHER if now - called_at < AT_REST else timedelta()
+        return GATHER if now - called_at < QUIET_FOR else timedelta()
 
     def take(self, lane: str, now: datetime, lease: timedelta, *, short: bool = False) -> Lane | None:
         """Take the lane until the lease ends; None if somebody else holds it. Clears `rung`.
@@ -253,8 +254,7 @@ class Lanes:
         if not rung_for:
             return rung_for
         # A write of its own: if boto3 repeats the write above after a lost answer, `rung` must still be there.
-        named = answer["Attributes"].get("rung_for")
-        unchanged = Attr("rung_for").eq(named) if named else Attr("rung_for").not_exists()
+        unchanged = Attr("rung_for").eq(set(rung_for))
         if update_if(self._table, key, "REMOVE rung, rung_at, rung_for", mine & unchanged, {}):
             return rung_for
         # rung again in between, for others; or the lane is lost
@@ -399,8 +399,7 @@ def _named(keys: Collection[str]) -> set[str]:
 
 
 def _rung_for(item: Item) -> frozenset[str]:
-    """What a lane was rung for. The version before named no orders in the row."""
-    return frozenset(item.get("rung_for", {OTHERS} if "rung" in item else ()))
+    return frozenset(item.get("rung_for", ()))
 
 
 def _held(item: Item, now: datetime) -> bool:
@@ -414,7 +413,7 @@ def _turn_to_come(item: Item, now: datetime) -> bool:
 
 
 def _failing_in(item: Item) -> Failing:
-    refused = item.get("refused")
+    refused = item["refused"]
     return Failing(int(item["times"]), moment(item["until"]), None if refused is None else int(refused))
 
 
@@ -461,10 +460,10 @@ def _batch_in(item: Item) -> Batch:
         tries=int(item["tries"]),
         by_number=item["by_number"],
         in_vain=int(item["in_vain"]),
-        in_vain_since=moment(item["in_vain_since"]) if item.get("in_vain_since") else None,
-        works_since=moment(item["works_since"]) if item.get("works_since") else None,
-        unreadable=int(item.get("unreadable", 0)),
-        at_most=int(item.get("at_most", BATCH_SIZE)),
-        gives_up=item.get("gives_up", False),
-        faults=int(item.get("faults", 0)),
+        in_vain_since=moment(item["in_vain_since"]) if item["in_vain_since"] else None,
+        works_since=moment(item["works_since"]) if item["works_since"] else None,
+        unreadable=int(item["unreadable"]),
+        at_most=int(item["at_most"]),
+        gives_up=item["gives_up"],
+        faults=int(item["faults"]),
     )

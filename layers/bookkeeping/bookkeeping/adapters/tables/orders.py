@@ -1,4 +1,4 @@
-"""EDGE: the OrdersTable, the ledger as rows. Every write is conditional on what was read, or on holding the lane."""
+"""The OrdersTable, the ledger as rows. Every write is conditional on what was read, or on holding the lane."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def entry_to_item(entry: Entry) -> Item:
     }
     # what is as usual, or is said elsewhere, is left out: a row of up to 1 KB costs half of what a longer one does
     optional: Item = {
-        # at rest the list key says it
+        # for other states the list key says it
         "changed_at": under_way and _at_out(entry.changed_at),
         "refusals": entry.refusals,
         "at_most": entry.at_most != BATCH_SIZE and entry.at_most,

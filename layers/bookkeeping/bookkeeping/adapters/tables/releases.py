@@ -118,7 +118,7 @@ def _release_in(item: Mapping[str, Any]) -> Release:
         by=item["by"],
         before_version=int(item["before_version"]),
         items_as_they_are=item["items_as_they_are"],
-        no_sale=item.get("no_sale"),
+        no_sale=item["no_sale"],
         event=item["event"],
         passes_left=int(item["passes_left"]),
         list_place=int(item["list_place"]),

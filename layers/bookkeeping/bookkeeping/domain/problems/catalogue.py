@@ -398,16 +398,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "no_sale",
             "Order {order}: it is {status} on the platform, so it may be no sale{half}.",
             "accountant",
-            "Press Post if it belongs in the books all the same, or Skip if it does not. “Refunded orders” in the"
-            " settings decides this for all such orders.",
+            "Press Post if it belongs in the books all the same, or Skip if it does not.{decides}",
             frozenset({"refunded_orders"}),
             retry_label="Post",
-            words_with={
-                "decides": (
-                    "Order {order}: it is {status} on the platform, so it may be no sale{half}.",
-                    "Press Post if it belongs in the books all the same, or Skip if it does not.{decides}",
-                )
-            },
         ),
         Kind(
             "contact_not_found",

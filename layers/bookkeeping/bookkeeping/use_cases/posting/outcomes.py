@@ -40,7 +40,7 @@ def posted(
         notes=() if document is None else document.notes,
     )
     settled = ledger.settle_posted(entry, batch.kind, posted, company_turn.settings(entry), now)
-    # a difference that was foreseen is in the document's notes, said before it was sent
+    # a difference that was expected is in the document's notes since before it was sent
     difference = _difference(planned, answered, company_turn.organisation)
     setting = contact_setting(batch.kind, company_turn.settings(entry))
     name: str = getattr(company_turn.settings(entry), setting)
@@ -70,7 +70,7 @@ def posted(
 def _difference(
     planned: Planned, answered: Answered, organisation: Organisation
 ) -> tuple[str, str, str] | None:
-    """The first of Xero's figures that is not as foreseen: its name, what it should be, and what it is."""
+    """The first of Xero's figures that is not as expected: its name, what it should be, and what it is."""
     net, total = Decimal(planned.net), Decimal(planned.total)
     compared = [
         ("total", total, answered.total),
@@ -97,7 +97,7 @@ def _difference(
 
 
 def _taxes_in_words(planned: Planned, answered: Answered, organisation: Organisation) -> str:
-    """The taxes that are not as foreseen, each with both amounts."""
+    """The taxes that are not as expected, each with both amounts."""
     in_xero = answered.taxes or {}
     words = []
     for tax_type in sorted({*planned.taxes, *in_xero}):

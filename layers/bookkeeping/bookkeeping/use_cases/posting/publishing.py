@@ -1,7 +1,7 @@
-"""What becomes of orders in a turn: into the ledger first, and then out to the bus.
+"""Writes what became of orders into the ledger, and then onto the event bus.
 
-An event is told again rather than never: an order stays where the next holder of the lane finds it until the bus was
-told of it.
+An event may be published twice, but is never left out: until the bus has it, the next holder of the lane finds the
+order.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Publisher:
             self._holder.ring_elsewhere(entry.lane, order_key(*entry.key))
 
     def publish_and_remove(self, entry: Entry) -> None:
-        """Tell of an order that is at rest, and take it from what is due."""
+        """Publish the outcome of an order that is not queued or posting any more, and take it from what is due."""
         freed = self._freed_meanwhile(entry)
         if freed is not None:
             self.save(freed)
@@ -123,7 +123,7 @@ class Publisher:
         outcomes: Sequence[Entry],
         each: Callable[[Entry], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """Write the outcomes into the ledger and tell of them. `each` is the context of one written alone."""
+        """Write the outcomes into the ledger and publish them. `each` is the context of one written alone."""
         holder = self._holder
         self._write_side_by_side(batch, [one for one in outcomes if batch.kind in one.documents], each)
         outcomes = [outcome for outcome in outcomes if batch.kind not in outcome.documents]
@@ -149,7 +149,7 @@ class Publisher:
         outcomes: Sequence[Entry],
         each: Callable[[Entry], AbstractContextManager[object]],
     ) -> None:
-        """Write outcomes of which none depends on another, and tell of those that were written."""
+        """Write outcomes side by side, since none depends on another, and publish those that were written."""
         adapters = self._holder.adapters
 
         def write(outcome: Entry) -> list[Entry]:
@@ -170,20 +170,20 @@ class Publisher:
         self.publish(saved)
 
     def _write_outcome(self, batch: Batch, outcome: Entry) -> list[Entry]:
-        """One outcome, over whatever message came in meanwhile."""
+        """Write one outcome, also where a message has changed the row meanwhile. What was saved."""
         holder, orders = self._holder, self._holder.adapters.orders
         while True:
             self._ring_elsewhere(outcome)
             try:
-                # That a document is in the books is true whoever holds the lane. So the row's version is condition
-                # enough, and a write by itself costs half. Other conclusions are outdated once another holder sends.
+                # That a document is in the books stays true even if another process has the lane by now. So it is
+                # enough to check the row's version, which costs half. Other conclusions may be outdated then.
                 if batch.kind in outcome.documents:
                     return [orders.save(outcome)]
                 return orders.save_together([outcome], holder.lane)
             except Conflict:
                 now = orders.get(*outcome.key)
                 if now is None or now.batch != batch.id:
-                    # perhaps by this very write, which boto3 repeated after a lost answer: then nobody has told of it
+                    # perhaps by this very write, which boto3 repeated after a lost answer: then it is not published
                     return [now] if now is not None and now.settled_in == batch.id else []
                 outcome = ledger.merge(outcome, now, holder.books(batch.company), holder.now)
 

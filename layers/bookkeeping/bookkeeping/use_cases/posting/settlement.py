@@ -41,7 +41,7 @@ from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
 
 MOST_PAGES: Final = 3
-"""So many purchase orders, or fewer, are read one by one; more are listed, if that takes so many pages or fewer."""
+"""Up to so many purchase orders are read one by one. More are looked for in a list, if it has no more pages."""
 
 
 class Settlement:
@@ -71,7 +71,7 @@ class Settlement:
 
     def _note_fault(self, batch: Batch, entry: Entry | None, reference: str) -> None:
         self._at_fault.add(batch.id)
-        # the event of an outcome may not be out: whoever finishes the batch tells of it again
+        # the event of an outcome may not be out: it is published again when the batch is finished
         self._begun.discard(batch.id)
         if batch.faults:
             for frozen in self._frozen_by(batch):
@@ -82,7 +82,7 @@ class Settlement:
 
     @contextmanager
     def _contained_row(self, batch: Batch, item: Mapping[str, Any]) -> Iterator[None]:
-        """A row that can't be read keeps its batch from being finished, and holds up no other order of it."""
+        """A row that can't be read does not hold up the other orders of its batch, but the batch is not finished."""
         read = False
         with self._publisher.contained_row(item):
             yield
@@ -530,7 +530,7 @@ class Settlement:
     def _settle_listed(
         self, batch: Batch, company_turn: CompanyTurn, ready_documents: Sequence[ReadyDocument]
     ) -> Sequence[ReadyDocument]:
-        """Give purchase orders that Xero lists under their own dates their outcome, once in a turn; the others.
+        """Give an outcome to the purchase orders that Xero lists under their dates, once in a turn. Returns the others.
 
         One that is not listed may be there all the same, under another date or deleted: Xero then refuses its number.
         """
@@ -561,7 +561,7 @@ class Settlement:
         return [ready for ready in ready_documents if ready.document.number not in found]
 
     def _purchase_order_by_number(self, batch: Batch, company_turn: CompanyTurn, entry: Entry) -> bool:
-        """Xero reads a purchase order by one number only; each outcome is written before the next is read."""
+        """Read one purchase order by its number and write its outcome. False if Xero does not have it."""
         xero, access = self._holder.adapters.xero, company_turn.access
         found = self._holder.call(
             batch.company, lambda observe: xero.purchase_order(entry.number, access, observe)
@@ -587,9 +587,9 @@ class Settlement:
         self._publisher.write_outcomes(batch, outcomes, partial(self._contained, batch))
 
     def _finish(self, batch: Batch, sent: int | None = None) -> None:
-        """Every order of the batch has its outcome: tell of those whose event may not be out, then forget it.
+        """Every order of the batch has its outcome: publish those whose event may not be out, then delete the record.
 
-        Where a call carried only `sent` of its documents, the others may be left: they go out next, twice as many.
+        A call may have carried only `sent` of its documents. Then the others go out, twice as many in a call.
         """
         if batch.id in self._at_fault:
             self._look_up_later(batch)
