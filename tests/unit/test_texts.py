@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_the_longest_entry_fits_into_a_row_and_its_weight_is_its_size(
         "1" * 19,
         "1" * 19,
         State.NEEDS_ATTENTION,
-        Message(1, content="x" * (ROOM - 1000)),
+        Message(1, content=json.dumps({"external_ref": "x" * (ROOM - 1020)})),
         NOW,
         NOW,
         problem=problem,
