@@ -125,6 +125,32 @@ def test_a_document_that_was_in_the_books_all_along_never_stops(books: OneProces
     assert len(numbers(books)) == 8
 
 
+def test_one_that_is_in_the_books_as_it_is_given_up_leaves_no_other_behind(books: OneProcess) -> None:
+    """After an hour Xero takes one of three, fails on two, and creates one of them without an answer."""
+    company(books, UNTRACKED)
+    sent = orders(6, bad=[1, 3, 4])
+    adapter: Any = books.posting.xero.session.get_adapter(XERO)
+    through, to_come = adapter.send, ["answered", "not created", "created"]
+
+    def send(request: Any, *more: Any, **named: Any) -> Any:
+        if request.method != "PUT" or BAD not in str(request.body) or not to_come:
+            return through(request, *more, **named)
+        [batch] = books.lanes.batches(books.entry(sent[1]).lane)
+        over = batch.works_since and books.clock.now() - batch.works_since >= books.waits.in_vain
+        how = to_come.pop(0) if over else "not created"
+        answer = None if how == "not created" else through(request, *more, **named)
+        if how == "answered":
+            return answer
+        raise requests.exceptions.ReadTimeout
+
+    adapter.send = send
+    books.send(*sent)
+    run(books, hours=2)
+    assert not to_come
+    assert {ends(books.entry(order)) for order in sent} == {"posted"}
+    assert len(numbers(books)) == 6
+
+
 def test_an_order_alone_stops_once_xero_has_taken_others_for_an_hour(books: OneProcess) -> None:
     company(books, UNTRACKED)
     [alone] = orders(1, bad=[0])

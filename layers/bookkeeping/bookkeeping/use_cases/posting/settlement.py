@@ -223,7 +223,7 @@ class Settlement:
                 ),
             )
             stuck = []
-        elif given_up:
+        elif given_up and stuck:
             # another call would put off the moment from which absence counts
             left = []
         if not left:
