@@ -109,6 +109,19 @@ def test_a_lane_that_is_done_takes_short_turns_again(books: OneProcess, handed_o
     assert len(books.committed("invoice")) == before + 1
 
 
+def test_an_order_whose_setting_was_put_right_while_it_was_due_is_posted_in_the_same_turn(
+    books: OneProcess,
+) -> None:
+    right = books.books(UNTRACKED).settings.contact_name
+    books.save_settings(UNTRACKED, contact_name="Nobody bears this name")
+    [order] = orders(1)
+    books.send(order)
+    books.save_settings(UNTRACKED, contact_name=right)
+    [wake_up] = waiting(books)
+    books.turn(json.dumps(wake_up))
+    assert books.entry(order).state is State.POSTED
+
+
 def test_a_wake_up_for_a_long_turn_travels_in_the_backlogs_own_queue() -> None:
     sent: list[tuple[str, str]] = []
 
