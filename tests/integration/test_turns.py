@@ -15,7 +15,8 @@ from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting.turn import ROUND
 from local.samples import UNTRACKED, Maker
-from tests.integration.one_process import OneProcess, in_memory
+from tests.integration.one_process import XERO, OneProcess, in_memory
+from tests.integration.test_documents_xero_fails_on import fails
 
 SLOW = {"kind": "slow_answer", "path_prefix": "/api.xro/", "probability": 1.0, "seconds": 20}
 
@@ -107,6 +108,21 @@ def test_a_lane_that_is_done_takes_short_turns_again(books: OneProcess, handed_o
     assert "backlog" not in wake_up
     books.turn(json.dumps(wake_up))
     assert len(books.committed("invoice")) == before + 1
+
+
+def test_an_order_does_not_wait_until_a_batch_is_settled_that_has_no_answer(books: OneProcess) -> None:
+    """The turn that had the last call for the batch was a long one, and it left nothing that is due."""
+    adapter: Any = books.posting.xero.session.get_adapter(XERO)
+    fails(books, "no answer in time")
+    books.send(*orders(BATCH_SIZE))
+    books.run(timedelta(seconds=130))
+    [(settle_at, _, _)] = books.queue.waiting
+    assert settle_at - books.clock.now() > timedelta(seconds=30)
+    del adapter.send
+    late = orders(BATCH_SIZE + 1)[BATCH_SIZE]
+    books.send(late)
+    books.run(timedelta(seconds=2))
+    assert books.entry(late).state is State.POSTED
 
 
 def test_an_order_whose_setting_was_put_right_while_it_was_due_is_posted_in_the_same_turn(

@@ -245,9 +245,9 @@ class LaneHolder:
         self.rung_elsewhere = {}
         soon = [at for at in (*settle_next, *self.held.values(), self._resume_by) if at is not None]
         next_at = resume_at or min(soon, default=None)
-        # lanes with little to do must not wait for lanes with a backlog
+        # lanes with little to do must not wait for lanes with a backlog; what comes in does not wait for a later time
         too_much = self._too_much or self._is_over(adapters.waits.short_turn)
-        backlog = next_at is not None and too_much
+        backlog = resume_at is not None and too_much
         if resume_at is None and (self._others or (self.keys and next_at is None)):
             look_at = now + adapters.waits.last_look
             next_at = min(next_at or look_at, look_at)
