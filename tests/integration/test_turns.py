@@ -11,11 +11,13 @@ import pytest
 from moto import mock_aws
 
 from bookkeeping.adapters.queues import PostingQueue, WakeUp
+from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting.turn import ROUND
+from bookkeeping.use_cases.release import save
 from local.samples import UNTRACKED, Maker
-from tests.integration.one_process import XERO, OneProcess, in_memory
+from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
 from tests.integration.test_documents_xero_fails_on import fails
 
 SLOW = {"kind": "slow_answer", "path_prefix": "/api.xro/", "probability": 1.0, "seconds": 20}
@@ -135,6 +137,32 @@ def test_an_order_whose_setting_was_put_right_while_it_was_due_is_posted_in_the_
     books.save_settings(UNTRACKED, contact_name=right)
     [wake_up] = waiting(books)
     books.turn(json.dumps(wake_up))
+    assert books.entry(order).state is State.POSTED
+
+
+def test_an_order_that_a_person_retried_is_posted_though_the_process_ends_before_it_rings_again(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The turn that the first ring asked for is over by the time the order is due."""
+    right = books.books(UNTRACKED).settings.contact_name
+    books.save_settings(UNTRACKED, contact_name="Nobody bears this name")
+    [order] = orders(1)
+    books.send(order)
+    books.run()
+    books.save_settings(UNTRACKED, contact_name=right)
+    save_once = books.orders.save_once
+
+    def save_late(*entry: Any) -> None:
+        books.run(timedelta(seconds=5))
+        save_once(*entry)
+        raise Killed
+
+    monkeypatch.setattr(books.orders, "save_once", save_late)
+    asked = Release(UNTRACKED, "", books.clock.now(), books.clock.now(), by="Ann")
+    with pytest.raises(Killed):
+        save(books.release_adapters, "Ann", books.entry(order), books.books(UNTRACKED), asked)
+    monkeypatch.undo()
+    books.run()
     assert books.entry(order).state is State.POSTED
 
 
