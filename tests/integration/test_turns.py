@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from moto import mock_aws
@@ -16,9 +17,13 @@ from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting.turn import ROUND
 from bookkeeping.use_cases.release import save
+from bookkeeping.use_cases.wake_lanes import ring
 from local.samples import UNTRACKED, Maker
+from tests.integration import one_process
 from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
 from tests.integration.test_documents_xero_fails_on import fails
+from tests.storms.dynamodb import DynamoDB
+from tests.storms.environment import table_properties
 
 SLOW = {"kind": "slow_answer", "path_prefix": "/api.xro/", "probability": 1.0, "seconds": 20}
 
@@ -138,6 +143,27 @@ def test_an_order_whose_setting_was_put_right_while_it_was_due_is_posted_in_the_
     [wake_up] = waiting(books)
     books.turn(json.dumps(wake_up))
     assert books.entry(order).state is State.POSTED
+
+
+def test_a_lane_is_looked_at_once_more_though_a_turn_comes_first_and_the_wake_up_is_lost() -> None:
+    """Nobody named the first order, and no index shows it yet. The second is named and posted before."""
+    with mock_aws():
+        lag = timedelta(seconds=9)
+        books = OneProcess(tables=lambda now: DynamoDB(now, table_properties(), lag=lambda: lag))
+        books.company(UNTRACKED)
+        unseen, named = orders(2)
+        with patch.object(one_process, "ring"):
+            books.send(unseen)
+        lane = books.entry(unseen).lane
+        ring(books.lanes, books.wake_ups, {lane: ()}, books.clock.now())
+        books.run(timedelta(seconds=2))
+        assert waiting(books) == [{"lane": lane}]
+        books.send(named)
+        books.run(timedelta(seconds=2))
+        assert (books.entry(named).state, books.entry(unseen).state) == (State.POSTED, State.QUEUED)
+        waiting(books)
+        books.run()
+        assert books.entry(unseen).state is State.POSTED
 
 
 def test_an_order_that_a_person_retried_is_posted_though_the_process_ends_before_it_rings_again(
