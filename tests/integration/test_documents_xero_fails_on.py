@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,8 +12,9 @@ import pytest
 import requests
 from moto import mock_aws
 
+from bookkeeping.adapters.queues import WakeUp
 from local.samples import TRACKED, UNTRACKED, Maker
-from tests.integration.one_process import XERO, OneProcess, in_memory
+from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
 from tests.integration.test_containment import retry
 from tests.integration.test_unreadable_answers import ends, numbers
 
@@ -123,6 +125,68 @@ def test_a_document_that_was_in_the_books_all_along_never_stops(books: OneProces
     run(books, hours=3)
     assert {ends(books.entry(order)) for order in sent} == {"posted"}
     assert len(numbers(books)) == 8
+
+
+def test_one_that_is_in_the_books_as_it_is_given_up_leaves_no_other_behind(books: OneProcess) -> None:
+    """After an hour Xero takes one of three, fails on two, and creates one of them without an answer."""
+    company(books, UNTRACKED)
+    sent = orders(6, bad=[1, 3, 4])
+    adapter: Any = books.posting.xero.session.get_adapter(XERO)
+    through, to_come = adapter.send, ["answered", "not created", "created"]
+
+    def send(request: Any, *more: Any, **named: Any) -> Any:
+        if request.method != "PUT" or BAD not in str(request.body) or not to_come:
+            return through(request, *more, **named)
+        [batch] = books.lanes.batches(books.entry(sent[1]).lane)
+        over = batch.works_since and books.clock.now() - batch.works_since >= books.waits.in_vain
+        how = to_come.pop(0) if over else "not created"
+        answer = None if how == "not created" else through(request, *more, **named)
+        if how == "answered":
+            return answer
+        raise requests.exceptions.ReadTimeout
+
+    adapter.send = send
+    books.send(*sent)
+    run(books, hours=2)
+    assert not to_come
+    assert {ends(books.entry(order)) for order in sent} == {"posted"}
+    assert len(numbers(books)) == 6
+
+
+def test_a_refusal_is_not_believed_while_the_call_of_a_turn_that_crashed_may_be_carried_out(
+    books: OneProcess,
+) -> None:
+    """Five calls are lost. The process ends during the sixth, which Xero carries out long after."""
+    company(books, UNTRACKED)
+    [order] = orders(1)
+    adapter: Any = books.posting.xero.session.get_adapter(XERO)
+    through, calls = adapter.send, []
+
+    def send(request: Any, *more: Any, **named: Any) -> Any:
+        if request.method != "PUT":
+            return through(request, *more, **named)
+        calls.append(books.clock.now())
+        if len(calls) < 6:
+            books.clock.advance(30)
+            raise requests.exceptions.ReadTimeout
+        if len(calls) > 6:
+            return through(request, *more, **named)
+        books.xero.faults.add({"kind": "slow_commit", "method": "PUT", "seconds": 130})
+        with contextlib.suppress(requests.exceptions.RequestException):
+            through(request, *more, **named)
+        books.xero.faults.add({"kind": "refused", "method": "PUT", "message": "Not today."})
+        raise Killed
+
+    adapter.send = send
+    books.send(order)
+    while len(calls) < 6:
+        run(books, seconds=1)
+    books.clock.advance(books.waits.lease.total_seconds() + 1)
+    books.turn(WakeUp(books.entry(order).lane).to_json())
+    run(books, minutes=30)
+    assert len(calls) > 6, "it is sent again before the sixth call is carried out"
+    assert ends(books.entry(order)) == "posted"
+    assert len(numbers(books)) == 1
 
 
 def test_an_order_alone_stops_once_xero_has_taken_others_for_an_hour(books: OneProcess) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
@@ -287,6 +289,38 @@ def test_what_a_former_holder_writes_is_refused_as_lost(stores: Stores) -> None:
         stores.lanes.release(Lane("never#taken", 1), next_at=None, calls=[], though_rung=False)
     with pytest.raises(Conflict):
         stores.orders.save_together([replace(entry, version=7)], holder)
+
+
+class SpeltSlowly(Attr):
+    """An attribute of a condition. `meanwhile` happens in another thread before `at` gets its placeholder."""
+
+    at = ""
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    @property
+    def name(self) -> str:
+        if self._name == self.at:
+            other = threading.Thread(target=self.meanwhile)
+            other.start()
+            other.join()
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+
+
+@pytest.mark.parametrize("at", ["lease_until", "backlog", "next_at"])
+def test_a_held_lane_is_not_taken_while_another_thread_asks_the_tables(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    taken(stores)
+    monkeypatch.setattr("bookkeeping.adapters.tables.lanes.Attr", SpeltSlowly)
+    monkeypatch.setattr(SpeltSlowly, "at", at)
+    monkeypatch.setattr(
+        SpeltSlowly, "meanwhile", staticmethod(lambda: stores.lanes.paused("APP#OTHER", UNTRACKED))
+    )
+    assert stores.lanes.take(LANE, NOON, LEASE, short=True) is None
 
 
 def test_a_lane_that_was_rung_is_not_let_go_unless_it_must(stores: Stores) -> None:

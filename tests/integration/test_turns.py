@@ -6,16 +6,24 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from moto import mock_aws
 
 from bookkeeping.adapters.queues import PostingQueue, WakeUp
+from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting.turn import ROUND
+from bookkeeping.use_cases.release import save
+from bookkeeping.use_cases.wake_lanes import ring
 from local.samples import UNTRACKED, Maker
-from tests.integration.one_process import OneProcess, in_memory
+from tests.integration import one_process
+from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
+from tests.integration.test_documents_xero_fails_on import fails
+from tests.storms.dynamodb import DynamoDB
+from tests.storms.environment import table_properties
 
 SLOW = {"kind": "slow_answer", "path_prefix": "/api.xro/", "probability": 1.0, "seconds": 20}
 
@@ -107,6 +115,81 @@ def test_a_lane_that_is_done_takes_short_turns_again(books: OneProcess, handed_o
     assert "backlog" not in wake_up
     books.turn(json.dumps(wake_up))
     assert len(books.committed("invoice")) == before + 1
+
+
+def test_an_order_does_not_wait_until_a_batch_is_settled_that_has_no_answer(books: OneProcess) -> None:
+    """The turn that had the last call for the batch was a long one, and it left nothing that is due."""
+    adapter: Any = books.posting.xero.session.get_adapter(XERO)
+    fails(books, "no answer in time")
+    books.send(*orders(BATCH_SIZE))
+    books.run(timedelta(seconds=130))
+    [(settle_at, _, _)] = books.queue.waiting
+    assert settle_at - books.clock.now() > timedelta(seconds=30)
+    del adapter.send
+    late = orders(BATCH_SIZE + 1)[BATCH_SIZE]
+    books.send(late)
+    books.run(timedelta(seconds=2))
+    assert books.entry(late).state is State.POSTED
+
+
+def test_an_order_whose_setting_was_put_right_while_it_was_due_is_posted_in_the_same_turn(
+    books: OneProcess,
+) -> None:
+    right = books.books(UNTRACKED).settings.contact_name
+    books.save_settings(UNTRACKED, contact_name="Nobody bears this name")
+    [order] = orders(1)
+    books.send(order)
+    books.save_settings(UNTRACKED, contact_name=right)
+    [wake_up] = waiting(books)
+    books.turn(json.dumps(wake_up))
+    assert books.entry(order).state is State.POSTED
+
+
+def test_a_lane_is_looked_at_once_more_though_a_turn_comes_first_and_the_wake_up_is_lost() -> None:
+    """Nobody named the first order, and no index shows it yet. The second is named and posted before."""
+    with mock_aws():
+        lag = timedelta(seconds=9)
+        books = OneProcess(tables=lambda now: DynamoDB(now, table_properties(), lag=lambda: lag))
+        books.company(UNTRACKED)
+        unseen, named = orders(2)
+        with patch.object(one_process, "ring"):
+            books.send(unseen)
+        lane = books.entry(unseen).lane
+        ring(books.lanes, books.wake_ups, {lane: ()}, books.clock.now())
+        books.run(timedelta(seconds=2))
+        assert waiting(books) == [{"lane": lane}]
+        books.send(named)
+        books.run(timedelta(seconds=2))
+        assert (books.entry(named).state, books.entry(unseen).state) == (State.POSTED, State.QUEUED)
+        waiting(books)
+        books.run()
+        assert books.entry(unseen).state is State.POSTED
+
+
+def test_an_order_that_a_person_retried_is_posted_though_the_process_ends_before_it_rings_again(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The turn that the first ring asked for is over by the time the order is due."""
+    right = books.books(UNTRACKED).settings.contact_name
+    books.save_settings(UNTRACKED, contact_name="Nobody bears this name")
+    [order] = orders(1)
+    books.send(order)
+    books.run()
+    books.save_settings(UNTRACKED, contact_name=right)
+    save_once = books.orders.save_once
+
+    def save_late(*entry: Any) -> None:
+        books.run(timedelta(seconds=5))
+        save_once(*entry)
+        raise Killed
+
+    monkeypatch.setattr(books.orders, "save_once", save_late)
+    asked = Release(UNTRACKED, "", books.clock.now(), books.clock.now(), by="Ann")
+    with pytest.raises(Killed):
+        save(books.release_adapters, "Ann", books.entry(order), books.books(UNTRACKED), asked)
+    monkeypatch.undo()
+    books.run()
+    assert books.entry(order).state is State.POSTED
 
 
 def test_a_wake_up_for_a_long_turn_travels_in_the_backlogs_own_queue() -> None:

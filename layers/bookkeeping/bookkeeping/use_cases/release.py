@@ -232,7 +232,7 @@ def save(
             return None
         if release is not None and not release.id and freed.state is State.QUEUED:
             # no row has this gone on with, should it end before the lane is rung: the lane looks again after a while
-            ring(adapters.lanes, adapters.wake_ups, {freed.lane: [order_key(*freed.key)]}, now)
+            ring(adapters.lanes, adapters.wake_ups, {freed.lane: ()}, now)
         with contextlib.suppress(Conflict):  # a message of the order, or posting, came in between
             return adapters.orders.save_once(freed, ledger.sibling(freed), now)
         read = adapters.orders.get(*entry.key)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import boto3
 from boto3.dynamodb.conditions import ConditionBase
+from boto3.dynamodb.transform import TransformationInjector
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -28,7 +29,22 @@ BOUNDED: Final = Config(
 
 
 def dynamodb() -> Any:
-    return boto3.resource("dynamodb", config=BOUNDED)
+    """The tables' resource. Threads may share it."""
+    resource = boto3.resource("dynamodb", config=BOUNDED)
+    # boto3 numbers the placeholders of a condition with one counter for all requests of a client: two threads would
+    # get the same number, and a condition would name another attribute
+    handler = {
+        "event_name": "before-parameter-build.dynamodb",
+        "unique_id": "dynamodb-condition-expression",
+    }
+    events: Any = resource.meta.client.meta.events
+    events.unregister(**handler)
+    events.register_first(handler=_spell_conditions, **handler)
+    return resource
+
+
+def _spell_conditions(**request: Any) -> None:
+    TransformationInjector().inject_condition_expressions(**request)
 
 
 # --- reading

@@ -70,6 +70,8 @@ class Lane:
     """By company."""
     created_at: datetime = LONG_AGO
     """When Xero last answered that it had created a document: it works then."""
+    look_at: datetime = LONG_AGO
+    """From when on an index shows the orders that the lane was rung for and nobody named. A turn reads it then."""
     rung_for: frozenset[str] = frozenset()
     """The keys of the orders that the lane was rung for; OTHERS among them: also for some that nobody named."""
 
@@ -227,6 +229,7 @@ class Lanes:
             moment(item["paused_until"]) if "paused_until" in item else LONG_AGO,
             {company: _failing_in(failing) for company, failing in item.get("failing", {}).items()},
             moment(item["created_at"]) if "created_at" in item else LONG_AGO,
+            moment(item["look_at"]) if "look_at" in item else LONG_AGO,
             _rung_for(item),
         )
 
@@ -279,7 +282,7 @@ class Lanes:
             condition = condition & Attr("rung").not_exists()
         expression = (
             "SET calls = :calls, failed_turns = :failed_turns, pause = :pause, paused_until = :paused_until,"
-            " failing = :failing, created_at = :created_at"
+            " failing = :failing, created_at = :created_at, look_at = :look_at"
         )
         values: Item = {
             ":calls": stamps(calls),
@@ -287,6 +290,7 @@ class Lanes:
             ":pause": lane.pause,
             ":paused_until": stamp(lane.paused_until),
             ":created_at": stamp(lane.created_at),
+            ":look_at": stamp(lane.look_at),
             ":failing": {
                 company: {"times": failing.times, "until": stamp(failing.until), "refused": failing.refused}
                 for company, failing in lane.failing.items()

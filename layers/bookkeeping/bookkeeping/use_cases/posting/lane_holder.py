@@ -245,30 +245,28 @@ class LaneHolder:
         ring(adapters.lanes, adapters.wake_ups, self.rung_elsewhere, now)
         self.rung_elsewhere = {}
         soon = [at for at in (*settle_next, *self.held.values(), self._resume_by) if at is not None]
+        if self._others or (self.keys and not soon and resume_at is None):
+            self.lane = replace(self.lane, look_at=now + adapters.waits.last_look)
+        if self.lane.look_at > now:
+            soon.append(self.lane.look_at)
         next_at = resume_at or min(soon, default=None)
-        # lanes with little to do must not wait for lanes with a backlog
+        # lanes with little to do must not wait for lanes with a backlog; what comes in does not wait for a later time
         too_much = self._too_much or self._is_over(adapters.waits.short_turn)
-        backlog = next_at is not None and too_much
-        if resume_at is None and (self._others or (self.keys and next_at is None)):
-            look_at = now + adapters.waits.last_look
-            next_at = min(next_at or look_at, look_at)
+        backlog = resume_at is not None and too_much
         if not self._let_go(next_at, backlog=backlog, though_rung=resume_at is not None):
             # orders that came in meanwhile gather for a moment
             self._let_go(now + GATHER, backlog=backlog, though_rung=True)
 
     def _let_go(self, next_at: datetime | None, *, backlog: bool, though_rung: bool) -> bool:
         """Release the lane, and send its wake-up. False if it was rung meanwhile, unless `though_rung`."""
-        adapters, waits, keys = self.adapters, self.adapters.waits, {*self.keys}
+        adapters, waits = self.adapters, self.adapters.waits
         woken = next_at is not None and next_at - self.now <= LONGEST_DELAY
-        if self._others and next_at is not None and next_at - self.now < waits.last_look:
-            # the next turn may be too early to find them
-            keys.add(OTHERS)
         if not adapters.lanes.release(
             self.lane,
             next_at=next_at + waits.overdue if next_at and backlog and woken else next_at,
             calls=self._budget.calls,
             though_rung=though_rung,
-            keys=keys,
+            keys=self.keys,
             backlog=backlog,
         ):
             return False

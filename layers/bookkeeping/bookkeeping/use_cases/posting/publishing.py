@@ -58,7 +58,9 @@ class Publisher:
             saved = orders.save_once(entry, sibling, holder.now, due_in=holder.lane.key)
         except Conflict:
             return  # a message came in between: what is due is read anew in the next round
-        if saved.state is not State.QUEUED or saved.lane != holder.lane.key:
+        if saved.state is State.QUEUED and saved.lane == holder.lane.key:
+            holder.look_again_at([order_key(*saved.key)])
+        else:
             holder.keys.discard(order_key(*saved.key))
         if saved.state in EVENT_OF:
             self.publish_and_remove(saved)
@@ -92,7 +94,6 @@ class Publisher:
             freed = ledger.retry(other, holder.books(company), "", holder.now)
             if freed is not None:
                 self.save(freed)
-                holder.look_again_at([order_key(*freed.key)])
 
     def _freed_meanwhile(self, entry: Entry) -> Entry | None:
         """The order, due anew, where what stopped it was set right since it became due: no release finds it now."""

@@ -183,7 +183,10 @@ class Settlement:
         return ready_documents, unbuilt
 
     def _resend(self, batch: Batch, ready_batch: ReadyBatch) -> None:
-        self._holder.await_budget()
+        holder = self._holder
+        holder.await_budget()
+        # should this process end before the answer comes, the call may be carried out all the same
+        holder.adapters.lanes.update_batch(replace(batch, unknown_at=holder.now), holder.lane)
         self._start(batch, ready_batch)
 
     def _settle_by_number(self, batch: Batch, ready_batch: ReadyBatch, unbuilt: Sequence[Entry]) -> None:
@@ -223,7 +226,7 @@ class Settlement:
                 ),
             )
             stuck = []
-        elif given_up:
+        elif given_up and stuck:
             # another call would put off the moment from which absence counts
             left = []
         if not left:
@@ -248,7 +251,6 @@ class Settlement:
             settle_at=None,
             gives_up=False,
         )
-        self._holder.adapters.lanes.update_batch(renewed, self._holder.lane)
         self._resend(renewed, again)
 
     def _later(self, batch: Batch, at: datetime, **changes: Any) -> None:

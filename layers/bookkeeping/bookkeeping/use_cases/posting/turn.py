@@ -170,6 +170,7 @@ class Turn:
         # a short turn only has to know whether there is more than it can do
         at_most = 2 * ROUND if holder.long else BATCH_SIZE
         chosen = [key for mine in by_company.values() for key in mine[:share]][:at_most]
+        holder.keys -= {*chosen}
         due: dict[str, list[Entry]] = {}
         for entry in orders.get_many(chosen, self._publisher.contained_row):
             if entry.lane != holder.lane.key or entry.due_at is None:
@@ -179,7 +180,6 @@ class Turn:
             else:
                 with contained(*entry.key):
                     self._publisher.publish_and_remove(entry)
-        holder.keys -= {*chosen}
         holder.keys |= {order_key(*entry.key) for entries in due.values() for entry in entries}
         if not due:
             # the index showed only orders that earlier turns sent; the due ones come after them
