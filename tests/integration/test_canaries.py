@@ -299,8 +299,9 @@ def in_a_row_in_memory() -> Leak:
 
 def in_an_event() -> Leak:
     bus = Bus()
+    lost = {"id": "1", "at": "2026-11-23T09:00:00+00:00", "company": "1", "status": "needs_reconnect"}
     return lambda text: bus.put_events(
-        Entries=[{"DetailType": "t", "Detail": json.dumps({"id": "1", "x": text})}]
+        Entries=[{"DetailType": "ConnectionLost", "Detail": json.dumps(lost | {"organisation_id": text})}]
     )
 
 
