@@ -602,5 +602,5 @@ class Settlement:
         if batch.id not in self._begun:
             keys = [order_key(batch.company, planned.order_id) for planned in batch.documents]
             entries = self._holder.adapters.orders.get_many(keys)
-            self._publisher.tell([entry for entry in entries if entry.settled_in == batch.id])
+            self._publisher.publish_outcomes([entry for entry in entries if entry.settled_in == batch.id])
         self._holder.adapters.lanes.delete_batch(batch)
