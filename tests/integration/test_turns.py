@@ -13,12 +13,12 @@ from moto import mock_aws
 
 from bookkeeping.adapters.queues import PostingQueue, WakeUp
 from bookkeeping.adapters.tables.releases import Release
-from bookkeeping.domain.ledger import State
+from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.use_cases.posting.turn import ROUND
 from bookkeeping.use_cases.release import save
 from bookkeeping.use_cases.wake_lanes import ring
-from local.samples import UNTRACKED, Maker
+from local.samples import TRACKED, UNTRACKED, Maker
 from tests.integration import one_process
 from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
 from tests.integration.test_documents_xero_fails_on import fails
@@ -164,6 +164,32 @@ def test_a_lane_is_looked_at_once_more_though_a_turn_comes_first_and_the_wake_up
         waiting(books)
         books.run()
         assert books.entry(unseen).state is State.POSTED
+
+
+def test_an_invoice_follows_its_purchase_order_though_a_former_holder_wrote_that_it_is_there() -> None:
+    """Its lease had ended. The next turn finds the batch settled, and no index shows the order as due yet."""
+    with mock_aws():
+        lag = timedelta(seconds=9)
+        books = OneProcess(tables=lambda now: DynamoDB(now, table_properties(), lag=lambda: lag))
+        books.company(TRACKED, books.organisation("Demo Company (AU)"), process_method="tracked")
+        order = Maker().order(TRACKED, 1)
+        save_entry = books.orders.save
+
+        def save_late(entry: Entry, *about: Any) -> Entry:
+            if entry.state is not State.QUEUED or not entry.documents or late:
+                return save_entry(entry, *about)
+            late.append(entry)
+            books.clock.advance(books.waits.lease.total_seconds() + 1)
+            saved = save_entry(entry, *about)
+            books.turn(WakeUp(entry.lane).to_json())
+            return saved
+
+        late: list[Entry] = []
+        with patch.object(books.orders, "save", save_late):
+            books.send(order)
+            books.run()
+        assert late
+        assert books.entry(order, TRACKED).state is State.POSTED
 
 
 def test_an_order_that_a_person_retried_is_posted_though_the_process_ends_before_it_rings_again(

@@ -403,6 +403,14 @@ def test_an_outcome_keeps_the_message_that_came_meanwhile() -> None:
     assert (freed.version, ends(freed), freed.message) == (5, "queued", amended(2000))
 
 
+def test_an_outcome_keeps_what_a_person_did_meanwhile() -> None:
+    before = ledger.stop_for_our_fault(sent(), "reference", LATER)
+    stands = ledger.retry(before, books(), "Ada Moore", LATER)
+    assert stands is not None
+    merged = ledger.merge(posted(before), stands, books(), LATER)
+    assert [(act.by, act.what) for act in merged.history] == [("Ada Moore", "retry")]
+
+
 def test_an_outcome_over_a_row_whose_message_was_only_repeated_stays() -> None:
     before = replace(sent(), version=4)
     stands = replace(after(before, message(2000)), version=5)

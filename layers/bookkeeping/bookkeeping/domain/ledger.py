@@ -601,13 +601,14 @@ def _dispatched_since(known: Message, message: Message) -> Message:
 
 
 def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Entry:
-    """The outcome over an entry that a message has changed since the outcome was worked out."""
+    """The outcome over an entry that a message or a person has changed since the outcome was worked out."""
     merged = replace(
         outcome,
         version=now_stands.version,
         message=now_stands.message,
         newer=now_stands.newer,
         sale_status=now_stands.sale_status,
+        history=now_stands.history,
         changes=(),
     )
     if merged.newer is None:

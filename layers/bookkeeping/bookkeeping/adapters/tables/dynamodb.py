@@ -16,6 +16,7 @@ from bookkeeping.domain.errors import (
     Conflict,
     Lost,
 )
+from bookkeeping.domain.pacing import CALLS_AT_ONCE, LANES_AT_ONCE
 
 Item = dict[str, Any]
 
@@ -23,8 +24,8 @@ BOUNDED: Final = Config(
     connect_timeout=2,
     read_timeout=5,
     retries={"mode": "standard", "total_max_attempts": 4},
-    # as many as the threads of token_refresh, which has the most
-    max_pool_connections=32,
+    # as many as the threads of order_posting, which has the most: botocore throws other connections away after a call
+    max_pool_connections=LANES_AT_ONCE * (1 + 2 * CALLS_AT_ONCE),
 )
 
 

@@ -142,7 +142,7 @@ class Publisher:
                 for outcome in together:
                     with each(outcome):
                         saved += self._write_outcome(batch, outcome)
-            self._tell(saved)
+            self.publish_outcomes(saved)
 
     def _write_side_by_side(
         self,
@@ -161,11 +161,12 @@ class Publisher:
         writes = [adapters.start(partial(write, outcome)) for outcome in outcomes]
         while waiting := [one for one in writes if not one.done()]:
             adapters.await_first(waiting)
-        self._tell([entry for one in writes if one.exception() is None for entry in one.result()])
+        self.publish_outcomes([entry for one in writes if one.exception() is None for entry in one.result()])
         for one in writes:
             one.result()
 
-    def _tell(self, saved: Sequence[Entry]) -> None:
+    def publish_outcomes(self, saved: Sequence[Entry]) -> None:
+        """Tell of outcomes that are in the ledger, and go on with the orders that are due again."""
         # what is due again at once need not wait until an index shows it
         self._holder.look_again_at(order_key(*entry.key) for entry in saved if entry.state is State.QUEUED)
         self.publish(saved)

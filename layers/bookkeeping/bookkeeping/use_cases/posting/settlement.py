@@ -601,7 +601,6 @@ class Settlement:
             return
         if batch.id not in self._begun:
             keys = [order_key(batch.company, planned.order_id) for planned in batch.documents]
-            self._publisher.publish(
-                entry for entry in self._holder.adapters.orders.get_many(keys) if entry.settled_in == batch.id
-            )
+            entries = self._holder.adapters.orders.get_many(keys)
+            self._publisher.publish_outcomes([entry for entry in entries if entry.settled_in == batch.id])
         self._holder.adapters.lanes.delete_batch(batch)
