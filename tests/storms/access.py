@@ -206,7 +206,8 @@ def set_right(orders: int, weather: Weather = F1) -> Outcome:
                 retry(environment.page, person(company.ref), entry)
 
     for company in companies:
-        enabled = began + timedelta(seconds=chance.uniform(400, 700))
+        # late enough that a lane whose holder was killed has been taken again, and its orders have stopped
+        enabled = began + timedelta(seconds=chance.uniform(900, 1200))
         environment.scheduler.at(enabled, partial(enable, company))
         # some press once for all, some for each order, and all of them more than once
         button = partial(press_retry_all if company.tracked else press_retry_each, company)
