@@ -529,7 +529,7 @@ def _edited(document: Document, organisation: Organisation, what: str) -> None:
 
 
 def edited_in_xero(
-    seed: str, weather: Weather = OURS_UNKNOWN, orders: int = 600, companies: int = 24, look: Look = unseen
+    seed: str, weather: Weather = OURS_UNKNOWN, orders: int = 750, companies: int = 24, look: Look = unseen
 ) -> Report:
     """Half the documents are edited within seconds of their coming, most of them before we know that they came."""
     chance = random.Random(f"edits {seed}")
