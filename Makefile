@@ -61,7 +61,7 @@ up: $(LOCAL_SYSTEM)  ## the same without sample orders; takes XERO_*_URL from ou
 test: $(LOCAL_SYSTEM)  ## every test of a few minutes or less
 	@.venv/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-storms: $(LOCAL_SYSTEM)  ## the simulations of many failures at once, in full: about twenty minutes
+storms: $(LOCAL_SYSTEM)  ## the simulations of many failures at once, in full: about three quarters of an hour
 	@PYTHONPATH=layers/bookkeeping:. AWS_DEFAULT_REGION=eu-west-2 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
 		.venv/bin/python -m tests.storms
 

@@ -1,6 +1,6 @@
 """The storms in full, and the table they end in.
 
-    python -m tests.storms                                 every promise, about half an hour on two cores
+    python -m tests.storms                                 every promise, about three quarters of an hour on two cores
     python -m tests.storms P1 P7                           only these
     python -m tests.storms replay SEED [STEP:PERIL ...]    one small storm over posting again, step by step
 
