@@ -116,6 +116,7 @@ def fields_read() -> tuple[dict[str, Json], dict[str, Json]]:
 def one_of_these_dates() -> list[str]:
     """The fields of which one must say when the order was sold."""
     nothing = Noted({})
+    # it looks at each of them, and then stops for want of a date
     with suppress(OrderStopped):
         orders._sold_at(nothing)
     return list(nothing.read)

@@ -172,6 +172,7 @@ def test_a_refusal_is_not_believed_while_the_call_of_a_turn_that_crashed_may_be_
         if len(calls) > 6:
             return through(request, *more, **named)
         books.xero.faults.add({"kind": "slow_commit", "method": "PUT", "seconds": 130})
+        # its answer does not arrive: the process is killed
         with contextlib.suppress(requests.exceptions.RequestException):
             through(request, *more, **named)
         books.xero.faults.add({"kind": "refused", "method": "PUT", "message": "Not today."})

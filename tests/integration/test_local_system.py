@@ -192,9 +192,10 @@ def test_nothing_is_left_of_it_when_it_or_make_is_killed_and_a_failure_names_the
 STAYS_UNTIL_ENDED = """
 import signal, sys, time
 from local.lifetime import end_with_the_shell
-# a shell that runs the tests in the background has its children ignore Ctrl-C
+# whoever runs the tests in the background or by nohup has their children ignore Ctrl-C or the end of the terminal
 if "nohup" not in sys.argv:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 end_with_the_shell()
 try:
     print("it stays up", flush=True)

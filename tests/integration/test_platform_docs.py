@@ -124,7 +124,7 @@ def run_command(command: str) -> None:
     """What the AWS command line makes of a command: options are the parameters' names with hyphens."""
     aws, service, operation, *options = shlex.split(command)
     assert aws == "aws"
-    client = boto3.client(service)  # type: ignore[call-overload]
+    client = boto3.client(service)  # type: ignore[call-overload]  # its name is in the docs
     method = operation.replace("-", "_")
     operations = client.meta.service_model
     members = operations.operation_model(client.meta.method_to_api_mapping[method]).input_shape.members

@@ -41,7 +41,7 @@ def counted(orders: int, *, tracked: bool, ledger: int = 0) -> Counter[tuple[str
 
     def spend(kind: str, where: str, units: float) -> None:
         if environment.scheduler.worker is not None:
-            spent[kind, where] += units  # type: ignore[assignment]
+            spent[kind, where] += units  # type: ignore[assignment]  # units may be halves
 
     environment.store.spend = spend
     try:

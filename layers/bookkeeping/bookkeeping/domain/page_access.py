@@ -200,6 +200,7 @@ def _signed_claims(token: str, key: str, issuer: str, audience: str) -> Mapping[
 def _time(claims: Mapping[str, Any], name: str, now: datetime) -> datetime:
     value = claims[name]
     if type(value) in (int, float):
+        # a number that is no time, such as NaN or one of a million digits, is refused below
         with suppress(ValueError, OverflowError, OSError):
             return datetime.fromtimestamp(value, now.tzinfo)
     raise Refused(LAUNCH_REFUSED, f"{name} is no time")
