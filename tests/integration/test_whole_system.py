@@ -298,7 +298,7 @@ def test_only_an_outage_of_ours_leaves_a_message_in_the_dead_letter_queue_and_a_
     order = site.order(BAD, 1) | {"secondary_company_ref_id": OTHER}
     beside = [plain("beside our fault", site.order(BAD, place), BAD) for place in range(5)]
     iam.put_role_policy(RoleName=role, PolicyName="outage", PolicyDocument=policy)
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "2"})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "4"})
     # a look into the queue that has begun goes by what held before
     time.sleep(LONG_POLL_SECONDS)
     began = time.monotonic()
