@@ -14,7 +14,7 @@ import pytest
 from xero_python.api_client.configuration import Configuration
 
 from local.system import LOG_LEVEL, LocalSystem
-from tests import canaries
+from tests import canaries, grants
 from tests.our_faults import Fault, heard, logged
 
 NOT_FOR_TESTS = (
@@ -45,8 +45,9 @@ os.environ |= {
 def pytest_configure(config: pytest.Config) -> None:
     # a line for every token of every expression, none of them of ours
     logging.getLogger("moto").setLevel(logging.INFO)
-    if not config.pluginmanager.is_registered(canaries):
-        config.pluginmanager.register(canaries)
+    for plugin in (canaries, grants):
+        if not config.pluginmanager.is_registered(plugin):
+            config.pluginmanager.register(plugin)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

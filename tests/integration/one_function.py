@@ -28,6 +28,7 @@ from botocore.compat import HTTPHeaders
 from moto import mock_aws
 
 from tests.canaries import opened, watch
+from tests.grants import acting_as
 from tests.integration.one_process import PREFIX, XERO, OneProcess
 from tests.schemas import check_event
 
@@ -194,7 +195,7 @@ def cold_start(function: str, environment: Mapping[str, str]) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     with patch.dict(os.environ, environment):
         spec.loader.exec_module(module)
-    module.handler = watch.listening(function, module.handler)  # type: ignore[attr-defined]
+    module.handler = acting_as(function)(watch.listening(function, module.handler))  # type: ignore[attr-defined]
     return module
 
 

@@ -49,6 +49,7 @@ from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.server import create_app
 from local.xero.world import World
+from tests.grants import acting_as
 from tests.schemas import check_event
 from tests.storms.dynamodb import DynamoDB
 from tests.storms.environment import table_properties
@@ -164,7 +165,7 @@ class OneProcess:
         self.lanes = Lanes(resource, "ConnectionsTable")
         self.organisations = Organisations(resource, "ConnectionsTable")
         self.releases = Releases(resource, "ConnectionsTable")
-        self.wake_ups = PostingQueue(self.queue, "posting")
+        self.wake_ups = PostingQueue(self.queue, "posting", "backlog")
         self.events = EventBus(self.bus, "bus")
         self.waits = waits or Waits()
         client = Xero(XERO, self.waits.call_time_out.total_seconds())
@@ -205,6 +206,8 @@ class OneProcess:
         self.order_ids: set[tuple[str, str]] = set()
         self._message_ids = itertools.count(1)
 
+    # not noted as a call of posting
+    @acting_as("")
     def _renew(self, company: str, refused: int | None = None) -> None:
         """What token_refresh does when posting asks it to."""
         self.renewals.append(company)
@@ -226,6 +229,7 @@ class OneProcess:
 
     # companies
 
+    @acting_as("")
     def company(
         self, company: str = "412077", organisation: Organisation | None = None, **settings: Any
     ) -> str:
@@ -251,6 +255,7 @@ class OneProcess:
     def contact(self, organisation: Organisation) -> str:
         return next(contact.name for contact in organisation.contacts.values() if contact.status == "ACTIVE")
 
+    @acting_as("")
     def connect(self, company: str, organisation: Organisation) -> Connection:
         """Connect, or connect again, the company's own Xero app to the organisation."""
         client_id = f"APP{company:0>29}"
@@ -293,6 +298,7 @@ class OneProcess:
                 SecretId=name, SecretString=json.dumps(value), VersionStages=["AWSCURRENT"]
             )
 
+    @acting_as("")
     def save_settings(self, company: str, **settings: Any) -> int:
         now = self.settings.current(company)
         seen = now[1] if now else 0
@@ -301,6 +307,7 @@ class OneProcess:
 
     # the functions
 
+    @acting_as("order_intake")
     def send(self, *messages: Any, company: str | None = None, sent_at: int | None = None) -> intake.Intake:
         """What the intake does with a batch of messages, sent now: dicts become JSON, text goes as it is."""
         batch = intake.Intake(
@@ -324,6 +331,7 @@ class OneProcess:
         lanes = {entry.lane: [f"{entry.company}#{entry.order_id}"]}
         ring(self.lanes, self.wake_ups, lanes, self.clock.now())
 
+    @acting_as("order_posting")
     def turn(self, body: str) -> Tally:
         call = call_in(body)
         if isinstance(call, ReleaseCall):
@@ -331,6 +339,7 @@ class OneProcess:
             return Tally()
         return take_turn(self.posting, call)
 
+    @acting_as("posting_sweep")
     def sweep(self) -> None:
         sweep(self.lanes, self.releases, self.wake_ups, self.clock.now())
 

@@ -32,6 +32,7 @@ from local.xero.organisations import Organisation
 from local.xero.portal import App
 from local.xero.server import create_app
 from tests.canaries import watch
+from tests.grants import note_invocation
 from tests.integration.one_function import cold_start
 from tests.integration.one_process import PREFIX, XERO, OneProcess
 from tests.storms.secrets_manager import SecretsManager
@@ -82,6 +83,7 @@ class Functions:
 
     def invoke(self, FunctionName: str, Payload: str, InvocationType: str = "RequestResponse") -> Any:  # noqa: N803
         watch.see(f"invocation of {FunctionName}", Payload)
+        note_invocation(FunctionName)
         answer = self._handlers[FunctionName](json.loads(Payload))
         return {"Payload": io.BytesIO(json.dumps(answer).encode())}
 
