@@ -483,6 +483,24 @@ def test_a_person_retries_one_order_and_all_of_a_kind(popup: Popup, office: Brow
     assert office.post("orders/retry", {"problem": "no such thing"}).status == 409
 
 
+def test_a_retry_does_not_book_an_order_that_is_in_these_books_through_another_company(
+    popup: Popup, office: Browser, uk: Organisation
+) -> None:
+    world = popup.world
+    office.save(enabled=False)
+    # the platform names the other company first
+    world.company(OTHER, uk, number_prefix="B-")
+    order = Maker().order(COMPANY, 1, secondary_company_ref_id=int(OTHER))
+    world.send(order)
+    world.run()
+    office.save(enabled=True)
+    world.clock.advance(60)
+    retried = office.post(f"orders/{order['id']}/retry").json
+    world.run()
+    assert retried["words"] == f"The order is already in these books through company {OTHER}."
+    assert len(world.committed("invoice")) == 1
+
+
 def test_saving_a_contact_that_xero_does_not_know_says_so(office: Browser) -> None:
     answer = office.save(contact_name="Nobody at all")
     assert answer.status == 200
