@@ -8,7 +8,7 @@ UV_COMPILE = .venv/bin/uv pip compile --no-config --quiet --universal --python-v
 SOURCES = layers/bookkeeping/bookkeeping functions local tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test storms bench lint format schemas build locks clean
+.PHONY: help demo up test storms bench lint format schemas build package checkov locks clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -73,7 +73,7 @@ lint: .venv/.ready  ## formatting, lint, types, and the expanded template
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
-	@.venv/bin/python -m local.expand
+	@.venv/bin/python -m local.expand >/dev/null
 
 format: .venv/.ready  ## format the sources
 	@.venv/bin/ruff format .
@@ -85,12 +85,19 @@ schemas: .venv/.ready  ## docs/schemas/ anew, from the code that reads orders an
 build: .venv-build/.ready .venv/.uv  ## the packages for AWS: arm64, Python 3.13
 	@PATH="$(CURDIR)/.venv-build/bin:$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
 
+package: build .venv/.ready  ## the same; their sizes, the libraries' licences, and a bill of materials
+	@.venv/bin/python -m local.package
+
+checkov: .venv-checkov/.ready .venv/.ready  ## the expanded template against common mistakes of security
+	@mkdir -p .local && .venv/bin/python -m local.expand >.local/expanded.json
+	@.venv-checkov/bin/checkov --config-file .checkov.yaml --file .local/expanded.json
+
 locks: .venv/.ready  ## the newest versions the *.in files allow
 	@for lock in layers/bookkeeping/requirements requirements/uv requirements/develop requirements/runtime \
-			requirements/ministack requirements/build; do \
+			requirements/ministack requirements/build requirements/checkov; do \
 		echo "Locking $$lock.txt ..."; $(UV_COMPILE) --upgrade $$lock.in --output-file $$lock.txt; done
 
 clean:  ## remove everything that make created
-	@rm -rf .venv .venv-runtime .venv-ministack .venv-build .local .aws-sam \
+	@rm -rf .venv .venv-runtime .venv-ministack .venv-build .venv-checkov .local .aws-sam \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,7 @@
-"""The template as CloudFormation gets it: expanded, and linted in that form. A warning is a failure."""
+"""The template as CloudFormation gets it: expanded, and linted in that form. A warning is a failure.
+
+`python -m local.expand` lints it and writes it to standard output.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,9 @@ def complaints(template: Template) -> list[str]:
 
 
 def main() -> int:
-    found = complaints(expanded(source()))
+    template = expanded(source())
+    print(json.dumps(template, indent=1))
+    found = complaints(template)
     for complaint in found:
         print(f"expanded template: {complaint}", file=sys.stderr)
     return 1 if found else 0
