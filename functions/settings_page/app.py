@@ -349,10 +349,15 @@ def openapi() -> Response[Any]:
         security_schemes={"session": APIKey.model_validate({"name": COOKIE, "in": "cookie"})},
         security=[{"session": []}],
     )
+    from bookkeeping.use_cases.page.answers import schemas  # noqa: PLC0415 only who reads this document needs them
+
+    answers, definitions = schemas()
     described = json.loads(schema)
-    described["components"]["schemas"]["Error"] = ERROR
+    described["components"]["schemas"] |= definitions | {"Error": ERROR}
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
+            answer = {"schema": answers[method, path.removeprefix("/api/{company}/")]}
+            operation["responses"]["200"]["content"] = {"application/json": answer}
             operation["responses"] |= _refused_answers(method, path)
             if method != "get":
                 operation.setdefault("parameters", []).append(ORIGIN_HEADER)

@@ -107,7 +107,11 @@ def test_no_request_makes_a_server_error_or_goes_round_the_session(
         case.cookies.update({name: leaving.cookie.partition("=")[2]})
         response = case.call()
         statuses.add(response.status_code)
-        declared = [checks.status_code_conformance, checks.content_type_conformance]
+        declared = [
+            checks.status_code_conformance,
+            checks.content_type_conformance,
+            checks.response_schema_conformance,
+        ]
         case.validate_response(response, checks=[checks.not_a_server_error, checks.ignored_auth, *declared])
 
     knock()

@@ -1,0 +1,261 @@
+"""The answers of the settings API as types, for its own description at `/api/openapi.json`.
+
+Moments are ISO 8601 with a zone. Amounts are decimal numbers as text. The tests hold every answer against its type.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NotRequired
+
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from bookkeeping.domain.document_kinds import DocumentKind
+from bookkeeping.domain.ledger import State
+
+
+class Answer(TypedDict):
+    # a key that nobody described is a mistake
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc] # pydantic's own way for a TypedDict
+
+
+class Words(Answer):
+    words: str
+
+
+class Act(Answer):
+    """What a person did, and when."""
+
+    at: str
+    by: str
+    what: str
+
+
+class Named(Answer):
+    id: str
+    name: str
+
+
+class Problem(Answer):
+    """Why an order stopped, who can act, and how."""
+
+    code: str
+    sentence: str
+    who: str
+    fix: str
+    xero_says: list[str]
+
+
+# --- settings and the connection
+
+
+class Field(Answer):
+    name: str
+    title: str
+    description: str
+    type: Literal["boolean", "integer", "text", "date", "choice", "table", "list"]
+    choices: NotRequired[list[str]]
+
+
+class Note(Answer):
+    """What to know about one setting."""
+
+    name: str
+    message: str
+
+
+class App(Answer):
+    """The company's own Xero app. Its client secret is never shown."""
+
+    client_id: str
+    client_secret_set_at: str | None
+    redirect_uri: str
+
+
+class Settings(Answer):
+    version: int
+    saved_by: str | None
+    saved_at: str | None
+    settings: dict[str, Any]
+    missing: list[str]
+    fields: list[Field]
+    advice: list[Note]
+    app: App
+    history: list[Act]
+    notes: NotRequired[list[Note]]
+
+
+class SavedApp(Answer):
+    app: App
+
+
+class Consent(Answer):
+    """Where the browser goes to log in at Xero."""
+
+    authorization_url: str
+
+
+class Token(Answer):
+    """Whether there is one, and until when it holds. It is never shown."""
+
+    masked: str | None
+    expires_at: str | None
+
+
+class Connection(Answer):
+    status: str
+    words: str
+    fix: str
+    other_app: bool
+    organisation: Named | None
+    previous_organisation: Named | None
+    choices: list[Named]
+    tenant_id: str
+    access_token: Token
+    refresh_token: Token
+    scopes_missing: list[str]
+    connected_by: str
+    connected_at: str | None
+
+
+# --- lists of Xero
+
+
+class Account(Answer):
+    code: str
+    name: str
+    type: str
+    tax_type: str
+
+
+class Accounts(Answer):
+    accounts: list[Account]
+    read_at: str
+
+
+class TaxRate(Answer):
+    tax_type: str
+    name: str
+    rate: str
+
+
+class TaxRates(Answer):
+    tax_rates: list[TaxRate]
+    read_at: str
+
+
+class Currencies(Answer):
+    currencies: list[str]
+    read_at: str
+
+
+class Contacts(Answer):
+    contacts: list[Named]
+
+
+# --- orders
+
+
+class Document(Answer):
+    kind: DocumentKind
+    number: str
+    status: str
+    total: str
+    currency: str
+    link: str | None
+    notes: list[str]
+
+
+class Order(Answer):
+    id: str
+    number: str
+    state: State
+    words: str
+    until: str | None
+    received_at: str
+    changed_at: str
+    reason: str | None
+    problem: Problem | None
+    ref: str
+    external_ref: str
+    currency: str
+    documents: list[Document]
+    changes: list[str]
+    can_retry: bool
+    retry_label: str
+
+
+class OrderLine(Answer):
+    sku: str
+    description: str
+    quantity: str
+    price: str | None
+    price_inc_tax: str | None
+    cost: str | None
+    tax_rate: str | None
+    cancelled: bool
+
+
+class WholeOrder(Order):
+    lines: list[OrderLine]
+    history: list[Act]
+
+
+class Orders(Answer):
+    """A page. The first one has the numbers of all orders, too."""
+
+    orders: list[Order]
+    cursor: str | None
+    counts: NotRequired[dict[State, int]]
+    problems: NotRequired[dict[str, int]]
+
+
+class Retried(Answer):
+    retried: int
+    more: bool
+
+
+class PreviewedDocument(Answer):
+    """`body` as it would be sent to Xero."""
+
+    kind: DocumentKind
+    body: dict[str, Any]
+    notes: list[str]
+
+
+class Preview(Answer):
+    documents: NotRequired[list[PreviewedDocument]]
+    waits: NotRequired[str | None]
+    skipped: NotRequired[str]
+    problem: NotRequired[Problem]
+
+
+ANSWERS: Final[dict[tuple[str, str], Any]] = {
+    ("get", "settings"): Settings,
+    ("put", "settings"): Settings,
+    ("put", "credentials"): SavedApp,
+    ("post", "connect"): Consent,
+    ("get", "connection"): Connection,
+    ("delete", "connection"): Words,
+    ("post", "connection/organisation"): Connection,
+    ("delete", "session"): Words,
+    ("get", "xero/accounts"): Accounts,
+    ("get", "xero/contacts"): Contacts,
+    ("get", "xero/tax-rates"): TaxRates,
+    ("get", "xero/currencies"): Currencies,
+    ("get", "orders"): Orders,
+    ("get", "orders/{order_id}"): WholeOrder,
+    ("post", "orders/{order_id}/retry"): Order,
+    ("post", "orders/retry"): Retried,
+    ("post", "preview"): Preview,
+}
+"""The answer with which each route succeeds, by its method and its path after the company's."""
+
+
+def schemas() -> tuple[dict[tuple[str, str], Any], dict[str, Any]]:
+    """A JSON Schema for each route, and what they refer to, by name."""
+    made, definitions = TypeAdapter.json_schemas(
+        [(route, "serialization", TypeAdapter(answer)) for route, answer in ANSWERS.items()],
+        ref_template="#/components/schemas/{model}",
+    )
+    return {route: schema for (route, _), schema in made.items()}, definitions["$defs"]
