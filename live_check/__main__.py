@@ -16,8 +16,9 @@ from types import ModuleType
 from typing import Final
 
 from bookkeeping.adapters.http import session
-from live_check import questions, questions_after_posting
+from live_check import questions, questions_after_posting, questions_login
 from live_check.books import RUN, Access, Books, StoppedError, new_run
+from live_check.login import REDIRECT, Browser, Login
 from live_check.question import Question
 from live_check.report import Report
 from live_check.run import NotADemoCompanyError, Run
@@ -26,9 +27,13 @@ from local.xero.clock import Clock, WallClock
 
 DONE, STOPPED, NOT_SET_UP, NOT_A_DEMO_COMPANY, INTERRUPTED = 0, 1, 2, 3, 130
 REPORTS: Final = Path(".local") / "live-check"
-CREDENTIALS: Final = {
+CUSTOM_CONNECTION: Final = {
     "XERO_CLIENT_ID": "client id of a custom connection to a Xero Demo Company",
     "XERO_CLIENT_SECRET": "its secret",
+}
+WEB_APP: Final = {
+    "XERO_WEB_CLIENT_ID": f"client id of a web app with the redirect URI {REDIRECT}, made for this alone",
+    "XERO_WEB_CLIENT_SECRET": "its secret",
 }
 
 
@@ -37,6 +42,7 @@ def of(module: ModuleType) -> list[Question]:
 
 
 QUESTIONS: Final = [*of(questions), *of(questions_after_posting)]
+LOGIN_QUESTIONS: Final = of(questions_login)
 
 
 def say(text: str = "") -> None:
@@ -44,15 +50,16 @@ def say(text: str = "") -> None:
 
 
 def main(environment: Mapping[str, str], clock: Clock, reports: Path = REPORTS) -> int:
-    missing = [f"  {name}: {what}" for name, what in CREDENTIALS.items() if not environment.get(name)]
-    if missing:
+    login = environment.get("LOGIN") == "1"
+    needs = WEB_APP if login else CUSTOM_CONNECTION
+    if missing := [f"  {name}: {what}" for name, what in needs.items() if not environment.get(name)]:
         say(
             "Nothing was asked. These have to be in the environment; docs/live-check.md says how to get them:"
         )
         say("\n".join(missing))
         return NOT_SET_UP
     try:
-        asked = chosen(environment.get("ONLY", ""))
+        asked = chosen(LOGIN_QUESTIONS if login else QUESTIONS, environment.get("ONLY", ""))
         run = earlier(environment.get("CLEAN", "")) or new_run(clock.now())
     except ValueError as mistake:
         say(f"Nothing was asked. {mistake}")
@@ -60,21 +67,29 @@ def main(environment: Mapping[str, str], clock: Clock, reports: Path = REPORTS) 
     access = Access(
         environment.get("XERO_IDENTITY_URL") or "https://identity.xero.com",
         environment.get("XERO_API_URL") or "https://api.xero.com",
-        environment["XERO_CLIENT_ID"],
-        environment["XERO_CLIENT_SECRET"],
+        *(environment[name] for name in needs),
     )
-    books = Books(access, run, session(calls_at_once=10), clock)
-    report = Report(run, clock.now(), reports / f"{run}.md", by_hand=questions.BY_HAND)
+    report = Report(run, clock.now(), reports / f"{run}.md")
+    at_once = session(calls_at_once=10)
+    if login:
+        login_url = environment.get("XERO_LOGIN_URL") or "https://login.xero.com"
+        person = Login(access, login_url, Browser(say), run, at_once, clock)
+        try:
+            return work(Run(person, report, say, after_each=dict, at_the_end=dict), report, asked)
+        finally:
+            say(person.disconnect())
+    report.by_hand = questions.BY_HAND
+    books = Books(access, run, at_once, clock)
     return work(Run(books, report, say), report, [] if environment.get("CLEAN") else asked)
 
 
-def chosen(only: str) -> list[Question]:
+def chosen(questions_: Sequence[Question], only: str) -> Sequence[Question]:
     """The questions of these ids, all where none is named. Raises ValueError for an id that there is not."""
-    by_id = {question.id: question for question in QUESTIONS}
+    by_id = {question.id: question for question in questions_}
     wanted = [id_.strip() for id_ in only.split(",") if id_.strip()]
     if unknown := [id_ for id_ in wanted if id_ not in by_id]:
         raise ValueError(f"There is no question {', '.join(unknown)}. There are: {', '.join(by_id)}.")
-    return [by_id[id_] for id_ in wanted] or QUESTIONS
+    return [by_id[id_] for id_ in wanted] or questions_
 
 
 def earlier(run: str) -> str:

@@ -23,6 +23,7 @@ from urllib3.exceptions import HTTPError
 
 from bookkeeping.adapters.http import read_bounded
 from local.xero.clock import Clock
+from local.xero.wire import parse_date, to_json
 
 Json = dict[str, Any]
 Answers = dict[str, str]
@@ -79,9 +80,9 @@ class Answer:
     """What came back: `body` is None where it is no JSON."""
 
     status: int
-    headers: Mapping[str, str]
-    body: Any
-    text: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: Any = field(repr=False)
+    text: str = field(repr=False)
 
     def elements(self, collection: str) -> list[Json]:
         found = self.body.get(collection) if isinstance(self.body, dict) else None
@@ -169,7 +170,7 @@ class Books:
     """Calls to the one organisation of a custom connection. Safe to use from several threads at once."""
 
     def __init__(self, access: Access, run: str, session: requests.Session, clock: Clock) -> None:
-        self._access = access
+        self.access = access
         self.run = run
         self.clock = clock
         self.made: dict[str, Made] = {}
@@ -196,12 +197,11 @@ class Books:
         **query: Any,
     ) -> Answer:
         """One call below /api.xro/2.0/; a patient one waits where Xero says so. Raises FailedError or StoppedError."""
-        url = f"{self._access.api_url.rstrip('/')}/api.xro/2.0/{path}"
-        sent = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        url = f"{self.access.api_url.rstrip('/')}/api.xro/2.0/{path}"
+        sent = body if body is None or isinstance(body, bytes) else to_json(body).encode()
         all_headers = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
         for _ in range(TRIES):
-            token = {"Authorization": f"Bearer {self._token(scopes)}"}
-            answer = self._send(method, url, data=sent, headers=all_headers | token, params=query)
+            answer = self.send(method, url, data=sent, headers=all_headers | self.entry(scopes), params=query)
             if answer.status != 429 or not patient:
                 break
             if answer.headers.get("X-Rate-Limit-Problem", "").lower().startswith("day"):
@@ -265,9 +265,13 @@ class Books:
 
     def token_answer(self, form: Mapping[str, str], secret: str | None = None) -> Answer:
         """What the token endpoint makes of a form; for questions about its refusals."""
-        url = f"{self._access.identity_url.rstrip('/')}/connect/token"
-        auth = (self._access.client_id, secret or self._access.client_secret)
-        return self._send("POST", url, data=form, headers={"Accept": "application/json"}, auth=auth)
+        url = f"{self.access.identity_url.rstrip('/')}/connect/token"
+        auth = (self.access.client_id, secret or self.access.client_secret)
+        return self.send("POST", url, data=form, headers={"Accept": "application/json"}, auth=auth)
+
+    def entry(self, scopes: str) -> dict[str, str]:
+        """The headers that let a call in. A custom connection need not name its organisation."""
+        return {"Authorization": f"Bearer {self._token(scopes)}"}
 
     def _token(self, scopes: str) -> str:
         token, good_until = self._tokens.get(scopes, ("", None))
@@ -282,7 +286,8 @@ class Books:
             self._tokens[scopes] = token, asked_at + lives - BEFORE_EXPIRY
         return token
 
-    def _send(self, method: str, url: str, **options: Any) -> Answer:
+    def send(self, method: str, url: str, **options: Any) -> Answer:
+        """One call to anywhere, paced and bounded. Raises FailedError where no answer comes."""
         self._pace.wait()
         until = time.monotonic() + TIME_OUT
         try:
@@ -480,6 +485,11 @@ def needed(answer: Answer, step: str) -> Answer:
 
 
 ENDED: Final = "the Demo Company was reset, or the connection was ended, in the middle"
+
+
+def day(given: object) -> str:
+    """A day as it is sent, from `/Date(1551916800000+0000)/` or as it is."""
+    return parse_date(str(given)).isoformat()
 
 
 def _changed(usual: Json, changes: Mapping[str, object]) -> Json:

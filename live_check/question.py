@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
-from live_check.books import Answers, Books
+from live_check.books import Answers
 from local.xero.organisations import Organisation
 from local.xero.world import World
 
 Situation = Callable[[World, Organisation], None]
 """Brings the simulated Xero to where Xero may be: stock that cannot be sold short, another app's documents."""
+Ask = Callable[[Any], Answers]
+"""Asks through `Books`, or through `Login` where a person has to log in."""
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,18 @@ class Question:
 
     id: str
     asks: str
-    ask: Callable[[Books], Answers] = field(repr=False)
-    fact: str | None = None
+    ask: Ask
+    fact: str | None
     """The row of `local/xero/unconfirmed.py` that holds the simulated Xero's answer."""
-    only_xero: str = ""
+    only_xero: str
     """Why the simulated Xero cannot be asked, where it cannot."""
-    situations: Mapping[str, Situation] = field(
-        default_factory=lambda: {"": lambda world, organisation: None}
-    )
+    login: bool
+    """Whether a person has to log in for it."""
+    situations: Mapping[str, Situation]
+
+
+def as_it_is(world: World, organisation: Organisation) -> None:
+    """The simulated Xero as it starts."""
 
 
 def question(
@@ -34,12 +41,12 @@ def question(
     *,
     fact: str | None = None,
     only_xero: str = "",
+    login: bool = False,
     situations: Mapping[str, Situation] | None = None,
-) -> Callable[[Callable[[Books], Answers]], Question]:
+) -> Callable[[Ask], Question]:
     """Makes a function that asks into the question of its name."""
 
-    def make(ask: Callable[[Books], Answers]) -> Question:
-        made = Question(ask.__name__, asks, ask, fact, only_xero)
-        return Question(**(vars(made) | {"situations": situations})) if situations else made
+    def make(ask: Ask) -> Question:
+        return Question(ask.__name__, asks, ask, fact, only_xero, login, situations or {"": as_it_is})
 
     return make

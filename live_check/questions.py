@@ -25,12 +25,12 @@ from live_check.books import (
     Json,
     NotAskedError,
     amount,
+    day,
     needed,
 )
-from live_check.question import question
+from live_check.question import as_it_is, question
 from local.xero.organisations import Organisation
 from local.xero.people import add_document
-from local.xero.wire import parse_date
 from local.xero.world import World
 
 SOMEBODY_ELSE: Final = "11111111-1111-4111-8111-111111111111"
@@ -519,14 +519,16 @@ def tie_rounding(books: Books) -> Answers:
                 _tie(Fraction(percent), inclusive=inclusive) if rate.get("CanApplyToRevenue") else None
             )
             if line_amount is not None:
-                line = books.line(UnitAmount=float(line_amount), TaxType=tax_type)
+                line = books.line(UnitAmount=line_amount, TaxType=tax_type)
                 made = books.make("Invoices", books.invoice(line, LineAmountTypes=kind))
                 exact = line_amount * percent / (100 + percent if inclusive else 100)
                 answers[how] = _way(round(exact, 3), made["TotalTax"])
                 break
-    half = books.make("Invoices", books.invoice(books.line(Quantity=0.5, UnitAmount=0.05)))
+    half = books.make(
+        "Invoices", books.invoice(books.line(Quantity=Decimal("0.5"), UnitAmount=Decimal("0.05")))
+    )
     answers["a line's amount"] = _way(Decimal("0.025"), half["LineItems"][0]["LineAmount"])
-    two_places = books.make("Invoices", books.invoice(books.line(UnitAmount=2.125)), unitdp="2")
+    two_places = books.make("Invoices", books.invoice(books.line(UnitAmount=Decimal("2.125"))), unitdp="2")
     answers["a unit price"] = _way(Decimal("2.125"), two_places["LineItems"][0]["UnitAmount"])
     return answers
 
@@ -601,7 +603,7 @@ def _no_backorders(world: World, organisation: Organisation) -> None:
 @question(
     "How is an approved sale refused of what is not in stock, and does allowBackorders let it pass?",
     fact="no_stock_text",
-    situations={"backorders possible": lambda world, organisation: None, "no backorders": _no_backorders},
+    situations={"backorders possible": as_it_is, "no backorders": _no_backorders},
 )
 def no_stock_text(books: Books) -> Answers:
     item = books.make("Items", books.tracked_item())
@@ -682,11 +684,6 @@ def _locked(books: Books) -> tuple[str, str]:
     return max(locks)
 
 
-def day(microsoft: object) -> str:
-    """A day as it is sent, from `/Date(1551916800000+0000)/`."""
-    return parse_date(str(microsoft)).isoformat()
-
-
 @question("Do lock dates hold drafts?", fact="lock_date_for_drafts")
 def lock_date_for_drafts(books: Books) -> Answers:
     locked_on, _ = _locked(books)
@@ -720,7 +717,9 @@ def void_with_smallest_body(books: Books) -> Answers:
         "with no lines and unitdp=4": ({"LineItems": []}, four_places),
     }
     for how, (body, query) in ways.items():
-        before = books.make("Invoices", books.invoice(books.line(UnitAmount=1.2345), Status="AUTHORISED"))
+        before = books.make(
+            "Invoices", books.invoice(books.line(UnitAmount=Decimal("1.2345")), Status="AUTHORISED")
+        )
         id_ = before["InvoiceID"]
         answer = books.call("POST", f"Invoices/{id_}", {"InvoiceID": id_, "Status": "VOIDED"} | body, **query)
         if not answer.accepted:

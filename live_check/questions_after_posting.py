@@ -1,14 +1,15 @@
 """What is open about credit notes, their allocations and notes in a document's history.
 
-The simulated Xero has none of these yet: `NOT_YET` marks what Xero alone is asked. Once it learns a thing, take the mark
-away, and the answers are compared. A test says when that is due.
+The simulated Xero has none of these yet: `NOT_YET` marks what Xero alone is asked. Once it learns a thing, take the
+mark away, and the answers are compared. A test says when that is due.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
-from live_check.books import Answer, Answers, Books, Json, NotAskedError, amount, needed
+from live_check.books import Answer, Answers, Books, Json, NotAskedError, amount, day, needed
 from live_check.question import question
 
 NOT_YET: Final = "it has no credit notes yet"
@@ -117,15 +118,19 @@ def allocation_in_another_currency(books: Books) -> Answers:
 @question("What comes back of an allocation?", only_xero=NOT_YET)
 def allocation_answered(books: Books) -> Answers:
     note, first, second = _credit(books), _approved(books), _approved(books)
-    answer = needed(_allocate(books, note, (first, 1.005), on="2020-01-01"), "PUT Allocations")
-    reply = answer.first("Allocations")
+    reply = needed(_allocate(books, note, (first, Decimal("1.005"))), "PUT Allocations").first("Allocations")
     kept = _allocations(books, note)
     two = _allocate(books, note, (first, 1), (second, 1))
+    more = len(_allocations(books, note)) - len(kept)
+    third = _approved(books)
+    backdated = _allocate(books, note, (third, 1), on="2020-01-01")
+    days = [day(one.get("Date")) for one in _allocations(books, note) if third["InvoiceID"] in str(one)]
     return {
         "AllocationID in the reply": "yes" if reply.get("AllocationID") else "no",
         "1.005 becomes": amount(kept[0].get("Amount")) if kept else "nothing",
-        "the Date sent is": "kept" if "157783680" in str(kept[:1]) else "replaced",
-        "two at once": f"{two}, {len(_allocations(books, note)) - len(kept)} more",
+        "two at once": f"{two}, {more} more",
+        "a Date before the invoice's": ", ".join(days).replace(books.today, "the invoice's")
+        or str(backdated),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from live_check import clean_up, simulated
 from live_check.books import ENDED, Books, FailedError, Json, NotAskedError, StoppedError
@@ -20,10 +21,20 @@ class NotADemoCompanyError(Exception):
 class Run:
     """Asks the questions. `say` prints a line for the person who waits."""
 
-    def __init__(self, books: Books, report: Report, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        books: Books,
+        report: Report,
+        say: Callable[[str], None],
+        *,
+        after_each: Callable[[], object] | None = None,
+        at_the_end: Callable[[], dict[str, str]] | None = None,
+    ) -> None:
         self._books = books
         self._report = report
         self._say = say
+        self._after_each = after_each or partial(clean_up.remove_documents, books)
+        self._at_the_end = at_the_end or partial(clean_up.remove_everything, books)
         self._organisation: object = None
 
     def ask(self, questions: Sequence[Question]) -> None:
@@ -36,7 +47,7 @@ class Run:
                 self._say_result(f"{place}/{len(questions)}", result)
                 self._report.add(result)
                 self._check_demo_company()
-                clean_up.remove_documents(self._books)
+                self._after_each()
                 if self._books.day_nearly_spent:
                     self._report.ended = "the calls of this day are nearly spent. Go on tomorrow."
                     break
@@ -65,7 +76,7 @@ class Run:
         self._say(f"Cleaning up what run {self._books.run} made ...")
         try:
             self._check_demo_company()
-            self._report.stays = clean_up.remove_everything(self._books)
+            self._report.stays = self._at_the_end()
         except StoppedError as stopped:
             self._report.ended = self._report.ended or str(stopped)
             self._report.stays = {f"whatever bears {self._books.run}": f"not cleaned up: {stopped}"}
@@ -95,7 +106,7 @@ class Run:
         try:
             answers = question.ask(books)
             result.answers = {tried: books.masked(answer) for tried, answer in answers.items()}
-            currencies = bool(question.only_xero) or books.may_use_currencies
+            currencies = bool(question.only_xero) or question.login or books.may_use_currencies
             result.simulated = simulated.answers(
                 question, books.facts, currencies=currencies, now=books.clock
             )

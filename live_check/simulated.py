@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from live_check.books import SCOPES, Access, Answers, Books, FailedError, NotAskedError, StoppedError
+from live_check.books import SCOPES, Access, Answers, Books, FailedError, NotAskedError, StoppedError, day
+from live_check.login import REDIRECT, Login
 from live_check.question import Question, Situation
-from live_check.questions import day
 from local.xero.charts import COUNTRIES
 from local.xero.clock import Clock, VirtualClock
+from local.xero.identity import AuthorizeError
 from local.xero.in_process import InProcess
 from local.xero.organisations import Organisation
 from local.xero.portal import CUSTOM_CONNECTION
@@ -20,6 +22,7 @@ from local.xero.unconfirmed import OPEN_ANSWERS
 from local.xero.world import World
 
 URL = "http://xero.test"
+RUN = "LC-SIMULATED"
 CHOICES = {fact.name: fact.answers for fact in OPEN_ANSWERS}
 
 
@@ -50,7 +53,7 @@ def answers(
 
 
 def _asked(question: Question, world: World, organisation: Organisation, situation: Situation) -> Answers:
-    books = connected(world, organisation)
+    books = logged_in(world, organisation) if question.login else connected(world, organisation)
     books.begin(1)
     situation(world, organisation)
     try:
@@ -76,10 +79,29 @@ def _organisation(world: World, like: Mapping[str, object], *, currencies: bool)
 
 def connected(world: World, organisation: Organisation) -> Books:
     """The books of an organisation through a custom connection, in process."""
-    access = custom_connection(world, organisation)
+    return Books(custom_connection(world, organisation), RUN, in_process(world), world.clock)
+
+
+def logged_in(world: World, organisation: Organisation) -> Login:
+    """The same through a web app, whose user allows whatever is asked."""
+    user = world.add_user({"email": f"{world.new_id()}@example.com", "organisations": [organisation.id]})
+    app = world.portal.register({"name": "Live check", "redirect_uris": [REDIRECT]}, world.now())
+    access = Access(URL, URL, app.client_id, world.portal.generate_secret(app))
+
+    def consent(address: str) -> dict[str, str] | None:
+        try:
+            request = world.identity.authorize_request(urlsplit(address).query)
+        except AuthorizeError:
+            return None
+        return dict(parse_qsl(urlsplit(world.identity.allow(request, user, [organisation.id])).query))
+
+    return Login(access, URL, consent, RUN, in_process(world), world.clock)
+
+
+def in_process(world: World) -> requests.Session:
     session = requests.Session()
     session.mount(URL, InProcess(create_app(world), world))
-    return Books(access, "LC-SIMULATED", session, world.clock)
+    return session
 
 
 def custom_connection(world: World, organisation: Organisation, url: str = URL) -> Access:
