@@ -6,7 +6,7 @@ import secrets
 import time
 import webbrowser
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -26,9 +26,15 @@ Consent = Callable[[str], Mapping[str, str] | None]
 
 @dataclass(frozen=True)
 class _Tokens:
-    access: str
-    refresh: str
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
     scopes: frozenset[str]
+
+    @property
+    def consent(self) -> str:
+        """What connections that were made in the same consent bear as `authEventId`."""
+        claims = jwt.decode(self.access, options={"verify_signature": False})
+        return str(claims["authentication_event_id"])
 
 
 class Login(Books):
@@ -47,6 +53,7 @@ class Login(Books):
         self._login_url = login_url.rstrip("/")
         self._consent = consent
         self._chosen: _Tokens | None = None
+        self._consents: set[str] = set()
         self._tenant_id = ""
 
     @property
@@ -57,11 +64,13 @@ class Login(Books):
     def _tokens_chosen(self) -> _Tokens:
         """The first consent, for one organisation. Raises StoppedError."""
         if self._chosen is None:
-            consented = self.consented("%20")
-            if consented is None:
+            try:
+                self._chosen = self.consented("%20")
+            except FailedError as error:
+                raise StoppedError(str(error)) from error
+            if self._chosen is None:
                 raise StoppedError("nobody came back from Xero's login")
-            self._chosen = consented
-            self._tenant_id = self._one_organisation(consented)
+            self._tenant_id = self._one_organisation(self._chosen)
         return self._chosen
 
     def consented(self, joint: str) -> _Tokens | None:
@@ -77,7 +86,11 @@ class Login(Books):
             return None
         form = {"grant_type": "authorization_code", "code": came_back["code"], "redirect_uri": REDIRECT}
         granted = needed(self.token_answer(form), "the exchange of the code").body
-        return _Tokens(granted["access_token"], granted["refresh_token"], frozenset(granted["scope"].split()))
+        tokens = _Tokens(
+            granted["access_token"], granted["refresh_token"], frozenset(granted["scope"].split())
+        )
+        self._consents.add(tokens.consent)
+        return tokens
 
     def refresh(self, token: str) -> Answer:
         return self.token_answer({"grant_type": "refresh_token", "refresh_token": token})
@@ -87,8 +100,7 @@ class Login(Books):
         return {"Authorization": f"Bearer {token}", "Xero-Tenant-Id": self._tenant_id}
 
     def _one_organisation(self, tokens: _Tokens) -> str:
-        claims = jwt.decode(tokens.access, options={"verify_signature": False})
-        found = self._connections(tokens, authEventId=claims["authentication_event_id"])
+        found = self._connections(tokens, authEventId=tokens.consent)
         if len(found) != 1:
             raise StoppedError("choose one organisation at Xero's login, the Demo Company")
         return str(found[0]["tenantId"])
@@ -99,12 +111,12 @@ class Login(Books):
         return list(answer.body)
 
     def disconnect(self) -> str:
-        """End the connection that the consent made, whatever organisation it is to. What became of it, in words."""
+        """End what the consents connected, whatever organisations they are. What became of it, in words."""
         if self._chosen is None:
             return "Nobody logged in, so there is no connection to end."
         try:
             for one in self._connections(self._chosen):
-                if one["tenantId"] == self._tenant_id:
+                if one["authEventId"] in self._consents:
                     url = f"{self.access.api_url.rstrip('/')}/connections/{one['id']}"
                     needed(self.send("DELETE", url, headers=_bearer(self._chosen)), "DELETE connections")
         except (FailedError, StoppedError) as error:

@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
+from live_check import login
 from live_check.books import SCOPES, Access, Answers, Books, FailedError, NotAskedError, StoppedError, day
-from live_check.login import REDIRECT, Login
+from live_check.login import Login
 from live_check.question import Question, Situation
 from local.xero.charts import COUNTRIES
 from local.xero.clock import Clock, VirtualClock
@@ -85,7 +86,7 @@ def connected(world: World, organisation: Organisation) -> Books:
 def logged_in(world: World, organisation: Organisation) -> Login:
     """The same through a web app, whose user allows whatever is asked."""
     user = world.add_user({"email": f"{world.new_id()}@example.com", "organisations": [organisation.id]})
-    app = world.portal.register({"name": "Live check", "redirect_uris": [REDIRECT]}, world.now())
+    app = world.portal.register({"name": "Live check", "redirect_uris": [login.REDIRECT]}, world.now())
     access = Access(URL, URL, app.client_id, world.portal.generate_secret(app))
 
     def consent(address: str) -> dict[str, str] | None:
