@@ -8,10 +8,10 @@ UV_COMPILE = .venv/bin/uv pip compile --no-config --quiet --universal --python-v
 SOURCES = layers/bookkeeping/bookkeeping functions local tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test storms bench lint format schemas build package checkov locks clean
+.PHONY: help demo up test storms bench live-check lint format schemas build package checkov locks clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 # --- environments and the local build ----------------------------------------------------------------------------
 
@@ -68,6 +68,9 @@ storms: $(LOCAL_SYSTEM)  ## the simulations of many failures at once, in full: a
 bench: $(LOCAL_SYSTEM)  ## pace and cost beside what people would use instead: about a quarter of an hour
 	@PYTHONPATH=layers/bookkeeping:. AWS_DEFAULT_REGION=eu-west-2 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
 		.venv/bin/python -m benchmarks $(BENCH)
+
+live-check: .venv/.ready  ## asks a Xero Demo Company what Xero's documentation leaves open; see docs/live-check.md
+	@PYTHONPATH=layers/bookkeeping exec .venv/bin/python -m live_check
 
 lint: .venv/.ready  ## formatting, lint, types, and the expanded template
 	@.venv/bin/ruff format --check .

@@ -204,6 +204,18 @@ class AccessControls(_Controls):
             secret = made.secret or world.portal.generate_secret(made)
         return answer({**made.as_json(), "client_secret": secret}, 201)
 
+    @route("POST", "/apps/<client_id>/authorise")
+    def authorise(self, client_id: str) -> Response:
+        """A custom connection's one organisation, with the user and the scopes."""
+        world, wanted = self.world, given()
+        user = world.user_with_email(str(wanted["user"]))
+        if user is None:
+            raise _NoSuchThingError(f"no user {wanted['user']}")
+        organisation, scopes = self.organisation(wanted["organisation"]), tuple(wanted["scopes"].split())
+        with world.lock:
+            world.identity.authorise(self._app(client_id), user, organisation.id, scopes)
+        return answer(self._app(client_id).as_json())
+
     @route("POST", "/apps/<client_id>/secret")
     def new_secret(self, client_id: str) -> Response:
         with self.world.lock:

@@ -47,7 +47,7 @@ RESOURCES = {
     "items": Resource(
         _INVOICES | _SETTINGS,
         {"GET": items.get_items, "PUT": items.put_items, "POST": items.post_items},
-        {"GET": items.get_item, "POST": items.post_item},
+        {"GET": items.get_item, "POST": items.post_item, "DELETE": items.delete_item},
     ),
     "contacts": Resource(
         _CONTACTS,

@@ -13,6 +13,7 @@ from local.xero.idempotency import LONGEST_KEY, Record, fingerprint
 from local.xero.identity import Bearer
 from local.xero.limits import too_many
 from local.xero.organisations import Organisation
+from local.xero.portal import CUSTOM_CONNECTION
 from local.xero.replies import (
     RefusedError,
     Reply,
@@ -108,9 +109,7 @@ def answer(world: World, request: Request) -> Answer:
     """Xero's answer. Raises ConnectionDroppedError or ClientGoneError where there is none."""
     with world.lock:
         entry = world.log.open(world.now(), request.method, request.path, request.query_string)
-        caller = _Caller(
-            world.identity.bearer(request.headers.get("authorization")), request.headers.get("xero-tenant-id")
-        )
+        caller = _caller(world, request)
         entry.client_id, entry.tenant_id = caller.client_id, caller.tenant_id
         entry.idempotency_key = request.headers.get("idempotency-key")
         fault = world.faults.striking(
@@ -125,6 +124,16 @@ def answer(world: World, request: Request) -> Answer:
     reply = work(world, request, caller, entry, fault)
     entry.status = reply.status
     return _spoilt(world, request, reply, fault)
+
+
+def _caller(world: World, request: Request) -> _Caller:
+    bearer = world.identity.bearer(request.headers.get("authorization"))
+    tenant_id = request.headers.get("xero-tenant-id")
+    if tenant_id is None and bearer and world.portal.apps[bearer.client_id].kind == CUSTOM_CONNECTION:
+        # it has one organisation, which nobody needs to name
+        connected = world.connections.of(bearer.client_id, bearer.user_id)
+        tenant_id = next((one.tenant_id for one in connected), None)
+    return _Caller(bearer, tenant_id)
 
 
 def _client(world: World, request: Request, caller: _Caller) -> str | None:

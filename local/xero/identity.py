@@ -17,7 +17,16 @@ from urllib.parse import unquote_plus, urlencode
 import jwt
 
 from local.xero.connections import Connections
-from local.xero.portal import IDENTITY_SCOPES, KNOWN_SCOPES, MARK, App, Portal
+from local.xero.portal import (
+    CUSTOM_CONNECTION,
+    GRANULAR_SCOPES,
+    IDENTITY_SCOPES,
+    KNOWN_SCOPES,
+    MARK,
+    SHARED_SCOPES,
+    App,
+    Portal,
+)
 from local.xero.replies import Reply
 from local.xero.unconfirmed import Unconfirmed
 from local.xero.users import User
@@ -222,7 +231,7 @@ class Identity:
         others = [
             other
             for other in self._connections.apps_of(tenant_id) - {client_id}
-            if not self._portal.apps[other].certified
+            if not self._portal.apps[other].certified and self._portal.apps[other].kind != CUSTOM_CONNECTION
         ]
         if len(others) >= UNCERTIFIED_APPS_OF_AN_ORGANISATION:
             raise ConsentRefusedError(self._unconfirmed["third_uncertified_app"])
@@ -254,11 +263,47 @@ class Identity:
             granted = self._exchange_code(app, form)
         elif grant_type == "refresh_token":
             granted = self._refresh(app, form.get("refresh_token", ""))
+        elif grant_type == "client_credentials":
+            return self._mint(app, tuple(form.get("scope", "").split()))
         else:
             reply = self._error("unsupported_grant_type", "")
             return TokenCall(reply, app.client_id, grant_type, "unsupported_grant_type")
         if isinstance(granted, str):
             return TokenCall(self._error("invalid_grant", granted), app.client_id, grant_type, granted)
+        return TokenCall(Reply(200, granted, json_only=True), app.client_id, grant_type, "granted")
+
+    def authorise(self, app: App, user: User, tenant_id: str, scopes: tuple[str, ...]) -> None:
+        """Have a person connect a custom connection to its one organisation. Raises ValueError where Xero does not."""
+        if app.kind != CUSTOM_CONNECTION:
+            raise ValueError(f"{app.name} is no custom connection")
+        if tenant_id not in user.tenant_ids:
+            raise ValueError(f"{user.email} has no access to this organisation")
+        if unknown := set(scopes) - (GRANULAR_SCOPES | SHARED_SCOPES):
+            raise ValueError(f"a custom connection has no scope {' '.join(sorted(unknown))}")
+        app.scopes = scopes
+        self._connections.drop(client_id=app.client_id)
+        self._connections.connect(
+            new_id=self._new_id(),
+            client_id=app.client_id,
+            user_id=user.id,
+            tenant_id=tenant_id,
+            auth_event_id=self._new_id(),
+            now=self._now(),
+        )
+
+    def _mint(self, app: App, scopes: tuple[str, ...]) -> TokenCall:
+        """An access token of a custom connection, without a refresh token: scopes are on the app and in the request."""
+        grant_type = "client_credentials"
+        connection = next((one for one in self._connections.all() if one.client_id == app.client_id), None)
+        if app.kind != CUSTOM_CONNECTION or connection is None:
+            reply = self._error("unauthorized_client", "")
+            return TokenCall(reply, app.client_id, grant_type, "unauthorized_client")
+        if not scopes or not set(scopes) <= set(app.scopes):
+            reply = self._error("invalid_scope", "scopes must be on the app and in the request")
+            return TokenCall(reply, app.client_id, grant_type, "invalid_scope")
+        token_set = TokenSet(self._new_id(), app.client_id, connection.user_id, scopes, self._now())
+        self._token_sets[token_set.auth_event_id] = token_set
+        granted = self._issue(token_set, parent=None, with_id_token=False)
         return TokenCall(Reply(200, granted, json_only=True), app.client_id, grant_type, "granted")
 
     def presented_client(self, form: Mapping[str, str], authorization: str | None) -> str | None:
@@ -423,7 +468,7 @@ class Identity:
             "revocation_endpoint": f"{base_url}/connect/revocation",
             "scopes_supported": sorted(KNOWN_SCOPES),
             "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
         }

@@ -6,16 +6,18 @@ from copy import copy
 from decimal import Decimal
 
 from local.xero import fields
-from local.xero.batches import Outcome, write_each
+from local.xero.batches import Outcome, messages, write_each
 from local.xero.calls import Call
 from local.xero.money import rounded
 from local.xero.organisations import Item
 from local.xero.query import listed
-from local.xero.replies import Reply, api_exception, not_found
+from local.xero.replies import Reply, api_exception, not_found, validation_exception
 from local.xero.views import item_view
 from local.xero.wire import Json
 
 MOST_ITEMS = 500
+IN_USE = "Item cannot be deleted as it is used by approved transactions."
+_APPROVED_ONCE = frozenset({"AUTHORISED", "BILLED", "PAID", "VOIDED"})
 _LENGTHS = {"Code": 30, "Name": 50, "Description": 4000, "PurchaseDescription": 4000}
 
 
@@ -43,6 +45,19 @@ def post_item(call: Call, key: str) -> Reply:
         return not_found()
     changes = call.elements("Items")[:1]
     return write_each(call, "Items", "ItemID", lambda given: _save(call, given, item), only=changes)
+
+
+def delete_item(call: Call, key: str) -> Reply:
+    """Gone for good. A tracked item that an approved document ever held stays."""
+    item = call.organisation.items.get(key) or _by_id(call, key)
+    if item is None:
+        return not_found()
+    approved = (one for one in call.organisation.documents.values() if one.status in _APPROVED_ONCE)
+    if item.tracked and any(line.item_code == item.code for one in approved for line in one.lines):
+        return validation_exception([{"ItemID": item.id, "ValidationErrors": messages([IN_USE])}])
+    del call.organisation.items[item.code]
+    call.committed.append({"kind": "item", "action": "deleted", "id": item.id, "code": item.code})
+    return Reply(204)
 
 
 def _write(call: Call, *, create_only: bool) -> Reply:

@@ -15,7 +15,8 @@ MARK: Final = "simulated_secret_"
 """Every secret that is issued here starts with this, so that a test finds it wherever it should not be."""
 
 WEB_APP: Final = "Web app"
-KINDS: Final = (WEB_APP, "Mobile or desktop app", "Custom connection")
+CUSTOM_CONNECTION: Final = "Custom connection"
+KINDS: Final = (WEB_APP, "Mobile or desktop app", CUSTOM_CONNECTION)
 
 GRANULAR_FROM = date(2026, 3, 2)
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
@@ -53,6 +54,8 @@ class App:
     created_at: datetime
     kind: str = WEB_APP
     certified: bool = False
+    scopes: tuple[str, ...] = ()
+    """What the person allowed who authorised a custom connection."""
     secret: str | None = field(default=None, repr=False)
 
     def allows(self, scope: str) -> bool:

@@ -1,5 +1,6 @@
 """Every answer of Xero that public material leaves open: the one table the simulator reads them from.
 
+`make live-check` asks Xero for each of them, and says which of the answers here is Xero's (docs/live-check.md).
 A choice can be changed while running (`POST /_simulator/unconfirmed`), to try a client against each.
 """
 

@@ -639,6 +639,34 @@ class TestItemsAndStock:
             "PurchaseDetails AccountCode can't be used on a tracked item."
         ]
 
+    def test_an_item_is_deleted_by_id_or_code_and_its_documents_stay(self, xero: Visitor) -> None:
+        item = xero.call("PUT", "Items", json={"Code": "MUG"}).json()["Items"][0]
+        assert xero.call("DELETE", f"Items/{item['ItemID']}").status_code == 204
+        assert xero.call("GET", "Items/MUG").status_code == 404
+        assert xero.call("DELETE", "Items/MUG").status_code == 404
+
+    def test_a_tracked_item_that_an_approved_document_held_stays(self, xero: Visitor) -> None:
+        item = {
+            "Code": "CAP",
+            "InventoryAssetAccountCode": "630",
+            "PurchaseDetails": {"COGSAccountCode": "310"},
+        }
+        assert xero.call("PUT", "Items", json=item).status_code == 200
+        line = {"Description": "Cap", "ItemCode": "CAP", "UnitAmount": 5}
+        bill = {
+            "Type": "ACCPAY",
+            "Contact": {"ContactID": xero.contact.id},
+            "DueDate": "2026-12-31",
+            "LineItems": [line],
+        }
+        draft = xero.call("PUT", "Invoices", json=bill | {"Status": "DRAFT"})
+        assert draft.status_code == 200
+        approved = xero.call("PUT", "Invoices", json=bill | {"Status": "AUTHORISED"}).json()["Invoices"][0]
+        assert xero.call("DELETE", "Items/CAP").status_code == 400
+        voided = {"InvoiceID": approved["InvoiceID"], "Status": "VOIDED"}
+        assert xero.call("POST", "Invoices", json=voided).status_code == 200
+        assert xero.call("DELETE", "Items/CAP").status_code == 400
+
     def test_an_item_fills_what_its_line_leaves_out(self, xero: Visitor) -> None:
         tracked_item(xero)
         stored = put(xero, invoice(xero, LineItems=[{"ItemCode": "TEE", "Quantity": 1}]))["LineItems"][0]

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from local.xero.clock import VirtualClock
+from local.xero.portal import CUSTOM_CONNECTION
 from local.xero.visitor import BASE_URL, REDIRECT_URI, Visitor
 from local.xero.world import World
 
@@ -343,6 +344,90 @@ class TestRefresh:
         tokens = xero.world.consent(xero.app, xero.user, [xero.organisation.id], "accounting.attachments")
         assert {"accounting.attachments", "accounting.invoices"} <= set(tokens["scope"].split())
         assert "refresh_token" not in tokens
+
+
+class TestCustomConnection:
+    """One app, one organisation, no person at the door."""
+
+    SCOPES = "accounting.invoices accounting.settings"
+
+    @pytest.fixture
+    def custom(self, xero: Visitor) -> Visitor:
+        xero.app = xero.world.portal.register(
+            {"name": "Live check", "kind": CUSTOM_CONNECTION}, xero.world.now()
+        )
+        xero.world.portal.generate_secret(xero.app)
+        self.authorise(xero, xero.organisation.id)
+        return xero
+
+    def authorise(self, xero: Visitor, organisation: str, **changes: str) -> requests.Response:
+        given = {"organisation": organisation, "user": xero.user.email, "scopes": self.SCOPES} | changes
+        return xero.site("POST", f"/_simulator/apps/{xero.app.client_id}/authorise", json=given)
+
+    def mint(self, xero: Visitor, scope: str = SCOPES) -> requests.Response:
+        return xero.token(grant_type="client_credentials", scope=scope)
+
+    def test_its_credentials_are_worth_an_access_token_alone(self, custom: Visitor) -> None:
+        granted = self.mint(custom).json()
+        assert granted.keys() == {"access_token", "expires_in", "token_type", "scope"}
+        assert granted["expires_in"] == 1800
+
+    def test_its_organisation_needs_no_tenant_header(self, custom: Visitor) -> None:
+        custom.tokens = self.mint(custom).json()
+        answer = custom.call("GET", "Organisation", headers={"Xero-Tenant-Id": None})
+        assert answer.json()["Organisations"][0]["OrganisationID"] == custom.organisation.id
+        assert custom.call("GET", "Organisation").status_code == 200
+        other = custom.world.add_organisation({"country": "NZ"})
+        assert custom.call("GET", "Organisation", headers={"Xero-Tenant-Id": other.id}).status_code == 403
+
+    def test_a_web_app_still_has_to_name_the_organisation(self, xero: Visitor) -> None:
+        assert xero.call("GET", "Organisation", headers={"Xero-Tenant-Id": None}).status_code == 403
+
+    def test_it_connects_to_one_organisation_at_a_time(self, custom: Visitor) -> None:
+        other = custom.world.add_organisation({"country": "NZ", "users": [custom.user.email]})
+        assert self.authorise(custom, other.id).status_code == 200
+        custom.tokens = self.mint(custom).json()
+        answer = custom.call("GET", "Organisation", headers={"Xero-Tenant-Id": None})
+        assert answer.json()["Organisations"][0]["OrganisationID"] == other.id
+
+    @pytest.mark.parametrize("scope", ["", "accounting.contacts", "accounting.invoices accounting.contacts"])
+    def test_a_scope_has_to_be_on_the_app_and_in_the_request(self, custom: Visitor, scope: str) -> None:
+        refused = self.mint(custom, scope)
+        assert (refused.status_code, refused.json()) == (400, {"error": "invalid_scope"})
+        custom.tokens = self.mint(custom, "accounting.settings").json()
+        assert custom.call("GET", "Invoices").status_code == 401
+
+    def test_no_other_app_gets_a_token_so(self, xero: Visitor) -> None:
+        refused = self.mint(xero)
+        assert (refused.status_code, refused.json()) == (400, {"error": "unauthorized_client"})
+
+    def test_it_ends_when_a_person_disconnects_it(self, custom: Visitor) -> None:
+        custom.tokens = self.mint(custom).json()
+        custom.world.connections.drop(client_id=custom.app.client_id)
+        assert custom.call("GET", "Organisation", headers={"Xero-Tenant-Id": None}).status_code == 403
+        assert self.mint(custom).json() == {"error": "unauthorized_client"}
+
+    def test_it_does_not_count_towards_the_two_uncertified_apps(self, custom: Visitor) -> None:
+        # the visitor's own app is the first one
+        second = Visitor(custom.world, organisation=custom.organisation)
+        connected = custom.world.connections.apps_of(custom.organisation.id)
+        assert {custom.app.client_id, second.app.client_id} < connected
+        assert len(connected) == 3
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"user": "nobody@example.com"}, {"scopes": "accounting.transactions"}, {"scopes": "openid"}],
+    )
+    def test_what_cannot_be_authorised_is_refused(self, custom: Visitor, changes: dict[str, str]) -> None:
+        assert self.authorise(custom, custom.organisation.id, **changes).status_code in (400, 404)
+
+    def test_only_a_custom_connection_is_authorised_and_only_for_a_user_s_own_organisation(
+        self, custom: Visitor
+    ) -> None:
+        other = custom.world.add_organisation({"country": "NZ"})
+        assert self.authorise(custom, other.id).status_code == 400
+        custom.app = custom.world.portal.register({"name": "Mugs"}, custom.world.now())
+        assert self.authorise(custom, custom.organisation.id).status_code == 400
 
 
 class TestConnections:

@@ -99,7 +99,8 @@ def test_every_example_works(xero: SimulatedXero) -> None:
     app = xero.world.portal.register(
         {"name": "Orders", "redirect_uris": ["http://localhost:1/callback"]}, xero.world.now()
     )
-    known = {"$ORG": organisation.id, "$APP": app.client_id}
+    custom = xero.world.portal.register({"name": "Live check", "kind": "Custom connection"}, xero.world.now())
+    known = {"$ORG": organisation.id, "$APP": app.client_id, "$CUSTOM": custom.client_id}
     for method, path, body in curls():
         do(xero, method, path, body, known)
 

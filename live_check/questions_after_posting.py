@@ -1,0 +1,217 @@
+"""What is open about credit notes, their allocations and notes in a document's history.
+
+The simulated Xero has none of these yet: `NOT_YET` marks what Xero alone is asked. Once it learns a thing, take the
+mark away, and the answers are compared. A test says when that is due.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from live_check.books import Answer, Answers, Books, Json, NotAskedError, amount, day, needed
+from live_check.question import question
+
+NOT_YET: Final = "it has no credit notes yet"
+NO_HISTORY: Final = "it has no history of a document yet"
+
+
+def _approved(books: Books, **changes: object) -> Json:
+    """An approved invoice of ten."""
+    return books.make("Invoices", books.invoice(**({"Status": "AUTHORISED"} | changes)))
+
+
+def _credit(books: Books, **changes: object) -> Json:
+    """An approved credit note of ten."""
+    return books.make("CreditNotes", books.credit_note(**changes))
+
+
+def _allocate(books: Books, note: Json, *parts: tuple[Json, object], on: str = "") -> Answer:
+    """Allocate a credit note to invoices, each with its amount."""
+    allocations = [
+        {"Invoice": {"InvoiceID": invoice["InvoiceID"]}, "Amount": part, "Date": on or books.today}
+        for invoice, part in parts
+    ]
+    path = f"CreditNotes/{note['CreditNoteID']}/Allocations"
+    return books.call("PUT", path, {"Allocations": allocations}, summarizeErrors="true")
+
+
+def _allocations(books: Books, note: Json) -> list[Json]:
+    found = books.read(f"CreditNotes/{note['CreditNoteID']}").get("Allocations")
+    return list(found) if isinstance(found, list) else []
+
+
+@question("What becomes of a credit note's number that is there?", only_xero=NOT_YET)
+def credit_note_number(books: Books) -> Answers:
+    note = books.credit_note(Status="DRAFT")
+    before = books.make("CreditNotes", note)["CreditNoteID"]
+    posted = books.post("CreditNotes", note)
+    same = posted.first("CreditNotes").get("CreditNoteID") == before
+    answers = {
+        "PUT": str(books.put("CreditNotes", note)),
+        "POST": ("makes another", "changes it")[same] if posted.accepted else str(posted),
+        "an invoice's number": str(
+            books.put("CreditNotes", books.credit_note(CreditNoteNumber=_approved(books)["InvoiceNumber"]))
+        ),
+    }
+    voided = books.credit_note()
+    id_ = books.make("CreditNotes", voided)["CreditNoteID"]
+    needed(books.end("CreditNotes", id_, "VOIDED"), "VOIDED of a credit note")
+    answers["PUT, after a void"] = str(books.put("CreditNotes", voided))
+    answers["POST, after a void"] = str(books.post("CreditNotes", voided))
+    for length in (255, 256):
+        long = books.credit_note(Status="DRAFT", CreditNoteNumber=books.number().ljust(length, "x"))
+        answers[f"{length} characters"] = str(books.put("CreditNotes", long))
+    return answers
+
+
+@question("What becomes of a discount on a credit note's line?", only_xero=NOT_YET)
+def credit_note_discount(books: Books) -> Answers:
+    note = books.credit_note(books.line(DiscountRate=10), Status="DRAFT")
+    answer = books.put("CreditNotes", note)
+    first = answer.first("CreditNotes")
+    return {"10 % of 10": f"net {amount(first.get('SubTotal'))}" if answer.accepted else str(answer)}
+
+
+@question("Does a credit note need a due date?", only_xero=NOT_YET)
+def credit_note_due_date(books: Books) -> Answers:
+    return {
+        "without": str(books.put("CreditNotes", books.credit_note())),
+        "with": str(books.put("CreditNotes", books.credit_note(DueDate=books.today))),
+    }
+
+
+@question("How is an allocation refused?", only_xero=NOT_YET)
+def allocation_refused(books: Books) -> Answers:
+    note, invoice = _credit(books), _approved(books)
+    voided = _approved(books)
+    needed(books.end("Invoices", voided["InvoiceID"], "VOIDED"), "VOIDED of an invoice")
+    other = {"ContactID": books.make("Contacts", {"Name": f"{books.number()} other"})["ContactID"]}
+    draft = _credit(books, Status="DRAFT")
+    answers = {
+        "to a draft": str(_allocate(books, note, (_approved(books, Status="DRAFT"), 1))),
+        "to a voided invoice": str(_allocate(books, note, (voided, 1))),
+        "to another contact's": str(_allocate(books, note, (_approved(books, Contact=other), 1))),
+        "of a draft": str(_allocate(books, draft, (invoice, 1))),
+        "amount 0": str(_allocate(books, note, (invoice, 0))),
+        "below zero": str(_allocate(books, note, (invoice, -1))),
+        "more than there is": str(_allocate(books, note, (invoice, 9999))),
+    }
+    bill = books.make("Invoices", books.bill(Status="AUTHORISED"))
+    answers["to a bill"] = str(_allocate(books, note, (bill, 1)))
+    paid = _approved(books)
+    needed(_allocate(books, _credit(books), (paid, paid["Total"])), "PUT Allocations")
+    answers["to a paid invoice"] = str(_allocate(books, note, (paid, 1)))
+    return answers
+
+
+@question("How is an allocation in another currency refused?", only_xero=NOT_YET)
+def allocation_in_another_currency(books: Books) -> Answers:
+    base = books.facts.get("BaseCurrency")
+    foreign = next((code for code in books.currencies if code != base), None)
+    if foreign is None:
+        raise NotAskedError("the organisation has one currency")
+    invoice = _approved(books, CurrencyCode=foreign)
+    return {"to an invoice": str(_allocate(books, _credit(books), (invoice, 1))).replace(foreign, "CODE")}
+
+
+@question("What comes back of an allocation?", only_xero=NOT_YET)
+def allocation_answered(books: Books) -> Answers:
+    note, first, second = _credit(books), _approved(books), _approved(books)
+    reply = needed(_allocate(books, note, (first, Decimal("1.005"))), "PUT Allocations").first("Allocations")
+    kept = _allocations(books, note)
+    two = _allocate(books, note, (first, 1), (second, 1))
+    more = len(_allocations(books, note)) - len(kept)
+    third = _approved(books)
+    backdated = _allocate(books, note, (third, 1), on="2020-01-01")
+    days = [day(one.get("Date")) for one in _allocations(books, note) if third["InvoiceID"] in str(one)]
+    return {
+        "AllocationID in the reply": "yes" if reply.get("AllocationID") else "no",
+        "1.005 becomes": amount(kept[0].get("Amount")) if kept else "nothing",
+        "two at once": f"{two}, {more} more",
+        "a Date before the invoice's": ", ".join(days).replace(books.today, "the invoice's")
+        or str(backdated),
+    }
+
+
+@question(
+    "How does an invoice read that was credited in full, and how once that is taken back?", only_xero=NOT_YET
+)
+def credited_in_full(books: Books) -> Answers:
+    invoice, note = _approved(books), _credit(books)
+    needed(_allocate(books, note, (invoice, invoice["Total"])), "PUT Allocations")
+
+    def read() -> str:
+        now = books.read(f"Invoices/{invoice['InvoiceID']}")
+        paid_on = "with" if now.get("FullyPaidOnDate") else "without"
+        credited, due = amount(now.get("AmountCredited")), amount(now.get("AmountDue"))
+        return f"{now.get('Status')}, credited {credited}, due {due}, {paid_on} FullyPaidOnDate"
+
+    answers = {"credited": read()}
+    notes = books.read(f"Invoices/{invoice['InvoiceID']}").get("CreditNotes") or [{}]
+    answers["its CreditNotes have"] = ", ".join(sorted(notes[0]))
+    answers["void of the invoice"] = str(books.end("Invoices", invoice["InvoiceID"], "VOIDED"))
+    answers["void of the credit note"] = str(books.end("CreditNotes", note["CreditNoteID"], "VOIDED"))
+    allocation = _allocations(books, note)[0].get("AllocationID")
+    path = f"CreditNotes/{note['CreditNoteID']}/Allocations/{allocation}"
+    answers["deletion of the allocation"] = str(books.call("DELETE", path))
+    answers["afterwards"] = read()
+    return answers
+
+
+@question("What does a credit note with a tracked item do to the stock?", only_xero=NOT_YET)
+def credit_note_and_stock(books: Books) -> Answers:
+    item = books.make("Items", books.tracked_item())
+    bought = books.bill(books.stock_line(item, 2), Status="AUTHORISED")
+    books.make("Invoices", bought)
+
+    def stock() -> str:
+        now = books.read(f"Items/{item['ItemID']}")
+        return f"{amount(now.get('QuantityOnHand'))} worth {amount(now.get('TotalCostPool'))}"
+
+    answers = {"bought": stock()}
+    line = books.line(ItemCode=item["Code"])
+    _approved(books, LineItems=[line])
+    answers["sold"] = stock()
+    note = _credit(books, LineItems=[line])
+    answers["credited"] = stock()
+    answers["void of the credit note"] = str(books.end("CreditNotes", note["CreditNoteID"], "VOIDED"))
+    answers["afterwards"] = stock()
+    on_stock = books.line(ItemCode=item["Code"], AccountCode=books.stock["Code"], TaxType=None)
+    answers["on the stock account"] = str(books.put("CreditNotes", books.credit_note(on_stock)))
+    again = _credit(books, LineItems=[line])
+    _approved(books, LineItems=[line | {"Quantity": 2}])
+    answers["void once its stock is sold"] = str(books.end("CreditNotes", again["CreditNoteID"], "VOIDED"))
+    return answers
+
+
+@question("How is the void of a bill refused whose stock is sold?")
+def void_of_a_bill_whose_stock_is_sold(books: Books) -> Answers:
+    item = books.make("Items", books.tracked_item())
+    bill = books.make("Invoices", books.bill(books.stock_line(item, 1), Status="AUTHORISED"))
+    _approved(books, LineItems=[books.line(ItemCode=item["Code"])])
+    return {"void": str(books.end("Invoices", bill["InvoiceID"], "VOIDED"))}
+
+
+@question("Does a list of credit notes heed IDs?", only_xero=NOT_YET)
+def credit_notes_by_ids(books: Books) -> Answers:
+    wanted, _ = (_credit(books, Status="DRAFT")["CreditNoteID"] for _ in range(2))
+    listed = needed(books.call("GET", "CreditNotes", IDs=wanted, page=1), "GET CreditNotes")
+    found = {one["CreditNoteID"] for one in listed.elements("CreditNotes")}
+    return {"IDs of one of two": "heeded" if found == {wanted} else "ignored"}
+
+
+@question("How long may a note in a document's history be?", only_xero=NO_HISTORY)
+def history_note(books: Books) -> Answers:
+    invoice = books.make("Invoices", books.invoice())["InvoiceID"]
+    answers: Answers = {}
+    for length in (250, 251, 2500, 2501):
+        note = {"HistoryRecords": [{"Details": "x" * length}]}
+        answer = books.call("PUT", f"Invoices/{invoice}/History", note)
+        if not answer.accepted:
+            answers[f"{length} characters"] = str(answer)
+            continue
+        listed = needed(books.call("GET", f"Invoices/{invoice}/History"), "GET History")
+        kept = (len(str(one.get("Details"))) for one in listed.elements("HistoryRecords"))
+        answers[f"{length} characters"] = "kept whole" if length in kept else "cut"
+    return answers
