@@ -39,13 +39,8 @@ def get_credit_notes(call: Call) -> Reply:
         rows = [document for document in rows if document.status not in DEAD]
     if (ids := call.query.get("ids")) and call.unconfirmed["ids_of_credit_notes"] == "filter":
         rows = [document for document in rows if document.id in ids.lower().split(",")]
-    return documents_page(
-        call,
-        "CreditNotes",
-        rows,
-        lambda document, lines: _view(call, document, lines=lines),
-        with_lines=page_number(call) is not None,
-    )
+    lines = page_number(call) is not None
+    return documents_page(call, "CreditNotes", rows, lambda document: _view(call, document, lines=lines))
 
 
 def get_credit_note(call: Call, key: str) -> Reply:

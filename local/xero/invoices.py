@@ -66,13 +66,13 @@ def get_invoices(call: Call) -> Reply:
     summary = call.flag("summaryOnly")
     if summary and any(name in query.get("where", "") for name in _NOT_IN_A_SUMMARY):
         raise query_parse_error("A summary can't be filtered by what it leaves out")
+    lines = (page_number(call) is not None or "statuses" in query) and not summary
     without = _left_out(call) if summary else frozenset()
     return documents_page(
         call,
         "Invoices",
         rows,
-        lambda document, lines: _view(call, document, lines=lines, without=without),
-        with_lines=(page_number(call) is not None or "statuses" in query) and not summary,
+        lambda document: _view(call, document, lines=lines, without=without),
         paged=summary,
     )
 

@@ -64,8 +64,7 @@ def get_purchase_orders(call: Call) -> Reply:
         replace(call, query=query),
         "PurchaseOrders",
         rows,
-        lambda document, lines: purchase_order_view(call.organisation, document, call.ties, lines=lines),
-        with_lines=True,
+        lambda document: purchase_order_view(call.organisation, document, call.ties),
         paged=True,
     )
 

@@ -28,7 +28,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_FIELDS = {
+FIELDS = {
     "Invoice": frozenset(
         [
             "Type",
@@ -218,7 +218,7 @@ class _Parser:
         kind, name = self._next()
         if kind != "name":
             raise query_parse_error("Syntax error" if kind == "end" else f"Syntax error '{name}'")
-        if name not in _FIELDS[self._kind]:
+        if name not in FIELDS[self._kind]:
             raise query_parse_error(f"No property or field '{name}' exists in type '{self._kind}'")
         path = [name]
         while self._accept("."):
@@ -334,7 +334,7 @@ def sifted(call: Call, things: list[Row], kind: str, view: Callable[[Row], Json]
     if order := call.query.get("order"):
         for clause in reversed(order.split(",")):
             words = clause.split()
-            if not words or words[0] not in _FIELDS.get(kind, frozenset()):
+            if not words or words[0] not in FIELDS.get(kind, frozenset()):
                 raise query_parse_error(f"No property or field '{clause.strip()}' exists in type '{kind}'")
             rows = sorted(
                 rows,

@@ -230,9 +230,7 @@ def history_view(record: HistoryRecord) -> Json:
     }
 
 
-def purchase_order_view(
-    organisation: Organisation, document: Document, ties: Ties, *, lines: bool = True
-) -> Json:
+def purchase_order_view(organisation: Organisation, document: Document, ties: Ties) -> Json:
     contact = organisation.contacts[document.contact_id]
     return _present(
         {
@@ -253,11 +251,11 @@ def purchase_order_view(
             "Type": "PURCHASEORDER",
             "CurrencyRate": document.currency_rate,
             "CurrencyCode": document.currency,
-            "Contact": contact_view(contact) if lines else contact_summary(contact),
+            "Contact": contact_view(contact),
             "BrandingThemeID": document.branding_theme_id,
             "Status": document.status,
             "LineAmountTypes": document.line_amount_types,
-            "LineItems": [line_view(line, 4, ties) for line in document.lines] if lines else [],
+            "LineItems": [line_view(line, 4, ties) for line in document.lines],
             "SubTotal": document.sub_total,
             "TotalTax": document.total_tax,
             "Total": document.total,

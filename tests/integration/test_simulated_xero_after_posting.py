@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from local.xero.clock import VirtualClock
+from local.xero.query import FIELDS
 from local.xero.visitor import Visitor
 from local.xero.world import World
 from tests.integration.test_simulated_xero_books import (
@@ -687,6 +688,26 @@ class TestReading:
         assert column(number_key) == ["B", "C", "A"], "an edit moves a document to the end"
         assert column(id_key, f"?order={id_key}") == sorted(column(id_key))
         assert column(number_key, f"?order={number_key} DESC") == ["C", "B", "A"]
+
+    @pytest.mark.parametrize(("collection", "kind"), [("Invoices", "Invoice"), ("CreditNotes", "CreditNote")])
+    def test_every_field_that_a_where_may_name_is_one_of_the_document(
+        self, xero: Visitor, collection: str, kind: str
+    ) -> None:
+        put_invoice(xero, Url="https://shop.example/1", SentToContact=True)
+        put_note(xero)
+        person(xero, "KX-1", Pay=12)
+        person(xero, "KX-1-CN", Pay=12)
+        [shown] = listed(xero, f"{collection}?page=1")
+        shown |= {"InvoiceId": shown.get("InvoiceID")}
+        numbers_and_words = [
+            name for name in FIELDS[kind] if isinstance(shown.get(name), str | Decimal) and "Date" not in name
+        ]
+        assert len(numbers_and_words) > 9
+        for name in numbers_and_words:
+            value = shown[name] if isinstance(shown[name], Decimal) else f'"{shown[name]}"'
+            assert len(listed(xero, f"{collection}?where={name}=={value}")) == 1, name
+        where = f'{collection}?where=Contact.ContactNumber=="{xero.contact.number}"'
+        assert len(listed(xero, f"{where} AND FullyPaidOnDate==DateTime(2026,11,23)")) == 1
 
     def test_amounts_are_ordered_as_numbers(self, xero: Visitor) -> None:
         for number, amount in (("A", 10), ("B", 9), ("C", 100)):
