@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -1044,6 +1046,53 @@ class TestFaultsAndRecords:
         )
         for method, path in (("GET", "CreditNotes"), ("PUT", "CreditNotes/x/Allocations")):
             assert reader.call(method, path, json={}).status_code == 401
+
+
+SECTION = Path("docs/simulated-xero.md").read_text().partition("\n## After posting")[2].partition("\n## ")[0]
+ROWS = dict(re.findall(r"^\| ([^|]+) \| `((?:PATCH|POST) [^`]+)` \|$", SECTION, re.MULTILINE))
+"""What docs/simulated-xero.md says that a person may do after posting, and how."""
+
+
+class TestTheDocs:
+    def do(self, xero: Visitor, what: str) -> None:
+        method, path, body = ROWS[what].split(" ", 2)
+        path = path.replace("$ORG", xero.organisation.id)
+        answer = xero.site(method, f"/_simulator/{path}", data=body.encode())
+        assert answer.ok, (what, answer.text)
+
+    def test_drafts_are_deleted_and_purchase_orders_billed_as_the_page_says(self, xero: Visitor) -> None:
+        put(xero, invoice(xero))
+        self.do(xero, "delete a draft")
+        assert due(xero)[0] == "DELETED"
+        put(xero, order(xero, Status="AUTHORISED"), "PurchaseOrders")
+        self.do(xero, "bill a purchase order")
+        assert read(xero, "PurchaseOrders/KX-1")["Status"] == "BILLED"
+
+    def test_every_other_row_of_the_page_does_what_it_says(self, xero: Visitor) -> None:
+        put(xero, invoice(xero))
+        done = {"delete a draft", "bill a purchase order"}
+        for what, expected in (
+            ("approve", ("AUTHORISED", 12, 0, 0)),
+            ("edit", ("AUTHORISED", 5, 0, 0)),
+            ("mark as sent", ("AUTHORISED", 5, 0, 0)),
+            ("pay, all or a part", ("PAID", 0, 5, 0)),
+            ("take all payments back", ("AUTHORISED", 5, 0, 0)),
+            ("credit", ("AUTHORISED", 5, 0, 0)),
+            ("allocate a part of it", ("AUTHORISED", 3, 0, 2)),
+            ("take all its allocations back", ("AUTHORISED", 5, 0, 0)),
+            ("allocate a credit note, as far as it goes", ("PAID", 0, 0, 5)),
+            ("take all its allocations back", ("AUTHORISED", 5, 0, 0)),
+            ("refund a credit note", ("AUTHORISED", 5, 0, 0)),
+            ("void", ("VOIDED", 0, 0, 0)),
+        ):
+            if what == "credit":
+                assert read(xero, "Invoices/KX-1")["SentToContact"] is True
+                post(xero, "Invoices/KX-1", Contact={"Name": "Kornit X Sales"})
+            self.do(xero, what)
+            assert due(xero) == expected, what
+            done.add(what)
+        assert read(xero, "CreditNotes/KX-1-CN")["RemainingCredit"] == 5
+        assert done == set(ROWS)
 
 
 class TestPages:
