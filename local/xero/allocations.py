@@ -126,7 +126,8 @@ def _settle_both(call: Call, note: Document, invoice: Document, allocation: Allo
         invoice.updated_at = call.now
     for document in (note, invoice):
         settle(call, document)
-        remember(call, document, "Credit Applied" if action == "created" else "Credit Removed")
+        applied = call.unconfirmed["credit_in_a_history"]
+        remember(call, document, applied if action == "created" else f"{applied}: undone")
     call.committed.append(
         {
             "kind": "allocation",

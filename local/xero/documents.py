@@ -285,7 +285,11 @@ def record_commit(call: Call, document: Document, action: str) -> None:
 
 def remember(call: Call, document: Document, changes: str, details: str = "") -> None:
     """Add to the document's history, which does not count as an update."""
-    user = A_PERSON if call.by_a_person else SYSTEM
+    user = SYSTEM
+    if call.by_a_person:
+        user = A_PERSON
+    elif not details and call.unconfirmed["user_of_an_apps_edit"] == "the app's name":
+        user = call.app_name
     document.history.append(HistoryRecord(changes, call.now, user, details))
 
 

@@ -38,7 +38,7 @@ _OPEN_AFTER_PAYMENT = frozenset(
         "Status",
     }
 )
-_OPEN_OF_A_USED_CREDIT_NOTE = frozenset({"CreditNoteID", "Type", "Status"})
+_OPEN_OF_A_USED_CREDIT_NOTE = frozenset({"CreditNoteID", "SentToContact", "Type", "Status"})
 NOT_FOR_CREATION = "Invoice not of valid status for creation"
 NOT_FOR_MODIFICATION = "Invoice not of valid status for modification"
 LOCKED_BY_PAYMENT = "This document cannot be edited as it has a payment or credit note allocated to it."
@@ -84,7 +84,8 @@ def read_open_lines(call: Call, given: Json, rules: DocumentRules, known: Docume
         return LinesReading([], [], [NO_LINE_ITEM_ID])
     if set(ids) != set(stored):
         return LinesReading([], [], [LOCKED_BY_PAYMENT])
-    whole = [{**line_as_given(stored[id_ or ""]), **line} for id_, line in zip(ids, posted, strict=True)]
+    kept = {line.id: {**line_as_given(line), "TaxAmount": line.tax_amount} for line in known.lines}
+    whole = [{**kept[id_ or ""], **line} for id_, line in zip(ids, posted, strict=True)]
     reading = read_lines(call, {**given, "LineItems": whole}, rules, known)
     if any(_more_than_texts_differ(stored[line.id], line) for line in reading.lines):
         reading.document_errors.append(LOCKED_BY_PAYMENT)

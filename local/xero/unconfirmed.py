@@ -498,6 +498,18 @@ OPEN_ANSWERS: tuple[OpenAnswer, ...] = (
         ("moves", "stays"),
         "If-Modified-Since",
     ),
+    OpenAnswer(
+        "user_of_an_apps_edit",
+        "Whom a history names for what an app did, notes apart",
+        ("System Generated", "the app's name"),
+        "History",
+    ),
+    OpenAnswer(
+        "credit_in_a_history",
+        "What a history calls an allocation",
+        ("Credit Applied", "Allocated"),
+        "History",
+    ),
     OpenAnswer("longest_history_note", "Most characters of a history note", ("2500", "250"), "History"),
     OpenAnswer(
         "deep_link_of_a_credit_note",
