@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from local.xero.calls import Call
 from local.xero.replies import ZERO_ID, Reply, validation_exception
@@ -56,6 +56,12 @@ def write_each(
             return validation_exception([_refused(call, outcome, id_key) for outcome in failed])
         return call.envelope({collection: [_with_warnings(outcome) for outcome in outcomes]})
     return call.envelope({collection: [_with_status(call, outcome, id_key) for outcome in outcomes]})
+
+
+def write_one(call: Call, collection: str, id_key: str, save: Callable[[Json], Outcome]) -> Reply:
+    """Save the first posted element of a call for one document: a refusal is always a 400."""
+    only_one = replace(call, query={**call.query, "summarizeerrors": "true"})
+    return write_each(only_one, collection, id_key, save, only=call.elements(collection)[:1])
 
 
 def _with_warnings(outcome: Outcome) -> Json:

@@ -38,6 +38,11 @@ class Call:
         return self.world.now()
 
     @property
+    def by_a_person(self) -> bool:
+        """Whether somebody does it inside Xero, and no app."""
+        return not self.client_id
+
+    @property
     def unconfirmed(self) -> Unconfirmed:
         return self.world.unconfirmed
 
@@ -61,16 +66,7 @@ class Call:
     def elements(self, collection: str) -> list[Json]:
         """The posted elements, given bare, in an array or under the collection's name. Raises RefusedError."""
         if not self.body.strip():
-            number = int(self.unconfirmed["no_data_error_number"])
-            raise RefusedError(
-                api_exception(
-                    400,
-                    number,
-                    "NoDataProcessedException",
-                    "No data has been processed for this endpoint. This endpoint is expecting "
-                    f"{collection.removesuffix('s')} data to be specifed in the request body.",
-                )
-            )
+            raise self.no_data(collection)
         try:
             posted = parse_json(self.body)
         except ValueError as error:
@@ -81,6 +77,17 @@ class Call:
         if not all(isinstance(element, dict) for element in elements):
             raise invalid_post_data(f"Cannot deserialize the current JSON into {collection}.")
         return list(elements)
+
+    def no_data(self, collection: str) -> RefusedError:
+        return RefusedError(
+            api_exception(
+                400,
+                int(self.unconfirmed["no_data_error_number"]),
+                "NoDataProcessedException",
+                "No data has been processed for this endpoint. This endpoint is expecting "
+                f"{collection.removesuffix('s')} data to be specifed in the request body.",
+            )
+        )
 
     def envelope(self, contents: Json) -> Reply:
         """A 200 with Xero's header fields around the contents."""

@@ -20,6 +20,7 @@ from local.xero.routes import mount, route
 from local.xero.views import (
     account_view,
     contact_view,
+    credit_note_view,
     invoice_view,
     item_view,
     organisation_view,
@@ -178,7 +179,7 @@ class OrganisationControls(_Controls):
 
     @route("PATCH", "/organisations/<wanted>/documents/<path:key>")
     def edit_document(self, wanted: str, key: str) -> Response:
-        """A person's edit: any of Xero's fields (`Status`, `Reference`, `LineItems`…), or `Pay`."""
+        """A person's edit: Xero's fields (`Status`, `LineItems`…), or `Pay`, `Unpay`, `Allocate`, `Unallocate`."""
         found = self.organisation(wanted)
         document = find_document(found, key, request.args.get("kind"))
         if document is None:
@@ -328,11 +329,12 @@ class BehaviourControls(_Controls):
 def document_facts(world: World, organisation: Organisation, document: Document) -> Json:
     """A stored document in full, with what only the simulator knows about it."""
     ties = world.ties(organisation)
-    view = (
-        invoice_view(organisation, document, lines=True, places=4, ties=ties)
-        if document.is_invoice
-        else purchase_order_view(organisation, document, ties)
-    )
+    if document.kind == "PURCHASEORDER":
+        view = purchase_order_view(organisation, document, ties)
+    elif document.kind == "ACCRECCREDIT":
+        view = credit_note_view(organisation, document, places=4, ties=ties)
+    else:
+        view = invoice_view(organisation, document, lines=True, places=4, ties=ties)
     return {
         "tenant_id": organisation.id,
         "created_by": document.created_by,

@@ -2,57 +2,45 @@
 
 from __future__ import annotations
 
-from copy import copy
 from urllib.parse import urlsplit
 
 from local.xero import fields
-from local.xero.batches import Outcome, write_each
+from local.xero.batches import Outcome, write_each, write_one
 from local.xero.calls import Call
-from local.xero.contacts import MeantContact, meant_contact
 from local.xero.documents import (
+    begun,
     branding_theme,
     currency,
     currency_rate,
+    dates_locked,
+    document_contact,
+    documents_page,
     holders,
     line_amount_types,
-    lock_errors,
     overwritten_by_post,
-    read_lines,
-    record_commit,
+    store,
 )
 from local.xero.lines import DocumentRules, add_up
-from local.xero.organisations import DEAD, Document, DocumentKind
-from local.xero.query import listed, page_number, page_of
-from local.xero.replies import Reply, not_found
-from local.xero.stock import move_stock, stock_errors, undo_stock
+from local.xero.organisations import DEAD, Document, DocumentKind, Line
+from local.xero.query import page_number
+from local.xero.replies import Reply, not_found, query_parse_error
+from local.xero.statuses import (
+    NOT_FOR_MODIFICATION,
+    STATUSES,
+    end,
+    read_open_lines,
+    settle,
+    status_refusal,
+)
+from local.xero.stock import stock_errors
 from local.xero.views import invoice_view
 from local.xero.wire import Json
 
-STATUSES = ("DRAFT", "SUBMITTED", "AUTHORISED", "PAID", "VOIDED", "DELETED")
-_ON_CREATION = frozenset({"DRAFT", "SUBMITTED", "AUTHORISED"})
-_NEXT = {
-    "DRAFT": frozenset({"DRAFT", "SUBMITTED", "AUTHORISED", "DELETED"}),
-    "SUBMITTED": frozenset({"DRAFT", "SUBMITTED", "AUTHORISED", "DELETED"}),
-    "AUTHORISED": frozenset({"AUTHORISED", "VOIDED"}),
-}
 _LENGTHS = {"InvoiceNumber": 255, "Reference": 255}
-# What may still change once a payment is on the invoice.
-_OPEN_AFTER_PAYMENT = frozenset(
-    {
-        "InvoiceID",
-        "Reference",
-        "DueDate",
-        "InvoiceNumber",
-        "BrandingThemeID",
-        "Url",
-        "Contact",
-        "Type",
-        "Status",
-    }
-)
+_NOT_IN_A_SUMMARY = frozenset({"Payments", "HasAttachments", "LineItems", "CISDeduction"})
+_PERHAPS_NOT_IN_A_SUMMARY = frozenset({"Url", "SentToContact", "CreditNotes"})
 NOT_UNIQUE = "Invoice # must be unique."
-NOT_FOR_CREATION = "Invoice not of valid status for creation"
-NOT_FOR_MODIFICATION = "Invoice not of valid status for modification"
+SENT_TOO_EARLY = "Only AUTHORISED invoices may have SentToContact updated."
 CAP_REACHED = "You have reached the limit of invoices you can approve"
 
 
@@ -76,9 +64,24 @@ def get_invoices(call: Call) -> Reply:
         needle = term.casefold()
         rows = [one for one in rows if needle in one.number.casefold() or needle in one.reference.casefold()]
     summary = call.flag("summaryOnly")
-    with_lines = page_number(call) is not None and not summary
-    views = [_view(call, document, lines=with_lines, summary=summary) for document in rows]
-    return page_of(call, "Invoices", listed(call, views, "Invoice"))
+    if summary and any(name in query.get("where", "") for name in _NOT_IN_A_SUMMARY):
+        raise query_parse_error("A summary can't be filtered by what it leaves out")
+    lines = (page_number(call) is not None or "statuses" in query) and not summary
+    without = _left_out(call) if summary else frozenset()
+    return documents_page(
+        call,
+        "Invoices",
+        rows,
+        lambda document: _view(call, document, lines=lines, without=without),
+        paged=summary,
+    )
+
+
+def _left_out(call: Call) -> frozenset[str]:
+    """The fields that a summary leaves out."""
+    if call.unconfirmed["summary_fields"] == "all_but_the_four_named":
+        return _NOT_IN_A_SUMMARY
+    return _NOT_IN_A_SUMMARY | _PERHAPS_NOT_IN_A_SUMMARY
 
 
 def get_invoice(call: Call, key: str) -> Reply:
@@ -110,8 +113,7 @@ def post_invoice(call: Call, key: str) -> Reply:
     document = _find(call, key)
     if document is None:
         return not_found()
-    changes = call.elements("Invoices")[:1]
-    return write_each(call, "Invoices", "InvoiceID", lambda given: _save(call, given, document), only=changes)
+    return write_one(call, "Invoices", "InvoiceID", lambda given: _save(call, given, document))
 
 
 def _find(call: Call, key: str) -> Document | None:
@@ -122,9 +124,11 @@ def _find(call: Call, key: str) -> Document | None:
     return next(call.organisation.numbered("ACCREC", key, same_case=same_case), None)
 
 
-def _view(call: Call, document: Document, *, lines: bool = True, summary: bool = False) -> Json:
+def _view(
+    call: Call, document: Document, *, lines: bool = True, without: frozenset[str] = frozenset()
+) -> Json:
     return invoice_view(
-        call.organisation, document, lines=lines, places=call.unit_places, ties=call.ties, summary=summary
+        call.organisation, document, lines=lines, places=call.unit_places, ties=call.ties, without=without
     )
 
 
@@ -136,25 +140,21 @@ def _kind(given: Json, known: Document | None) -> DocumentKind:
 
 def _save(call: Call, given: Json, known: Document | None) -> Outcome:
     """Create, or overwrite `known` with what is given."""
-    organisation, unconfirmed = call.organisation, call.unconfirmed
-    errors = fields.length_errors(given, _LENGTHS, unconfirmed)
+    organisation = call.organisation
+    errors = fields.length_errors(given, _LENGTHS, call.unconfirmed)
     if known is None and not fields.text(given, "Type"):
         errors.append("Invoice Type must be specified")
     kind = _kind(given, known)
     status = fields.one_of(given, "Status", STATUSES) or (known.status if known else "DRAFT")
-    if refusal := _status_refusal(known, status, given):
+    if refusal := status_refusal(call, known, status, given):
         return Outcome(given, [refusal])
     if known and status in DEAD:
-        return _end(call, given, known, status)
+        return end(call, given, known, status, _view)
 
     number = fields.text(given, "InvoiceNumber") or (known.number if known else None)
     if number and kind == "ACCREC" and any(holder is not known for holder in holders(call, kind, number)):
         errors.append(NOT_UNIQUE)
-    contact = (
-        MeantContact(organisation.contacts[known.contact_id])
-        if known and given.get("Contact") is None
-        else meant_contact(call, given, may_create=True)
-    )
+    contact = document_contact(call, given, known, may_create=True)
     code, currency_errors = currency(call, given, known)
     theme_id, theme_errors = branding_theme(call, given, known)
     errors += currency_errors + theme_errors + _url_errors(given)
@@ -162,38 +162,16 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:
     due_date = fields.day(given, "DueDate") or (known.due_on if known else None)
     if due_date is None and _needs_due_date(call, status):
         errors.append("The document DueDate field must be specified.")
-    errors += lock_errors(call, document_date, draft=status == "DRAFT", purchase_order=False)
+    errors += dates_locked(call, document_date, known, draft=status == "DRAFT")
     amounts = line_amount_types(given, known)
     rules = DocumentRules(kind, status, amounts, call.unit_places)
-    reading = read_lines(call, given, rules, known)
+    reading = read_open_lines(call, given, rules, known)
     errors += reading.document_errors
-    newly_approved = status == "AUTHORISED" and (known is None or known.status != "AUTHORISED")
-    if newly_approved and kind == "ACCREC" and _cap_reached(call):
-        errors.append(CAP_REACHED)
-    checks_stock = status == "AUTHORISED" or unconfirmed["stock_of_drafts"] == "checked"
-    if kind == "ACCREC" and checks_stock:
-        errors += stock_errors(call, reading.lines, known)
+    if kind == "ACCREC":
+        errors += _sale_errors(call, status, reading.lines, known)
 
-    document = (
-        copy(known)
-        if known
-        else Document(
-            kind=kind,
-            id=call.world.new_id(),
-            number=number or "",
-            contact_id="",
-            dated_on=document_date,
-            status=status,
-            line_amount_types=amounts,
-            currency=code,
-            currency_rate=currency_rate(call, given, code),
-            created_by=call.client_id,
-            created_at=call.now,
-            updated_at=call.now,
-        )
-    )
-    document.lines = reading.lines
-    document.line_amount_types = amounts
+    document = begun(call, given, known, kind=kind, dated_on=document_date, amounts=amounts, code=code)
+    document.lines, document.line_amount_types = reading.lines, amounts
     add_up(document)
     errors += _total_errors(call, given, document)
     outcome = Outcome(
@@ -210,69 +188,35 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:
     document.status, document.dated_on, document.due_on = status, document_date, due_date
     document.currency, document.branding_theme_id = code, theme_id
     if known and given.get("CurrencyCode"):
-        document.currency_rate = currency_rate(call, given, code)
-    _set_details(document, given)
+        document.currency_rate = currency_rate(call, given, code, document_date)
+    warnings = _set_details(document, given)
     document.contact_id = contact.settle(call).id
-    _store(call, document, known, number or organisation.next_number(kind))
-    return Outcome(_view(call, document))
+    settle(call, document)
+    store(call, document, known, number or organisation.next_number(kind))
+    return Outcome(_view(call, document), warnings=warnings)
 
 
-def _set_details(document: Document, given: Json) -> None:
-    """What of an invoice no rule depends on."""
+def _set_details(document: Document, given: Json) -> list[str]:
+    """What of an invoice no rule depends on, but whether it was sent. Returns warnings."""
     reference = fields.text(given, "Reference")
     if document.kind == "ACCREC" and reference is not None:
         document.reference = reference
     document.url = fields.text(given, "Url") or document.url
     document.expected_on = fields.day(given, "ExpectedPaymentDate") or document.expected_on
-    if document.status == "AUTHORISED":
-        document.sent_to_contact = fields.flag(given, "SentToContact") or document.sent_to_contact
+    if not fields.flag(given, "SentToContact"):
+        return []
+    if document.status not in ("AUTHORISED", "PAID"):
+        return [SENT_TOO_EARLY]
+    document.sent_to_contact = True
+    return []
 
 
-def _store(call: Call, document: Document, known: Document | None, number: str) -> None:
-    organisation = call.organisation
-    contact = organisation.contacts[document.contact_id]
-    if document.kind == "ACCREC":
-        contact.is_customer = True
-    else:
-        contact.is_supplier = True
-    document.updated_at = call.now
-    if known:
-        undo_stock(organisation, known)
-        document.stock_moves = []
-        if number != known.number:
-            organisation.renumber(known, number)
-            document.number = number
-        organisation.documents[known.id] = document
-    else:
-        document.number = number
-        organisation.add(document)
-    if document.status == "AUTHORISED":
-        move_stock(organisation, document)
-    record_commit(call, document, "changed" if known else "created")
-
-
-def _end(call: Call, given: Json, known: Document, status: str) -> Outcome:
-    """Void or delete."""
-    if errors := lock_errors(call, known.dated_on, draft=status == "DELETED", purchase_order=False):
-        return Outcome(given, errors)
-    undo_stock(call.organisation, known)
-    known.status, known.updated_at = status, call.now
-    record_commit(call, known, "changed")
-    return Outcome(_view(call, known))
-
-
-def _status_refusal(known: Document | None, status: str, given: Json) -> str | None:
-    if known is None:
-        return None if status in _ON_CREATION else NOT_FOR_CREATION
-    if known.amount_paid:
-        if status == "VOIDED":
-            return (
-                "The status VOIDED cannot be applied to the invoice because it has payments or credit notes "
-                "allocated to it."
-            )
-        if set(given) - _OPEN_AFTER_PAYMENT:
-            return "This document cannot be edited as it has a payment or credit note allocated to it."
-    return None if status in _NEXT.get(known.status, frozenset()) else NOT_FOR_MODIFICATION
+def _sale_errors(call: Call, status: str, lines: list[Line], known: Document | None) -> list[str]:
+    """What the plan's cap and the stock say."""
+    newly_approved = status == "AUTHORISED" and (known is None or known.status != "AUTHORISED")
+    capped = [CAP_REACHED] if newly_approved and _cap_reached(call) else []
+    checked = status == "AUTHORISED" or call.unconfirmed["stock_of_drafts"] == "checked"
+    return capped + (stock_errors(call, lines, known) if checked else [])
 
 
 def _needs_due_date(call: Call, status: str) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from local.xero import fields
 from local.xero.calls import Call
 from local.xero.money import HUNDRED, ZERO, line_tax, line_total, rounded
-from local.xero.organisations import Account, Document, DocumentKind, Item, Line
+from local.xero.organisations import SALES, Account, Document, DocumentKind, Item, Line
 from local.xero.wire import ExponentDecimal, Json
 
 LINE_AMOUNT_TYPES = ("Exclusive", "Inclusive", "NoTax")
@@ -42,6 +42,10 @@ class DocumentRules:
     def approved(self) -> bool:
         return self.status in ("AUTHORISED", "BILLED", "PAID")
 
+    @property
+    def sale(self) -> bool:
+        return self.kind in SALES
+
 
 def read_line(call: Call, given: Json, rules: DocumentRules) -> LineReading:
     """A line item of a request. Raises RefusedError for values of the wrong kind."""
@@ -56,7 +60,7 @@ def read_line(call: Call, given: Json, rules: DocumentRules) -> LineReading:
     errors += item_errors
     description = fields.text(given, "Description")
     if not description and item:
-        own = item.purchase_description if rules.kind != "ACCREC" else item.description
+        own = item.description if rules.sale else item.purchase_description
         if unconfirmed["description_from_item"] == "yes" or not rules.approved:
             description = own or item.description or item.name
     if rules.approved and not description:
@@ -70,7 +74,7 @@ def read_line(call: Call, given: Json, rules: DocumentRules) -> LineReading:
     if unit_amount is None and line_amount is not None:
         unit_amount = line_amount / quantity if quantity else ZERO
     if unit_amount is None and item:
-        unit_amount = item.sale_price if rules.kind == "ACCREC" else item.purchase_price
+        unit_amount = item.sale_price if rules.sale else item.purchase_price
     unit_amount = ZERO if unit_amount is None else unit_amount
     errors += _digit_errors(call, "unit amount", unit_amount, UNIT_AMOUNT_DIGITS)
     unit_amount = rounded(unit_amount, rules.unit_places, ties) if abs(unit_amount) <= LARGEST_LINE else ZERO
@@ -148,6 +152,8 @@ def _discount(
         return None, None, []
     if rules.kind == "ACCPAY":
         return None, None, ["Discounts can't be used on bills."]
+    if rules.kind == "ACCRECCREDIT" and (choice := call.unconfirmed["credit_note_discounts"]) != "used":
+        return None, None, ["Discounts can't be used on credit notes."] if choice == "refused" else []
     if rules.kind == "PURCHASEORDER" and (rate == 0 or amount == 0):
         total = rounded(gross, 2, call.ties)
         return None, None, [f"The line total 0 does not match the expected line total {total}"]
@@ -170,10 +176,8 @@ def _account(
     code, account_id = fields.text(given, "AccountCode"), fields.identifier(given, "AccountID")
     tracked = item is not None and item.tracked
     if not code and not account_id and item:
-        if rules.kind == "ACCREC":
-            code = item.sale_account
-        else:
-            code = item.inventory_account if tracked else item.purchase_account
+        purchased = item.inventory_account if tracked else item.purchase_account
+        code = item.sale_account if rules.sale else purchased
     if not code and not account_id:
         return None, ["Account code or ID must be specified"] if rules.approved else []
     account = organisation.account(code) if code else organisation.account_by_id(account_id or "")
@@ -189,7 +193,7 @@ def _account(
         return account, [f"Account code '{shown}' is not a valid code for this document."]
     if account.type == "INVENTORY" and not tracked:
         return account, [call.unconfirmed["inventory_account_text"].format(code=shown)]
-    if tracked and item and rules.kind != "ACCREC" and account.code != item.inventory_account:
+    if tracked and item and not rules.sale and account.code != item.inventory_account:
         choice = call.unconfirmed["tracked_item_other_account"]
         if choice == "refused":
             return account, [f"Account code '{shown}' is not a valid code for this document."]
@@ -207,7 +211,7 @@ def _tax_type(
     tax_type = fields.text(given, "TaxType")
     if not tax_type:
         if item and call.unconfirmed["line_default_tax"] == "item_then_account":
-            tax_type = item.sale_tax if rules.kind == "ACCREC" else item.purchase_tax
+            tax_type = item.sale_tax if rules.sale else item.purchase_tax
         tax_type = tax_type or (account.tax_type if account else None)
         if not organisation.pays_tax:
             return None, []
@@ -277,6 +281,16 @@ def add_up(document: Document) -> None:
         document.sub_total, document.total = amounts - document.total_tax, amounts
     else:
         document.sub_total, document.total = amounts, amounts + document.total_tax
+
+
+def recreated(call: Call, line: Line, rules: DocumentRules) -> Line:
+    """The line as a change of status makes it anew: another id, its price at the decimals of the call."""
+    unit_amount = rounded(line.unit_amount, rules.unit_places, call.ties)
+    if unit_amount == line.unit_amount:
+        return replace(line, id=call.world.new_id())
+    total = line_total(line.quantity, unit_amount, line.discount_rate, line.discount_amount, call.ties)
+    tax = _tax_amount(call, {}, rules, total, line.tax_type, errors=[])
+    return replace(line, id=call.world.new_id(), unit_amount=unit_amount, line_amount=total, tax_amount=tax)
 
 
 def line_as_given(line: Line) -> Json:

@@ -15,7 +15,8 @@ from local.xero.charts import CLASS_OF_TYPE, COUNTRIES, CURRENCY_NAMES, Country
 from local.xero.money import ZERO, Ties
 from local.xero.wire import Json
 
-DocumentKind = Literal["ACCREC", "ACCPAY", "PURCHASEORDER"]
+DocumentKind = Literal["ACCREC", "ACCPAY", "ACCRECCREDIT", "PURCHASEORDER"]
+SALES: frozenset[DocumentKind] = frozenset({"ACCREC", "ACCRECCREDIT"})
 DEAD = frozenset({"VOIDED", "DELETED"})
 
 
@@ -95,6 +96,8 @@ class Item:
     on_hand: Decimal = Decimal(0)
     on_back_order: Decimal = Decimal(0)
     cost_pool: Decimal = ZERO
+    average_cost: Decimal = ZERO
+    """Of one piece, as last reckoned while there was stock."""
 
     @property
     def tracked(self) -> bool:
@@ -130,8 +133,38 @@ class StockMove:
 
 
 @dataclass
+class Payment:
+    """Money that a person booked: received for an invoice, or refunded for a credit note."""
+
+    id: str
+    amount: Decimal
+    paid_on: date
+
+
+@dataclass
+class Allocation:
+    """The part of a credit note that pays an invoice. Both documents keep it."""
+
+    id: str
+    credit_note_id: str
+    invoice_id: str
+    amount: Decimal
+    dated_on: date
+
+
+@dataclass
+class HistoryRecord:
+    """What somebody did to a document, or a note about it."""
+
+    changes: str
+    at: datetime
+    user: str
+    details: str = ""
+
+
+@dataclass
 class Document:
-    """An invoice, a bill or a purchase order as stored."""
+    """An invoice, a bill, a credit note or a purchase order as stored."""
 
     kind: DocumentKind
     id: str
@@ -156,16 +189,39 @@ class Document:
     sub_total: Decimal = ZERO
     total_tax: Decimal = ZERO
     total: Decimal = ZERO
-    amount_paid: Decimal = ZERO
+    payments: list[Payment] = field(default_factory=list)
+    allocations: list[Allocation] = field(default_factory=list)
     delivery_address: str | None = None
     attention_to: str | None = None
     telephone: str | None = None
     delivery_instructions: str | None = None
     stock_moves: list[StockMove] = field(default_factory=list)
+    history: list[HistoryRecord] = field(default_factory=list)
 
     @property
     def is_invoice(self) -> bool:
-        return self.kind != "PURCHASEORDER"
+        return self.kind in ("ACCREC", "ACCPAY")
+
+    @property
+    def amount_paid(self) -> Decimal:
+        return sum((payment.amount for payment in self.payments), ZERO)
+
+    @property
+    def amount_allocated(self) -> Decimal:
+        """Of an invoice, what credit notes paid; of a credit note, what went to invoices."""
+        return sum((allocation.amount for allocation in self.allocations), ZERO)
+
+    @property
+    def outstanding(self) -> Decimal:
+        """What is still to be paid of an invoice, or still to be given of a credit note."""
+        return ZERO if self.status in DEAD else self.total - self.amount_paid - self.amount_allocated
+
+    @property
+    def fully_paid_on(self) -> date | None:
+        if self.status != "PAID":
+            return None
+        days = [payment.paid_on for payment in self.payments]
+        return max([*days, *(allocation.dated_on for allocation in self.allocations)], default=None)
 
 
 @dataclass
@@ -259,7 +315,7 @@ class Organisation:
         """The number Xero gives a document that came without one."""
         while True:
             self._next_number[kind] = self._next_number.get(kind, 0) + 1
-            number = f"{'PO' if kind == 'PURCHASEORDER' else 'INV'}-{self._next_number[kind]:04d}"
+            number = f"{_PREFIXES[kind]}-{self._next_number[kind]:04d}"
             if not self._by_number.get((kind, number.casefold())):
                 return number
 
@@ -274,6 +330,12 @@ class Organisation:
         )
 
 
+_PREFIXES: dict[DocumentKind, str] = {
+    "ACCREC": "INV",
+    "ACCPAY": "INV",
+    "ACCRECCREDIT": "CN",
+    "PURCHASEORDER": "PO",
+}
 _SALES = frozenset({"REVENUE", "EQUITY", "LIABILITY", "ASSET"})
 _PURCHASES = frozenset({"EXPENSE", "EQUITY", "LIABILITY", "ASSET"})
 _APPLIES_TO = {"S": _SALES, "P": _PURCHASES, "SP": _SALES | _PURCHASES}

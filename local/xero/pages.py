@@ -1,4 +1,4 @@
-"""Pages for people: the organisations, and their invoices and purchase orders as Xero would show them."""
+"""Pages for people: the organisations, and their documents as Xero would show them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request
 
-from local.xero.organisations import Document, Organisation
+from local.xero.organisations import Allocation, Document, Organisation
 from local.xero.people import find_document
 from local.xero.routes import mount, route
 from local.xero.world import World
@@ -23,9 +23,14 @@ STATUS_IN_WORDS = {
 
 
 def status_in_words(document: Document) -> str:
-    if document.kind == "PURCHASEORDER" and document.status == "AUTHORISED":
+    if document.kind in ("PURCHASEORDER", "ACCRECCREDIT") and document.status == "AUTHORISED":
         return "Approved"
     return STATUS_IN_WORDS[document.status]
+
+
+def _other_end(allocation: Allocation, document: Document) -> str:
+    """The id of the document at the other end of an allocation."""
+    return allocation.invoice_id if document.kind == "ACCRECCREDIT" else allocation.credit_note_id
 
 
 def blueprint(world: World) -> Blueprint:
@@ -49,6 +54,7 @@ class _Pages:
                 "organisation.html",
                 organisation=organisation,
                 invoices=[one for one in documents if one.kind == "ACCREC"],
+                credit_notes=[one for one in documents if one.kind == "ACCRECCREDIT"],
                 purchase_orders=[one for one in documents if one.kind == "PURCHASEORDER"],
                 bills=[one for one in documents if one.kind == "ACCPAY"],
                 status_in_words=status_in_words,
@@ -64,6 +70,9 @@ class _Pages:
                 organisation=organisation,
                 document=document,
                 contact=organisation.contacts[document.contact_id],
+                allocations=[
+                    (one, organisation.documents[_other_end(one, document)]) for one in document.allocations
+                ],
                 status_in_words=status_in_words,
                 tax_names={rate.tax_type: rate.name for rate in organisation.tax_rates.values()},
             )
@@ -85,9 +94,11 @@ class _Pages:
         given = {name.lower(): value for name, value in request.args.items()}
         organisation = self._organisation(given.get("shortcode", ""))
         target = urlsplit(given.get("redirecturl", ""))
-        by_query = parse_qs(target.query).get("InvoiceID", [])
-        parts = [*by_query, *(part for part in target.path.split("/") if part)]
-        for part in parts:
+        query, path = parse_qs(target.query), [part for part in target.path.split("/") if part]
+        notes = query.get("creditNoteID", [])
+        if self._world.unconfirmed["deep_link_of_a_credit_note"] not in path:
+            notes = []
+        for part in [*query.get("InvoiceID", []), *notes, *path]:
             if part.lower() in organisation.documents:
                 return make_response(redirect(f"/organisation/{organisation.id}/document/{part.lower()}"))
         return make_response(redirect(f"/organisation/{organisation.id}"))

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from copy import copy
+from dataclasses import replace
 from datetime import date
 
 from local.xero import fields
-from local.xero.batches import Outcome, write_each
+from local.xero.batches import Outcome, write_each, write_one
 from local.xero.calls import Call
-from local.xero.contacts import MeantContact, meant_contact
 from local.xero.documents import (
+    NO_LINES,
+    begun,
     branding_theme,
     currency,
-    currency_rate,
+    document_contact,
+    documents_page,
     holders,
     line_amount_types,
     lock_errors,
     overwritten_by_post,
     read_lines,
     record_commit,
+    store,
 )
 from local.xero.lines import DocumentRules, add_up
-from local.xero.organisations import DEAD, Document, Organisation
-from local.xero.query import listed, page_of
+from local.xero.organisations import DEAD, Document
 from local.xero.replies import Reply, not_found
 from local.xero.views import purchase_order_view
 from local.xero.wire import Json
@@ -42,7 +44,7 @@ SENT_TOO_EARLY = "Only AUTHORISED and BILLED purchase orders may have SentToCont
 
 
 def get_purchase_orders(call: Call) -> Reply:
-    rows = [document for document in call.organisation.documents.values() if not document.is_invoice]
+    rows = [one for one in call.organisation.documents.values() if one.kind == "PURCHASEORDER"]
     query = call.query
     if status := query.get("status"):
         rows = [document for document in rows if document.status == status.upper()]
@@ -54,17 +56,17 @@ def get_purchase_orders(call: Call) -> Reply:
         rows = [document for document in rows if document.dated_on <= until]
     if call.flag("createdByMyApp") and call.unconfirmed["created_by_my_app_of_purchase_orders"] == "filters":
         rows = [document for document in rows if document.created_by == call.client_id]
-    views = [purchase_order_view(call.organisation, document, call.ties) for document in rows]
-    # Purchase orders can't be filtered by where; paging is always on.
-    if since_header := call.headers.get("if-modified-since"):
-        views = listed(_only_since(call, since_header), views, "Invoice")
-    return page_of(call, "PurchaseOrders", views, always=True)
-
-
-def _only_since(call: Call, since: str) -> Call:
-    reduced = copy(call)
-    reduced.query, reduced.headers = {}, {"if-modified-since": since}
-    return reduced
+    # Neither where nor unitdp; paging is always on.
+    query = {key: value for key, value in query.items() if key != "where"}
+    if call.unconfirmed["order_of_purchase_orders"] == "ignored":
+        query.pop("order", None)
+    return documents_page(
+        replace(call, query=query),
+        "PurchaseOrders",
+        rows,
+        lambda document: purchase_order_view(call.organisation, document, call.ties),
+        paged=True,
+    )
 
 
 def _query_day(text: str | None) -> date | None:
@@ -84,11 +86,14 @@ def put_purchase_orders(call: Call) -> Reply:
 
 def post_purchase_orders(call: Call) -> Reply:
     def save(given: Json) -> Outcome:
+        bare = set(given) <= {"PurchaseOrderID", "PurchaseOrderNumber", "Status"}
+        if bare and call.unconfirmed["bare_status_of_purchase_orders"] == "refused":
+            return Outcome(given, [NO_LINES])
         order_id = fields.identifier(given, "PurchaseOrderID")
         number = fields.text(given, "PurchaseOrderNumber")
         if order_id:
             known = call.organisation.documents.get(order_id)
-            if known is None or known.is_invoice:
+            if known is None or known.kind != "PURCHASEORDER":
                 return Outcome(given, [NOT_FOR_MODIFICATION])
             return _save(call, given, known)
         return _save(call, given, overwritten_by_post(call, "PURCHASEORDER", number) if number else None)
@@ -100,15 +105,12 @@ def post_purchase_order(call: Call, key: str) -> Reply:
     document = _find(call, key)
     if document is None:
         return not_found()
-    changes = call.elements("PurchaseOrders")[:1]
-    return write_each(
-        call, "PurchaseOrders", "PurchaseOrderID", lambda given: _save(call, given, document), only=changes
-    )
+    return write_one(call, "PurchaseOrders", "PurchaseOrderID", lambda given: _save(call, given, document))
 
 
 def _find(call: Call, key: str) -> Document | None:
     document = call.organisation.documents.get(key.lower())
-    if document and not document.is_invoice:
+    if document and document.kind == "PURCHASEORDER":
         return document
     same_case = call.unconfirmed["number_case"] == "kept"
     return next(call.organisation.numbered("PURCHASEORDER", key, same_case=same_case), None)
@@ -121,9 +123,11 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:
     status = fields.one_of(given, "Status", STATUSES) or (known.status if known else "DRAFT")
     if known is None and status == "DELETED":
         return Outcome(given, [NOT_FOR_CREATION])
-    if known and status not in _NEXT.get(known.status, frozenset()):
+    if known and status not in _next(call, known, given):
         return Outcome(given, [NOT_FOR_MODIFICATION])
     if known and status == "DELETED":
+        if locked := lock_errors(call, known.dated_on, purchase_order=True):
+            return Outcome(given, locked)
         known.status, known.updated_at = status, call.now
         record_commit(call, known, "changed")
         return Outcome(purchase_order_view(organisation, known, call.ties))
@@ -131,11 +135,7 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:
     number = fields.text(given, "PurchaseOrderNumber") or (known.number if known else None)
     if number and any(holder is not known for holder in holders(call, "PURCHASEORDER", number)):
         errors.append(NOT_UNIQUE)
-    contact = (
-        MeantContact(organisation.contacts[known.contact_id])
-        if known and given.get("Contact") is None
-        else meant_contact(call, given, may_create=False)
-    )
+    contact = document_contact(call, given, known, may_create=False)
     code, currency_errors = currency(call, given, known)
     theme_id, theme_errors = branding_theme(call, given, known)
     errors += currency_errors + theme_errors
@@ -156,23 +156,8 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:
     if outcome.failed:
         return outcome
 
-    document = (
-        copy(known)
-        if known
-        else Document(
-            kind="PURCHASEORDER",
-            id=call.world.new_id(),
-            number="",
-            contact_id="",
-            dated_on=document_date,
-            status=status,
-            line_amount_types=amounts,
-            currency=code,
-            currency_rate=currency_rate(call, given, code),
-            created_by=call.client_id,
-            created_at=call.now,
-            updated_at=call.now,
-        )
+    document = begun(
+        call, given, known, kind="PURCHASEORDER", dated_on=document_date, amounts=amounts, code=code
     )
     document.lines, document.line_amount_types = reading.lines, amounts
     add_up(document)
@@ -185,11 +170,26 @@ def _save(call: Call, given: Json, known: Document | None) -> Outcome:
             document.sent_to_contact = True
         else:
             warnings.append(SENT_TOO_EARLY)
-    settled = contact.settle(call)
-    document.contact_id, settled.is_supplier, document.updated_at = settled.id, True, call.now
-    _store(organisation, document, known, number or organisation.next_number("PURCHASEORDER"))
-    record_commit(call, document, "changed" if known else "created")
+    document.contact_id = contact.settle(call).id
+    store(call, document, known, number or organisation.next_number("PURCHASEORDER"))
     return Outcome(purchase_order_view(organisation, document, call.ties), warnings=warnings)
+
+
+def _next(call: Call, known: Document, given: Json) -> frozenset[str]:
+    """The statuses that may follow, the same one among them where edits are allowed."""
+    following = _NEXT.get(known.status, frozenset())
+    unconfirmed = call.unconfirmed
+    if known.status in ("DRAFT", "SUBMITTED") and unconfirmed["billing_of_unapproved_orders"] == "allowed":
+        following |= {"BILLED"}
+    if known.status == "BILLED":
+        edits = set(given) - {"PurchaseOrderID", "PurchaseOrderNumber", "Status"}
+        if edits and unconfirmed["edits_of_billed_orders"] == "refused":
+            return frozenset()
+        if unconfirmed["billed_orders_reopened"] == "allowed":
+            following |= {"AUTHORISED"}
+        if unconfirmed["billed_orders_deleted"] == "allowed":
+            following |= {"DELETED"}
+    return following
 
 
 def _set_details(document: Document, given: Json) -> None:
@@ -205,14 +205,3 @@ def _set_details(document: Document, given: Json) -> None:
     ):
         if (value := fields.text(given, key)) is not None:
             setattr(document, attribute, value)
-
-
-def _store(organisation: Organisation, document: Document, known: Document | None, number: str) -> None:
-    if known:
-        if number != known.number:
-            organisation.renumber(known, number)
-            document.number = number
-        organisation.documents[known.id] = document
-    else:
-        document.number = number
-        organisation.add(document)

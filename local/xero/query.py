@@ -9,13 +9,14 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from local.xero.calls import Call
 from local.xero.replies import Reply, query_parse_error
 from local.xero.wire import Json
 
 Test = Callable[[Json], bool]
+Row = TypeVar("Row")
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -27,7 +28,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_FIELDS = {
+FIELDS = {
     "Invoice": frozenset(
         [
             "Type",
@@ -52,6 +53,42 @@ _FIELDS = {
             "Contact",
             "ExpectedPaymentDate",
             "HasAttachments",
+            "AmountCredited",
+            "FullyPaidOnDate",
+        ]
+    ),
+    "CreditNote": frozenset(
+        [
+            "Type",
+            "CreditNoteID",
+            "CreditNoteNumber",
+            "Reference",
+            "Status",
+            "Date",
+            "DueDate",
+            "RemainingCredit",
+            "Total",
+            "SubTotal",
+            "TotalTax",
+            "CurrencyCode",
+            "UpdatedDateUTC",
+            "BrandingThemeID",
+            "LineAmountTypes",
+            "Contact",
+            "HasAttachments",
+            "FullyPaidOnDate",
+        ]
+    ),
+    "PurchaseOrder": frozenset(
+        [
+            "PurchaseOrderID",
+            "PurchaseOrderNumber",
+            "Reference",
+            "Status",
+            "Date",
+            "DeliveryDate",
+            "Total",
+            "UpdatedDateUTC",
         ]
     ),
     "Contact": frozenset(
@@ -181,7 +218,7 @@ class _Parser:
         kind, name = self._next()
         if kind != "name":
             raise query_parse_error("Syntax error" if kind == "end" else f"Syntax error '{name}'")
-        if name not in _FIELDS[self._kind]:
+        if name not in FIELDS[self._kind]:
             raise query_parse_error(f"No property or field '{name}' exists in type '{self._kind}'")
         path = [name]
         while self._accept("."):
@@ -280,23 +317,36 @@ def _comparison_test(
 
 def listed(call: Call, rows: list[Json], kind: str) -> list[Json]:
     """The rows that `where` and If-Modified-Since let through, as `order` wants them. Raises RefusedError."""
+    return sifted(call, rows, kind, lambda row: row)
+
+
+def sifted(call: Call, things: list[Row], kind: str, view: Callable[[Row], Json]) -> list[Row]:
+    """Likewise of things that are judged by how they are shown."""
+    if not {"where", "order"} & set(call.query) and "if-modified-since" not in call.headers:
+        return things
+    rows = [(view(thing), thing) for thing in things]
     if where := call.query.get("where"):
         test = _Parser(where, kind).parse()
-        rows = [row for row in rows if test(row)]
+        rows = [row for row in rows if test(row[0])]
     if since := call.headers.get("if-modified-since"):
         moment = _moment_of(since)
-        rows = [row for row in rows if moment is None or row.get("UpdatedDateUTC", moment) >= moment]
+        rows = [row for row in rows if moment is None or row[0].get("UpdatedDateUTC", moment) >= moment]
     if order := call.query.get("order"):
         for clause in reversed(order.split(",")):
             words = clause.split()
-            if not words or words[0] not in _FIELDS.get(kind, frozenset()):
+            if not words or words[0] not in FIELDS.get(kind, frozenset()):
                 raise query_parse_error(f"No property or field '{clause.strip()}' exists in type '{kind}'")
             rows = sorted(
                 rows,
-                key=lambda row: str(_value_of(row, [words[0]])),
+                key=lambda row: _sort_key(_value_of(row[0], [words[0]])),
                 reverse=words[-1].upper().startswith("DESC"),
             )
-    return rows
+    return [thing for _, thing in rows]
+
+
+def _sort_key(value: Any) -> tuple[bool, Any]:
+    """What is missing comes first; numbers are compared as such."""
+    return value is not None, value if isinstance(value, Decimal) else str(value)
 
 
 def _moment_of(text: str) -> datetime | None:
@@ -323,11 +373,18 @@ def page_size(call: Call) -> int:
     return min(1000, max(1, int(text))) if text.lstrip("-").isdigit() else 100
 
 
-def page_of(call: Call, collection: str, rows: list[Json], *, always: bool = False) -> Reply:
+def page_of(
+    call: Call,
+    collection: str,
+    rows: list[Row],
+    view: Callable[[Row], Any] = lambda row: row,
+    *,
+    always: bool = False,
+) -> Reply:
     """The wanted page with its `pagination`, or everything where no page is asked for."""
     number = page_number(call)
     if number is None and not always:
-        return call.envelope({collection: rows})
+        return call.envelope({collection: [view(row) for row in rows]})
     size = page_size(call)
     start = ((number or 1) - 1) * size
     pagination = {
@@ -336,4 +393,5 @@ def page_of(call: Call, collection: str, rows: list[Json], *, always: bool = Fal
         "pageCount": math.ceil(len(rows) / size),
         "itemCount": len(rows),
     }
-    return call.envelope({"pagination": pagination, collection: rows[start : start + size]})
+    page = [view(row) for row in rows[start : start + size]]
+    return call.envelope({"pagination": pagination, collection: page})

@@ -1,4 +1,4 @@
-"""Tracked stock: quantities move when a sale or bill is approved, and move back when it is voided."""
+"""Tracked stock: quantities move when a sale, bill or credit note is approved, and back when it is voided."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from local.xero.calls import Call
 from local.xero.money import CENT, ZERO
-from local.xero.organisations import Document, Line, Organisation, StockMove
+from local.xero.organisations import Document, Item, Line, Organisation, StockMove
 
 INSUFFICIENT = "Insufficient stock. Items are eligible for backorder."
 
@@ -37,16 +37,16 @@ def stock_errors(call: Call, lines: list[Line], held: Document | None) -> list[s
     return []
 
 
-def move_stock(organisation: Organisation, document: Document) -> None:
-    """Book an approved invoice's or bill's quantities, at average cost."""
-    if document.kind == "PURCHASEORDER":
-        return
+def move_stock(call: Call, document: Document) -> None:
+    """Book an approved document's quantities, at average cost."""
+    organisation = call.organisation
     for code, quantity in tracked_quantities(organisation, document.lines).items():
         item = organisation.items[code]
         if document.kind == "ACCREC":
             shipped = min(quantity, max(item.on_hand, Decimal(0)))
-            cost = (item.cost_pool * shipped / item.on_hand).quantize(CENT) if shipped else ZERO
-            move = StockMove(code, -shipped, quantity - shipped, -cost)
+            move = StockMove(code, -shipped, quantity - shipped, -_cost(item, shipped))
+        elif document.kind == "ACCRECCREDIT":
+            move = _returned(call, item, quantity)
         else:
             cost = sum((line.line_amount for line in document.lines if line.item_code == code), ZERO)
             move = StockMove(code, quantity, Decimal(0), cost)
@@ -54,6 +54,31 @@ def move_stock(organisation: Organisation, document: Document) -> None:
         item.on_hand += move.on_hand
         item.on_back_order += move.on_back_order
         item.cost_pool += move.cost
+        if item.on_hand > 0:
+            item.average_cost = item.cost_pool / item.on_hand
+
+
+def _cost(item: Item, quantity: Decimal) -> Decimal:
+    return (item.cost_pool * quantity / item.on_hand).quantize(CENT) if quantity else ZERO
+
+
+def _returned(call: Call, item: Item, quantity: Decimal) -> StockMove:
+    """What a credit note gives back. It names no sale, so the item itself says at what cost."""
+    waiting = item.on_back_order if call.unconfirmed["credited_backorder"] == "ends" else Decimal(0)
+    never_shipped = min(quantity, waiting)
+    back = quantity - never_shipped
+    unit_cost = item.average_cost
+    if call.unconfirmed["cost_of_returned_stock"] == "purchase_price":
+        unit_cost = item.purchase_price or ZERO
+    return StockMove(item.code, back, -never_shipped, (unit_cost * back).quantize(CENT))
+
+
+def sold_stock_errors(call: Call, document: Document) -> list[str]:
+    """Complaints of a void that takes out more stock than there is left."""
+    items = call.organisation.items
+    if all(items[move.item_code].on_hand >= move.on_hand for move in document.stock_moves):
+        return []
+    return [call.unconfirmed["void_of_sold_stock_text"]]
 
 
 def undo_stock(organisation: Organisation, document: Document) -> None:

@@ -295,6 +295,229 @@ OPEN_ANSWERS: tuple[OpenAnswer, ...] = (
         ("day-month-year", "iso"),
         "Lock dates",
     ),
+    OpenAnswer(
+        "credit_note_number_taken_text",
+        "Error for a CreditNoteNumber that is taken",
+        ("Credit Note # must be unique.", "Invoice # must be unique."),
+        "Credit notes",
+    ),
+    OpenAnswer(
+        "credit_note_number_of_an_invoice",
+        "Can a credit note have the number of a sales invoice?",
+        ("allowed", "refused"),
+        "Credit notes",
+    ),
+    OpenAnswer(
+        "longest_credit_note_number", "Most characters of a CreditNoteNumber", ("255", "50"), "Credit notes"
+    ),
+    OpenAnswer(
+        "credit_note_discounts",
+        "A discount on a credit note's line",
+        ("refused", "ignored", "used"),
+        "Credit notes",
+    ),
+    OpenAnswer(
+        "due_date_of_credit_notes",
+        "Does an approved credit note need a due date?",
+        ("optional", "required"),
+        "Credit notes",
+    ),
+    OpenAnswer(
+        "credit_note_status_text",
+        "Error for a change that a credit note's status doesn't allow",
+        ("Credit note not of valid status for modification", "Invoice not of valid status for modification"),
+        "Credit notes",
+    ),
+    OpenAnswer(
+        "ids_of_credit_notes",
+        "Is IDs understood in a list of credit notes?",
+        ("ignored", "filter"),
+        "Credit notes",
+    ),
+    OpenAnswer(
+        "nil_document_status",
+        "Status of an approved invoice or credit note of nothing",
+        ("AUTHORISED", "PAID"),
+        "Statuses",
+    ),
+    OpenAnswer(
+        "void_in_a_locked_period_text",
+        "Error for voiding in a locked period",
+        ("lock_date", "not_of_valid_status"),
+        "Voiding",
+    ),
+    OpenAnswer(
+        "lines_of_a_void",
+        "Does voiding or deleting by status alone make the lines anew, as other changes of status do?",
+        ("recreated", "kept"),
+        "Voiding",
+    ),
+    OpenAnswer(
+        "empty_lines_on_a_void",
+        "An empty LineItems sent with VOIDED or DELETED",
+        ("ignored", "refused"),
+        "Voiding",
+    ),
+    OpenAnswer(
+        "void_of_sold_stock_text",
+        "Error for voiding a bill or credit note whose items have been sold",
+        ("This document can't be voided as its tracked items have been sold.", "No items available to sell"),
+        "Voiding",
+    ),
+    OpenAnswer(
+        "update_time_of_an_account_code",
+        "UpdatedDateUTC when only a line's account changes",
+        ("stays", "moves"),
+        "If-Modified-Since",
+    ),
+    OpenAnswer(
+        "summary_fields",
+        "What summaryOnly leaves out",
+        ("all_but_the_four_named", "also_url_sent_and_credit_notes"),
+        "Reading documents",
+    ),
+    OpenAnswer(
+        "order_of_purchase_orders",
+        "Is order understood on purchase orders?",
+        ("by_field", "ignored"),
+        "Reading purchase orders",
+    ),
+    OpenAnswer(
+        "bare_status_of_purchase_orders",
+        "Elements of id and Status alone posted to PurchaseOrders",
+        ("accepted", "refused"),
+        "Purchase order statuses",
+    ),
+    OpenAnswer(
+        "billing_of_unapproved_orders",
+        "DRAFT or SUBMITTED to BILLED",
+        ("refused", "allowed"),
+        "Purchase order statuses",
+    ),
+    OpenAnswer(
+        "edits_of_billed_orders",
+        "Edits of a purchase order that is billed",
+        ("allowed", "refused"),
+        "Purchase order statuses",
+    ),
+    OpenAnswer(
+        "billed_orders_reopened", "BILLED to AUTHORISED", ("refused", "allowed"), "Purchase order statuses"
+    ),
+    OpenAnswer(
+        "billed_orders_deleted", "BILLED to DELETED", ("refused", "allowed"), "Purchase order statuses"
+    ),
+    OpenAnswer(
+        "cost_of_returned_stock",
+        "Unit cost at which a credit note returns a tracked item",
+        ("average", "purchase_price"),
+        "Stock",
+    ),
+    OpenAnswer(
+        "credited_backorder",
+        "Does a credit note end a backorder before it returns stock?",
+        ("ends", "stays"),
+        "Stock",
+    ),
+    OpenAnswer(
+        "allocation_to_nothing_text",
+        "Error for an allocation to an invoice the organisation doesn't have",
+        ("The Invoice to allocate to could not be found",),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "allocation_of_an_unapproved_note_text",
+        "Error for an allocation of a draft, voided or deleted credit note",
+        ("Credit Note is not of valid status for allocation",),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "allocation_to_an_unapproved_invoice_text",
+        "Error for an allocation to a draft, voided or deleted invoice",
+        ("Invoice is not of valid status for allocation",),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "allocation_to_a_bill_text",
+        "Error for an allocation of a sales credit note to a bill, after its first words",
+        ("Credit Note cannot be allocated to an incorrect invoice type",),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "allocation_to_another_contact_text",
+        "Error for an allocation to another contact's invoice",
+        ("Credit Note and Invoice must have the same contact",),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "allocation_in_another_currency_text",
+        "Error for an allocation to an invoice in another currency",
+        ("Credit Note and Invoice must have the same currency",),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "allocation_of_nothing_text",
+        "Error for an allocation of nothing",
+        ("Allocation amount must be greater than zero",),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "date_of_an_allocation",
+        "Date of an allocation",
+        ("later_of_both_documents", "as_sent"),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "allocation_without_date", "An allocation without Date", ("accepted", "refused"), "Allocations"
+    ),
+    OpenAnswer(
+        "allocation_in_a_locked_period",
+        "An allocation, or its deletion, in a locked period",
+        ("refused", "accepted"),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "several_allocations_in_one_call",
+        "Several allocations in one call",
+        ("accepted", "refused"),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "allocation_id_in_the_reply",
+        "Does the reply to an allocation name its AllocationID?",
+        ("absent", "present"),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "amount_of_a_deleted_allocation",
+        "Does the reply to a deleted allocation name its Amount, without which Xero's own SDK can't read it?",
+        ("present", "absent"),
+        "Allocations",
+    ),
+    OpenAnswer(
+        "update_time_of_an_allocated_invoice",
+        "UpdatedDateUTC of the invoice when a credit note is allocated to it",
+        ("moves", "stays"),
+        "If-Modified-Since",
+    ),
+    OpenAnswer(
+        "user_of_an_apps_edit",
+        "Whom a history names for what an app did, notes apart",
+        ("System Generated", "the app's name"),
+        "History",
+    ),
+    OpenAnswer(
+        "credit_in_a_history",
+        "What a history calls an allocation",
+        ("Credit Applied", "Allocated"),
+        "History",
+    ),
+    OpenAnswer("longest_history_note", "Most characters of a history note", ("2500", "250"), "History"),
+    OpenAnswer(
+        "deep_link_of_a_credit_note",
+        "Which deep link opens a sales credit note",
+        ("AccountsReceivable", "AccountsPayable"),
+        "Deep links",
+    ),
 )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from decimal import Decimal
 
 from local.xero.charts import REPORT_TAX_TYPES
-from local.xero.money import CENT, ZERO, Ties, rounded
+from local.xero.money import CENT, Ties, rounded
 from local.xero.organisations import (
     Account,
+    Allocation,
     BrandingTheme,
     Contact,
     Document,
+    HistoryRecord,
     Item,
     Line,
     Organisation,
+    Payment,
     TaxRate,
     TrackingCategory,
     currency_name,
@@ -96,19 +99,18 @@ def invoice_view(
     lines: bool,
     places: int,
     ties: Ties,
-    summary: bool = False,
+    without: frozenset[str] = frozenset(),
 ) -> Json:
+    """`without`: the fields that a summary leaves out."""
     contact = organisation.contacts[document.contact_id]
-    live = document.status in ("AUTHORISED", "PAID", "DRAFT", "SUBMITTED")
-    due = document.total - document.amount_paid if live else ZERO
     view: Json = {
         "Type": document.kind,
         "InvoiceID": document.id,
         "InvoiceNumber": document.number,
         "Reference": document.reference if document.kind == "ACCREC" else None,
-        "AmountDue": due,
+        "AmountDue": document.outstanding,
         "AmountPaid": document.amount_paid,
-        "AmountCredited": ZERO,
+        "AmountCredited": document.amount_allocated,
         "SentToContact": document.sent_to_contact,
         "CurrencyRate": document.currency_rate,
         "IsDiscounted": any(line.discount_rate or line.discount_amount for line in document.lines),
@@ -131,10 +133,101 @@ def invoice_view(
         "UpdatedDateUTCString": utc_string(document.updated_at),
         "CurrencyCode": document.currency,
         "Url": document.url,
+        "FullyPaidOnDate": document.fully_paid_on,
+        "Payments": [payment_view(payment, document) for payment in document.payments],
+        "CreditNotes": [
+            applied_note_view(organisation.documents[allocation.credit_note_id], allocation)
+            for allocation in document.allocations
+        ],
+        "Prepayments": [],
+        "Overpayments": [],
     }
-    if not summary:
-        view |= {"Payments": [], "CreditNotes": [], "Prepayments": [], "Overpayments": []}
-    return _present(view)
+    return _present({name: value for name, value in view.items() if name not in without})
+
+
+def payment_view(payment: Payment, document: Document) -> Json:
+    return {
+        "PaymentID": payment.id,
+        "Date": payment.paid_on,
+        "Amount": payment.amount,
+        "CurrencyRate": document.currency_rate,
+        "HasAccount": False,
+        "HasValidationErrors": False,
+    }
+
+
+def applied_note_view(note: Document, allocation: Allocation) -> Json:
+    """A credit note as an invoice lists it."""
+    return {
+        "CreditNoteID": note.id,
+        "CreditNoteNumber": note.number,
+        "HasErrors": False,
+        "AppliedAmount": allocation.amount,
+        "DateString": date_string(allocation.dated_on),
+        "Date": allocation.dated_on,
+        "LineItems": [],
+        "Total": note.total,
+    }
+
+
+def allocation_view(allocation: Allocation, invoice: Document) -> Json:
+    """An allocation as its credit note lists it."""
+    return {
+        "AllocationID": allocation.id,
+        "Amount": allocation.amount,
+        "Date": allocation.dated_on,
+        "Invoice": {"InvoiceID": invoice.id, "InvoiceNumber": invoice.number, "LineItems": []},
+    }
+
+
+def credit_note_view(
+    organisation: Organisation, document: Document, *, lines: bool = True, places: int, ties: Ties
+) -> Json:
+    contact = organisation.contacts[document.contact_id]
+    return _present(
+        {
+            "Type": document.kind,
+            "CreditNoteID": document.id,
+            "CreditNoteNumber": document.number,
+            "Reference": document.reference,
+            "RemainingCredit": document.outstanding,
+            "Allocations": [
+                allocation_view(allocation, organisation.documents[allocation.invoice_id])
+                for allocation in document.allocations
+            ],
+            "Payments": [payment_view(payment, document) for payment in document.payments],
+            "SentToContact": document.sent_to_contact,
+            "CurrencyRate": document.currency_rate,
+            "CurrencyCode": document.currency,
+            "HasAttachments": False,
+            "HasErrors": False,
+            "Contact": contact_view(contact) if lines else contact_summary(contact),
+            "DateString": date_string(document.dated_on),
+            "Date": document.dated_on,
+            "DueDateString": date_string(document.due_on) if document.due_on else None,
+            "DueDate": document.due_on,
+            "BrandingThemeID": document.branding_theme_id,
+            "Status": document.status,
+            "LineAmountTypes": document.line_amount_types,
+            "LineItems": [line_view(line, places, ties) for line in document.lines] if lines else [],
+            "SubTotal": document.sub_total,
+            "TotalTax": document.total_tax,
+            "Total": document.total,
+            "FullyPaidOnDate": document.fully_paid_on,
+            "UpdatedDateUTC": document.updated_at,
+            "UpdatedDateUTCString": utc_string(document.updated_at),
+        }
+    )
+
+
+def history_view(record: HistoryRecord) -> Json:
+    return {
+        "Changes": record.changes,
+        "DateUTCString": utc_string(record.at),
+        "DateUTC": record.at,
+        "User": record.user,
+        "Details": record.details,
+    }
 
 
 def purchase_order_view(organisation: Organisation, document: Document, ties: Ties) -> Json:

@@ -537,7 +537,7 @@ class TestStatuses:
         stored = put(xero, invoice(xero, Status="AUTHORISED"))
         path = f"/_simulator/organisations/{xero.organisation.id}/documents/KX-1"
         assert xero.site("PATCH", path, json={"Pay": 5}).json()["document"]["AmountDue"] == 7
-        edit = xero.call("POST", f"Invoices/{stored['InvoiceID']}", json={"LineItems": [line()]})
+        edit = xero.call("POST", f"Invoices/{stored['InvoiceID']}", json={"Date": "2026-11-24"})
         assert complaints(edit.json()["Elements"][0]) == [
             "This document cannot be edited as it has a payment or credit note allocated to it."
         ]

@@ -5,17 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from xero_python.accounting import (
     AccountingApi,
+    Allocation,
+    Allocations,
     Contact,
     Contacts,
+    CreditNote,
+    CreditNotes,
     Currency,
     CurrencyCode,
+    HistoryRecord,
+    HistoryRecords,
     Invoice,
     Invoices,
     Item,
@@ -157,6 +163,158 @@ def test_purchase_orders_are_created_and_read_back(xero: Sdk) -> None:
         xero.books.get_purchase_order_by_number(xero.tenant, "KX-1").purchase_orders[0].status == "AUTHORISED"
     )
     assert len(xero.books.get_purchase_orders(xero.tenant, page=1).purchase_orders) == 1
+
+
+def credit_note(xero: Sdk, number: str = "KX-1-CN", amount: float = 13.0) -> Any:
+    return CreditNote(
+        type="ACCRECCREDIT",
+        credit_note_number=number,
+        contact=Contact(contact_id=xero.visitor.contact.id),
+        date=date(2026, 11, 24),
+        line_amount_types=LineAmountTypes.INCLUSIVE,
+        reference="KX-1",
+        status="AUTHORISED",
+        line_items=[LineItem(description="Mug", unit_amount=amount, account_code="200", tax_type="OUTPUT2")],
+    )
+
+
+def test_credit_notes_are_created_and_read_back(xero: Sdk) -> None:
+    notes = CreditNotes(credit_notes=[credit_note(xero), credit_note(xero, "KX-2-CN"), credit_note(xero)])
+    answered = xero.books.create_credit_notes(
+        xero.tenant, notes, summarize_errors=False, unitdp=4
+    ).credit_notes
+    assert [one.status_attribute_string for one in answered] == ["OK", "OK", "ERROR"]
+    assert [error.message for error in answered[2].validation_errors] == ["Credit Note # must be unique."]
+    created = answered[0]
+    assert (created.sub_total, created.total_tax, created.total, created.remaining_credit) == (
+        Decimal("10.83"),
+        Decimal("2.17"),
+        13,
+        13,
+    )
+    read = xero.books.get_credit_note(xero.tenant, created.credit_note_id, unitdp=4).credit_notes[0]
+    assert (read.date, read.reference, read.line_amount_types) == (
+        date(2026, 11, 24),
+        "KX-1",
+        LineAmountTypes.INCLUSIVE,
+    )
+    found = xero.books.get_credit_notes(
+        xero.tenant,
+        where="Date>=DateTime(2026,11,01) AND Date<DateTime(2026,12,01)",
+        order="CreditNoteID",
+        page=1,
+        page_size=1000,
+    )
+    assert {one.credit_note_number for one in found.credit_notes} == {"KX-1-CN", "KX-2-CN"}
+    assert (found.pagination.item_count, found.pagination.page_count) == (2, 1)
+    again = xero.books.update_or_create_credit_notes(
+        xero.tenant, CreditNotes(credit_notes=[credit_note(xero, amount=5.0)])
+    )
+    assert again.credit_notes[0].credit_note_id == created.credit_note_id
+
+
+def test_credit_notes_are_allocated_and_the_allocation_is_deleted(xero: Sdk) -> None:
+    sold = xero.books.create_invoices(xero.tenant, Invoices(invoices=[invoice(xero)])).invoices[0]
+    credit = xero.books.create_credit_notes(xero.tenant, CreditNotes(credit_notes=[credit_note(xero)]))
+    note_id = credit.credit_notes[0].credit_note_id
+
+    def allocate(amount: float) -> Any:
+        allocation = Allocation(
+            invoice=Invoice(invoice_id=sold.invoice_id), amount=amount, date=date(2026, 11, 23)
+        )
+        batch = Allocations(allocations=[allocation])
+        return xero.books.create_credit_note_allocation(xero.tenant, note_id, batch).allocations[0]
+
+    made = allocate(12.5)
+    assert (made.amount, made.invoice.invoice_id, made.credit_note.credit_note_id) == (
+        Decimal("12.5"),
+        sold.invoice_id,
+        note_id,
+    )
+    with pytest.raises(AccountingBadRequestException) as refused:
+        allocate(12.5)
+    assert "greater than amount outstanding" in refused.value.reason
+    read = xero.books.get_invoice(xero.tenant, sold.invoice_id).invoices[0]
+    assert (read.amount_due, read.amount_paid, read.amount_credited) == (Decimal("13.5"), 0, Decimal("12.5"))
+    assert read.credit_notes[0].applied_amount == Decimal("12.5")
+    kept = xero.books.get_credit_note(xero.tenant, note_id).credit_notes[0]
+    assert (kept.remaining_credit, kept.allocations[0].date) == (Decimal("0.5"), date(2026, 11, 24))
+    allocation_id = kept.allocations[0].allocation_id
+    deleted = xero.books.delete_credit_note_allocations(xero.tenant, note_id, allocation_id)
+    assert (deleted.is_deleted, deleted.allocation_id) == (True, allocation_id)
+    void = CreditNotes(credit_notes=[CreditNote(credit_note_id=note_id, status="VOIDED")])
+    voided = xero.books.update_credit_note(xero.tenant, note_id, void, unitdp=4).credit_notes[0]
+    assert (voided.status, voided.remaining_credit) == ("VOIDED", 0)
+
+
+def test_what_a_person_did_after_posting_decodes(xero: Sdk) -> None:
+    sold = xero.books.create_invoices(xero.tenant, Invoices(invoices=[invoice(xero)])).invoices[0]
+    books = f"/_simulator/organisations/{xero.tenant}/documents"
+    assert xero.visitor.site("PATCH", f"{books}/KX-1", json={"Pay": 26}).ok
+    summary = xero.books.get_invoices(
+        xero.tenant,
+        where='Type=="ACCREC" AND Date>=DateTime(2026,11,01) AND Date<DateTime(2026,12,01)',
+        order="InvoiceId",
+        created_by_my_app=True,
+        summary_only=True,
+        page=1,
+        page_size=1000,
+    ).invoices[0]
+    assert (summary.status, summary.amount_paid, summary.total_tax, summary.payments) == (
+        "PAID",
+        26,
+        Decimal("4.33"),
+        None,
+    )
+    read = xero.books.get_invoice(xero.tenant, sold.invoice_id).invoices[0]
+    today = xero.visitor.organisation.today(xero.visitor.world.now())
+    assert [(one.amount, one.date) for one in read.payments] == [(26, today)]
+    assert read.fully_paid_on_date == today
+    since = xero.visitor.world.now() + timedelta(days=1)
+    assert xero.books.get_invoices(xero.tenant, if_modified_since=since).invoices == []
+
+
+def test_histories_decode(xero: Sdk) -> None:
+    sold = xero.books.create_invoices(xero.tenant, Invoices(invoices=[invoice(xero)])).invoices[0]
+    credit = xero.books.create_credit_notes(xero.tenant, CreditNotes(credit_notes=[credit_note(xero)]))
+    ordered = PurchaseOrder(
+        contact=Contact(contact_id=xero.visitor.contact.id),
+        line_items=[LineItem(description="Blank", unit_amount=9.4, account_code="310", tax_type="INPUT2")],
+    )
+    bought = xero.books.create_purchase_orders(xero.tenant, PurchaseOrders(purchase_orders=[ordered]))
+    books, note = xero.books, HistoryRecords(history_records=[HistoryRecord(details="Cancelled by Ann")])
+    for add, read, document_id in (
+        (books.create_invoice_history, books.get_invoice_history, sold.invoice_id),
+        (
+            books.create_credit_note_history,
+            books.get_credit_note_history,
+            credit.credit_notes[0].credit_note_id,
+        ),
+        (
+            books.create_purchase_order_history,
+            books.get_purchase_order_history,
+            bought.purchase_orders[0].purchase_order_id,
+        ),
+    ):
+        assert add(xero.tenant, document_id, note).history_records[0].details == "Cancelled by Ann"
+        newest = read(xero.tenant, document_id).history_records[0]
+        assert (newest.details, newest.user) == ("Cancelled by Ann", "System Generated")
+        assert isinstance(newest.date_utc, datetime)
+
+
+def test_many_invoices_end_in_one_call(xero: Sdk) -> None:
+    made = [invoice(xero, number) for number in ("KX-1", "KX-2")]
+    made[1].status = "DRAFT"
+    stored = xero.books.create_invoices(xero.tenant, Invoices(invoices=made)).invoices
+    void = Invoices(invoices=[Invoice(invoice_id=one.invoice_id, status="VOIDED") for one in stored])
+    answered = xero.books.update_or_create_invoices(
+        xero.tenant, void, summarize_errors=False, unitdp=4
+    ).invoices
+    assert [(one.status, one.status_attribute_string) for one in answered] == [
+        ("VOIDED", "OK"),
+        ("VOIDED", "ERROR"),
+    ]
+    assert answered[1].validation_errors[0].message == "Invoice not of valid status for modification"
 
 
 def test_items_are_created_and_read_back(xero: Sdk) -> None:
