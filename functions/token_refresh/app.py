@@ -57,6 +57,7 @@ METRICS = {
     "put_off": "RenewalsPutOff",
     "refused": "RenewalsRefused",
     "lost": "ConnectionsLost",
+    "still_lost": "ConnectionsStillLost",
     "no_tokens": "TokensMissing",
     "ended": "ConnectionsEnded",
     "shared": "ConnectionsEnded",

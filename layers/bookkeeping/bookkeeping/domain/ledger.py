@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.countries import place_words
@@ -250,7 +250,7 @@ class Outcomes:
     def lines(self) -> list[dict[str, Any]]:
         """One a company, state and why, with the orders' ids and nothing else of the orders."""
         return [
-            {"company": company, "state": str(state), "why": why, "count": len(ids), "orders": ids}
+            {"company": company, "state": str(state), "why": why, "how_many": len(ids), "orders": ids}
             for (company, state, why), ids in self.orders.items()
         ]
 
