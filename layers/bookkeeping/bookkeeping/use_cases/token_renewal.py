@@ -496,8 +496,8 @@ class _Renewal:
             lost_at = connections.lose_renewed(self._renewal, self._connection, status, now)
         except Lost as error:
             raise _Reconnected from error
-        told = lost_at == now or (lost_at is not None and self._renewal.unsettled)
-        if told and lost_at is not None:
+        newly = lost_at == now or (lost_at is not None and self._renewal.unsettled)
+        if newly and lost_at is not None:
             # An earlier process may have crashed before or after it published the event: publish it with the same id.
             here = self._connection.organisation_id
             self._adapters.events.put([connection_lost(self._company, here, status, lost_at)])
@@ -507,4 +507,4 @@ class _Renewal:
             now + self._adapters.times.refused * self._adapters.chance.uniform(1.0, 1.1) if again else None
         )
         connections.settle_renewal(self._renewal, next_at)
-        return RenewalResult(self._company, "lost" if told else "still_lost", why)
+        return RenewalResult(self._company, "lost" if newly else "still_lost", why)
