@@ -176,16 +176,12 @@ class Queue:
         self._ids = itertools.count(1)
         self.pending = 0
         """Messages not yet acknowledged or given up."""
-        self.sent_at: dict[str, datetime] = {}
-        """When each of these was sent first."""
         self.dead: list[_Message] = []
 
     def send(self, body: str, delay: timedelta = timedelta()) -> None:
         now = self._environment.now()
         self.pending += 1
-        message = _Message(body, now, f"{self._name}-{next(self._ids)}")
-        self.sent_at[message.id] = now
-        self._show(message, now + delay)
+        self._show(_Message(body, now, f"{self._name}-{next(self._ids)}"), now + delay)
 
     def _show(self, message: _Message, at: datetime) -> None:
         def shown() -> None:
@@ -222,8 +218,6 @@ class Queue:
             self._environment.ended_by(self._name, error)
         self._running -= 1
         for message in messages:
-            if message.id not in failed or message.receives >= 3:
-                self.sent_at.pop(message.id, None)
             if message.id not in failed:
                 self.pending -= 1
                 if self._environment.chance.random() < self._environment.weather.doubled_message:

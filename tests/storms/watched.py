@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, Final
@@ -113,6 +113,15 @@ class Watched(Environment):
         """Functions that their schedule does not start any more."""
         self.failing: set[str] = set()
         """Functions that end with an error."""
+        self._waiting: dict[str, datetime] = {}
+        """When each order message was sent that is in the queue."""
+        show = self.orders_queue._show
+
+        def shown(message: _Message, at: datetime) -> None:
+            self._waiting[message.id] = message.sent_at
+            show(message, at)
+
+        self.orders_queue._show = shown  # type: ignore[method-assign]
         names = "order_intake", "order_posting", "posting_sweep", "dead_letter_reader", "token_refresh"
         intake, posting, sweep, reader, refresh = (apps()[name] for name in names)
         intake.adapters = IntakeAdapters(self.orders, self.settings, self.connections, self.now)
@@ -146,10 +155,10 @@ class Watched(Environment):
                 self.scheduler.run(self.began + minute * MINUTE)
 
     def _each_minute(self) -> None:
-        for name, queue in (("OrdersQueue", self.orders_queue), ("PostingQueue", self.posting_queue)):
-            waiting = [self.now() - at for at in queue.sent_at.values()]
-            age = max(waiting, default=timedelta()).total_seconds()
-            self._aws("SQS", "ApproximateAgeOfOldestMessage", "QueueName", name, age)
+        for message in self.orders_queue.dead:
+            self._waiting.pop(message.id, None)
+        age = self.now() - min(self._waiting.values(), default=self.now())
+        self._aws("SQS", "ApproximateAgeOfOldestMessage", "QueueName", "OrdersQueue", age.total_seconds())
         for name, queues in (
             ("OrdersDeadLetterQueue", (self.orders_queue,)),
             ("PostingDeadLetterQueue", (self.posting_queue, self.backlog_queue)),
@@ -220,7 +229,11 @@ class Watched(Environment):
             for message in messages
         ]
         answer = self._handled("order_intake", {"Records": records})
-        return [one["itemIdentifier"] for one in answer["batchItemFailures"]]
+        failed = [one["itemIdentifier"] for one in answer["batchItemFailures"]]
+        for message in messages:
+            if message.id not in failed:
+                del self._waiting[message.id]
+        return failed
 
     def _post(self, messages: list[_Message]) -> list[str]:
         with self._counted("order_posting"):
@@ -251,7 +264,8 @@ class Watched(Environment):
 
 @cache
 def template_alarms() -> dict[str, Alarm]:
-    return {alarm.name: alarm for alarm in alarms(expanded(source()))}
+    """The alarms that are sent to somebody."""
+    return {alarm.name: alarm for alarm in alarms(expanded(source())) if "AlarmActions" in alarm.properties}
 
 
 # --- a day
