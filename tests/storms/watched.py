@@ -232,7 +232,7 @@ class Watched(Environment):
         failed = [one["itemIdentifier"] for one in answer["batchItemFailures"]]
         for message in messages:
             if message.id not in failed:
-                del self._waiting[message.id]
+                self._waiting.pop(message.id, None)
         return failed
 
     def _post(self, messages: list[_Message]) -> list[str]:
