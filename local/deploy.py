@@ -211,8 +211,8 @@ def _take_out(template: Template) -> None:
         for name, resource in resources.items()
         if resource["Type"] in HERE_INSTEAD
         or (resource["Type"] == "AWS::Events::Rule" and "ScheduleExpression" in resource["Properties"])
-        # Ministack cannot calculate with metrics, and nobody reads alarms here.
-        or (resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"])
+        # Nobody reads alarms here, and ministack cannot calculate with metrics.
+        or resource["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard")
     }
     gone |= {
         name

@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.containment import kind_of
 from bookkeeping.adapters.queues import attribute_text, sent_first_at
+from bookkeeping.domain.ledger import State
 from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 from bookkeeping.use_cases.wake_lanes import ring
 
@@ -76,6 +77,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     metrics.add_metric("OrdersOfNoCompany", MetricUnit.Count, intake.of_no_company)
     metrics.add_metric("OrdersUnreadable", MetricUnit.Count, intake.unreadable)
     metrics.add_metric("OrdersUnclaimed", MetricUnit.Count, intake.unclaimed)
+    metrics.add_metric(
+        "OrdersNeedingAttention", MetricUnit.Count, intake.outcomes.count(State.NEEDS_ATTENTION)
+    )
+    metrics.add_metric("OrdersSkipped", MetricUnit.Count, intake.outcomes.count(State.SKIPPED))
+    metrics.add_metric("OrdersWaiting", MetricUnit.Count, intake.outcomes.count(State.WAITING))
+    for line in intake.outcomes.lines():
+        logger.info("orders", **line)
     # all rows are durable now; if this fails, SQS delivers the messages again, and they are published then
     ring(lanes, wake_ups, intake.rung, adapters.now())
     bus.put(intake.events)

@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.queues import ReleaseCall, WakeUp, call_in
+from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, LANES_AT_ONCE, Waits
 from bookkeeping.use_cases.posting.turn import PostingAdapters, Tally, take_turn
 from bookkeeping.use_cases.release import ReleaseAdapters, continue_release
@@ -94,6 +95,17 @@ def report_turn(wake_up: WakeUp, tally: Tally) -> None:
         posted=tally.posted,
         stopped=tally.stopped,
     )
+    for line in tally.outcomes.lines():
+        logger.info("orders", **line)
+    for to_books in tally.to_books:
+        metrics.add_metric("SecondsToBooks", MetricUnit.Seconds, to_books.total_seconds())
+    if tally.day_left is not None:
+        metrics.add_metric("DayCallsLeft", MetricUnit.Count, tally.day_left)
+    metrics.add_metric("OrdersPosted", MetricUnit.Count, tally.outcomes.count(State.POSTED))
+    metrics.add_metric("OrdersSkipped", MetricUnit.Count, tally.outcomes.count(State.SKIPPED))
+    metrics.add_metric("OrdersWaiting", MetricUnit.Count, tally.outcomes.count(State.WAITING))
+    metrics.add_metric("DayBudgetsNearlyGone", MetricUnit.Count, tally.budgets_nearly_gone)
+    metrics.add_metric("ConnectionsLost", MetricUnit.Count, tally.lost)
     metrics.add_metric("CallsToXero", MetricUnit.Count, tally.calls)
     metrics.add_metric("CallsThrottled", MetricUnit.Count, tally.throttled)
     metrics.add_metric("DocumentsPosted", MetricUnit.Count, tally.posted)

@@ -19,5 +19,7 @@ wake_ups = from_environment.posting_queue()
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    woken = sweep(lanes, releases, wake_ups, from_environment.now())
-    metrics.add_metric("LanesWoken", MetricUnit.Count, woken)
+    swept = sweep(lanes, releases, wake_ups, from_environment.now())
+    # both also tell that the sweep ran
+    metrics.add_metric("LanesWoken", MetricUnit.Count, swept.woken)
+    metrics.add_metric("LongestOverdue", MetricUnit.Seconds, swept.longest.total_seconds())

@@ -564,6 +564,8 @@ def _listed(task: str, **about: Any) -> Response[Any]:
 
 
 def _no_answer(message: str | None = None) -> Response[Any]:
+    # the alarm on answers of the API above 500 leaves these out
+    metrics.add_metric("XeroUnavailable", MetricUnit.Count, 1)
     return _answer(
         503, _error("xero_unavailable", message or "Xero does not answer right now. Try again soon.")
     )

@@ -35,10 +35,16 @@ adapters = RenewalAdapters(
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str] | None:
     company = event.get("company")
-    outcomes = [renew(adapters, company, refused=event.get("refused"))] if company else renew_due(adapters)
+    if company:
+        outcomes = [renew(adapters, company, refused=event.get("refused"))]
+    else:
+        # written at once: a tick may take nearly as long as it is until the next one
+        metrics.add_metric("RenewalTicks", MetricUnit.Count, 1)
+        metrics.flush_metrics()
+        outcomes = renew_due(adapters)
     metrics.add_metric("RenewalsLookedAt", MetricUnit.Count, len(outcomes))
     for outcome in outcomes:
-        log = logger.error if outcome.what == "failed" else logger.info
+        log = logger.error if outcome.what in ("failed", "refused") else logger.info
         log("tokens %s", outcome.what, company=outcome.company, why=outcome.why)
         metrics.add_metric(METRICS[outcome.what], MetricUnit.Count, 1)
     return {"what": outcomes[0].what} if company else None
@@ -49,7 +55,9 @@ METRICS = {
     "fresh": "TokensFresh",
     "busy": "RenewalsBusy",
     "put_off": "RenewalsPutOff",
+    "refused": "RenewalsRefused",
     "lost": "ConnectionsLost",
+    "still_lost": "ConnectionsStillLost",
     "no_tokens": "TokensMissing",
     "ended": "ConnectionsEnded",
     "shared": "ConnectionsEnded",

@@ -404,8 +404,17 @@ def test_metrics_count_orders_and_know_no_company(
     [metrics] = metrics_in(capsys.readouterr().out)
     names = ("OrdersAccepted", "OrdersOfNoCompany", "OrdersUnreadable", "OrdersUnclaimed")
     assert [metrics[name] for name in names] == [[1.0]] * 4
+    assert [metrics[name] for name in ("OrdersNeedingAttention", "OrdersSkipped")] == [[1.0], [0.0]]
     assert dimensions([metrics]) == {"service"}
     assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "KornitXero"
+
+
+def test_the_log_names_each_order_that_came_in(intake: Function) -> None:
+    sent = order()
+    intake.handle(batch(record(sent)))
+    [line] = [line for line in intake.logged() if line["message"] == "orders"]
+    about = (line["company"], line["state"], line["how_many"], line["orders"])
+    assert about == (UNTRACKED, "queued", 1, [str(sent["id"])])
 
 
 def test_a_failure_is_logged_with_its_message_and_no_body(intake: Function) -> None:

@@ -309,6 +309,8 @@ def test_metrics_count_calls_and_documents_and_know_no_company(
     sent[2]["currency_code"] = "CHF"
     posting.handle(accepted(posting, sent))
     [metrics] = metrics_in(capsys.readouterr().out)
+    assert (metrics["OrdersPosted"], len(metrics["SecondsToBooks"])) == ([2.0], 2)
+    assert metrics["DayCallsLeft"] == [5000.0 - len(sent_to_xero(posting))]
     counted = (
         "DocumentsPosted",
         "OrdersNeedingAttention",
@@ -322,6 +324,62 @@ def test_metrics_count_calls_and_documents_and_know_no_company(
     [turn] = [line for line in posting.logged() if line["message"] == "turn"]
     assert (turn["lane"], turn["companies"]) == (posting.world.entry(sent[0]).lane, [UNTRACKED])
     assert not [line for line in posting.logged() if line["level"] == "ERROR"]
+
+
+def test_the_log_names_each_order_and_what_became_of_it_and_nothing_else_of_it(posting: Function) -> None:
+    sent = orders(3)
+    sent[2]["currency_code"] = "CHF"
+    posting.handle(accepted(posting, sent))
+    ids = [str(order["id"]) for order in sent]
+    lines = [line for line in posting.logged() if line["message"] == "orders"]
+    about = [(line["company"], line["state"], line["why"], line["how_many"]) for line in lines]
+    assert sorted(about) == [
+        (UNTRACKED, "needs_attention", "currency_not_enabled", 1),
+        (UNTRACKED, "posted", "", 2),
+    ]
+    by_state = {line["state"]: sorted(line["orders"]) for line in lines}
+    assert by_state == {"needs_attention": ids[2:], "posted": sorted(ids[:2])}
+
+
+def test_a_day_budget_that_is_nearly_gone_is_counted_once_a_company(
+    posting: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = Maker()
+    counted = []
+    for place, limit in enumerate((5000, 105, 105, 5000, 105)):
+        for organisation in posting.world.xero.organisations.values():
+            organisation.day_limit = limit
+        posting.handle(accepted(posting, [make.order(UNTRACKED, place)]))
+        [metrics] = metrics_in(capsys.readouterr().out)
+        counted += metrics["DayBudgetsNearlyGone"]
+        posting.world.clock.advance(60)
+    assert counted == [0.0, 1.0, 0.0, 0.0, 1.0]
+
+
+def test_a_day_that_is_used_up_is_counted_as_well(
+    posting: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for organisation in posting.world.xero.organisations.values():
+        organisation.day_limit = 0
+    posting.handle(accepted(posting, orders(1)))
+    [metrics] = metrics_in(capsys.readouterr().out)
+    assert (metrics["DayBudgetsNearlyGone"], metrics["DayCallsLeft"]) == ([1.0], [0.0])
+
+
+def test_a_connection_that_posting_finds_lost_is_counted_once(
+    posting: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = orders(2)
+    wake_up = accepted(posting, sent)
+    connection = posting.world.connections.connection(UNTRACKED)
+    assert connection is not None
+    posting.world.xero.connections.drop(client_id=connection.client_id, tenant_id=connection.organisation_id)
+    posting.handle(wake_up)
+    posting.handle(wake_up)
+    assert states(posting, sent) == {"waiting"}
+    counted = metrics_in(capsys.readouterr().out)
+    assert [metrics["ConnectionsLost"] for metrics in counted] == [[1.0], [0.0]]
+    assert [metrics["OrdersWaiting"] for metrics in counted] == [[2.0], [0.0]]
 
 
 def test_an_answer_that_only_a_fault_of_ours_explains_is_logged_and_counted(

@@ -141,6 +141,21 @@ def test_it_counts_the_lanes_and_names_none(sweep: Function, capsys: pytest.Capt
     assert "ORGANISATION" not in str(metrics) + sweep.log.getvalue()
 
 
+def test_it_measures_how_long_a_lane_has_waited_for_its_turn(
+    sweep: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now, lanes = datetime.now(UTC), sweep.world.lanes
+    sweep.handle(event("posting_sweep"))
+    lanes.ring("rung", now - 2 * MINUTE)
+    let_go(sweep, take(sweep, "due", now - MINUTE), now - 3 * MINUTE)
+    let_go(sweep, take(sweep, "waits for Xero", now - 9 * MINUTE), now + MINUTE)
+    take(sweep, "at work", now - MINUTE)
+    sweep.handle(event("posting_sweep"))
+    none, some = (metrics["LongestOverdue"][0] for metrics in metrics_in(capsys.readouterr().out))
+    assert none == 0
+    assert 180 <= some < 240
+
+
 def test_what_the_schedule_says_does_not_matter(sweep: Function) -> None:
     sweep.world.lanes.ring("lane", datetime.now(UTC) - MINUTE)
     sweep.handle({})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from bookkeeping.adapters.functions import lambda_service_that_waits
 from bookkeeping.use_cases.token_renewal import TICK, Times
 from local.expand import complaints, expanded, source
+from tests.alarms import QUERY, plain
 
 ROOT = Path(__file__).parents[2]
 NEW_ACCOUNT = 10
@@ -56,8 +58,9 @@ def dead_letter_queues(template: dict[str, Any]) -> dict[str, str]:
 
 def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
     """What an alarm looks at: one metric, or several that it reckons with."""
-    queried = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", ()) if "MetricStat" in query]
-    return queried or [alarm]
+    if "Metrics" not in alarm:
+        return [alarm]
+    return [query["MetricStat"]["Metric"] for query in alarm["Metrics"] if "MetricStat" in query]
 
 
 def statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -96,9 +99,12 @@ def test_a_function_runs_its_own_folder_under_its_own_role_into_its_own_log(writ
         assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == snake(noun)
 
 
-def test_no_role_has_a_managed_policy_or_a_wildcard_action(template: dict[str, Any]) -> None:
+def test_no_role_has_a_managed_policy_but_that_of_tracing_or_a_wildcard_action(
+    template: dict[str, Any],
+) -> None:
     for name, role in of_type(template, "AWS::IAM::Role").items():
-        assert "ManagedPolicyArns" not in role, name
+        traced = {"Fn::If": ["Traced", [{"Ref": "TracingPolicy"}], {"Ref": "AWS::NoValue"}]}
+        assert role["ManagedPolicyArns"] == traced, name
     for name, statement in statements(template):
         assert not [action for action in listed(statement["Action"]) if "*" in action], name
 
@@ -187,35 +193,173 @@ def test_the_alarm_on_messages_the_reader_looks_at_counts_those_it_hides(templat
     )
 
 
+def looked_at(template: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Each metric that an alarm looks at, by the alarm."""
+    return [
+        (name, metric)
+        for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items()
+        for metric in metrics_of(alarm)
+        if "MetricName" in metric
+    ]
+
+
+def summed_up(template: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The metrics of which an alarm sums up what every function wrote, by the alarm: metric, namespace, dimension."""
+    found = {
+        name: QUERY.fullmatch(plain(query["Expression"]))
+        for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items()
+        for query in alarm.get("Metrics", ())
+        if "SELECT" in str(query.get("Expression"))
+    }
+    return {name: query.groups() for name, query in found.items() if query}
+
+
 def test_an_alarm_on_a_metric_of_ours_looks_at_one_that_its_function_writes(template: dict[str, Any]) -> None:
     functions = of_type(template, "AWS::Lambda::Function").values()
     written = [function["Environment"]["Variables"] for function in functions]
     namespaces = {one["POWERTOOLS_SERVICE_NAME"]: one["POWERTOOLS_METRICS_NAMESPACE"] for one in written}
-    ours = [
-        alarm
-        for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()
-        if alarm.get("Namespace", "AWS/").partition("/")[0] != "AWS"
-    ]
+    ours = [metric for _, metric in looked_at(template) if not str(metric["Namespace"]).startswith("AWS/")]
     assert ours
-    for alarm in ours:
-        [dimension] = alarm["Dimensions"]
+    for metric in ours:
+        [dimension] = metric["Dimensions"]
         assert dimension["Name"] == "service"
-        assert alarm["Namespace"] == namespaces[dimension["Value"]]
+        assert metric["Namespace"] == namespaces[dimension["Value"]]
         source = (ROOT / "functions" / dimension["Value"] / "app.py").read_text()
-        assert f'add_metric("{alarm["MetricName"]}"' in source
+        assert f'"{metric["MetricName"]}"' in source, metric
 
 
-def test_the_alarm_on_faults_of_ours_looks_at_every_function(template: dict[str, Any]) -> None:
-    alarm = of_type(template, "AWS::CloudWatch::Alarm")["OurFaultsAlarm"]
-    functions = of_type(template, "AWS::Lambda::Function").values()
-    variables = [function["Environment"]["Variables"] for function in functions]
-    looked_at = metrics_of(alarm)
-    assert {metric["MetricName"] for metric in looked_at} == {"OurFaults"}
-    assert {metric["Namespace"] for metric in looked_at} == {"KornitXero"}
-    services = [dimension["Value"] for metric in looked_at for dimension in metric["Dimensions"]]
-    assert sorted(services) == sorted(one["POWERTOOLS_SERVICE_NAME"] for one in variables)
-    [total] = [query for query in alarm["Metrics"] if "Expression" in query]
-    assert total["Expression"] == "SUM(METRICS())"
+def test_an_alarm_on_a_metric_of_all_functions_sums_it_up_for_the_stack(template: dict[str, Any]) -> None:
+    namespaces = {
+        plain(function["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"])
+        for function in of_type(template, "AWS::Lambda::Function").values()
+    }
+    found = summed_up(template)
+    assert {metric for metric, *_ in found.values()} == {"OurFaults", "ConnectionsLost", "UnknownRows"}
+    for _, namespace, dimension in found.values():
+        assert {namespace} == namespaces
+        assert dimension == "service"
+
+
+def test_every_function_has_its_alarms_and_its_log_group(template: dict[str, Any]) -> None:
+    functions, groups = of_type(template, "AWS::Lambda::Function"), of_type(template, "AWS::Logs::LogGroup")
+    for alarm, counted in (("FunctionErrorsAlarm", "Errors"), ("FunctionThrottlesAlarm", "Throttles")):
+        metrics = [metric for name, metric in looked_at(template) if name == alarm]
+        assert {metric["MetricName"] for metric in metrics} == {counted}
+        names = [dimension["Value"]["Ref"] for metric in metrics for dimension in metric["Dimensions"]]
+        assert sorted(names) == sorted(functions), alarm
+    for function in functions.values():
+        assert function["LoggingConfig"]["LogGroup"]["Ref"] in groups
+
+
+def test_every_schedule_has_an_alarm_that_rings_when_it_is_silent(template: dict[str, Any]) -> None:
+    scheduled = {
+        attribute_of(target["Arn"])
+        for rule in of_type(template, "AWS::Events::Rule").values()
+        if "ScheduleExpression" in rule
+        for target in rule["Targets"]
+    }
+    silent = {
+        name: alarm
+        for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items()
+        if name.endswith("SilentAlarm")
+    }
+    assert {name.removesuffix("SilentAlarm") + "Function" for name in silent} == scheduled
+    for name, alarm in silent.items():
+        assert alarm["TreatMissingData"] == "breaching", name
+
+
+def test_every_alarm_has_a_heading_in_the_runbook_and_every_heading_an_alarm(
+    template: dict[str, Any],
+) -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", runbook, flags=re.MULTILINE)[1:]
+    headed = {section.partition("\n")[0]: section for section in sections}
+    alarms = {
+        name for name, it in of_type(template, "AWS::CloudWatch::Alarm").items() if "AlarmActions" in it
+    }
+    assert alarms == {heading for heading in headed if heading.endswith("Alarm")}
+    for name in alarms:
+        for part in ("**Means.**", "**At stake.**", "**Do.**", "**Over.**"):
+            assert part in headed[name], f"{name}: {part}"
+
+
+def test_every_alarm_is_sent_to_the_topic_but_those_that_only_stop_a_release(
+    template: dict[str, Any],
+) -> None:
+    for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
+        if name.endswith("ReleaseAlarm"):
+            continue
+        sent = {"Fn::If": ["AlarmsAreSent", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
+        assert alarm["AlarmActions"] == sent, name
+
+
+def test_the_dashboard_shows_metrics_that_functions_write(template: dict[str, Any]) -> None:
+    [dashboard] = of_type(template, "AWS::CloudWatch::Dashboard").values()
+    body = json.loads(dashboard["DashboardBody"]["Fn::Sub"])
+    ours = [
+        row for widget in body["widgets"] for row in _written_out(widget["properties"].get("metrics", ()))
+    ]
+    shown = {(row[1], row[3]) for row in ours if row[0].startswith("KornitXero/")}
+    assert len(shown) > 15
+    for metric, service in shown:
+        source = (ROOT / "functions" / service / "app.py").read_text()
+        assert f'"{metric}"' in source, metric
+
+
+def _written_out(rows: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    """Rows of a widget, with what a row takes over from the one before."""
+    before: list[Any] = []
+    for row in rows:
+        if row and isinstance(row[0], dict):
+            continue
+        given = [part for part in row if not isinstance(part, dict)]
+        if given == ["..."]:
+            given = before
+        before = [above if part == "." else part for part, above in zip(given, before or given, strict=True)]
+        yield before
+
+
+def test_metrics_are_few_and_none_has_a_company_as_dimension() -> None:
+    written = set()
+    for app in (ROOT / "functions").glob("*/app.py"):
+        source = app.read_text()
+        named = " ".join(re.findall(r"add_metric\((.*?), MetricUnit", source, re.DOTALL))
+        written |= {(app.parent.name, name) for name in re.findall(r'"([A-Z]\w+)"', named)}
+        assert "add_dimension" not in source
+        if renewals := re.search(r"METRICS = {(.*?)}", source, re.DOTALL):
+            written |= {(app.parent.name, name) for name in re.findall(r': "(\w+)"', renewals[1])}
+    # 0.30 dollars each a month
+    assert len(written) <= 50
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    assert f"{len(written)} metrics" in page
+
+
+def test_the_access_log_has_no_query_string_and_no_cookie(template: dict[str, Any]) -> None:
+    [stage] = of_type(template, "AWS::ApiGatewayV2::Stage").values()
+    wanted = json.loads(stage["AccessLogSettings"]["Format"])
+    assert set(wanted.values()) == {
+        f"$context.{name}"
+        for name in (
+            "requestTime",
+            "requestId",
+            "identity.sourceIp",
+            "httpMethod",
+            "routeKey",
+            "path",
+            "status",
+            "responseLength",
+            "responseLatency",
+            "integrationLatency",
+            "integrationErrorMessage",
+        )
+    }
+    assert stage["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["HttpApiLogGroup", "Arn"]}
+
+
+def test_tracing_is_a_parameter_and_no_role_may_trace_without_it(template: dict[str, Any]) -> None:
+    assert template["Resources"]["TracingPolicy"]["Condition"] == "Traced"
+    for function in of_type(template, "AWS::Lambda::Function").values():
+        assert function["TracingConfig"] == {"Mode": {"Ref": "Tracing"}}
 
 
 def test_every_alarm_says_what_to_do(template: dict[str, Any]) -> None:
@@ -337,5 +481,7 @@ def test_every_function_runs_on_arm64_and_python_3_13_and_keeps_its_log_for_a_wh
         # metrics are lines without a level, which Lambda takes for INFO; at DEBUG, libraries quote what is secret
         logging = function["LoggingConfig"]
         assert (logging["LogFormat"], logging["ApplicationLogLevel"]) == ("JSON", "INFO")
+        # at WARN, Lambda's reports of time, memory and cold starts are dropped
+        assert logging["SystemLogLevel"] == "INFO"
     for group in of_type(template, "AWS::Logs::LogGroup").values():
-        assert group["RetentionInDays"]
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}

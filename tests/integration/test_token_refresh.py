@@ -20,11 +20,12 @@ from moto import mock_aws
 
 from bookkeeping.adapters.secrets import App, Version
 from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.domain.errors import IdentityRefused
 from bookkeeping.use_cases.token_renewal import renew, renew_due
 from local.xero.identity import PROVIDER_MODELS, ProviderModel
 from local.xero.in_process import InProcess
 from local.xero.server import create_app
-from tests.integration.one_function import cold_start
+from tests.integration.one_function import cold_start, metrics_in
 from tests.integration.one_process import make_tables
 from tests.our_faults import Fault
 from tests.storms import keeping_alive, rhythm
@@ -545,6 +546,48 @@ def test_the_function_renews_and_leaves_no_trace_of_tokens(
     for canary in secrets:
         for shape in (canary, quote(canary, safe=""), base64.b64encode(canary.encode()).decode()):
             assert shape not in log
+
+
+def test_a_tick_of_the_schedule_is_counted_as_it_begins_and_a_request_is_not(
+    function: tuple[ModuleType, Storm], capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, _ = function
+    printed: list[str] = []
+    renew_due_ = app.renew_due
+
+    def begun(adapters: Any) -> Any:
+        printed.append(capsys.readouterr().out)
+        return renew_due_(adapters)
+
+    with patch.object(app, "renew_due", begun):
+        app.handler(event("token_refresh.json"), Context())
+    [tick] = metrics_in(printed[0])
+    assert tick["RenewalTicks"] == [1.0]
+    [done] = metrics_in(capsys.readouterr().out)
+    assert (done["RenewalsLookedAt"], done["TokensRenewed"]) == ([1.0], [1.0])
+    app.handler({"company": COMPANY}, Context())
+    assert "RenewalTicks" not in capsys.readouterr().out
+
+
+def test_a_renewal_that_xero_refuses_in_odd_words_is_counted_for_itself(
+    function: tuple[ModuleType, Storm], capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, _ = function
+    with patch.object(type(app.adapters.identity), "refresh", side_effect=IdentityRefused("odd")):
+        app.handler({"company": COMPANY}, Context())
+    [counted] = metrics_in(capsys.readouterr().out)
+    assert counted["RenewalsRefused"] == [1.0]
+
+
+def test_a_connection_is_counted_as_lost_once(
+    function: tuple[ModuleType, Storm], capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, _ = function
+    app.adapters.apps.save(COMPANY, App(f"APP{COMPANY}", "mistyped"))
+    for name in ("ConnectionsLost", "ConnectionsStillLost"):
+        app.handler({"company": COMPANY}, Context())
+        [counted] = metrics_in(capsys.readouterr().out)
+        assert counted[name] == [1.0]
 
 
 def test_what_the_function_logs_of_a_failure_is_its_kind(

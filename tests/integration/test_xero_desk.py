@@ -13,6 +13,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from local.samples import Maker
 from local.xero.organisations import Organisation
+from tests.integration.one_function import metrics_in
 from tests.integration.popup import Browser, Popup, context
 
 
@@ -114,11 +115,14 @@ def test_a_contact_of_any_name_is_found_when_it_is_saved(
     assert known.id == contact.id
 
 
-def test_xero_out_of_reach_is_said_in_words(popup: Popup, office: Browser) -> None:
+def test_xero_out_of_reach_is_said_in_words_and_counted(
+    popup: Popup, office: Browser, capsys: pytest.CaptureFixture[str]
+) -> None:
     popup.world.xero.faults.add({"kind": "error_before_commit", "path_prefix": "/api.xro", "times": 9})
     answer = office.get("xero/accounts")
     assert (answer.status, answer.error) == (503, "xero_unavailable")
     assert "Try again" in answer.json["error"]["message"]
+    assert metrics_in(capsys.readouterr().out)[-1]["XeroUnavailable"] == [1.0]
 
 
 def test_a_throttled_list_is_said_in_words(popup: Popup, office: Browser) -> None:

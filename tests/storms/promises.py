@@ -16,6 +16,7 @@ from tests.storms import (
     rhythm,
     suites,
     taxes,
+    watched,
 )
 from tests.storms.posting import SEED
 from tests.storms.table import Promise
@@ -91,4 +92,5 @@ PROMISES = (
         lambda: [*line_faults.jobs("P20"), *lanes.failed_documents("P20")],
     ),
     Promise("P21", "the debtor is the contact that bears the name", lambda: contacts.jobs("P21")),
+    Promise("P25", "the operator is told in time, and of no more", lambda: watched.jobs("P25")),
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.countries import place_words
@@ -236,6 +236,26 @@ class Entry:
     @property
     def frozen(self) -> bool:
         return bool(self.documents or self.batch)
+
+
+@dataclass
+class Outcomes:
+    """How orders stand now, for the log: company, state and why → the orders' ids."""
+
+    orders: dict[tuple[str, State, str], list[str]] = field(default_factory=dict)
+
+    def note(self, entry: Entry) -> None:
+        self.orders.setdefault((entry.company, entry.state, entry.why), []).append(entry.order_id)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """One a company, state and why, with the orders' ids and nothing else of the orders."""
+        return [
+            {"company": company, "state": str(state), "why": why, "how_many": len(ids), "orders": ids}
+            for (company, state, why), ids in self.orders.items()
+        ]
+
+    def count(self, state: State) -> int:
+        return sum(len(ids) for (_, is_, _), ids in self.orders.items() if is_ is state)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ FAILS: Final = 3
 """After this many failed attempts in a row, the Orders page shows that orders wait for Xero."""
 IN_VAIN: Final = 3
 """After so many calls for a batch without a usable answer, its documents are sent in parts."""
+NEARLY_GONE: Final = 100
+"""Calls of the day that are left, each for up to 50 documents: a tenth of the smallest daily limit."""
 CALLS_A_MINUTE: Final = 57
 CALLS_AT_ONCE: Final = 4
 LANES_AT_ONCE: Final = 10

@@ -16,7 +16,7 @@ from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
 from bookkeeping.domain.errors import Conflict, MessageFailed
 from bookkeeping.domain.events import Event, events
-from bookkeeping.domain.ledger import Books, Entry, Message, State
+from bookkeeping.domain.ledger import Books, Entry, Message, Outcomes, State
 from bookkeeping.domain.order_message import identify, read_message
 from bookkeeping.domain.orders import Order, Unreadable, for_company, read_order
 from bookkeeping.domain.problems.problem import Problem
@@ -46,6 +46,7 @@ class Intake:
     unreadable: int = 0
     unclaimed: int = 0
     """Messages kept under no company, so that no Orders page shows them."""
+    outcomes: Outcomes = field(default_factory=Outcomes)
     _books: dict[str, Books | None] = field(default_factory=dict)
 
     def accept(self, body: str, sent_at: int, message_id: str, company: str | None = None) -> None:
@@ -178,6 +179,7 @@ class Intake:
         self._publish(self.adapters.orders.save_once(accepted, sibling, now))
 
     def _publish(self, entry: Entry) -> None:
+        self.outcomes.note(entry)
         if entry.state is State.QUEUED:
             self.rung.setdefault(entry.lane, []).append(order_key(entry.company, entry.order_id))
         self.events += events(entry)

@@ -68,7 +68,18 @@ IDLE_AT_MOST: Final = timedelta(hours=23)
 TOKEN_TO_SPARE: Final = timedelta(seconds=30)
 
 What = Literal[
-    "renewed", "fresh", "busy", "put_off", "lost", "no_tokens", "failed", "ended", "shared", "left"
+    "renewed",
+    "fresh",
+    "busy",
+    "put_off",
+    "refused",
+    "lost",
+    "still_lost",
+    "no_tokens",
+    "failed",
+    "ended",
+    "shared",
+    "left",
 ]
 """The last three are for a connection that a person ended, whose tokens are gone.
 
@@ -461,10 +472,10 @@ class _Renewal:
         self._adapters.connections.settle_renewal(self._renewal, next_at, tokens.expires_at)
         return RenewalResult(self._company, what, tokens=tokens)
 
-    def _put_off(self, wait: timedelta, why: str) -> RenewalResult:
+    def _put_off(self, wait: timedelta, why: str, what: What = "put_off") -> RenewalResult:
         until = self._adapters.now() + wait * self._adapters.chance.uniform(1.0, 1.1)
         self._adapters.connections.put_off_renewal(self._renewal, until)
-        return RenewalResult(self._company, "put_off", why)
+        return RenewalResult(self._company, what, why)
 
     def _ask_again(self, error: IdentityError | XeroError) -> RenewalResult:
         times = self._adapters.times
@@ -475,7 +486,8 @@ class _Renewal:
             wait = times.late_commit
         else:
             wait = times.refused
-        return self._put_off(wait, f"{type(error).__name__}: {error}")
+        what: What = "refused" if isinstance(error, IdentityRefused) else "put_off"
+        return self._put_off(wait, f"{type(error).__name__}: {error}", what)
 
     def _lose(self, status: ConnectionStatus, why: str) -> RenewalResult:
         """A person must act. The tokens stay as they are."""
@@ -484,7 +496,8 @@ class _Renewal:
             lost_at = connections.lose_renewed(self._renewal, self._connection, status, now)
         except Lost as error:
             raise _Reconnected from error
-        if lost_at == now or (lost_at is not None and self._renewal.unsettled):
+        newly = lost_at == now or (lost_at is not None and self._renewal.unsettled)
+        if newly and lost_at is not None:
             # An earlier process may have crashed before or after it published the event: publish it with the same id.
             here = self._connection.organisation_id
             self._adapters.events.put([connection_lost(self._company, here, status, lost_at)])
@@ -494,4 +507,4 @@ class _Renewal:
             now + self._adapters.times.refused * self._adapters.chance.uniform(1.0, 1.1) if again else None
         )
         connections.settle_renewal(self._renewal, next_at)
-        return RenewalResult(self._company, "lost", why)
+        return RenewalResult(self._company, "lost" if newly else "still_lost", why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,6 +13,15 @@ from bookkeeping.adapters.tables.releases import Releases
 
 WAITS_IN_QUEUE: Final = timedelta(minutes=5)
 """How long a wake-up may wait in the queue before it is taken to be lost."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep came to."""
+
+    woken: int
+    longest: timedelta
+    """How long the lane that waited longest for its turn has waited."""
 
 
 def ring(lanes: Lanes, wake_ups: PostingQueue, rung: Mapping[str, Sequence[str]], now: datetime) -> None:
@@ -25,21 +35,23 @@ def ring(lanes: Lanes, wake_ups: PostingQueue, rung: Mapping[str, Sequence[str]]
             wake_ups.send(WakeUp(lane), delay)
 
 
-def sweep(lanes: Lanes, releases: Releases, wake_ups: PostingQueue, now: datetime) -> int:
-    """Wake the lanes that are due or whose wake-up was lost, and continue releases. Returns how many lanes.
+def sweep(lanes: Lanes, releases: Releases, wake_ups: PostingQueue, now: datetime) -> Swept:
+    """Wake the lanes that are due or whose wake-up was lost, and continue releases.
 
     A lane is not woken again while its wake-up may still wait in the queue.
     """
     due, before = lanes.to_wake(now), lanes.woken()
     waiting = {
         lane: before[lane]
-        for lane, fencing in due.items()
-        if lane in before and before[lane].fencing == fencing and now - before[lane].at < WAITS_IN_QUEUE
+        for lane, overdue in due.items()
+        if lane in before
+        and before[lane].fencing == overdue.fencing
+        and now - before[lane].at < WAITS_IN_QUEUE
     }
     to_wake = [lane for lane in due if lane not in waiting]
     freed = [ReleaseCall(company, id_) for company, id_ in releases.due(now)]
     wake_ups.send_all([*map(WakeUp, to_wake), *freed])
-    woken = waiting | {lane: Woken(due[lane], now) for lane in to_wake}
+    woken = waiting | {lane: Woken(due[lane].fencing, now) for lane in to_wake}
     if woken != before:
         lanes.save_woken(woken)
-    return len(to_wake)
+    return Swept(len(to_wake), max((now - one.since for one in due.values()), default=timedelta()))

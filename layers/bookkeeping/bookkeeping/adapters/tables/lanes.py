@@ -74,6 +74,8 @@ class Lane:
     """From when on an index shows the orders that the lane was rung for and nobody named. A turn reads it then."""
     rung_for: frozenset[str] = frozenset()
     """The keys of the orders that the lane was rung for; OTHERS among them: also for some that nobody named."""
+    day_left: int | None = None
+    """How many calls of the day were left when Xero last said so."""
 
     @property
     def client_id(self) -> str:
@@ -142,6 +144,16 @@ class Batch:
     """The last document was sent alone, and for too long: it is sent no more."""
     faults: int = 0
     """How often a fault of ours kept an order of it from its outcome."""
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """A lane that is to be woken."""
+
+    fencing: int
+    """The token that the lane's last holder had."""
+    since: datetime
+    """When its turn was due."""
 
 
 @dataclass(frozen=True)
@@ -231,6 +243,7 @@ class Lanes:
             moment(item["created_at"]) if "created_at" in item else LONG_AGO,
             moment(item["look_at"]) if "look_at" in item else LONG_AGO,
             _rung_for(item),
+            None if item.get("day_left") is None else int(item["day_left"]),
         )
 
     def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> frozenset[str]:
@@ -282,7 +295,7 @@ class Lanes:
             condition = condition & Attr("rung").not_exists()
         expression = (
             "SET calls = :calls, failed_turns = :failed_turns, pause = :pause, paused_until = :paused_until,"
-            " failing = :failing, created_at = :created_at, look_at = :look_at"
+            " failing = :failing, created_at = :created_at, look_at = :look_at, day_left = :day_left"
         )
         values: Item = {
             ":calls": stamps(calls),
@@ -291,6 +304,7 @@ class Lanes:
             ":paused_until": stamp(lane.paused_until),
             ":created_at": stamp(lane.created_at),
             ":look_at": stamp(lane.look_at),
+            ":day_left": lane.day_left,
             ":failing": {
                 company: {"times": failing.times, "until": stamp(failing.until), "refused": failing.refused}
                 for company, failing in lane.failing.items()
@@ -326,18 +340,18 @@ class Lanes:
             pauses += [("xero_failing", failing.until)] if failing.times >= FAILS else []
         return max(pauses, key=lambda pause: pause[1], default=None)
 
-    def to_wake(self, now: datetime) -> dict[str, int]:
-        """Lanes that are due, or that were rung and have no holder → their fencing token. Found by indexes."""
+    def to_wake(self, now: datetime) -> dict[str, Overdue]:
+        """Lanes that are due, or that were rung and have no holder. Found by indexes."""
         due = Key("agenda").eq("lane") & Key("next_at").lte(stamp(now))
         found = list(query(self._table, IndexName="agenda", KeyConditionExpression=due))
         found += query(self._table, IndexName="rung", KeyConditionExpression=Key("rung").eq("rung"))
         keys = list({item["pk"]: {"pk": item["pk"], "sk": item["sk"]} for item in found}.values())
-        to_wake: dict[str, int] = {}
+        to_wake: dict[str, Overdue] = {}
         for item in read_all(self._resource, self._table.name, keys):
             lane = item["pk"].removeprefix("lane#")
             with contained(lane):
-                if _to_wake(item, now):
-                    to_wake[lane] = int(item.get("fencing", 0))
+                if since := _due_since(item, now):
+                    to_wake[lane] = Overdue(int(item.get("fencing", 0)), since)
         return to_wake
 
     # what the sweep remembers, in rows that nobody else reads
@@ -421,11 +435,16 @@ def _failing_in(item: Item) -> Failing:
     return Failing(int(item["times"]), moment(item["until"]), None if refused is None else int(refused))
 
 
-def _to_wake(item: Item, now: datetime) -> bool:
+def _due_since(item: Item, now: datetime) -> datetime | None:
+    """Since when the lane has waited for a turn; None if it is held, or has nothing to do yet."""
     if _held(item, now):
-        return False
-    wake_up_lost = "rung" in item and "backlog" not in item and now - moment(item["rung_at"]) >= LATE
-    return wake_up_lost or ("next_at" in item and moment(item["next_at"]) <= now)
+        return None
+    due: list[datetime] = []
+    if "rung" in item and "backlog" not in item and now - moment(item["rung_at"]) >= LATE:
+        due.append(moment(item["rung_at"]))  # its wake-up is lost
+    if "next_at" in item and moment(item["next_at"]) <= now:
+        due.append(moment(item["next_at"]))
+    return min(due, default=None)
 
 
 def _batch_out(batch: Batch) -> Item:

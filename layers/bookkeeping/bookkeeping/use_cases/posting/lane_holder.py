@@ -25,6 +25,7 @@ from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Access, Observe, Xero
+from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import ConnectionStatus
 from bookkeeping.domain.errors import (
     AccessRefused,
@@ -40,8 +41,17 @@ from bookkeeping.domain.errors import (
     XeroError,
 )
 from bookkeeping.domain.events import connection_lost
-from bookkeeping.domain.ledger import Books
-from bookkeeping.domain.pacing import BATCH_SIZE, GATHER, IN_TROUBLE, Budget, Limits, Waits, back_off
+from bookkeeping.domain.ledger import Books, Entry, Outcomes, State
+from bookkeeping.domain.pacing import (
+    BATCH_SIZE,
+    GATHER,
+    IN_TROUBLE,
+    NEARLY_GONE,
+    Budget,
+    Limits,
+    Waits,
+    back_off,
+)
 from bookkeeping.use_cases.wake_lanes import ring
 
 T = TypeVar("T")
@@ -90,8 +100,17 @@ class Tally:
     posted: int = 0
     stopped: int = 0
     unknown: int = 0
+    lost: int = 0
+    """Connections that a person has to restore."""
+    day_left: int | None = None
+    """How many calls of the day Xero said are left in the lane."""
+    budgets_nearly_gone: int = 0
+    """Companies whose lane had enough calls of the day left before, and has not any more."""
     companies: set[str] = field(default_factory=set)
     """The companies that had orders in the turn."""
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    to_books: list[timedelta] = field(default_factory=list)
+    """Of each order posted: how long after its message was sent."""
     faults: list[str] = field(default_factory=list)
     """What was not expected and may be a bug of ours, for the alarm."""
 
@@ -181,6 +200,14 @@ class LaneHolder:
         self.tally.stopped += stopped
         self.tally.unknown += unknown
 
+    def note_outcome(self, entry: Entry) -> None:
+        """Note how an order stands now, for the log and metrics."""
+        if entry.state in (State.QUEUED, State.POSTING):
+            return
+        self.tally.outcomes.note(entry)
+        if entry.state is State.POSTED:
+            self.tally.to_books.append(self.now - ledger.sent_at(entry.message))
+
     def note_fault(self, fault: str) -> None:
         """Note something that was not expected and may be a bug of ours."""
         self.tally.faults.append(fault)
@@ -242,6 +269,7 @@ class LaneHolder:
     def release(self, resume_at: datetime | None, settle_next: Sequence[datetime]) -> None:
         """Release the lane, and plan its next turn if there is something to do."""
         adapters, now = self.adapters, self.tick()
+        self._note_day_budget()
         ring(adapters.lanes, adapters.wake_ups, self.rung_elsewhere, now)
         self.rung_elsewhere = {}
         soon = [at for at in (*settle_next, *self.held.values(), self._resume_by) if at is not None]
@@ -256,6 +284,15 @@ class LaneHolder:
         if not self._let_go(next_at, backlog=backlog, though_rung=resume_at is not None):
             # orders that came in meanwhile gather for a moment
             self._let_go(now + GATHER, backlog=backlog, though_rung=True)
+
+    def _note_day_budget(self) -> None:
+        """Keep what Xero said is left of the day's calls. What crosses the bound is told once."""
+        left, before = self.tally.day_left, self.lane.day_left
+        if left is None:
+            return
+        if left <= NEARLY_GONE and (before is None or before > NEARLY_GONE):
+            self.tally.budgets_nearly_gone = max(1, len(self.tally.companies))
+        self.lane = replace(self.lane, day_left=left)
 
     def _let_go(self, next_at: datetime | None, *, backlog: bool, though_rung: bool) -> bool:
         """Release the lane, and send its wake-up. False if it was rung meanwhile, unless `though_rung`."""
@@ -457,6 +494,8 @@ class LaneHolder:
 
     def _observe(self, limits: Limits) -> None:
         self._budget.observe(limits, self.adapters.now())
+        if limits.day is not None:
+            self.tally.day_left = limits.day
 
     def _answering(self, call: Callable[[Observe], T]) -> Callable[[], T | Exception]:
         """The call as a function that returns its error instead of raising it."""
@@ -517,6 +556,8 @@ class LaneHolder:
         adapters, now, waits = self.adapters, self.now, self.adapters.waits
         if isinstance(error, Throttled):
             self.tally.throttled += 1
+            if error.limit == "day":
+                self.tally.day_left = 0
             defaults = {"concurrent": waits.concurrent, "minute": waits.minute, "app": waits.minute}
             wait = defaults.get(error.limit, timedelta(hours=1))
             if error.retry_after is not None:
@@ -563,6 +604,7 @@ class LaneHolder:
             event = connection_lost(company, connection.organisation_id, status, self.now)
             self.adapters.events.put([event])
             self.adapters.connections.lose_connection(connection, status, self.now)
+            self.tally.lost += 1
         # the next round finds the connection lost, and the due orders become `waiting`
         self.held.pop(company)
         self._unread = True

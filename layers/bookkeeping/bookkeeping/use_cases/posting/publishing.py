@@ -111,6 +111,7 @@ class Publisher:
     def publish(self, entries: Iterable[Entry]) -> None:
         found: list[Event] = []
         for entry in entries:
+            self._holder.note_outcome(entry)
             # its row shows how it stands, even if the bus can't be told
             with contained(*entry.key):
                 found += events(entry)
