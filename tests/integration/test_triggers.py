@@ -69,6 +69,7 @@ class Queue:
             batch_size=size,
             window=timedelta(seconds=window),
             reports_failures=reports,
+            hidden_for=timedelta(seconds=1),
             invoke=function,
             stopping=threading.Event(),
         )
