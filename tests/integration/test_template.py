@@ -438,9 +438,9 @@ def test_a_change_makes_a_new_version_of_every_function(
     assert versions(former).keys() == versions(now).keys() == of_type(now, "AWS::Lambda::Function").keys()
     for function, version in versions(now).items():
         assert version != versions(former)[function], function
-    for function in of_type(now, "AWS::Lambda::Function").values():
+    for made in of_type(now, "AWS::Lambda::Function").values():
         # Lambda publishes a version only if something about the function differs; the layer's text does not count
-        assert function["Environment"]["Variables"]["RELEASE"] == {"Ref": "Release"}
+        assert made["Environment"]["Variables"]["RELEASE"] == {"Ref": "Release"}
 
 
 def test_what_is_no_part_of_a_release_does_not_make_one(tmp_path: Path) -> None:
