@@ -85,7 +85,7 @@ class Office:
             "POST", "/launch", "", origin=f"{platform.scheme}://{platform.netloc}", data={"token": token[1]}
         )
         # A cookie jar would not send a Secure cookie to http://localhost. Browsers do.
-        self._cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        self.cookie = answer.headers["Set-Cookie"].partition(";")[0]
 
     def _send(self, method: str, path: str, cookie: str, origin: str = "", **body: Any) -> requests.Response:
         headers = {"Cookie": cookie, "Origin": origin or self._api_url, "Sec-Fetch-Site": "same-origin"}
@@ -99,7 +99,7 @@ class Office:
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The answer of the popup's API under /api/{company}."""
         sent: dict[str, Any] = {"json": body} if body is not None else {}
-        return self._send(method, f"/api/{self._ref_id}{path}", self._cookie, **sent).json()
+        return self._send(method, f"/api/{self._ref_id}{path}", self.cookie, **sent).json()
 
     def connect(self, xero: SimulatedXero, organisation_id: str) -> str:
         """Do all that the help article says, up to the tokens; the status that the popup shows afterwards."""
@@ -108,7 +108,7 @@ class Office:
         self.ask("PUT", "/credentials", {"client_id": client_id, "client_secret": secret})
         back = xero.consent(self.ask("POST", "/connect", {})["authorization_url"], organisation_id)
         arrived = urlsplit(back)
-        self._send("GET", f"{arrived.path}?{arrived.query}", self._cookie)
+        self._send("GET", f"{arrived.path}?{arrived.query}", self.cookie)
         status: str = self.ask("GET", "/connection")["status"]
         return status
 

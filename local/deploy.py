@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
@@ -263,14 +264,18 @@ def _mentions(part: Any, names: set[str]) -> bool:
 
 def deploy(ministack: Ministack, plan: Plan, places: Places, parameters: Mapping[str, str]) -> Deployed:
     s3 = ministack.client("s3")
-    s3.create_bucket(Bucket=CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    # there is one already if another stack came before
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     for function in plan.functions:
         places.pids(function).mkdir(parents=True, exist_ok=True)
         s3.put_object(Bucket=CODE_BUCKET, Key=f"{function}.zip", Body=_bootstrap_zip(plan, places, function))
+    # too long for the request itself
+    s3.put_object(Bucket=CODE_BUCKET, Key="template.json", Body=json.dumps(plan.template).encode())
     cloudformation = ministack.client("cloudformation")
     cloudformation.create_stack(
         StackName=STACK,
-        TemplateBody=json.dumps(plan.template),
+        TemplateURL=f"{ministack.url}/{CODE_BUCKET}/template.json",
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
         Capabilities=["CAPABILITY_IAM"],
     )

@@ -97,8 +97,15 @@ class Throttle:
 def routes(expanded: Template, scale: float = 1.0) -> list[Route]:
     """The routes of the template's HTTP APIs, in the order they are tried. With `scale`, seconds are that long."""
     resources = expanded["Resources"]
-    usual: dict[str, float] = {}
-    own: dict[str, dict[str, float]] = {}
+
+    def number(said: Any) -> float:
+        if isinstance(said, dict):
+            mapping, parameter, key = said["Fn::FindInMap"]
+            said = expanded["Mappings"][mapping][expanded["Parameters"][parameter["Ref"]]["Default"]][key]
+        return float(said)
+
+    usual: dict[str, Any] = {}
+    own: dict[str, dict[str, Any]] = {}
     for resource in resources.values():
         if resource["Type"] == "AWS::ApiGatewayV2::Stage":
             usual = resource["Properties"].get("DefaultRouteSettings", {})
@@ -109,8 +116,8 @@ def routes(expanded: Template, scale: float = 1.0) -> list[Route]:
         limits = usual | own.get(plain.key, {})
         if "ThrottlingRateLimit" not in limits:
             return plain
-        rate, burst = limits["ThrottlingRateLimit"] / scale, int(limits["ThrottlingBurstLimit"])
-        return replace(plain, rate=rate, burst=burst)
+        rate, burst = number(limits["ThrottlingRateLimit"]), number(limits["ThrottlingBurstLimit"])
+        return replace(plain, rate=rate / scale, burst=int(burst))
 
     found = [
         route("ANY" if method == ANY else method.upper(), path, operation)

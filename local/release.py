@@ -1,8 +1,8 @@
 """The release: a hash over all that makes a version of a function.
 
 That is the functions, the layer, the template, and the parameters in samconfig.toml. `make build` writes it into the
-build, from where samconfig.toml has it handed over as the parameter `Release`. `sam build` empties the build first. So a
-build without this step cannot be deployed with a former release, which would publish nothing.
+build, from where samconfig.toml has it handed over as the parameter `Release`. `sam build` empties the build first, so
+that nothing can be deployed under a former build's release, which would publish nothing.
 """
 
 from __future__ import annotations
