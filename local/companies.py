@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -89,9 +90,14 @@ class Office:
 
     def _send(self, method: str, path: str, cookie: str, origin: str = "", **body: Any) -> requests.Response:
         headers = {"Cookie": cookie, "Origin": origin or self._api_url, "Sec-Fetch-Site": "same-origin"}
-        answer = requests.request(
-            method, self._api_url + path, headers=headers, timeout=TIME_OUT, allow_redirects=False, **body
-        )
+        # an office that is refused as one request too many tries again in a moment
+        for _ in range(10):
+            answer = requests.request(
+                method, self._api_url + path, headers=headers, timeout=TIME_OUT, allow_redirects=False, **body
+            )
+            if answer.status_code != 429:
+                break
+            time.sleep(0.3)
         if answer.status_code >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer
