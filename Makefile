@@ -85,8 +85,9 @@ format: .venv/.ready  ## format the sources
 schemas: .venv/.ready  ## docs/schemas/ anew, from the code that reads orders and publishes events
 	@PYTHONPATH=layers/bookkeeping .venv/bin/python -m local.schemas
 
-build: .venv-build/.ready .venv/.uv  ## the packages for AWS: arm64, Python 3.13
+build: .venv-build/.ready .venv/.ready  ## the packages for AWS: arm64, Python 3.13; docs/deploy.md says what comes next
 	@PATH="$(CURDIR)/.venv-build/bin:$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
+	@.venv/bin/python -m local.release
 
 package: build .venv/.ready  ## the same; their sizes, the libraries' licences, and a bill of materials
 	@.venv/bin/python -m local.package

@@ -36,7 +36,7 @@ runpy.run_module("ministack", run_name="__main__", alter_sys=True)
 class Ministack:
     """A ministack process with a root user of its own."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, functions_at_once: int | None = None) -> None:
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self._clients: dict[str, Any] = {}
@@ -62,6 +62,8 @@ class Ministack:
             "AWS_SECRET_ACCESS_KEY": self.credentials["aws_secret_access_key"],
             "LOG_LEVEL": "WARNING",
         }
+        if functions_at_once is not None:
+            environment["LAMBDA_ACCOUNT_CONCURRENCY"] = str(functions_at_once)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [str(ROOT / ".venv-ministack" / "bin" / "python"), "-c", START],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -85,13 +86,18 @@ class Office:
             "POST", "/launch", "", origin=f"{platform.scheme}://{platform.netloc}", data={"token": token[1]}
         )
         # A cookie jar would not send a Secure cookie to http://localhost. Browsers do.
-        self._cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        self.cookie = answer.headers["Set-Cookie"].partition(";")[0]
 
     def _send(self, method: str, path: str, cookie: str, origin: str = "", **body: Any) -> requests.Response:
         headers = {"Cookie": cookie, "Origin": origin or self._api_url, "Sec-Fetch-Site": "same-origin"}
-        answer = requests.request(
-            method, self._api_url + path, headers=headers, timeout=TIME_OUT, allow_redirects=False, **body
-        )
+        # an office that is refused as one request too many tries again in a moment
+        for _ in range(10):
+            answer = requests.request(
+                method, self._api_url + path, headers=headers, timeout=TIME_OUT, allow_redirects=False, **body
+            )
+            if answer.status_code != 429:
+                break
+            time.sleep(0.3)
         if answer.status_code >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer
@@ -99,7 +105,7 @@ class Office:
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The answer of the popup's API under /api/{company}."""
         sent: dict[str, Any] = {"json": body} if body is not None else {}
-        return self._send(method, f"/api/{self._ref_id}{path}", self._cookie, **sent).json()
+        return self._send(method, f"/api/{self._ref_id}{path}", self.cookie, **sent).json()
 
     def connect(self, xero: SimulatedXero, organisation_id: str) -> str:
         """Do all that the help article says, up to the tokens; the status that the popup shows afterwards."""
@@ -108,7 +114,7 @@ class Office:
         self.ask("PUT", "/credentials", {"client_id": client_id, "client_secret": secret})
         back = xero.consent(self.ask("POST", "/connect", {})["authorization_url"], organisation_id)
         arrived = urlsplit(back)
-        self._send("GET", f"{arrived.path}?{arrived.query}", self._cookie)
+        self._send("GET", f"{arrived.path}?{arrived.query}", self.cookie)
         status: str = self.ask("GET", "/connection")["status"]
         return status
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
@@ -16,7 +17,7 @@ from typing import Any
 
 from local.aws import REGION, Ministack
 from local.build import layer_folder, task_folder
-from local.expand import ROOT, Template, expanded, source
+from local.expand import ROOT, Template, expanded, function_of, source
 from local.gateway import Route, routes
 from local.processes import pids_folder
 
@@ -45,6 +46,8 @@ class QueueTrigger:
     window: timedelta
     at_once: int
     reports_failures: bool
+    hidden_for: timedelta
+    """How long a message that was received is hidden from others."""
 
 
 @dataclass(frozen=True)
@@ -86,43 +89,50 @@ class Deployed:
     """Physical id by logical id."""
     roles: Mapping[str, str]
     """A function's role, by the function's logical id."""
+    callable: Mapping[str, str]
+    """What to call a function by: its alias, where it has one."""
 
 
 def plan(
-    root: Path, scale: float, parameters: Mapping[str, Any], endpoint: str, log_level: str | None = None
+    root: Path,
+    scale: float,
+    endpoint: str,
+    variables: Mapping[str, str] | None = None,
+    log_level: str | None = None,
 ) -> Plan:
-    """`log_level` takes the place of what the template says."""
+    """`variables` take the place of those in the functions' environments, `log_level` that of the template's."""
     written = source(root)
     template = expanded(written)
     defaults = {name: declared.get("Default") for name, declared in template["Parameters"].items()}
-    values = {**defaults, **parameters}
     resources: dict[str, Any] = template["Resources"]
 
     def by_type(kind: str) -> dict[str, Any]:
         return {name: it.get("Properties", {}) for name, it in resources.items() if it["Type"] == kind}
 
     functions = by_type("AWS::Lambda::Function")
-    triggers = tuple(
-        _queue_trigger(mapping, values, scale)
-        for mapping in by_type("AWS::Lambda::EventSourceMapping").values()
-    )
+    mappings = by_type("AWS::Lambda::EventSourceMapping").values()
+    for name, function in functions.items():
+        _run_here(name, function, scale, endpoint, variables or {}, log_level)
+    for mapping in mappings:
+        # with less time a message would be seen again while its function still works on it
+        function = functions[function_of(mapping["FunctionName"], resources)]
+        queue = resources[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+        queue["VisibilityTimeout"] = max(
+            math.ceil(queue["VisibilityTimeout"] * scale), function["Timeout"] + 1
+        )
+    triggers = tuple(_queue_trigger(mapping, resources, defaults, scale) for mapping in mappings)
     schedules = tuple(
-        Schedule(function=target["Arn"]["Fn::GetAtt"][0], every=_every(rule["ScheduleExpression"]) * scale)
+        Schedule(
+            function=function_of(target["Arn"], resources), every=_every(rule["ScheduleExpression"]) * scale
+        )
         for rule in by_type("AWS::Events::Rule").values()
         if "ScheduleExpression" in rule
         for target in rule["Targets"]
     )
-    for name, function in functions.items():
-        _run_here(name, function, scale, endpoint, log_level)
-    visible_for = {trigger.queue: functions[trigger.function]["Timeout"] for trigger in triggers}
-    for name, queue in by_type("AWS::SQS::Queue").items():
-        if "VisibilityTimeout" in queue:
-            scaled = math.ceil(queue["VisibilityTimeout"] * scale)
-            queue["VisibilityTimeout"] = max(scaled, visible_for.get(name, 0) + 1)
     for role in by_type("AWS::IAM::Role").values():
         _let_triggers_assume(role)
         _adapt_grants(role)
-    http_routes = tuple(routes(template))
+    http_routes = tuple(routes(template, scale))
     _take_out(template)
     return Plan(
         template=template,
@@ -136,15 +146,19 @@ def plan(
     )
 
 
-def _queue_trigger(mapping: dict[str, Any], values: Mapping[str, Any], scale: float) -> QueueTrigger:
+def _queue_trigger(
+    mapping: dict[str, Any], resources: Mapping[str, Any], values: Mapping[str, Any], scale: float
+) -> QueueTrigger:
     at_once = mapping["ScalingConfig"]["MaximumConcurrency"]
+    queue = mapping["EventSourceArn"]["Fn::GetAtt"][0]
     return QueueTrigger(
-        function=mapping["FunctionName"]["Ref"],
-        queue=mapping["EventSourceArn"]["Fn::GetAtt"][0],
+        function=function_of(mapping["FunctionName"], resources),
+        queue=queue,
         batch_size=mapping.get("BatchSize", 10),
         window=timedelta(seconds=mapping.get("MaximumBatchingWindowInSeconds", 0)) * scale,
         at_once=int(values[at_once["Ref"]] if isinstance(at_once, dict) else at_once),
         reports_failures="ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", ()),
+        hidden_for=timedelta(seconds=resources[queue]["Properties"]["VisibilityTimeout"]),
     )
 
 
@@ -155,7 +169,12 @@ def _every(expression: str) -> timedelta:
 
 
 def _run_here(
-    name: str, function: dict[str, Any], scale: float, endpoint: str, log_level: str | None
+    name: str,
+    function: dict[str, Any],
+    scale: float,
+    endpoint: str,
+    here: Mapping[str, str],
+    log_level: str | None,
 ) -> None:
     logging = function.pop("LoggingConfig")
     for elsewhere in ("Layers", "Architectures"):
@@ -167,6 +186,7 @@ def _run_here(
         math.ceil(function["Timeout"] * scale), min(function["Timeout"], SHORTEST_TIME_OUT)
     )
     variables = function["Environment"]["Variables"]
+    variables.update({key: value for key, value in here.items() if key in variables})
     variables["AWS_ENDPOINT_URL"] = endpoint
     # as Lambda tells its runtime, which sets the root logger by it
     variables["AWS_LAMBDA_LOG_LEVEL"] = log_level or logging["ApplicationLogLevel"]
@@ -201,15 +221,23 @@ HERE_INSTEAD = {
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::LayerVersion",
 }
+NOT_HERE = {
+    # this machine has no domain
+    "AWS::ApiGatewayV2::ApiMapping",
+    "AWS::ApiGatewayV2::DomainName",
+    # Ministack has no CodeDeploy. A stack is made once here, and never gets a second version.
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentGroup",
+}
 
 
 def _take_out(template: Template) -> None:
-    """Take out what `local` does itself (triggers, schedules, routes, layers), and all that refers to it."""
+    """Take out what `local` does itself (triggers, schedules, routes, layers) or lacks, and all that refers to it."""
     resources = template["Resources"]
     gone = {
         name
         for name, resource in resources.items()
-        if resource["Type"] in HERE_INSTEAD
+        if resource["Type"] in HERE_INSTEAD | NOT_HERE
         or (resource["Type"] == "AWS::Events::Rule" and "ScheduleExpression" in resource["Properties"])
         # Nobody reads alarms here, and ministack cannot calculate with metrics.
         or resource["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard")
@@ -221,6 +249,9 @@ def _take_out(template: Template) -> None:
     }
     for name in gone:
         del resources[name]
+    for resource in resources.values():
+        # how CodeDeploy moves an alias
+        resource.pop("UpdatePolicy", None)
     outputs = template.get("Outputs", {})
     for name in [name for name, output in outputs.items() if _mentions(output, gone)]:
         del outputs[name]
@@ -236,14 +267,18 @@ def _mentions(part: Any, names: set[str]) -> bool:
 
 def deploy(ministack: Ministack, plan: Plan, places: Places, parameters: Mapping[str, str]) -> Deployed:
     s3 = ministack.client("s3")
-    s3.create_bucket(Bucket=CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    # there is one already if another stack came before
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     for function in plan.functions:
         places.pids(function).mkdir(parents=True, exist_ok=True)
         s3.put_object(Bucket=CODE_BUCKET, Key=f"{function}.zip", Body=_bootstrap_zip(plan, places, function))
+    # too long for the request itself
+    s3.put_object(Bucket=CODE_BUCKET, Key="template.json", Body=json.dumps(plan.template).encode())
     cloudformation = ministack.client("cloudformation")
     cloudformation.create_stack(
         StackName=STACK,
-        TemplateBody=json.dumps(plan.template),
+        TemplateURL=f"{ministack.url}/{CODE_BUCKET}/template.json",
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
         Capabilities=["CAPABILITY_IAM"],
     )
@@ -253,6 +288,12 @@ def deploy(ministack: Ministack, plan: Plan, places: Places, parameters: Mapping
     stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
     physical = {it["LogicalResourceId"]: it["PhysicalResourceId"] for it in resources}
+    declared = plan.template["Resources"]
+    aliases = {
+        function_of({"Ref": name}, declared): physical[name]
+        for name, it in declared.items()
+        if it["Type"] == "AWS::Lambda::Alias"
+    }
     functions = ministack.client("lambda")
     return Deployed(
         outputs={it["OutputKey"]: it["OutputValue"] for it in stack.get("Outputs", [])},
@@ -261,6 +302,7 @@ def deploy(ministack: Ministack, plan: Plan, places: Places, parameters: Mapping
             name: functions.get_function_configuration(FunctionName=physical[name])["Role"]
             for name in plan.functions
         },
+        callable={name: aliases.get(name, physical[name]) for name in plan.functions},
     )
 
 

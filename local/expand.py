@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ REGION = "eu-west-2"
 # What the packaging would put there; nothing reads it before a deployment.
 PACKAGED = {"CodeUri": "s3://artifacts/code.zip", "ContentUri": "s3://artifacts/code.zip"}
 
+RELEASE = "0" * 16
+"""Where nothing is released, any will do."""
+
 Template = dict[str, Any]
 
 
@@ -33,18 +38,30 @@ def source(root: Path = ROOT) -> Template:
     return template
 
 
-def expanded(template: Template) -> Template:
+def expanded(template: Template, release: str = RELEASE) -> Template:
     """What the serverless transform makes of a template."""
     packaged = copy.deepcopy(template)
     for resource in packaged["Resources"].values():
         for place, packed in PACKAGED.items():
             if place in resource.get("Properties", {}):
                 resource["Properties"][place] = packed
+    # it warns of a feature that AWS has not switched on in general
+    logging.getLogger("samtranslator.feature_toggle").setLevel(logging.ERROR)
     # the translator asks for a region to know the partition by; it calls nothing
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
     translator = Translator({}, Parser())
-    result: Template = json.loads(json.dumps(translator.translate(packaged, parameter_values={})))
+    translated = translator.translate(packaged, parameter_values={"Release": release})
+    result: Template = json.loads(json.dumps(translated))
     return result
+
+
+def function_of(reference: Mapping[str, Any], resources: Mapping[str, Any]) -> str:
+    """The logical id of the function that a `Ref` or a `GetAtt` names, by itself or by its alias."""
+    name: str = reference["Ref"] if "Ref" in reference else reference["Fn::GetAtt"][0]
+    resource = resources[name]
+    if resource["Type"] == "AWS::Lambda::Alias":
+        name = resource["Properties"]["FunctionName"]["Ref"]
+    return name
 
 
 def complaints(template: Template) -> list[str]:

@@ -6,11 +6,15 @@ from typing import Any
 
 from local.deploy import Places
 from local.processes import function_pids, kill_functions
+from local.triggers import TooManyAtOnce
 
 
 def invoke(client: Any, name: str, payload: bytes) -> tuple[bool, bytes]:
     """Call a function by its name on ministack; whether it succeeded, and its answer."""
-    answer = client.invoke(FunctionName=name, Payload=payload)
+    try:
+        answer = client.invoke(FunctionName=name, Payload=payload)
+    except client.exceptions.TooManyRequestsException as error:
+        raise TooManyAtOnce from error
     return "FunctionError" not in answer, answer["Payload"].read()
 
 

@@ -7,21 +7,23 @@ import contextlib
 import json
 import logging
 import re
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from local.expand import Template
+from local.expand import Template, function_of
+from local.triggers import TooManyAtOnce
 
 logger = logging.getLogger("local")
 
 Invoke = Callable[[str, bytes], tuple[bool, bytes]]
-"""Function and payload in; whether the invocation succeeded, and what it answered, out."""
+"""Function and payload in; whether the invocation succeeded, and what it answered, out. May raise TooManyAtOnce."""
 
 BODY_AT_MOST = 10 * 1024 * 1024
 PAYLOAD_AT_MOST = 6 * 1024 * 1024
@@ -36,6 +38,10 @@ class Route:
     path: str
     """`/api/{company}/orders`, or `$default`."""
     function: str
+    rate: float = float("inf")
+    """How many requests a second go through."""
+    burst: int = 0
+    """How many go through at once."""
 
     @property
     def key(self) -> str:
@@ -69,11 +75,53 @@ def _pattern(path: str) -> re.Pattern[str]:
     )
 
 
-def routes(expanded: Template) -> list[Route]:
-    """The routes of the template's HTTP APIs, in the order they are tried."""
+class Throttle:
+    """A bucket of tokens: full at first, and filled again at a steady rate."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate, self._burst = rate, burst
+        self._left, self._at = float(burst), time.monotonic()
+        self._lock = threading.Lock()
+
+    def lets_through(self) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+            self._at = now
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
+
+
+def routes(expanded: Template, scale: float = 1.0) -> list[Route]:
+    """The routes of the template's HTTP APIs, in the order they are tried. With `scale`, seconds are that long."""
+    resources = expanded["Resources"]
+
+    def number(said: Any) -> float:
+        if isinstance(said, dict):
+            mapping, parameter, key = said["Fn::FindInMap"]
+            said = expanded["Mappings"][mapping][expanded["Parameters"][parameter["Ref"]]["Default"]][key]
+        return float(said)
+
+    usual: dict[str, Any] = {}
+    own: dict[str, dict[str, Any]] = {}
+    for resource in resources.values():
+        if resource["Type"] == "AWS::ApiGatewayV2::Stage":
+            usual = resource["Properties"].get("DefaultRouteSettings", {})
+            own = resource["Properties"].get("RouteSettings", {})
+
+    def route(method: str, path: str, operation: Mapping[str, Any]) -> Route:
+        plain = Route(method, path, _function(operation, resources))
+        limits = usual | own.get(plain.key, {})
+        if "ThrottlingRateLimit" not in limits:
+            return plain
+        rate, burst = number(limits["ThrottlingRateLimit"]), number(limits["ThrottlingBurstLimit"])
+        return replace(plain, rate=rate / scale, burst=int(burst))
+
     found = [
-        Route("ANY" if method == ANY else method.upper(), path, _function(operation))
-        for resource in expanded["Resources"].values()
+        route("ANY" if method == ANY else method.upper(), path, operation)
+        for resource in resources.values()
         if resource["Type"] == "AWS::ApiGatewayV2::Api"
         for path, operations in resource["Properties"]["Body"]["paths"].items()
         for method, operation in operations.items()
@@ -82,12 +130,12 @@ def routes(expanded: Template) -> list[Route]:
     return sorted(found, key=Route.rank)
 
 
-def _function(operation: Mapping[str, Any]) -> str:
+def _function(operation: Mapping[str, Any], resources: Mapping[str, Any]) -> str:
     uri = json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
-    found = re.search(r"\$\{(\w+)\.Arn\}", uri)
+    found = re.search(r"/functions/\$\{(\w+)(\.Arn)?\}", uri)
     if not found:
         raise ValueError(f"an integration that is no function of the template: {uri}")
-    return found[1]
+    return function_of({"Ref": found[1]}, resources)
 
 
 def event(
@@ -183,6 +231,9 @@ class GatewayServer(ThreadingHTTPServer):
     def __init__(self, port: int, routes: Iterable[Route], invoke: Invoke) -> None:
         super().__init__(("127.0.0.1", port), _Gateway)
         self.routes = list(routes)
+        self.throttles = {
+            route.key: Throttle(route.rate, route.burst) for route in self.routes if route.burst
+        }
         self.invoke = invoke
 
 
@@ -219,6 +270,9 @@ class _Gateway(BaseHTTPRequestHandler):
         for route in self.server.routes:
             parameters = route.parameters(self.command, urlsplit(self.path).path)
             if parameters is not None:
+                throttle = self.server.throttles.get(route.key)
+                if throttle and not throttle.lets_through():
+                    return refusal(429, "Too Many Requests")
                 return self._call(route, parameters, body)
         return refusal(404, "Not Found")
 
@@ -226,7 +280,10 @@ class _Gateway(BaseHTTPRequestHandler):
         payload = json.dumps(event(route, parameters, self, body)).encode()
         if len(payload) > PAYLOAD_AT_MOST:
             return refusal(413, "Request Entity Too Large")
-        succeeded, returned = self.server.invoke(route.function, payload)
+        try:
+            succeeded, returned = self.server.invoke(route.function, payload)
+        except TooManyAtOnce:
+            return refusal(503, "Service Unavailable")
         if not succeeded:
             return refusal(500, "Internal Server Error")
         try:

@@ -23,7 +23,7 @@ from local import platform
 from local.aws import REGION, Ministack
 from local.build import build
 from local.deploy import Deployed, Places, Plan, deploy, plan
-from local.expand import ROOT
+from local.expand import RELEASE, ROOT
 from local.functions import invoke, kill, pids
 from local.gateway import GatewayServer
 from local.processes import end, free_port, kill_all_functions, started
@@ -35,12 +35,7 @@ COMPANIES = ["412077", "413995", "420001", "420002"]
 EVENTS_QUEUE = "what-the-bus-carried"
 LOG_LEVEL = "FUNCTIONS_LOG_LEVEL"
 """The environment variable with a log level in place of the template's; the tests set it to DEBUG."""
-XERO_URLS = {
-    "XeroLoginUrl": "XERO_LOGIN_URL",
-    "XeroIdentityUrl": "XERO_IDENTITY_URL",
-    "XeroApiUrl": "XERO_API_URL",
-    "XeroWebUrl": "XERO_WEB_URL",
-}
+XERO_URLS = ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL", "XERO_WEB_URL")
 
 
 def _message(body: object) -> dict[str, Any]:
@@ -74,6 +69,7 @@ class LocalSystem:
 
     `scale` multiplies leases, waits, time-outs, visibility and schedules. State, logs and `outputs.json` are in
     `state`: `.local` unless another system runs there, a folder of its own in `.local` then.
+    `functions_at_once` is the account's quota of concurrent executions.
     """
 
     def __init__(
@@ -82,12 +78,14 @@ class LocalSystem:
         scale: float = 0.1,
         state: Path | None = None,
         xero_seed: Path | None = None,
+        functions_at_once: int | None = None,
     ) -> None:
         self.root = root
         self.scale = scale
         self.outputs: dict[str, Any] = {}
         self._wanted_state = state
         self._xero_seed = xero_seed
+        self._functions_at_once = functions_at_once
         self._stack = contextlib.ExitStack()
         self._stopping = threading.Event()
         self._events: list[dict[str, Any]] = []
@@ -210,23 +208,24 @@ class LocalSystem:
         self._log_to(self._own_log)
         self._watchdog = Watchdog(state)
         self._stack.callback(self._watchdog.dismiss)
-        self._ministack = Ministack(state)
+        self._ministack = Ministack(state, self._functions_at_once)
         self._watchdog.watch(self._ministack.process, "ministack")
         self._stack.callback(self._end_aws)
         # chosen before the deploy, because only this page may open the popup
         self._platform_port = free_port()
-        parameters = {
-            "WaitsScale": str(self.scale),
-            "LaunchOrigins": f"http://localhost:{self._platform_port}",
-            **self._xero_parameters(),
-        }
+        parameters = {"Release": RELEASE, "LaunchOrigins": f"http://localhost:{self._platform_port}"}
+        xero = self._xero_urls()
         self._ministack.wait_started()
         planned = plan(
-            self.root, self.scale, parameters, self._ministack.url, log_level=os.environ.get(LOG_LEVEL)
+            self.root,
+            self.scale,
+            self._ministack.url,
+            variables={"WAITS_SCALE": str(self.scale), **xero},
+            log_level=os.environ.get(LOG_LEVEL),
         )
         known = {name: value for name, value in parameters.items() if name in planned.template["Parameters"]}
         self._deployed = deploy(self._ministack, planned, self._places, known)
-        self.outputs = self._collect_outputs(parameters["XeroApiUrl"])
+        self.outputs = self._collect_outputs(xero["XERO_API_URL"])
         self._functions = planned.functions
         self._start_triggers(planned)
         if planned.routes:
@@ -257,17 +256,15 @@ class LocalSystem:
         self._stack.callback(handler.close)
         self._stack.callback(logger.removeHandler, handler)
 
-    def _xero_parameters(self) -> dict[str, str]:
+    def _xero_urls(self) -> dict[str, str]:
         """Xero's addresses: those set from outside. For the others a simulated Xero is started."""
-        outside = {
-            name: os.environ[variable] for name, variable in XERO_URLS.items() if variable in os.environ
-        }
-        # Only people follow XeroWebUrl. Where all others are set it may stay Xero's own.
-        if outside.keys() | {"XeroWebUrl"} == XERO_URLS.keys():
+        outside = {name: os.environ[name] for name in XERO_URLS if name in os.environ}
+        # Only people follow XERO_WEB_URL. Where all others are set it may stay Xero's own.
+        if outside.keys() | {"XERO_WEB_URL"} == set(XERO_URLS):
             return outside
         simulated = self._start_xero()
         self._simulates_xero = True
-        portal = {"XeroPortalUrl": f"{simulated}/developer/apps"}
+        portal = {"XERO_PORTAL_URL": f"{simulated}/developer/apps"}
         return dict.fromkeys(XERO_URLS, simulated) | portal | outside
 
     def _start_xero(self) -> str:
@@ -350,6 +347,7 @@ class LocalSystem:
                     batch_size=trigger.batch_size,
                     window=trigger.window,
                     reports_failures=trigger.reports_failures,
+                    hidden_for=trigger.hidden_for,
                     invoke=partial(self._invoke, trigger.function),
                     stopping=self._stopping,
                 )
@@ -402,7 +400,7 @@ class LocalSystem:
         self._stack.callback(path.unlink, missing_ok=True)
 
     def _invoke(self, function: str, payload: bytes) -> tuple[bool, bytes]:
-        return invoke(self.client("lambda"), self._deployed.physical[function], payload)
+        return invoke(self.client("lambda"), self._deployed.callable[function], payload)
 
     def _end_aws(self) -> None:
         """End the functions first, so that ministack does not wait for them, and last those started in the meantime."""

@@ -19,13 +19,18 @@ logger = logging.getLogger("local")
 
 Message = dict[str, Any]
 Invoke = Callable[[bytes], tuple[bool, bytes]]
-"""Payload in; whether the invocation succeeded, and what it answered, out."""
+"""Payload in; whether the invocation succeeded, and what it answered, out. May raise TooManyAtOnce."""
 
 MESSAGES_A_RECEIVE = 10
 PAYLOAD_AT_MOST = 6 * 1024 * 1024
 LONG_POLL_SECONDS = 1
 BETWEEN_LOOKS = 0.05
 AFTER_FAILURE = 0.5
+BETWEEN_TRIES = 0.2
+
+
+class TooManyAtOnce(Exception):
+    """As many functions run already as the account may run at the same time. This one was not called."""
 
 
 class MalformedAnswer(Exception):
@@ -97,6 +102,8 @@ class QueuePoller:
     batch_size: int
     window: timedelta
     reports_failures: bool
+    hidden_for: timedelta
+    """For how long nobody else receives what this poller has."""
     invoke: Invoke
     stopping: threading.Event
     _left_over: list[Message] = field(default_factory=list)
@@ -144,7 +151,7 @@ class QueuePoller:
         return json.dumps({"Records": [record(message, self.queue_arn) for message in batch]}).encode()
 
     def settle(self, batch: list[Message]) -> None:
-        succeeded, answer = self.invoke(self.payload(batch))
+        succeeded, answer = self._call(self.payload(batch))
         if not succeeded:
             logger.warning("%s: a batch of %d failed: %s", self.queue_arn, len(batch), answer.decode())
             return
@@ -164,6 +171,16 @@ class QueuePoller:
             if message["MessageId"] not in failed:
                 # One by one: AWS allows the batch call with the same right, ministack asks for another.
                 self._delete(message)
+
+    def _call(self, payload: bytes) -> tuple[bool, bytes]:
+        """Call the function. While the account runs no more functions, try again until others see the messages."""
+        until = time.monotonic() + self.hidden_for.total_seconds()
+        while True:
+            try:
+                return self.invoke(payload)
+            except TooManyAtOnce:
+                if time.monotonic() >= until or self.stopping.wait(BETWEEN_TRIES):
+                    return False, b"too many functions at once"
 
     def _delete(self, message: Message) -> None:
         try:
@@ -204,9 +221,9 @@ class Ticker:
                     self.succeeded.set()
                 elif not self.stopping.is_set():
                     logger.warning("a scheduled call failed: %s", answer.decode())
-            except (BotoCoreError, ClientError) as error:
+            except (BotoCoreError, ClientError, TooManyAtOnce) as error:
                 if not self.stopping.is_set():
-                    logger.warning("schedule: %s", error)
+                    logger.warning("schedule: %r", error)
 
     def event(self) -> dict[str, Any]:
         return {

@@ -87,7 +87,9 @@ def note(action: str, resource: str, key: str = "") -> None:
 
 
 def note_invocation(name: str) -> None:
-    note("lambda:InvokeFunction", "".join(map(str.capitalize, name.split("_"))) + "Function")
+    note(
+        "lambda:InvokeFunction", "".join(map(str.capitalize, name.partition(":")[0].split("_"))) + "Function"
+    )
 
 
 def _secret(name: str) -> str:
@@ -269,10 +271,14 @@ def _named(resource: Any) -> str:
     match resource:
         case {"Fn::GetAtt": [name, *_]} | {"Ref": name}:
             return str(name)
+        case {"Fn::If": ["MakesLaunchKey", *_]}:
+            return "secret */launch"
         case {"Fn::Sub": text}:
             if secret := re.search(r":secret:\$\{AWS::StackName\}/(\S+?)(-\?{6})?$", text):
                 return _secret(secret[1])
-            return re.sub(r"\$\{(\w+)\.Arn\}", r"\1", text)
+            if table := re.search(r":table/\$\{(\w+)Name\.Value\}(.*)$", text):
+                return table[1] + table[2]
+            return re.sub(r"\$\{(\w+)\.Arn\}:live", r"\1", text)
     raise AssertionError(resource)
 
 

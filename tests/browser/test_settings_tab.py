@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from playwright.sync_api import Browser, Dialog, Locator, Page, expect
+import pytest
+from playwright.sync_api import Browser, Dialog, Locator, Page, Route, expect
 
 from tests.browser.site import Call, Site, connection, contact_note, tax_row
 from tests.browser.states import open_page
@@ -250,6 +251,31 @@ def test_an_unreachable_server_costs_nothing_typed(site: Site, page: Page) -> No
     save(page)
     expect(page.locator("#save-status")).to_contain_text("Saved")
     assert site.settings["sales_account_code"] == "260"
+
+
+@pytest.mark.parametrize(
+    ("refused", "then"), [(3, "Saved"), (4, "Too many people")], ids=["for a moment", "for longer"]
+)
+def test_a_request_that_is_one_too_many_is_sent_again(
+    site: Site, page: Page, refused: int, then: str
+) -> None:
+    site.set_up()
+    open_page(site, page)
+    field(page, "Sales account").fill("260")
+    left = [refused]
+
+    def busy(route: Route) -> None:
+        if route.request.method == "PUT" and left[0]:
+            left[0] -= 1
+            route.fulfill(status=429, json={"message": "Too Many Requests"})
+        else:
+            route.continue_()
+
+    page.route("**/api/*/settings", busy)
+    save(page)
+    place = page.locator("#save-status" if then == "Saved" else "#save-error")
+    expect(place).to_contain_text(then, timeout=15_000)
+    page.unroute("**/api/*/settings")
 
 
 def test_what_is_typed_while_saving_stays_unsaved_and_there(site: Site, page: Page) -> None:

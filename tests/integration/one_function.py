@@ -244,7 +244,7 @@ def running(function: str) -> Iterator[Function]:
         queue = sqs.create_queue(QueueName="PostingQueue")["QueueUrl"]
         dead_letters = sqs.create_queue(QueueName="OrdersDeadLetterQueue")["QueueUrl"]
         asked = sqs.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])
-        given_up = {"deadLetterTargetArn": asked["Attributes"]["QueueArn"], "maxReceiveCount": 3}
+        given_up = {"deadLetterTargetArn": asked["Attributes"]["QueueArn"], "maxReceiveCount": 5}
         orders_queue = sqs.create_queue(
             QueueName="OrdersQueue", Attributes={"RedrivePolicy": json.dumps(given_up)}
         )["QueueUrl"]

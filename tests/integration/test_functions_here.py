@@ -33,10 +33,11 @@ Resources:
       Runtime: python3.13
       Handler: app.handler
       CodeUri: functions/probe/
+      AutoPublishAlias: live
       Timeout: 3
       LoggingConfig: {LogFormat: JSON, ApplicationLogLevel: INFO}
       Role: !GetAtt ProbeRole.Arn
-      Environment: {Variables: {GREETING: !Ref Greeting, OPEN: !Ref OpenQueue, CLOSED: !Ref ClosedQueue}}
+      Environment: {Variables: {GREETING: !Ref Greeting, PLACE: AWS, OPEN: !Ref OpenQueue, CLOSED: !Ref ClosedQueue}}
   OpenQueue: {Type: AWS::SQS::Queue}
   ClosedQueue: {Type: AWS::SQS::Queue}
   ProbeRole:
@@ -63,7 +64,9 @@ def handler(event, context):
         __import__(event["import"])
     if "send_to" in event:
         boto3.client("sqs").send_message(QueueUrl=os.environ[event["send_to"]], MessageBody="hello")
-    return {"pid": os.getpid(), "greeting": os.environ["GREETING"], "left": context.get_remaining_time_in_millis()}
+    return {"pid": os.getpid(), "greeting": os.environ["GREETING"],
+            "place": os.environ["PLACE"], "other": "OTHER" in os.environ,
+            "left": context.get_remaining_time_in_millis()}
 """
 
 
@@ -74,7 +77,7 @@ class Probe:
     deployed: Deployed
 
     def __call__(self, **event: object) -> tuple[bool, dict[str, object]]:
-        name = self.deployed.physical[NAME]
+        name = self.deployed.callable[NAME]
         succeeded, answer = invoke(self.ministack.client("lambda"), name, json.dumps(event).encode())
         return succeeded, json.loads(answer)
 
@@ -89,7 +92,7 @@ def probe(ministack: Ministack, tmp_path_factory: pytest.TempPathFactory) -> Ite
     build(root)
     places = Places(root, root)
     (root / "logs").mkdir()
-    planned = plan(root, 1.0, {"Greeting": "good morning"}, ministack.url, log_level="DEBUG")
+    planned = plan(root, 1.0, ministack.url, {"OTHER": "not asked for", "PLACE": "here"}, log_level="DEBUG")
     deployed = deploy(ministack, planned, places, {"Greeting": "good morning"})
     yield Probe(ministack, places, deployed)
     kill(places, NAME)
@@ -102,6 +105,10 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def test_a_function_is_called_by_its_alias(probe: Probe) -> None:
+    assert probe.deployed.callable[NAME].endswith(":live")
+
+
 def test_a_function_answers_from_a_process_that_stays(probe: Probe) -> None:
     first, again = probe(), probe()
     assert first[0]
@@ -109,6 +116,11 @@ def test_a_function_answers_from_a_process_that_stays(probe: Probe) -> None:
     assert 0 < int(str(first[1]["left"])) <= 3000
     assert first[1]["pid"] == again[1]["pid"]
     assert first[1]["pid"] in pids(probe.places, NAME)
+
+
+def test_a_variable_that_a_function_has_gets_the_value_it_has_here(probe: Probe) -> None:
+    _, answer = probe()
+    assert (answer["place"], answer["other"]) == ("here", False)
 
 
 def test_calls_at_the_same_time_have_a_process_each(probe: Probe) -> None:

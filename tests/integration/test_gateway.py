@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import requests
 
 from local.expand import expanded
-from local.gateway import GatewayServer, routes
+from local.gateway import GatewayServer, Route, routes
 from local.processes import free_port
+from local.triggers import TooManyAtOnce
 
 TEMPLATE: dict[str, Any] = {
     "Transform": "AWS::Serverless-2016-10-31",
@@ -44,10 +48,13 @@ class Page:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.returns: tuple[bool, Any] = (True, {"statusCode": 200, "body": "fine"})
+        self.raises: Exception | None = None
 
     def __call__(self, function: str, payload: bytes) -> tuple[bool, bytes]:
         assert function == "PageFunction"
         self.events.append(json.loads(payload))
+        if self.raises:
+            raise self.raises
         return self.returns[0], json.dumps(self.returns[1]).encode()
 
 
@@ -56,16 +63,22 @@ def page() -> Page:
     return Page()
 
 
-@pytest.fixture
-def url(page: Page) -> Iterator[str]:
+@contextmanager
+def serving(found: list[Route], page: Page) -> Iterator[str]:
     port = free_port()
-    server = GatewayServer(port, routes(expanded(TEMPLATE)), page)
+    server = GatewayServer(port, found, page)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield f"http://localhost:{port}"
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def url(page: Page) -> Iterator[str]:
+    with serving(routes(expanded(TEMPLATE)), page) as address:
+        yield address
 
 
 def test_a_request_becomes_an_event_in_format_2(url: str, page: Page) -> None:
@@ -153,3 +166,31 @@ def test_a_body_too_large_for_a_function_is_refused(url: str, page: Page) -> Non
     response = requests.post(f"{url}/health", data=b"x" * (7 * 1024 * 1024), timeout=30)
     assert response.status_code == 413
     assert page.events == []
+
+
+def test_requests_beyond_a_route_s_own_throttle_are_refused_and_other_routes_go_on(page: Page) -> None:
+    limits = {"ThrottlingBurstLimit": 3, "ThrottlingRateLimit": 1}
+    api = {
+        "Type": "AWS::Serverless::HttpApi",
+        "Properties": {
+            "DefaultRouteSettings": {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 100},
+            "RouteSettings": {"ANY /health": limits},
+        },
+    }
+    own = copy.deepcopy(TEMPLATE)
+    own["Resources"]["HttpApi"] = api
+    for event in own["Resources"]["PageFunction"]["Properties"]["Events"].values():
+        event["Properties"]["ApiId"] = {"Ref": "HttpApi"}
+    with serving(routes(expanded(own)), page) as url:
+        asked = [requests.get(f"{url}/health", timeout=5).status_code for _ in range(6)]
+        assert requests.get(f"{url}/static/page.js", timeout=5).status_code == 200
+        time.sleep(1.1)
+        again = requests.get(f"{url}/health", timeout=5).status_code
+    assert asked == [200] * 3 + [429] * 3
+    assert again == 200
+
+
+def test_no_function_to_run_is_an_answer_of_503(url: str, page: Page) -> None:
+    page.raises = TooManyAtOnce()
+    answer = requests.get(f"{url}/health", timeout=5)
+    assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})

@@ -42,18 +42,18 @@ def test_xero_s_addresses_set_from_outside_take_the_place_of_the_simulated_xero(
     system = LocalSystem()
     simulated = "http://localhost:8400"
     monkeypatch.setattr(system, "_start_xero", lambda: simulated)
-    addresses = system._xero_parameters()
-    assert addresses.pop("XeroPortalUrl") == f"{simulated}/developer/apps"
+    addresses = system._xero_urls()
+    assert addresses.pop("XERO_PORTAL_URL") == f"{simulated}/developer/apps"
     assert addresses == dict.fromkeys(XERO_URLS, simulated)
     monkeypatch.setenv("XERO_WEB_URL", "https://xero.example")
-    assert system._xero_parameters()["XeroWebUrl"] == "https://xero.example"
-    assert system._xero_parameters()["XeroApiUrl"] == simulated
+    assert system._xero_urls()["XERO_WEB_URL"] == "https://xero.example"
+    assert system._xero_urls()["XERO_API_URL"] == simulated
     monkeypatch.delattr(system, "_start_xero")
     monkeypatch.delenv("XERO_WEB_URL")
-    called = {name: f"https://{name}.example" for name in XERO_URLS if name != "XeroWebUrl"}
+    called = {name: f"https://{name}.example" for name in XERO_URLS if name != "XERO_WEB_URL"}
     for name, address in called.items():
-        monkeypatch.setenv(XERO_URLS[name], address)
-    assert system._xero_parameters() == called
+        monkeypatch.setenv(name, address)
+    assert system._xero_urls() == called
 
 
 def log_levels(system: LocalSystem) -> set[str]:
@@ -137,7 +137,7 @@ MAKE_UP = ("make", *(f"--old-file={file}" for file in READY), "up")
 FAILS = (
     "import functools, pathlib, sys, local.terminal as t\n"
     "def fails(system): raise RuntimeError('the printer is on fire')\n"
-    "t.LocalSystem._xero_parameters = fails\n"
+    "t.LocalSystem._xero_urls = fails\n"
     # the next system that starts in the usual place takes that place's logs away
     "t.LocalSystem = functools.partial(t.LocalSystem, state=pathlib.Path(sys.argv[1]))\n"
     "sys.exit(t.run(lambda system: 0))"

@@ -259,9 +259,10 @@ def test_a_batch_that_fails_as_a_whole_names_every_message(intake: Function) -> 
 
 
 @pytest.mark.parametrize(
-    ("receives", "then"), [(1, "no row"), (2, "no row"), (3, "needs_attention our_fault")]
+    ("receives", "then"),
+    [(1, "no row"), (2, "no row"), (3, "needs_attention our_fault"), (5, "needs_attention our_fault")],
 )
-def test_only_the_last_receive_of_a_message_that_crashes_us_leaves_a_row(
+def test_from_its_third_receive_on_a_message_that_crashes_us_leaves_a_row(
     intake: Function, receives: int, then: str
 ) -> None:
     sent, refusals = order(), iter(["InternalServerError"])
@@ -291,7 +292,10 @@ def test_a_message_that_can_not_even_be_read_and_crashes_us_leaves_a_row_too(int
     assert state(intake, order()) == "needs_attention our_fault"
 
 
-def test_once_redriven_an_order_that_was_our_fault_is_posted(intake: Function) -> None:
+@pytest.mark.parametrize("next_receive", [4, 1], ids=["received again", "redriven"])
+def test_once_received_again_an_order_that_was_our_fault_is_posted(
+    intake: Function, next_receive: int
+) -> None:
     sent, refusals = order(), iter(["InternalServerError"])
     intake.wire.refuse = lambda call: next(refusals, None) if call.operation == "PutItem" else None
     crashed = record(sent, receives=3)
@@ -299,7 +303,10 @@ def test_once_redriven_an_order_that_was_our_fault_is_posted(intake: Function) -
     assert (
         failed(
             intake.handle(
-                batch(crashed | {"attributes": crashed["attributes"] | {"ApproximateReceiveCount": "1"}})
+                batch(
+                    crashed
+                    | {"attributes": crashed["attributes"] | {"ApproximateReceiveCount": str(next_receive)}}
+                )
             )
         )
         == []

@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 
 from local.aws import Ministack
-from local.triggers import PAYLOAD_AT_MOST, MalformedAnswer, QueuePoller, Ticker, failed_ids
+from local.triggers import (
+    PAYLOAD_AT_MOST,
+    Invoke,
+    MalformedAnswer,
+    QueuePoller,
+    Ticker,
+    TooManyAtOnce,
+    failed_ids,
+)
 
 BATCH = [{"MessageId": "a"}, {"MessageId": "b"}]
 names = itertools.count()
@@ -60,7 +68,7 @@ class Queue:
         return found
 
     def poller(
-        self, function: Function, size: int = 10, window: float = 0.0, reports: bool = True
+        self, function: Invoke, size: int = 10, window: float = 0.0, reports: bool = True
     ) -> QueuePoller:
         return QueuePoller(
             sqs=self.sqs,
@@ -69,6 +77,7 @@ class Queue:
             batch_size=size,
             window=timedelta(seconds=window),
             reports_failures=reports,
+            hidden_for=timedelta(seconds=1),
             invoke=function,
             stopping=threading.Event(),
         )
@@ -170,6 +179,32 @@ def test_a_message_waits_for_others_as_long_as_the_window(queue: Queue) -> None:
     assert [[record["body"] for record in batch] for batch in function.batches] == [["first", "second"]]
 
 
+def test_messages_wait_while_the_account_runs_no_more_functions(queue: Queue) -> None:
+    queue.send("one")
+    function, busy = Function(), iter([True, True, False])
+
+    def invoke(payload: bytes) -> tuple[bool, bytes]:
+        if next(busy):
+            raise TooManyAtOnce
+        return function(payload)
+
+    queue.poller(invoke).turn()
+    assert [[record["body"] for record in batch] for batch in function.batches] == [["one"]]
+    assert queue.bodies_left() == set()
+
+
+def test_messages_are_given_back_if_the_account_runs_no_more_functions_for_too_long(queue: Queue) -> None:
+    queue.send("one")
+
+    def invoke(_: bytes) -> tuple[bool, bytes]:
+        raise TooManyAtOnce
+
+    began = time.monotonic()
+    queue.poller(invoke).turn()
+    assert time.monotonic() - began >= 1
+    assert queue.bodies_left() == {"one"}
+
+
 def test_a_batch_is_cut_where_its_payload_would_pass_6_mb_and_nothing_is_lost(queue: Queue) -> None:
     queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"VisibilityTimeout": "30"})
     queue.send(*(f"{number}{'x' * 1_000_000}" for number in range(8)))
@@ -223,3 +258,18 @@ def test_a_schedule_calls_at_once_and_then_regularly_until_it_is_stopped() -> No
 
     Ticker(timedelta(seconds=0.2), invoke, stopping).run()
     assert 0.35 <= calls[2] - calls[0] < 2
+
+
+def test_a_schedule_goes_on_after_a_tick_for_which_there_was_no_function() -> None:
+    stopping = threading.Event()
+    calls = itertools.count()
+
+    def invoke(_: bytes) -> tuple[bool, bytes]:
+        if next(calls) == 0:
+            raise TooManyAtOnce
+        stopping.set()
+        return True, b"null"
+
+    ticker = Ticker(timedelta(seconds=0.1), invoke, stopping)
+    ticker.run()
+    assert ticker.succeeded.is_set()

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import requests
@@ -141,6 +141,12 @@ F1 = Weather(
 F2 = replace(F1, crash=0.05, reply_lost=0.10, slow_commit=0.05)
 
 
+RECEIVES: Final = 5
+"""After so many receives a message becomes a dead letter."""
+SHOWN_AT: Final = 3
+"""At this receive intake writes a row for a message that it failed on."""
+
+
 @dataclass
 class _Message:
     body: str
@@ -150,7 +156,7 @@ class _Message:
 
 
 class Queue:
-    """An SQS queue with a function behind it: at least once, in no order, given up after three receives."""
+    """An SQS queue with a function behind it: at least once, in no order, given up after five receives."""
 
     def __init__(
         self,
@@ -224,7 +230,7 @@ class Queue:
                     # a message may come again though it was acknowledged
                     self.pending += 1
                     self._show(replace(message), self._environment.now() + timedelta(seconds=30))
-            elif message.receives >= 3:
+            elif message.receives >= RECEIVES:
                 self.pending -= 1
                 self.dead.append(message)
             else:
@@ -397,8 +403,8 @@ class Environment:
             batch=intake_batch,
             window=1,
             concurrency=intake_workers,
-            visibility=60,
-            time_out=10,
+            visibility=37,
+            time_out=6,
         )
         self.posting_queue, self.backlog_queue = (
             Queue(
@@ -678,7 +684,7 @@ class Environment:
             except Exception as error:  # noqa: BLE001 as the function does
                 failed.append(message.id)
                 self.ended_by("order message", error)
-                if message.receives >= 3:
+                if message.receives >= SHOWN_AT:
                     try:
                         batch.keep_our_fault(message.body, sent_at, message.id)
                     except Exception as again:  # noqa: BLE001 as the library does

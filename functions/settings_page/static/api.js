@@ -1,6 +1,8 @@
 // Calls to this page's server. A refused request becomes a Refused, with a message for the person.
 
 const TIME_OUT = 30_000;
+const TRIES = 4;
+const PAUSE = 700;
 
 export class Refused extends Error {
   constructor(status, code, words, body = {}) {
@@ -18,6 +20,7 @@ export class Refused extends Error {
 
 const UNREACHABLE = "The server can’t be reached. Nothing you typed is lost; please try again in a moment.";
 const OUR_FAULT = "Something went wrong on our side. Nothing you typed is lost; please try again in a moment.";
+const BUSY = "Too many people use this page at the moment. Nothing you typed is lost; please try again in a moment.";
 const SESSION_OVER = "Your time on this page is over. Open the settings from the platform again.";
 
 export class Api extends EventTarget {
@@ -37,21 +40,28 @@ export class Api extends EventTarget {
   async call(method, path, body) {
     const headers = { Accept: "application/json" };
     if (method !== "GET") headers["Content-Type"] = "application/json";
-    let answer, content;
-    try {
-      answer = await fetch(this.root + path, {
-        method,
-        headers,
-        body: body === undefined ? undefined : JSON.stringify(body),
-        credentials: "same-origin",
-        cache: "no-store",
-        signal: AbortSignal.timeout(TIME_OUT),
-      });
-      content = await answer.text();
-    } catch {
-      throw new Refused(0, "unreachable", UNREACHABLE);
+    let answer, content, parsed;
+    for (let tries = 1; ; tries++) {
+      try {
+        answer = await fetch(this.root + path, {
+          method,
+          headers,
+          body: body === undefined ? undefined : JSON.stringify(body),
+          credentials: "same-origin",
+          cache: "no-store",
+          signal: AbortSignal.timeout(TIME_OUT),
+        });
+        content = await answer.text();
+      } catch {
+        throw new Refused(0, "unreachable", UNREACHABLE);
+      }
+      parsed = parse(content);
+      // Without an error of ours the request was refused on its way here. A 503 may also mean that it took too long.
+      const busy = answer.status === 429 || (answer.status === 503 && method === "GET");
+      if (!busy || parsed?.error) break;
+      if (tries === TRIES) throw new Refused(answer.status, "busy", BUSY);
+      await new Promise((resume) => setTimeout(resume, tries * (0.5 + Math.random()) * PAUSE));
     }
-    const parsed = parse(content);
     if (answer.ok && parsed) return parsed;
     if (answer.status === 401) {
       this.dispatchEvent(new Event("session-over"));
