@@ -422,6 +422,10 @@ FAULTS: Final[dict[str, Fault]] = {
         "the account's functions all run",
         _of_aws("Lambda", "Throttles", "FunctionName", "XeroDeskFunction", 3),
     ),
+    "EventsDeadLetterAlarm": Fault(
+        "the consumer's bus is gone",
+        _of_aws("SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "EventsDeadLetterQueue", 1),
+    ),
     "ApiErrorsAlarm": Fault("the popup answers 500", _of_aws("ApiGateway", "5xx", "ApiId", "HttpApi", 1, 1)),
     "ApiLatencyAlarm": Fault(
         "the popup is slow", _of_aws("ApiGateway", "Latency", "ApiId", "HttpApi", *[4000.0] * 10)
