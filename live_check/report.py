@@ -41,7 +41,7 @@ class Result:
         nearest = min(self.simulated, key=lambda one: len(self._unlike(one)))
         if nearest is self.simulated[0]:
             return "as with no answer of the table"
-        unlike = ", ".join(self._unlike(nearest))
+        unlike = "; ".join(self._unlike(nearest))
         return f"as with {nearest.setup}" + (f", but for: {unlike}" if unlike else "")
 
     def _unlike(self, one: Simulated) -> list[str]:

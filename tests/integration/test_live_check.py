@@ -191,8 +191,15 @@ def test_a_run_asks_everything_and_shows_which_open_answers_are_wrong(
     check: Check, figure: Callable[[str], None]
 ) -> None:
     world = check.world
-    world.unconfirmed.choose("tie_rounding", "half_even")
-    world.unconfirmed.choose("number_case", "kept")
+    for fact, choice in (
+        ("tie_rounding", "half_even"),
+        ("number_case", "kept"),
+        ("dead_number_reuse", "allowed"),
+        ("longest_credit_note_number", "50"),
+        ("several_allocations_in_one_call", "refused"),
+        ("allocation_id_in_the_reply", "present"),
+    ):
+        world.unconfirmed.choose(fact, choice)
     world.identity.access_token_lives = timedelta(minutes=4)
     check.organisation.backorders = False
     check.organisation.period_lock_date = world.now().date() - timedelta(days=200)
@@ -204,9 +211,14 @@ def test_a_run_asks_everything_and_shows_which_open_answers_are_wrong(
     wrong = re.search(r"## Where the simulated Xero is wrong\n\n(.*?)\n\n", check.report, re.DOTALL)
     assert wrong is not None
     assert wrong[1].splitlines() == [
+        "- `dead_number_reuse`: as with dead_number_reuse = allowed",
         "- `number_case`: as with number_case = kept",
         "- `tie_rounding`: as with tie_rounding = half_even",
         "- `no_stock_text`: as with no backorders",
+        "- `credit_note_number`: as with longest_credit_note_number = 50,"
+        " but for: PUT, after a void; POST, after a void",
+        "- `allocation_answered`: as with several_allocations_in_one_call = refused,"
+        " allocation_id_in_the_reply = present",
     ]
     assert "tax within: Xero 'to even', simulated 'up'" in check.said
     answered = re.findall(r"^## (\w+): ", check.report, re.MULTILINE)
@@ -415,12 +427,12 @@ def test_what_nobody_can_look_for_or_take_back_is_listed(
 def test_an_allocation_that_is_not_deleted_at_once_is_at_the_end(
     check: Check, asking: Callable[..., Question]
 ) -> None:
-    def credits(books: Books) -> Answers:
+    def allocates(books: Books) -> Answers:
         credited_invoice(books)
         return {"it": "accepted"}
 
     check.world.faults.add({"kind": "request_lost", "method": "DELETE"})
-    assert check.run(asking(credits)) == command.DONE
+    assert check.run(asking(allocates)) == command.DONE
     assert [one.status for one in check.organisation.documents.values()] == ["VOIDED", "VOIDED"]
     assert "Still in Xero" not in check.report
 
