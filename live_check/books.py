@@ -407,7 +407,7 @@ class Books:
         return self.clock.now().date().isoformat()
 
     def line(self, **changes: object) -> Json:
-        """A line of ten on the sales account. None takes a key away, here and below."""
+        """A line of ten on the sales account."""
         usual = {
             "Description": "Live check",
             "Quantity": 1,
@@ -415,7 +415,7 @@ class Books:
             "AccountCode": self.sales["Code"],
             "TaxType": self.sales["TaxType"],
         }
-        return _changed(usual, changes)
+        return changed(usual, changes)
 
     def cost_line(self, **changes: object) -> Json:
         usual = {"AccountCode": self.expenses["Code"], "TaxType": self.expenses["TaxType"]}
@@ -432,7 +432,7 @@ class Books:
             "LineAmountTypes": "Exclusive",
             "LineItems": list(lines) or [self.line()],
         }
-        return _changed(usual, changes)
+        return changed(usual, changes)
 
     def bill(self, *lines: Json, **changes: object) -> Json:
         return self.invoice(*(lines or [self.cost_line()]), **({"Type": "ACCPAY"} | changes))
@@ -445,7 +445,7 @@ class Books:
             "Date": self.today,
             "LineItems": list(lines) or [self.cost_line()],
         }
-        return _changed(usual, changes)
+        return changed(usual, changes)
 
     def credit_note(self, *lines: Json, **changes: object) -> Json:
         usual = {
@@ -457,10 +457,10 @@ class Books:
             "LineAmountTypes": "Exclusive",
             "LineItems": list(lines) or [self.line()],
         }
-        return _changed(usual, changes)
+        return changed(usual, changes)
 
     def item(self, **changes: object) -> Json:
-        return _changed({"Code": self.number(), "Name": "Live check"}, changes)
+        return changed({"Code": self.number(), "Name": "Live check"}, changes)
 
     def tracked_item(self, **changes: object) -> Json:
         usual = {
@@ -492,7 +492,8 @@ def day(given: object) -> str:
     return parse_date(str(given)).isoformat()
 
 
-def _changed(usual: Json, changes: Mapping[str, object]) -> Json:
+def changed(usual: Json, changes: Mapping[str, object]) -> Json:
+    """The usual element with changes. None takes a key away."""
     return {name: value for name, value in {**usual, **changes}.items() if value is not None}
 
 

@@ -23,8 +23,8 @@ class Question:
     id: str
     asks: str
     ask: Ask
-    fact: str | None
-    """The row of `local/xero/unconfirmed.py` that holds the simulated Xero's answer."""
+    facts: tuple[str, ...]
+    """The rows of `local/xero/unconfirmed.py` that hold the simulated Xero's answer."""
     only_xero: str
     """Why the simulated Xero cannot be asked, where it cannot."""
     login: bool
@@ -38,8 +38,7 @@ def as_it_is(world: World, organisation: Organisation) -> None:
 
 def question(
     asks: str,
-    *,
-    fact: str | None = None,
+    *facts: str,
     only_xero: str = "",
     login: bool = False,
     situations: Mapping[str, Situation] | None = None,
@@ -47,6 +46,6 @@ def question(
     """Makes a function that asks into the question of its name."""
 
     def make(ask: Ask) -> Question:
-        return Question(ask.__name__, asks, ask, fact, only_xero, login, situations or {"": as_it_is})
+        return Question(ask.__name__, asks, ask, facts, only_xero, login, situations or {"": as_it_is})
 
     return make

@@ -1,7 +1,8 @@
 """What Xero's documentation leaves open about orders' documents, one question after the other.
 
 To add one: write a function that asks Xero through `Books` and says what it made of each try, and put
-`@question(...)` above it. `fact` names the row of `local/xero/unconfirmed.py` that holds the simulated Xero's answer.
+`@question(...)` above it. The words of the question are followed by the rows of
+`local/xero/unconfirmed.py` that hold the simulated Xero's answer.
 """
 
 from __future__ import annotations
@@ -79,17 +80,17 @@ def used_number(books: Books) -> Answers:
     return answers
 
 
-@question("Can PUT use the number of a voided or deleted document again?", fact="dead_number_reuse")
+@question("Can PUT use the number of a voided or deleted document again?", "dead_number_reuse")
 def dead_number_reuse(books: Books) -> Answers:
     return {what: str(books.put(collection, body)) for what, collection, body in _ended(books)}
 
 
-@question("What does POST make of the number of a voided or deleted document?", fact="post_on_dead_number")
+@question("What does POST make of the number of a voided or deleted document?", "post_on_dead_number")
 def post_on_dead_number(books: Books) -> Answers:
     return {what: str(books.post(collection, body)) for what, collection, body in _ended(books)}
 
 
-@question("Do numbers that differ by capitals alone count as one?", fact="number_case")
+@question("Do numbers that differ by capitals alone count as one?", "number_case")
 def number_case(books: Books) -> Answers:
     invoice, order = books.invoice(), books.purchase_order()
     books.make("Invoices", invoice)
@@ -126,7 +127,7 @@ def _put_under_key(books: Books, key: str, *invoices: Json) -> Answer:
     return books.call("PUT", "Invoices", {"Invoices": list(invoices)}, headers=headers, **query)
 
 
-@question("How is a key answered that was used with another request?", fact="idempotency_mismatch_shape")
+@question("How is a key answered that was used with another request?", "idempotency_mismatch_shape")
 def idempotency_mismatch_shape(books: Books) -> Answers:
     key, invoice = books.number(), books.invoice()
     needed(_put_under_key(books, key, invoice), "PUT Invoices")
@@ -136,7 +137,7 @@ def idempotency_mismatch_shape(books: Books) -> Answers:
     return {"status": str(answer.status), "the words stand in": ", ".join(places) or f"neither: {answer}"}
 
 
-@question("Is a refusal kept under its key, once its cause is mended?", fact="validation_errors_cached")
+@question("Is a refusal kept under its key, once its cause is mended?", "validation_errors_cached")
 def validation_errors_cached(books: Books) -> Answers:
     key, item = books.number(), books.item()
     invoice = books.invoice(books.line(ItemCode=item["Code"]))
@@ -148,7 +149,7 @@ def validation_errors_cached(books: Books) -> Answers:
 
 @question(
     "What becomes of calls under one key that are out at the same time?",
-    fact="same_key_in_flight",
+    "same_key_in_flight",
     only_xero="in one process it answers one call after the other",
 )
 def same_key_in_flight(books: Books) -> Answers:
@@ -166,7 +167,7 @@ def same_key_in_flight(books: Books) -> Answers:
 
 @question(
     "With summarizeErrors=true and a bad element, is the good one stored?",
-    fact="good_elements_of_a_refused_batch",
+    "good_elements_of_a_refused_batch",
 )
 def good_elements_of_a_refused_batch(books: Books) -> Answers:
     good, bad = books.invoice(), books.invoice(Contact=None)
@@ -175,13 +176,13 @@ def good_elements_of_a_refused_batch(books: Books) -> Answers:
     return {"status": str(answer.status), "the good one": "stored" if stored else "not stored"}
 
 
-@question("What is summarizeErrors where it is not sent?", fact="summarize_errors_default")
+@question("What is summarizeErrors where it is not sent?", "summarize_errors_default")
 def summarize_errors_default(books: Books) -> Answers:
     bad = {"Invoices": [books.invoice(Contact=None)]}
     return {"a bad invoice": f"HTTP {books.call('PUT', 'Invoices', bad).status}"}
 
 
-@question("Where do the errors of a line stand?", fact="place_of_line_errors")
+@question("Where do the errors of a line stand?", "place_of_line_errors")
 def place_of_line_errors(books: Books) -> Answers:
     bad = books.line(AccountCode="NONE-SUCH")
     element = books.put("Invoices", books.invoice(bad, Status="AUTHORISED")).first("Invoices")
@@ -197,7 +198,7 @@ def place_of_line_errors(books: Books) -> Answers:
     return {"an unknown account": " and ".join(places) or "neither the document nor its line"}
 
 
-@question("Are elements answered in the order they were sent?", fact="order_of_elements")
+@question("Are elements answered in the order they were sent?", "order_of_elements")
 def order_of_elements(books: Books) -> Answers:
     bad = books.invoice(books.line(AccountCode="NONE-SUCH"), Status="AUTHORISED")
     sent = [books.invoice(), bad, books.invoice()]
@@ -206,26 +207,26 @@ def order_of_elements(books: Books) -> Answers:
     return {"good, bad, good": "in order" if answered == numbers else "in another order"}
 
 
-@question("Which ErrorNumber has an empty body?", fact="no_data_error_number")
+@question("Which ErrorNumber has an empty body?", "no_data_error_number")
 def no_data_error_number(books: Books) -> Answers:
     answer = books.call("PUT", "Invoices", b"")
     number = answer.body.get("ErrorNumber") if isinstance(answer.body, dict) else None
     return {"status": str(answer.status), "ErrorNumber": str(number)}
 
 
-@question("Is there an xero-correlation-id?", fact="correlation_header")
+@question("Is there an xero-correlation-id?", "correlation_header")
 def correlation_header(books: Books) -> Answers:
     there = "xero-correlation-id" in books.call("GET", "Organisation").headers
     return {"a header": "present" if there else "absent"}
 
 
-@question("Which status has a wrong secret?", fact="invalid_client_status")
+@question("Which status has a wrong secret?", "invalid_client_status")
 def invalid_client_status(books: Books) -> Answers:
     answer = books.token_answer({"grant_type": "client_credentials"}, secret="a-wrong-one")  # noqa: S106 nobody's
     return {"status": str(answer.status), "answer": str(answer)}
 
 
-@question("Does the token endpoint explain its errors?", fact="error_description")
+@question("Does the token endpoint explain its errors?", "error_description")
 def error_description(books: Books) -> Answers:
     answer = books.token_answer({"grant_type": "refresh_token", "refresh_token": "none-such"})
     body = answer.body if isinstance(answer.body, dict) else {}
@@ -240,7 +241,7 @@ def _limit_of_calls_at_once(world: World, organisation: Organisation) -> None:
 
 @question(
     "Is Retry-After sent with the limit of calls at once?",
-    fact="retry_after_of_concurrent",
+    "retry_after_of_concurrent",
     situations={"": _limit_of_calls_at_once},
 )
 def retry_after_of_concurrent(books: Books) -> Answers:
@@ -257,7 +258,7 @@ def retry_after_of_concurrent(books: Books) -> Answers:
 # --- reading
 
 
-@question("Does a list without Statuses hold voided and deleted documents?", fact="dead_documents_listed")
+@question("Does a list without Statuses hold voided and deleted documents?", "dead_documents_listed")
 def dead_documents_listed(books: Books) -> Answers:
     invoices: list[Json] = []
     orders: list[Json] = []
@@ -289,7 +290,7 @@ def _an_order_entered_by_hand(world: World, organisation: Organisation) -> None:
 
 @question(
     "Is createdByMyApp understood on purchase orders?",
-    fact="created_by_my_app_of_purchase_orders",
+    "created_by_my_app_of_purchase_orders",
     situations={"": _an_order_entered_by_hand},
 )
 def created_by_my_app_of_purchase_orders(books: Books) -> Answers:
@@ -304,17 +305,39 @@ def created_by_my_app_of_purchase_orders(books: Books) -> Answers:
     return {"others' orders": "still there" if others(createdByMyApp="true") else "left out"}
 
 
-@question("Which fields does summaryOnly keep, and do createdByMyApp and where go together?")
+@question(
+    "Which fields does summaryOnly keep, and do createdByMyApp and where go together?", "summary_fields"
+)
 def summary_only(books: Books) -> Answers:
     invoice = books.invoice(Url="https://example.com/orders/1", Reference="Live check")
     number = books.make("Invoices", invoice)["InvoiceNumber"]
     answer = books.call("GET", "Invoices", InvoiceNumbers=number, summaryOnly="true", page=1)
+    kept = needed(answer, "GET Invoices").first("Invoices")
     where = f'Type=="ACCREC" AND InvoiceNumber=="{number}"'
     both = books.call("GET", "Invoices", where=where, createdByMyApp="true", page=1)
     return {
-        "fields": ", ".join(sorted(needed(answer, "GET Invoices").first("Invoices"))),
+        "fields": ", ".join(sorted(kept)),
+        "Url, SentToContact, CreditNotes": "kept: "
+        + (", ".join(sorted({"Url", "SentToContact", "CreditNotes"} & set(kept))) or "none"),
         "createdByMyApp and where": f"{len(both.elements('Invoices'))} found",
     }
+
+
+@question("Is order understood on purchase orders?", "order_of_purchase_orders")
+def order_of_purchase_orders(books: Books) -> Answers:
+    later = books.make("PurchaseOrders", books.purchase_order(Date=books.today))["PurchaseOrderID"]
+    earlier = books.make("PurchaseOrders", books.purchase_order(Date=books.since))["PurchaseOrderID"]
+
+    def listed(order: str) -> list[object]:
+        days: Json = {"DateFrom": books.since, "DateTo": books.today}
+        answer = books.call("GET", "PurchaseOrders", order=order, pageSize=1000, **days)
+        ids = (
+            one["PurchaseOrderID"] for one in needed(answer, "GET PurchaseOrders").elements("PurchaseOrders")
+        )
+        return [id_ for id_ in ids if id_ in (later, earlier)]
+
+    heeded = listed("Date ASC") == [earlier, later] and listed("Date DESC") == [later, earlier]
+    return {"by Date": "heeded" if heeded else "ignored"}
 
 
 @question("In which form is the organisation's time zone given?")
@@ -333,7 +356,7 @@ def _whose(books: Books, answer: Answer, collection: str) -> str:
     return "the contact of that name" if same else "a new contact"
 
 
-@question("What does an invoice make of a contact's name alone?", fact="bare_contact_name")
+@question("What does an invoice make of a contact's name alone?", "bare_contact_name")
 def bare_contact_name(books: Books) -> Answers:
     name = f"{books.run} Live check"
     assert books.contact
@@ -343,7 +366,7 @@ def bare_contact_name(books: Books) -> Answers:
     }
 
 
-@question("What does a purchase order make of a contact's name alone?", fact="purchase_order_contact_by_name")
+@question("What does a purchase order make of a contact's name alone?", "purchase_order_contact_by_name")
 def purchase_order_contact_by_name(books: Books) -> Answers:
     assert books.contact
     order = books.purchase_order(Contact={"Name": f"{books.run} Live check"})
@@ -370,7 +393,7 @@ def contact_name_equality(books: Books) -> Answers:
     return answers
 
 
-@question("How is a ContactID refused that nobody has?", fact="unknown_contact_text")
+@question("How is a ContactID refused that nobody has?", "unknown_contact_text")
 def unknown_contact_text(books: Books) -> Answers:
     nobody = {"ContactID": SOMEBODY_ELSE}
     return {
@@ -379,7 +402,7 @@ def unknown_contact_text(books: Books) -> Answers:
     }
 
 
-@question("How is a document without a contact refused?", fact="missing_contact_text")
+@question("How is a document without a contact refused?", "missing_contact_text")
 def missing_contact_text(books: Books) -> Answers:
     return {
         "an invoice": str(books.put("Invoices", books.invoice(Contact=None))),
@@ -387,7 +410,7 @@ def missing_contact_text(books: Books) -> Answers:
     }
 
 
-@question("How is a contact without a name refused?", fact="missing_contact_name_text")
+@question("How is a contact without a name refused?", "missing_contact_name_text")
 def missing_contact_name_text(books: Books) -> Answers:
     return {"no name": str(books.put("Contacts", {"ContactNumber": books.number()}))}
 
@@ -399,29 +422,29 @@ def _put_line(books: Books, **changes: object) -> str:
     return str(books.put("Invoices", books.invoice(books.line(**changes))))
 
 
-@question("How is a currency refused that the organisation does not have?", fact="unsubscribed_currency_text")
+@question("How is a currency refused that the organisation does not have?", "unsubscribed_currency_text")
 def unsubscribed_currency_text(books: Books) -> Answers:
     code = next(one for one in RARE_CURRENCIES if one not in books.currencies)
     refused = str(books.put("Invoices", books.invoice(CurrencyCode=code)))
     return {"an invoice": refused.replace(code, "CODE")}
 
 
-@question("How is an unknown TaxType refused?", fact="unknown_tax_type_text")
+@question("How is an unknown TaxType refused?", "unknown_tax_type_text")
 def unknown_tax_type_text(books: Books) -> Answers:
     return {"an invoice": _put_line(books, TaxType="NOSUCHTAX")}
 
 
-@question("How is an unknown ItemCode refused?", fact="unknown_item_text")
+@question("How is an unknown ItemCode refused?", "unknown_item_text")
 def unknown_item_text(books: Books) -> Answers:
     return {"an invoice": _put_line(books, ItemCode="NO-SUCH-ITEM")}
 
 
-@question("How is the stock account refused on a line without a tracked item?", fact="inventory_account_text")
+@question("How is the stock account refused on a line without a tracked item?", "inventory_account_text")
 def inventory_account_text(books: Books) -> Answers:
     return {"an invoice": _put_line(books, AccountCode=books.stock["Code"], TaxType=None)}
 
 
-@question("How is a text refused that is too long?", fact="too_long_text")
+@question("How is a text refused that is too long?", "too_long_text")
 def too_long_text(books: Books) -> Answers:
     return {
         "Reference": str(books.put("Invoices", books.invoice(Reference="x" * 256))),
@@ -429,30 +452,30 @@ def too_long_text(books: Books) -> Answers:
     }
 
 
-@question("How is a number refused that has too many digits?", fact="too_many_digits_text")
+@question("How is a number refused that has too many digits?", "too_many_digits_text")
 def too_many_digits_text(books: Books) -> Answers:
     return {"Quantity": _put_line(books, Quantity=12345678901234)}
 
 
-@question("How is an approved line without a description refused?", fact="missing_description_text")
+@question("How is an approved line without a description refused?", "missing_description_text")
 def missing_description_text(books: Books) -> Answers:
     approved = books.invoice(books.line(Description=None), Status="AUTHORISED")
     return {"an invoice": str(books.put("Invoices", approved))}
 
 
-@question("Does an item's description do for an approved line?", fact="description_from_item")
+@question("Does an item's description do for an approved line?", "description_from_item")
 def description_from_item(books: Books) -> Answers:
     item = books.make("Items", books.item(Description="A mug"))
     line = books.line(Description=None, ItemCode=item["Code"])
     return {"an invoice": str(books.put("Invoices", books.invoice(line, Status="AUTHORISED")))}
 
 
-@question("Does a submitted invoice need a due date?", fact="due_date_when_submitted")
+@question("Does a submitted invoice need a due date?", "due_date_when_submitted")
 def due_date_when_submitted(books: Books) -> Answers:
     return {"none": str(books.put("Invoices", books.invoice(Status="SUBMITTED", DueDate=None)))}
 
 
-@question("What becomes of a Total that is not the sum of the lines?", fact="supplied_total")
+@question("What becomes of a Total that is not the sum of the lines?", "supplied_total")
 def supplied_total(books: Books) -> Answers:
     return {"an invoice": str(books.put("Invoices", books.invoice(Total=999)))}
 
@@ -509,7 +532,7 @@ def _way(exact: Decimal, given: object) -> str:
     return {up: "up", even: "to even"}.get(Decimal(str(given)), f"{exact} became {given}")
 
 
-@question("Which way does half a cent go?", fact="tie_rounding")
+@question("Which way does half a cent go?", "tie_rounding")
 def tie_rounding(books: Books) -> Answers:
     answers: Answers = {}
     for how, inclusive, kind in (("tax on top", False, "Exclusive"), ("tax within", True, "Inclusive")):
@@ -533,12 +556,12 @@ def tie_rounding(books: Books) -> Answers:
     return answers
 
 
-@question("May a TaxAmount be larger than its line?", fact="tax_amount_limit")
+@question("May a TaxAmount be larger than its line?", "tax_amount_limit")
 def tax_amount_limit(books: Books) -> Answers:
     return {"11 on a line of 10": _put_line(books, TaxAmount=11)}
 
 
-@question("Whose tax type does a line without one get?", fact="line_default_tax")
+@question("Whose tax type does a line without one get?", "line_default_tax")
 def line_default_tax(books: Books) -> Answers:
     of_account = books.sales["TaxType"]
     usable = (name for name, rate in books.tax_rates.items() if rate.get("CanApplyToRevenue"))
@@ -554,9 +577,7 @@ def line_default_tax(books: Books) -> Answers:
     }
 
 
-@question(
-    "What becomes of a taxed line in an organisation without tax?", fact="tax_in_an_untaxed_organisation"
-)
+@question("What becomes of a taxed line in an organisation without tax?", "tax_in_an_untaxed_organisation")
 def tax_in_an_untaxed_organisation(books: Books) -> Answers:
     if books.facts.get("PaysTax"):
         raise NotAskedError("the organisation is registered for tax")
@@ -577,7 +598,7 @@ def automatic_tax(books: Books) -> Answers:
 # --- items and stock
 
 
-@question("Can items be written with accounting.invoices alone?", fact="items_with_invoice_scope")
+@question("Can items be written with accounting.invoices alone?", "items_with_invoice_scope")
 def items_with_invoice_scope(books: Books) -> Answers:
     item = {"Items": [books.item()]}
     return {"PUT": str(books.call("PUT", "Items", item, scopes="accounting.invoices"))}
@@ -602,7 +623,7 @@ def _no_backorders(world: World, organisation: Organisation) -> None:
 
 @question(
     "How is an approved sale refused of what is not in stock, and does allowBackorders let it pass?",
-    fact="no_stock_text",
+    "no_stock_text",
     situations={"backorders possible": as_it_is, "no backorders": _no_backorders},
 )
 def no_stock_text(books: Books) -> Answers:
@@ -614,7 +635,7 @@ def no_stock_text(books: Books) -> Answers:
     }
 
 
-@question("Is stock looked at for drafts?", fact="stock_of_drafts")
+@question("Is stock looked at for drafts?", "stock_of_drafts")
 def stock_of_drafts(books: Books) -> Answers:
     item = books.make("Items", books.tracked_item())
     return {
@@ -623,7 +644,7 @@ def stock_of_drafts(books: Books) -> Answers:
     }
 
 
-@question("What becomes of a tracked item's purchase on another account?", fact="tracked_item_other_account")
+@question("What becomes of a tracked item's purchase on another account?", "tracked_item_other_account")
 def tracked_item_other_account(books: Books) -> Answers:
     item = books.make("Items", books.tracked_item())
     line = books.cost_line(ItemCode=item["Code"], AccountCode=books.costs["Code"], TaxType=None)
@@ -639,7 +660,7 @@ def tracked_item_other_account(books: Books) -> Answers:
     return answers
 
 
-@question("Can an untracked item become tracked?", fact="untracked_item_becomes_tracked")
+@question("Can an untracked item become tracked?", "untracked_item_becomes_tracked")
 def untracked_item_becomes_tracked(books: Books) -> Answers:
     answers: Answers = {}
     for what, used in (("never used", False), ("on an approved invoice", True)):
@@ -652,13 +673,13 @@ def untracked_item_becomes_tracked(books: Books) -> Answers:
     return answers
 
 
-@question("May the cost of goods be any expense account?", fact="cogs_account_types")
+@question("May the cost of goods be any expense account?", "cogs_account_types")
 def cogs_account_types(books: Books) -> Answers:
     expense = {"COGSAccountCode": books.expenses["Code"]}
     return {"an expense account": str(books.put("Items", books.tracked_item(PurchaseDetails=expense)))}
 
 
-@question("Can a currency be added on a plan with one?", fact="currency_on_a_single_currency_plan")
+@question("Can a currency be added on a plan with one?", "currency_on_a_single_currency_plan")
 def currency_on_a_single_currency_plan(books: Books) -> Answers:
     if books.may_use_currencies:
         raise NotAskedError("the organisation's plan allows several currencies")
@@ -684,21 +705,21 @@ def _locked(books: Books) -> tuple[str, str]:
     return max(locks)
 
 
-@question("Do lock dates hold drafts?", fact="lock_date_for_drafts")
+@question("Do lock dates hold drafts?", "lock_date_for_drafts")
 def lock_date_for_drafts(books: Books) -> Answers:
     locked_on, _ = _locked(books)
     draft = books.invoice(Date=locked_on)
     return {"a draft invoice": "accepted" if books.put("Invoices", draft).accepted else "refused"}
 
 
-@question("Do lock dates hold purchase orders?", fact="lock_date_for_purchase_orders")
+@question("Do lock dates hold purchase orders?", "lock_date_for_purchase_orders")
 def lock_date_for_purchase_orders(books: Books) -> Answers:
     locked_on, _ = _locked(books)
     order = books.purchase_order(Date=locked_on, Status="AUTHORISED")
     return {"an approved one": "accepted" if books.put("PurchaseOrders", order).accepted else "refused"}
 
 
-@question("How is the period lock date written?", fact="lock_date_format_of_period")
+@question("How is the period lock date written?", "lock_date_format_of_period")
 def lock_date_format_of_period(books: Books) -> Answers:
     locked_on, which = _locked(books)
     return {which: str(books.put("Invoices", books.invoice(Date=locked_on, Status="AUTHORISED")))}
@@ -707,7 +728,11 @@ def lock_date_format_of_period(books: Books) -> Answers:
 # --- changing and ending documents
 
 
-@question("Does an invoice keep its lines when it is voided with nothing but its status?")
+@question(
+    "Does an invoice keep its lines when it is voided with nothing but its status?",
+    "lines_of_a_void",
+    "empty_lines_on_a_void",
+)
 def void_with_smallest_body(books: Books) -> Answers:
     answers: Answers = {}
     four_places: Json = {"unitdp": "4"}
@@ -733,7 +758,7 @@ def void_with_smallest_body(books: Books) -> Answers:
     return answers
 
 
-@question("What becomes of a list of status changes of which one is bad?")
+@question("What becomes of a list of status changes of which one is bad?", "bare_status_of_purchase_orders")
 def batch_of_status_changes(books: Books) -> Answers:
     answers: Answers = {}
     for collection, make, bad in (
@@ -752,7 +777,13 @@ def batch_of_status_changes(books: Books) -> Answers:
     return answers
 
 
-@question("Which statuses of a purchase order follow one another?")
+@question(
+    "Which statuses of a purchase order follow one another?",
+    "billing_of_unapproved_orders",
+    "edits_of_billed_orders",
+    "billed_orders_reopened",
+    "billed_orders_deleted",
+)
 def purchase_order_statuses(books: Books) -> Answers:
     answers: Answers = {}
     for way in (
@@ -781,8 +812,12 @@ def purchase_order_statuses(books: Books) -> Answers:
 BY_HAND: Final = {
     "third_uncertified_app": "What a person sees who connects a third uncertified app: connect three web apps to the"
     " Demo Company, one after the other.",
-    "deep links": "Which address opens a sales credit note: /AccountsReceivable/ViewCreditNote.aspx or"
+    "deep_link_of_a_credit_note": "Which address opens a sales credit note: /AccountsReceivable/ViewCreditNote.aspx or"
     " /AccountsPayable/ViewCreditNote.aspx, each with ?creditNoteID=.",
+    "void_in_a_locked_period_text": "How a void is refused in a locked period: no app can lock a period, so approve an"
+    " invoice, set the lock date after it in Xero, and void it through the API.",
+    "allocation_in_a_locked_period": "Whether a lock date holds allocations and their deletion: approve an invoice and"
+    " a credit note, set the lock date after both in Xero, then allocate through the API.",
     "webhooks": "Which events come for a void, a deletion, an allocation, an edited line or a note, and how late:"
     " needs an address that Xero can reach.",
 }

@@ -8,7 +8,7 @@ from live_check.question import Situation, question
 from live_check.questions import all_at_once
 
 
-@question("Does the login take '+' between scopes?", fact="plus_in_scope", login=True)
+@question("Does the login take '+' between scopes?", "plus_in_scope", login=True)
 def plus_in_scope(login: Login) -> Answers:
     tokens = login.consented("+")
     if tokens is None:

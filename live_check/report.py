@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +20,8 @@ class Result:
 
     question: Question
     answers: Answers = field(default_factory=dict)
-    simulated: Sequence[Simulated] = ()
+    simulated: list[Simulated] = field(default_factory=list)
+    """As it is, and set up in other ways, up to the first that answers as Xero does."""
     not_asked: str = ""
     failed: str = ""
 
@@ -35,11 +35,19 @@ class Result:
 
     @property
     def remark(self) -> str:
-        """Why there is no answer, or which setup of the simulated Xero answers as Xero does."""
+        """Why there is no answer, or which setup of the simulated Xero answers most as Xero does."""
         if self.verdict != DIFFERS:
             return self.failed or self.not_asked or self.question.only_xero
-        alike = next((one.setup for one in self.simulated if one.answers == self.answers), "")
-        return f"as with {alike}" if alike else "as with no answer of the table"
+        nearest = min(self.simulated, key=lambda one: len(self._unlike(one)))
+        if nearest is self.simulated[0]:
+            return "as with no answer of the table"
+        unlike = "; ".join(self._unlike(nearest))
+        return f"as with {nearest.setup}" + (f", but for: {unlike}" if unlike else "")
+
+    def _unlike(self, one: Simulated) -> list[str]:
+        """The tries of which Xero made something else."""
+        tried = dict.fromkeys([*self.answers, *one.answers])
+        return [name for name in tried if self.answers.get(name) != one.answers.get(name)]
 
     def rows(self) -> list[tuple[str, str, str]]:
         """What was tried, what Xero made of it, what the simulated Xero made of it."""
@@ -88,7 +96,7 @@ class Report:
             parts.append(f"**It ended early:** {self.ended}")
         wrong = [result for result in self.results if result.verdict == DIFFERS]
         if wrong:
-            listed = (f"- `{one.question.fact or one.question.id}`: {one.remark}" for one in wrong)
+            listed = (f"- `{one.question.id}`: {one.remark}" for one in wrong)
             parts.append("## Where the simulated Xero is wrong\n\n" + "\n".join(listed))
         parts += [_section(result) for result in self.results if result.rows()]
         silent = [result for result in self.results if not result.rows()]
@@ -104,13 +112,14 @@ class Report:
 
 def _section(result: Result) -> str:
     question = result.question
-    fact = f" (`{question.fact}` in `local/xero/unconfirmed.py`)" if question.fact else ""
+    rows_of_facts = ", ".join(f"`{fact}`" for fact in question.facts)
+    facts = f" ({rows_of_facts} in `local/xero/unconfirmed.py`)" if question.facts else ""
     remark = f"; {result.remark}" if result.remark else ""
     rows = [
         f"| {_cell(tried)} | {_cell(xero)} | {_cell(simulated)} |" for tried, xero, simulated in result.rows()
     ]
     table = "\n".join(["| tried | Xero | simulated Xero |", "|---|---|---|", *rows])
-    return f"## {question.id}: {result.verdict}{remark}\n\n{question.asks}{fact}\n\n{table}"
+    return f"## {question.id}: {result.verdict}{remark}\n\n{question.asks}{facts}\n\n{table}"
 
 
 def _cell(text: str) -> str:

@@ -107,9 +107,10 @@ class Run:
             answers = question.ask(books)
             result.answers = {tried: books.masked(answer) for tried, answer in answers.items()}
             currencies = bool(question.only_xero) or question.login or books.may_use_currencies
-            result.simulated = simulated.answers(
-                question, books.facts, currencies=currencies, now=books.clock
-            )
+            for one in simulated.answers(question, books.facts, currencies=currencies, now=books.clock):
+                result.simulated.append(one)
+                if one.answers == result.answers:
+                    break
         except NotAskedError as reason:
             result.not_asked = str(reason)
         except FailedError as error:

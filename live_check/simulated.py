@@ -1,9 +1,10 @@
-"""The simulated Xero's answers to a question: one for each answer that its table of open facts has to choose from."""
+"""The simulated Xero's answers to a question, with whatever its table of open facts has to choose from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
@@ -29,7 +30,7 @@ CHOICES = {fact.name: fact.answers for fact in OPEN_ANSWERS}
 
 @dataclass(frozen=True)
 class Simulated:
-    """What the simulated Xero answers where it is set up so. The first of a question's is how it answers as it is."""
+    """What the simulated Xero answers where it is set up so."""
 
     setup: str
     answers: Answers
@@ -37,20 +38,22 @@ class Simulated:
 
 def answers(
     question: Question, like: Mapping[str, object], *, currencies: bool, now: Clock
-) -> list[Simulated]:
-    """The answers of an organisation of the same country, tax, lock dates and plan as the one that is `like` this."""
+) -> Iterator[Simulated]:
+    """The answers of an organisation of the same country, tax, lock dates and plan as the one that is `like` this.
+
+    As it is comes first, then every other choice of the question's facts.
+    """
     if question.only_xero:
-        return []
-    found = []
+        return
     for name, situation in question.situations.items():
-        for choice in CHOICES[question.fact] if question.fact else ("",):
-            setup = ", ".join(filter(None, (name, f"{question.fact} = {choice}" if choice else "")))
+        for choices in product(*(CHOICES[fact] for fact in question.facts)):
             world = World(VirtualClock(now.now()), demo=False)
             organisation = _organisation(world, like, currencies=currencies)
-            if question.fact:
-                world.unconfirmed.choose(question.fact, choice)
-            found.append(Simulated(setup, _asked(question, world, organisation, situation)))
-    return found
+            setup = [name] if name else []
+            for fact, choice in zip(question.facts, choices, strict=True):
+                world.unconfirmed.choose(fact, choice)
+                setup += [f"{fact} = {choice}"] if choice != CHOICES[fact][0] else []
+            yield Simulated(", ".join(setup), _asked(question, world, organisation, situation))
 
 
 def _asked(question: Question, world: World, organisation: Organisation, situation: Situation) -> Answers:
