@@ -7,6 +7,7 @@ from tests.storms import (
     access,
     contacts,
     contents,
+    flood,
     keeping_alive,
     lanes,
     line_faults,
@@ -42,7 +43,9 @@ PROMISES = (
         "throttling never fails an order",
         lambda: [*lanes.bursts("P7"), *mutants.jobs("P7", pacing=True)],
     ),
-    Promise("P8", "one company cannot delay another", lambda: lanes.beside_each_other("P8")),
+    Promise(
+        "P8", "one company cannot delay another", lambda: [*lanes.beside_each_other("P8"), *flood.jobs("P8")]
+    ),
     Promise(
         "P14",
         "any input ends in a clear answer",
