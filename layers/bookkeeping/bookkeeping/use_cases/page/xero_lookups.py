@@ -61,9 +61,9 @@ def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str
     """The result of a task as JSON, or its `error`."""
     do = TASKS[task]
     # a newer page may say more than this version understands
-    understood = {name: value for name, value in about.items() if name in signature(do).parameters}
+    known = {name: value for name, value in about.items() if name in signature(do).parameters}
     try:
-        return do(XeroLookups(adapters, company), **understood)
+        return do(XeroLookups(adapters, company), **known)
     except NotConnected:
         return {"error": "not_connected"}
     except Throttled:

@@ -248,7 +248,11 @@ class Settlement:
             return
         again = replace(ready_batch, ready_documents=tuple(left[: batch.at_most]))
         key = f"{batch.organisation_id}:{self._holder.adapters.new_id()}"
-        planned = {ready.entry.order_id: ready.planned for ready in again.ready_documents}
+        unknown = {before.order_id: before.unknown for before in batch.documents}
+        planned = {
+            ready.entry.order_id: replace(ready.planned, unknown=unknown.get(ready.entry.order_id, {}))
+            for ready in again.ready_documents
+        }
         others = [before for before in batch.documents if before.order_id not in planned]
         renewed = replace(
             batch,
