@@ -53,7 +53,7 @@ class NewerVersion:
             return part
         self.planted[name] += 1
         number = next(self._count)
-        return part | {"newer_words": f"{name} {number}", "newer_list": [number, None, {"flag": True}]}
+        return part | {"newer_words": f"{name} {number}", "newer_flag": False}
 
     def _at_once(self, name: str, part: Item) -> Item:
         return part if name in HELD else self.more(name, part)
@@ -66,7 +66,7 @@ class NewerVersion:
     def tables(self, now: Callable[[], datetime]) -> DynamoDB:
         store = in_memory(now)
         for table in store.tables.values():
-            table.write = self._writing(table)  # type: ignore[method-assign]
+            table.write = self._writing(table)  # type: ignore[method-assign,assignment]
         return store
 
     def _writing(self, table: Table) -> Callable[[tuple[str, ...], Item | None], None]:
@@ -114,7 +114,7 @@ def words_in(table: str, item: Mapping[str, Any]) -> set[str]:
     found: set[str] = set()
 
     def see(_: str, part: Item) -> Item:
-        if "newer_words" in part and part.get("newer_list"):
+        if "newer_words" in part and "newer_flag" in part:
             found.add(part["newer_words"])
         return part
 
@@ -162,7 +162,7 @@ def read_dead_letters(world: OneProcess, *given_up: dict[str, Any]) -> None:
     tables = {"orders": world.orders, "settings": world.settings, "connections": world.connections}
     reader.adapters = replace(reader.adapters, **tables, now=world.clock.now)  # type: ignore[attr-defined]
     reader.bus = world.events  # type: ignore[attr-defined]
-    with patch.object(reader.dead_letters, "_client", _impatient(sqs)):  # type: ignore[attr-defined]
+    with patch.object(reader.dead_letters, "_client", _impatient(sqs)):
         assert reader.handler({}, context()) == {"seen": len(given_up)}
 
 
@@ -412,6 +412,23 @@ def test_an_order_that_becomes_of_an_unknown_kind_while_it_is_sent_keeps_its_bat
     assert state(world, ours) == "posted"
     assert row(world, theirs)["state"] == "crediting"
     assert len(batches(world)) == 1
+
+
+def test_an_outcome_keeps_what_another_version_wrote_in_the_row_meanwhile(popup: Popup) -> None:
+    world = popup.world
+    connected(popup)
+    [order] = orders(1)
+    settle = settlement.Settlement._settle_answer
+
+    def meanwhile(*about: Any) -> None:
+        item = row(world, order)
+        rewritten(world.resource.tables["OrdersTable"], item, version=item["version"] + 1, newer_words="w")
+        settle(*about)
+
+    with patch.object(settlement.Settlement, "_settle_answer", meanwhile):
+        world.send(order)
+        world.run()
+    assert (state(world, order), row(world, order)["newer_words"]) == ("posted", "w")
 
 
 def test_orders_wait_while_the_connection_has_an_unknown_status(popup: Popup) -> None:

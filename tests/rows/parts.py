@@ -27,10 +27,10 @@ def row_name(table: str, item: Mapping[str, Any]) -> str:
     """What kind of row it is."""
     if table == "ConnectionsTable":
         pk, sk = (item[part].partition("#")[0] for part in ("pk", "sk"))
-        return pk if pk in ("release", "history") else sk
+        return str(pk if pk in ("release", "history") else sk)
     if table == "AuthorizationsTable":
         return str(item["pk"].partition("#")[0])
-    return {"OrdersTable": "order row", "SettingsTable": "settings row"}[table]
+    return "order row" if table == "OrdersTable" else "settings row"
 
 
 def _one(name: str) -> Callable[[Any, See], Any]:
