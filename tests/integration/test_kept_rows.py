@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -29,7 +30,7 @@ from bookkeeping.domain.time_zones import Calendar
 from local.samples import UNTRACKED
 from tests.integration.one_process import PREFIX, OneProcess, in_memory
 from tests.rows.everything import COMPANIES, KINDS_OF, everything, messages, secrets
-from tests.rows.parts import Item, each_part
+from tests.rows.parts import Item, each_part, row_name
 from tests.rows.reading import FOLDER, fill, kept_rows, read, seen, store_with
 from tests.storms.secrets_manager import SecretsManager
 
@@ -106,6 +107,23 @@ def differences(then: Any, now: Any, where: str = "") -> list[str]:
             for found in differences(one, other, f"{where}[{place}]")
         ]
     return [] if then == now else [f"{where}: {then!r} is now {now!r}"]
+
+
+def test_what_an_earlier_version_did_not_write_has_its_default(folder: Path) -> None:
+    rows = kept_rows(folder)
+    fullest: dict[str, tuple[str, Item]] = {}
+    for table, items in rows.items():
+        for item in sorted(items, key=len):
+            fullest[row_name(table, item)] = table, item
+    tried = 0
+    for part in PARTS.keys() & fullest.keys():
+        table, item = fullest[part]
+        for one in fields(PARTS[part]):
+            if one.name in item and not (one.default is MISSING and one.default_factory is MISSING):
+                less = {name: value for name, value in item.items() if name != one.name}
+                assert read(store_with({table: [less]}), table, less) is not None
+                tried += 1
+    assert tried > 40
 
 
 def test_kept_secrets_and_messages_are_understood(folder: Path) -> None:

@@ -376,7 +376,7 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         message=message,
         received_at=_at_in(item["received_at"]),
         changed_at=_at_in(item.get("changed_at") or item["list_key"].rpartition("#")[2]),
-        version=int(item["version"]),
+        version=int(item.get("version", 0)),
         reason=item.get("reason", ""),
         through=item.get("through", ""),
         problem=_problem_in(item["problem"]) if "problem" in item else None,
