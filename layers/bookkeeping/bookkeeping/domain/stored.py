@@ -31,8 +31,14 @@ class Stored:
         return {name: getattr(self, name) for name in known_names(type(self))} | written | self.unknown
 
 
+_known_names: dict[type[Any], tuple[str, ...]] = {}
+
+
 def known_names(cls: type[Any]) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(cls) if one.name != "unknown")
+    """The names of a dataclass's fields. Every read and write of a row asks for them."""
+    if cls not in _known_names:
+        _known_names[cls] = tuple(one.name for one in fields(cls) if one.name != "unknown")
+    return _known_names[cls]
 
 
 def known_in(stored: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
@@ -42,5 +48,5 @@ def known_in(stored: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
 
 def unknown_in(stored: Mapping[str, Any], cls: type[Stored], others: Iterable[str] = ()) -> dict[str, Any]:
     """What is stored under names other than the fields' and the `others`."""
-    known = {*known_names(cls), *others}
-    return {name: value for name, value in stored.items() if name not in known}
+    known = known_names(cls)
+    return {name: value for name, value in stored.items() if name not in known and name not in others}
