@@ -14,7 +14,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bookkeeping.adapters import from_environment
+from bookkeeping.adapters.containment import count_unknown
 from bookkeeping.adapters.queues import ReleaseCall, WakeUp, call_in
+from bookkeeping.domain.errors import UnknownKind
 from bookkeeping.domain.ledger import State
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, LANES_AT_ONCE, Waits
 from bookkeeping.use_cases.posting.turn import PostingAdapters, Tally, take_turn
@@ -73,7 +75,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 def work(body: str) -> Callable[[], None]:
     """Do what a message asks for. The function that is returned tells of it, on the handler's own thread."""
-    call = call_in(body)
+    try:
+        call = call_in(body)
+    except UnknownKind as unknown:
+        # it comes again, and a newer version of this code may take it
+        count_unknown(unknown)
+        raise
     if isinstance(call, ReleaseCall):
         return partial(report_release, call, continue_release(release_adapters, call))
     return partial(report_turn, call, take_turn(adapters, call))

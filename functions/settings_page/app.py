@@ -35,7 +35,7 @@ from bookkeeping.use_cases import connect
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
-from bookkeeping.use_cases.page.orders import Asked, View, orders
+from bookkeeping.use_cases.page.orders import Asked, View, one, orders
 from bookkeeping.use_cases.page.preview import NoAnswer, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
 
@@ -619,7 +619,7 @@ def _view(company: str) -> View:
 
 
 def _order(company: str, order_id: str) -> Entry:
-    entry = adapters.orders.get(company, order_id)
+    entry = one(adapters, company, order_id)
     if entry is None:
         raise NotFoundError
     return entry

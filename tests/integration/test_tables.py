@@ -28,7 +28,7 @@ from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
-from bookkeeping.domain.errors import AlreadyInBooks, Conflict, Lost, StoreUnavailable
+from bookkeeping.domain.errors import AlreadyInBooks, Conflict, Lost, StoreUnavailable, UnknownKind
 from bookkeeping.domain.ledger import Books, Entry, Message, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import read_order
@@ -552,5 +552,5 @@ def test_what_is_asked_of_the_posting_comes_out_of_the_queue_as_it_went_in(store
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", "7", '{"release": "1"}', '{"keys": []}'])
 def test_what_asks_for_nothing_known_is_refused(body: str) -> None:
-    with pytest.raises((ValueError, KeyError, TypeError)):
+    with pytest.raises((ValueError, KeyError, TypeError, UnknownKind)):
         call_in(body)

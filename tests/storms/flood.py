@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 import time
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime

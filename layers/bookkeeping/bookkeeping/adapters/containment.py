@@ -1,6 +1,8 @@
 """Containment. An exception that nobody foresaw stops the order or company at hand, and holds up nothing else.
 
 It is logged by its kind and by the lines it came through. Its text is left out, for it may quote what it choked on.
+
+What only a newer version of this code understands is no fault: it is left alone, and counted as well.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from bookkeeping.adapters.tables.dynamodb import cancelled_for, refused_for
-from bookkeeping.domain.errors import Foreseen, StoreUnavailable
+from bookkeeping.domain.errors import Foreseen, StoreUnavailable, UnknownKind
 
 NEVER_TAKEN: Final = frozenset({"ValidationException", "ValidationError"})
 """AWS takes no such request, however often it is sent: a row may be too long."""
@@ -26,13 +28,21 @@ MOST_FRAMES: Final = 30
 
 Shown = Callable[[str], object]
 """Makes a fault visible where a person looks. It is given the fault's reference."""
+LeftAlone = Callable[[], object]
+"""Sees to what goes on without a row that is left alone."""
 
 
 @contextmanager
-def contained(company: str, order_id: str = "", then: Shown | None = None) -> Iterator[None]:
-    """Contain a fault of ours to the order or company that the block is about. `then` makes it visible there."""
+def contained(
+    company: str, order_id: str = "", then: Shown | None = None, left_alone: LeftAlone | None = None
+) -> Iterator[None]:
+    """Contain a fault of ours to the order or company that the block is about. `then` makes it visible there.
+
+    What is of an unknown kind is left alone, as in `leaving_alone`.
+    """
     try:
-        yield
+        with leaving_alone(company, order_id, left_alone):
+            yield
     except Exception as error:
         if not is_ours(error):
             raise
@@ -41,8 +51,27 @@ def contained(company: str, order_id: str = "", then: Shown | None = None) -> It
             then(reference)
 
 
+@contextmanager
+def leaving_alone(company: str, order_id: str = "", then: LeftAlone | None = None) -> Iterator[None]:
+    """Do nothing more with a row, or a message, of an unknown kind. It is counted, and then `then` is called."""
+    try:
+        yield
+    except UnknownKind as unknown:
+        count_unknown(unknown, company, order_id)
+        if then is not None:
+            then()
+
+
+def count_unknown(unknown: UnknownKind, company: str = "", order_id: str = "") -> None:
+    """Log and count a row or a message of an unknown kind."""
+    Logger().warning("of an unknown kind, left alone", kind=str(unknown), company=company, order_id=order_id)
+    _count("UnknownRows")
+
+
 def noted(error: Exception, company: str = "", order_id: str = "") -> str:
-    """The kind of an exception, for a log. A fault of ours is recorded, too."""
+    """The kind of an exception, for a log. A fault of ours is recorded, and what is of an unknown kind counted, too."""
+    if isinstance(error, UnknownKind):
+        count_unknown(error, company, order_id)
     if is_ours(error):
         record(error, company, order_id)
     return kind_of(error)
@@ -78,8 +107,12 @@ def record(error: Exception, company: str = "", order_id: str = "") -> str:
         company=company,
         order_id=order_id,
     )
+    _count("OurFaults")
+    return reference
+
+
+def _count(metric: str) -> None:
     # at once: what is counted when the function ends is lost if it ends badly
     namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "KornitXero")
-    with single_metric("OurFaults", MetricUnit.Count, 1, namespace=namespace):
+    with single_metric(metric, MetricUnit.Count, 1, namespace=namespace):
         pass
-    return reference

@@ -14,6 +14,8 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
+from bookkeeping.domain.errors import UnknownKind
+
 BOUNDED: Final = Config(
     connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}
 )
@@ -61,13 +63,13 @@ class ReleaseCall:
 
 
 def call_in(body: str) -> WakeUp | ReleaseCall:
-    """What a message of either queue asks for."""
+    """What a message of either queue asks for. Raises UnknownKind."""
     message = json.loads(body)
-    return (
-        ReleaseCall(message["company"], message["release"])
-        if "release" in message
-        else WakeUp.from_json(body)
-    )
+    if "release" in message:
+        return ReleaseCall(message["company"], message["release"])
+    if "lane" in message:
+        return WakeUp.from_json(body)
+    raise UnknownKind(", ".join(message))
 
 
 class PostingQueue:

@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bookkeeping.domain.errors import StoreUnavailable
+from bookkeeping.domain.stored import Stored
 
 BOUNDED: Final = Config(
     connect_timeout=2,
@@ -44,7 +45,7 @@ class App:
 
 
 @dataclass(frozen=True)
-class Tokens:
+class Tokens(Stored):
     """A connection's token set. `generation` counts the refreshes since it was connected."""
 
     access_token: str = field(repr=False)
@@ -224,23 +225,12 @@ class TokenSecret(_Secret):
         if found is None or "refresh_token" not in found[1]:
             return None
         id_, value = found
-        tokens = Tokens(
-            access_token=value["access_token"],
-            refresh_token=value["refresh_token"],
-            expires_at=datetime.fromisoformat(value["expires_at"]),
-            generation=value["generation"],
-        )
+        tokens = Tokens.restored(value, ("replaces",), expires_at=datetime.fromisoformat)
         return Version(id_, tokens, value.get("replaces", ""))
 
 
 def _tokens_out(tokens: Tokens, replaces: str) -> Mapping[str, Any]:
-    return {
-        "access_token": tokens.access_token,
-        "refresh_token": tokens.refresh_token,
-        "expires_at": tokens.expires_at.isoformat(),
-        "generation": tokens.generation,
-        "replaces": replaces,
-    }
+    return tokens.to_store(expires_at=tokens.expires_at.isoformat(), replaces=replaces)
 
 
 def _version_id(name: str, text: str) -> str:

@@ -23,6 +23,7 @@ CompanyHeld             nothing more can be done for this company in this turn
 Conflict                the row changed since it was read: read it again
 MessageFailed           a fault of ours, recorded already, kept a message from one of its companies: it comes again
 StillBeingSent          the row cannot take the message until the order is settled: SQS delivers it again
+UnknownKind             a newer version of this code wrote it: leave it alone
 AlreadyInBooks          another company has this order in the same organisation
 PrefixTaken             another company has this number prefix in the same organisation
 
@@ -154,6 +155,10 @@ class CompanyHeld(Foreseen):
 
 class Conflict(Foreseen):
     pass
+
+
+class UnknownKind(Foreseen):
+    """What is stored, or sent to us, has a state, problem or kind that only a newer version of this code knows."""
 
 
 class AlreadyInBooks(Exception):

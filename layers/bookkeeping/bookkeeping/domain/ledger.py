@@ -34,12 +34,14 @@ from bookkeeping.domain.orders import (
     Order,
     content,
     content_hash,
+    content_saying,
     order_from_content,
 )
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.domain.problems.catalogue import ACCEPT
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.stored import Stored
 from bookkeeping.domain.texts import within
 from bookkeeping.domain.time_zones import Calendar
 
@@ -68,6 +70,8 @@ WAITS_WHILE: Final = {
     "confirm_organisation": "organisation_unconfirmed",
 }
 """Status of a connection → why its orders wait."""
+UNKNOWN: Final = "newer_version"
+"""Why orders wait while the status is one that only a newer version of this code knows."""
 
 
 class State(StrEnum):
@@ -84,7 +88,7 @@ UNDER_WAY: Final = frozenset({State.QUEUED, State.POSTING})
 
 
 @dataclass(frozen=True)
-class Posted:
+class Posted(Stored):
     """A document in Xero, as Xero answered it. Amounts are decimal text."""
 
     id: str
@@ -106,7 +110,7 @@ class Posted:
 
 
 @dataclass(frozen=True)
-class Message:
+class Message(Stored):
     """What a message of the platform said: an order's content, or why it can't be read."""
 
     sent_at: int
@@ -146,7 +150,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class SaleStatus:
+class SaleStatus(Stored):
     """What the platform said last of the sale. A message without a status, or “Archived”, says nothing of it."""
 
     sent_at: int
@@ -168,11 +172,12 @@ class SaleStatus:
         if order.status_told or order.disposition == "error":
             return message
         said = replace(order, disposition=self.disposition, status=self.status)
-        return replace(message, content=content(said), content_hash=content_hash(said))
+        text = content_saying(message.content, self.disposition, self.status)
+        return replace(message, content=text, content_hash=content_hash(said))
 
 
 @dataclass(frozen=True)
-class Act:
+class Act(Stored):
     """What a person did to the order."""
 
     by: str
@@ -181,7 +186,7 @@ class Act:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Stored):
     """One order in one company's ledger."""
 
     company: str
@@ -457,7 +462,7 @@ def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
     if connection is None:
         return wait(entry, "not_connected", now)
     if connection.status != "connected":
-        return wait(entry, WAITS_WHILE[connection.status], now)
+        return wait(entry, WAITS_WHILE.get(connection.status, UNKNOWN), now)
     if entry.documents and entry.organisation_id != connection.organisation_id:
         return stop(entry, _left_behind(entry, connection), now)
     if connection.prefix_taken_by and not entry.documents:
@@ -630,6 +635,7 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
         sale_status=now_stands.sale_status,
         history=now_stands.history,
         changes=(),
+        unknown=now_stands.unknown,
     )
     if merged.newer is None:
         return merged

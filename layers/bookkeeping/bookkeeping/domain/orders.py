@@ -775,6 +775,11 @@ def content(order: Order) -> str:
     )
 
 
+def content_saying(text: str, disposition: Disposition, status: str) -> str:
+    """The content with other words for what became of the sale. Whatever else it says stays."""
+    return _compact(json.loads(text) | {"disposition": disposition, "status": status})
+
+
 def _problem_out(problem: Problem | None) -> dict[str, object] | None:
     return {"code": problem.code, "details": dict(problem.details)} if problem else None
 
@@ -804,8 +809,8 @@ def order_from_content(text: str) -> Order:
         ships_to=raw.get("ships_to"),
         status=raw.get("status", ""),
         status_told=raw.get("status_told", True),
-        flaw=Problem(**raw["flaw"]) if raw.get("flaw") else None,
-        completion_flaw=Problem(**raw["completion_flaw"]) if raw.get("completion_flaw") else None,
+        flaw=Problem.restored(raw["flaw"]) if raw.get("flaw") else None,
+        completion_flaw=Problem.restored(raw["completion_flaw"]) if raw.get("completion_flaw") else None,
         sold_at=_written_moment(raw["sold_at"]),
         completed_at=_written_moment(raw["completed_at"]) if raw["completed_at"] else None,
         lines=tuple(

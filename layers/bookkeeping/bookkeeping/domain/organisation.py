@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 from bookkeeping.domain import countries
 from bookkeeping.domain.amounts import plain_number
+from bookkeeping.domain.stored import known_in
 from bookkeeping.domain.time_zones import Calendar, main_zone, zone_named
 
 # Answers without a class still tell it by the account's type.
@@ -176,12 +177,12 @@ class Organisation:
         kept = json.loads(text)
         return cls(
             **{
-                **kept,
+                **known_in(kept, cls),
                 "period_lock_date": _iso_date(kept["period_lock_date"]),
                 "end_of_year_lock_date": _iso_date(kept["end_of_year_lock_date"]),
-                "accounts": tuple(Account(**account) for account in kept["accounts"]),
+                "accounts": tuple(Account(**known_in(account, Account)) for account in kept["accounts"]),
                 "tax_rates": tuple(
-                    TaxRate(**{**rate, "effective_rate": Decimal(rate["effective_rate"])})
+                    TaxRate(**known_in(rate, TaxRate) | {"effective_rate": Decimal(rate["effective_rate"])})
                     for rate in kept["tax_rates"]
                 ),
                 "currencies": tuple(kept["currencies"]),

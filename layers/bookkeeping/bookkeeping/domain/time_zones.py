@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from tzlocal.windows_tz import win_tz
 
+from bookkeeping.domain.stored import Stored
+
 
 def _as_xero_writes(windows_name: str) -> str:
     return re.sub("[^A-Z0-9()+]", "", windows_name.upper())
@@ -65,7 +67,7 @@ def is_zone(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Calendar:
+class Calendar(Stored):
     """The days of an organisation. Zones are named as in Europe/London."""
 
     zone: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -96,7 +97,7 @@ class Intake:
         message = Message.of(order, sent_at)
         for books in companies:
             others = [other.company for other in companies if other is not books]
-            with contained(books.company, order.id, partial(failed.setdefault, books.company)):
+            with _noted(failed, books.company, order.id):
                 self._keep(books, order.id, message, sibling=others[0] if others else None)
         return failed
 
@@ -109,7 +110,7 @@ class Intake:
                 self._keep_of_no_company(message, message_id)
             return failed
         for books in companies:
-            with contained(books.company, order_id, partial(failed.setdefault, books.company)):
+            with _noted(failed, books.company, order_id):
                 self._keep(books, order_id, message, sibling=None)
         return failed
 
@@ -117,7 +118,7 @@ class Intake:
         """The books of the companies that keep them here; and those whose books a fault of ours hides."""
         found, failed = list[Books](), dict[str, str]()
         for company in companies:
-            with contained(company, order_id, partial(failed.setdefault, company)):
+            with _noted(failed, company, order_id):
                 books = self._of(company)
                 found += [books] if books is not None else []
         return found, failed
@@ -188,3 +189,12 @@ class Intake:
         if company not in self._books:
             self._books[company] = books_of(self.adapters.settings, self.adapters.connections, company)
         return self._books[company]
+
+
+def _noted(failed: dict[str, str], company: str, order_id: str) -> AbstractContextManager[None]:
+    """What keeps the order from the company is noted, and the message comes again.
+
+    That may be a fault of ours. Or a row is of an unknown kind, and a newer version of this code takes the message.
+    """
+    note = partial(failed.setdefault, company)
+    return contained(company, order_id, note, partial(note, "of an unknown kind"))

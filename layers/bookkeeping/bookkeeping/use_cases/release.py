@@ -22,11 +22,11 @@ from bookkeeping.adapters.queues import PostingQueue, ReleaseCall
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.lanes import Lanes
-from bookkeeping.adapters.tables.orders import OrdersTable, order_key
+from bookkeeping.adapters.tables.orders import STATES, OrdersTable, order_key
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
-from bookkeeping.domain.errors import Conflict
+from bookkeeping.domain.errors import Conflict, UnknownKind
 from bookkeeping.domain.events import Event, events
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.problems.catalogue import CATALOGUE
@@ -37,7 +37,7 @@ LEASE: Final = timedelta(minutes=2)
 """How long a chunk may take before the sweep has another process continue."""
 LOOK_AGAIN: Final = timedelta(seconds=90)
 UNCONNECTED: Final = tuple(
-    (State.WAITING, reason) for reason in {"not_connected", *ledger.WAITS_WHILE.values()}
+    (State.WAITING, reason) for reason in {"not_connected", ledger.UNKNOWN, *ledger.WAITS_WHILE.values()}
 )
 UNDER_WAY: Final = (State.QUEUED, "")
 """Orders that are due, or that were sent without an answer. Their company may have moved to another lane."""
@@ -86,6 +86,7 @@ def continue_release(
     # what a fault of ours cuts short goes on in a while: the sweep sees to it
     with contained(call.company):
         release = adapters.releases.find(call.company, call.id)
+        _check_known(release)
         if release is None or (release.next_at > began and release.step):
             # finished, or another process is working on it
             return 0
@@ -100,6 +101,13 @@ def continue_release(
             now_free, release = release_chunk(adapters, release)
             freed += now_free
     return freed
+
+
+def _check_known(release: Release | None) -> None:
+    """Raises UnknownKind where only a newer version of this code knows what is to be released."""
+    for state, _ in release.lists if release else ():
+        if state not in STATES:
+            raise UnknownKind(state)
 
 
 def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Release | None]:
@@ -122,10 +130,10 @@ def release_chunk(adapters: ReleaseAdapters, release: Release) -> tuple[int, Rel
         taken = replace(onward, chunk=tuple(keys), next_at=now + LEASE, step=release.step + 1)
     if not adapters.releases.advance(release, taken):
         return 0, None
-    freed, failed = 0, list[str]()
-    with contained(release.company, then=failed.append):
+    freed, failed, left_alone = 0, list[str](), list[bool]()
+    with contained(release.company, "", failed.append, lambda: left_alone.append(True)):
         freed = _free_chunk(adapters, taken)
-    if failed and not release.chunk:
+    if left_alone or (failed and not release.chunk):
         return 0, None
     if failed:
         # a fault of ours that is no single order's, for the second time

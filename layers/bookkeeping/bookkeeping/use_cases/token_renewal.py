@@ -385,6 +385,7 @@ class _Renewal:
             refresh_token=granted.refresh_token,
             expires_at=asked_at + granted.lives,
             generation=current.tokens.generation + 1,
+            unknown=current.tokens.unknown,
         )
         store, company = self._adapters.tokens, self._company
         staged = self._surely(lambda: store.stage(company, tokens, replaces=current.id))

@@ -50,6 +50,8 @@ class AuthorizationsTable:
         while True:
             former = read(self._table, **person)
             unchanged: Item = {"ConditionExpression": "attribute_not_exists(pk)"}
+            # a newer version of this code may keep more in the row
+            current = {**(former or {}), **current}
             ended: list[Item] = []
             if former:
                 unchanged = {

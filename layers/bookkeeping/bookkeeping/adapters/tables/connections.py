@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -24,10 +24,11 @@ from bookkeeping.domain.connection import Choice, Connection
 from bookkeeping.domain.errors import Conflict, PrefixTaken
 from bookkeeping.domain.ledger import Act
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp
+from bookkeeping.domain.stored import Stored
 
 
 @dataclass(frozen=True)
-class KnownApp:
+class KnownApp(Stored):
     """The parts of a company's Xero app that may be shown."""
 
     client_id: str
@@ -55,23 +56,14 @@ class ConnectionsTable:
         item = read(self._table, **_connection_key(company))
         if item is None:
             return None
-        return Connection(
-            company=company,
-            client_id=item["client_id"],
-            organisation_id=item["organisation_id"],
-            organisation_name=item["organisation_name"],
-            status=item["status"],
-            scopes=tuple(item["scopes"]),
-            worked_at=moment(item["worked_at"]) if "worked_at" in item else None,
-            connection_id=item["connection_id"],
-            previous_organisation_id=item["previous_organisation_id"],
-            previous_organisation_name=item["previous_organisation_name"],
-            previous_connection_id=item["previous_connection_id"],
-            choices=tuple(Choice(**choice) for choice in item["choices"]),
-            to_end_at_xero=tuple(Choice(**choice) for choice in item["to_end_at_xero"]),
-            connected_by=item["connected_by"],
-            connected_at=moment(item["connected_at"]) if "connected_at" in item else None,
-            prefix_taken_by=item["prefix_taken_by"],
+        return Connection.restored(
+            {"company": company, **item},
+            ("pk", "sk", "lost_at"),
+            scopes=tuple,
+            worked_at=moment,
+            choices=_choices_in,
+            to_end_at_xero=_choices_in,
+            connected_at=moment,
         )
 
     def save_connection(self, connection: Connection) -> None:
@@ -114,7 +106,7 @@ class ConnectionsTable:
 
     def change_connection(self, before: Connection | None, after: Connection, *others: Item) -> None:
         """Write a person's change to the connection, with other transaction items. Raises Conflict."""
-        fields = _connection_out(after)
+        fields = _connection_out(replace(after, unknown={}))
         key = {name: fields.pop(name) for name in ("pk", "sk")}
         # posting may write it at the same time
         fields.pop("worked_at", None)
@@ -288,13 +280,20 @@ class ConnectionsTable:
 
     def joins(self, connection: Connection) -> list[Item]:
         """The transaction items that list this company under its organisation and its app."""
-        company = {"company": connection.company}
+        rows = (
+            (f"organisation#{connection.organisation_id}", "client_id", connection.client_id),
+            (f"app#{connection.client_id}", "organisation_id", connection.organisation_id),
+        )
         return [
-            put(self._table, {"pk": pk, "sk": f"company#{connection.company}"} | company | about)
-            for pk, about in (
-                (f"organisation#{connection.organisation_id}", {"client_id": connection.client_id}),
-                (f"app#{connection.client_id}", {"organisation_id": connection.organisation_id}),
-            )
+            {
+                "Update": {
+                    "TableName": self._table.name,
+                    "Key": {"pk": pk, "sk": f"company#{connection.company}"},
+                    "UpdateExpression": f"SET company = :company, {name} = :{name}",
+                    "ExpressionAttributeValues": {":company": connection.company, f":{name}": value},
+                }
+            }
+            for pk, name, value in rows
         ]
 
     def leaves(self, connection: Connection) -> list[Item]:
@@ -332,7 +331,7 @@ class ConnectionsTable:
         item = read(self._table, **key)
         if item is not None and item["company"] != company:
             raise PrefixTaken(str(item["company"]))
-        claim = put(self._table, key | {"company": company})
+        claim = put(self._table, {**(item or {}), **key, "company": company})
         claim["Put"] |= {
             "ConditionExpression": "attribute_not_exists(pk) OR company = :company",
             "ExpressionAttributeValues": {":company": company},
@@ -355,11 +354,11 @@ class ConnectionsTable:
 
     def app(self, company: str) -> KnownApp | None:
         item = read(self._table, pk=f"connection#{company}", sk="app")
-        return KnownApp(item["client_id"], moment(item["secret_set_at"])) if item else None
+        return KnownApp.restored(item, ("pk", "sk"), secret_set_at=moment) if item else None
 
     def save_app(self, company: str, app: KnownApp, act: Item) -> None:
-        item = {"client_id": app.client_id, "secret_set_at": stamp(app.secret_set_at)}
-        together(self._client, [put(self._table, {"pk": f"connection#{company}", "sk": "app"} | item), act])
+        item = app.to_store(pk=f"connection#{company}", sk="app", secret_set_at=stamp(app.secret_set_at))
+        together(self._client, [put(self._table, item), act])
 
     # history
 
@@ -424,20 +423,17 @@ def _still(connection: Connection) -> tuple[str, Item]:
 
 def _connection_out(connection: Connection) -> Item:
     moments = {"worked_at": connection.worked_at, "connected_at": connection.connected_at}
-    return {
+    item = connection.to_store(
         **_connection_key(connection.company),
-        "client_id": connection.client_id,
-        "organisation_id": connection.organisation_id,
-        "organisation_name": connection.organisation_name,
-        "status": connection.status,
-        "scopes": list(connection.scopes),
-        "connection_id": connection.connection_id,
-        "previous_organisation_id": connection.previous_organisation_id,
-        "previous_organisation_name": connection.previous_organisation_name,
-        "previous_connection_id": connection.previous_connection_id,
-        "choices": [vars(choice) for choice in connection.choices],
-        "to_end_at_xero": [vars(choice) for choice in connection.to_end_at_xero],
-        "connected_by": connection.connected_by,
-        "prefix_taken_by": connection.prefix_taken_by,
-        **{name: stamp(at) for name, at in moments.items() if at},
-    }
+        scopes=list(connection.scopes),
+        choices=[choice.to_store() for choice in connection.choices],
+        to_end_at_xero=[choice.to_store() for choice in connection.to_end_at_xero],
+        **{name: at and stamp(at) for name, at in moments.items()},
+    )
+    # the key says the company
+    left_out = {"company", *(name for name, at in moments.items() if at is None)}
+    return {name: value for name, value in item.items() if name not in left_out}
+
+
+def _choices_in(kept: Any) -> tuple[Choice, ...]:
+    return tuple(map(Choice.restored, kept))

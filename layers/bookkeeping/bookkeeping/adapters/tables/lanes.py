@@ -28,10 +28,11 @@ from bookkeeping.adapters.tables.dynamodb import (
     update_if,
 )
 from bookkeeping.adapters.tables.packing import packed, unpacked
-from bookkeeping.domain.document_kinds import DocumentKind
-from bookkeeping.domain.errors import Lost
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
+from bookkeeping.domain.errors import Lost, UnknownKind
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
 from bookkeeping.domain.pacing import BATCH_SIZE, FAILS, GATHER, QUIET_FOR
+from bookkeeping.domain.stored import Stored
 
 WOKEN_ROWS: Final = 16
 """A row of 400 KB holds what is remembered of some 8,000 lanes."""
@@ -44,7 +45,7 @@ LATE: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
-class Failing:
+class Failing(Stored):
     """Failed attempts in a row for one company, and the time of the next attempt."""
 
     times: int
@@ -98,7 +99,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Planned:
+class Planned(Stored):
     """A document of a batch record."""
 
     order_id: str
@@ -112,7 +113,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Stored):
     """The documents of one call to Xero, written down before the call."""
 
     id: str
@@ -306,7 +307,7 @@ class Lanes:
             ":look_at": stamp(lane.look_at),
             ":day_left": lane.day_left,
             ":failing": {
-                company: {"times": failing.times, "until": stamp(failing.until), "refused": failing.refused}
+                company: failing.to_store(until=stamp(failing.until))
                 for company, failing in lane.failing.items()
             },
         }
@@ -364,7 +365,7 @@ class Lanes:
             # what can't be read is woken once more
             with contained(""):
                 kept = json.loads(unpacked(bytes(item["woken"])))
-                woken |= {lane: Woken(fencing, moment(at)) for lane, (fencing, at) in kept.items()}
+                woken |= {lane: Woken(fencing, moment(at)) for lane, (fencing, at, *_) in kept.items()}
         return woken
 
     def save_woken(self, woken: Mapping[str, Woken]) -> None:
@@ -380,7 +381,7 @@ class Lanes:
     # batch records
 
     def batches(self, lane: str) -> list[Batch]:
-        """The lane's unsettled batches, oldest first."""
+        """The lane's unsettled batches, oldest first. Without those of an unknown kind."""
         condition = Key("pk").eq(f"lane#{lane}") & Key("sk").begins_with("batch#")
         batches: list[Batch] = []
         for item in query(self._table, KeyConditionExpression=condition, ConsistentRead=True):
@@ -389,6 +390,7 @@ class Lanes:
         return sorted(batches, key=lambda batch: (batch.first_sent_at, batch.id))
 
     def batch(self, lane: str, id_: str) -> Batch | None:
+        """The batch, as long as it is unsettled. Raises UnknownKind."""
         item = read(self._table, pk=f"lane#{lane}", sk=f"batch#{id_}")
         return _batch_in(item) if item else None
 
@@ -431,8 +433,9 @@ def _turn_to_come(item: Item, now: datetime) -> bool:
 
 
 def _failing_in(item: Item) -> Failing:
-    refused = item["refused"]
-    return Failing(int(item["times"]), moment(item["until"]), None if refused is None else int(refused))
+    return Failing.restored(
+        item, times=int, until=moment, refused=lambda one: None if one is None else int(one)
+    )
 
 
 def _due_since(item: Item, now: datetime) -> datetime | None:
@@ -455,38 +458,28 @@ def _batch_out(batch: Batch) -> Item:
         "in_vain_since": batch.in_vain_since,
         "works_since": batch.works_since,
     }
-    return {
-        **vars(batch),
-        "pk": f"lane#{batch.lane}",
-        "sk": f"batch#{batch.id}",
+    return batch.to_store(
+        pk=f"lane#{batch.lane}",
+        sk=f"batch#{batch.id}",
         # up to fifty documents, twice in a transaction: many kilobytes as they are
-        "documents": packed(
-            json.dumps([vars(planned) for planned in batch.documents], separators=(",", ":"))
+        documents=packed(
+            json.dumps([planned.to_store() for planned in batch.documents], separators=(",", ":"))
         ),
         **{name: at and stamp(at) for name, at in moments.items()},
-    }
+    )
 
 
 def _batch_in(item: Item) -> Batch:
-    return Batch(
-        id=item["id"],
-        lane=item["lane"],
-        organisation_id=item["organisation_id"],
-        company=item["company"],
-        kind=item["kind"],
-        idempotency_key=item["idempotency_key"],
-        body_hash=item["body_hash"],
-        first_sent_at=moment(item["first_sent_at"]),
-        documents=tuple(Planned(**planned) for planned in json.loads(unpacked(bytes(item["documents"])))),
-        unknown_at=moment(item["unknown_at"]) if item["unknown_at"] else None,
-        settle_at=moment(item["settle_at"]) if item["settle_at"] else None,
-        tries=int(item["tries"]),
-        by_number=item["by_number"],
-        in_vain=int(item["in_vain"]),
-        in_vain_since=moment(item["in_vain_since"]) if item["in_vain_since"] else None,
-        works_since=moment(item["works_since"]) if item["works_since"] else None,
-        unreadable=int(item["unreadable"]),
-        at_most=int(item["at_most"]),
-        gives_up=item["gives_up"],
-        faults=int(item["faults"]),
-    )
+    if item["kind"] not in DOCUMENT_KINDS:
+        raise UnknownKind(item["kind"])
+    count = dict.fromkeys(("tries", "in_vain", "unreadable", "at_most", "faults"), int)
+    at = dict.fromkeys(("unknown_at", "settle_at", "in_vain_since", "works_since"), _moment_or_none)
+    return Batch.restored(item, ("pk", "sk"), first_sent_at=moment, documents=_documents_in, **count, **at)
+
+
+def _documents_in(kept: Any) -> tuple[Planned, ...]:
+    return tuple(map(Planned.restored, json.loads(unpacked(bytes(kept)))))
+
+
+def _moment_or_none(kept: str | None) -> datetime | None:
+    return moment(kept) if kept else None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
+from bookkeeping.adapters.containment import leaving_alone
 from bookkeeping.adapters.tables.dynamodb import (
     Item,
     cancelled_for,
@@ -26,11 +27,25 @@ from bookkeeping.adapters.tables.dynamodb import (
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain import ledger
-from bookkeeping.domain.errors import AlreadyInBooks
-from bookkeeping.domain.ledger import UNDER_WAY, UTC_DAYS, Act, Entry, Message, Posted, SaleStatus, State
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS
+from bookkeeping.domain.errors import AlreadyInBooks, UnknownKind
+from bookkeeping.domain.ledger import (
+    UNDER_WAY,
+    UTC_DAYS,
+    Act,
+    Choice,
+    Entry,
+    Message,
+    Posted,
+    SaleStatus,
+    State,
+)
 from bookkeeping.domain.moments import moment, stamp
+from bookkeeping.domain.orders import Disposition
 from bookkeeping.domain.pacing import BATCH_SIZE
+from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem
+from bookkeeping.domain.stored import unknown_in
 from bookkeeping.domain.time_zones import Calendar
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,6 +53,12 @@ _LAST: Final = "\uffff"
 """Text after every moment and every reason."""
 _REFERENCE_AT_MOST: Final = 64
 """How much of the sales channel's reference is searched."""
+STATES: Final = frozenset(map(str, State))
+REASONS: Final = frozenset({"", *SKIPPED, *WAITS})
+CHOICES: Final = frozenset(get_args(Choice))
+DISPOSITIONS: Final = frozenset(get_args(Disposition))
+ROW_ALONE: Final = ("key", "list_key", "external_ref")
+"""Attributes of a row that say nothing an entry does not say."""
 
 
 def order_key(company: str, order_id: str) -> str:
@@ -67,17 +88,21 @@ class OrdersTable:
         self._connections = connections
 
     def get(self, company: str, order_id: str) -> Entry | None:
+        """The row. Raises UnknownKind."""
         item = read(self._table, key=order_key(company, order_id))
         return entry_from_item(item) if item else None
 
     def get_many(
         self, keys: Iterable[str], each: Callable[[Item], AbstractContextManager[object]] = nullcontext
     ) -> list[Entry]:
-        """The rows under the keys, in no order. `each` makes the context in which a row is understood."""
+        """The rows under the keys, in no order. `each` makes the context in which a row is understood.
+
+        Without those of an unknown kind.
+        """
         wanted = [{"key": key} for key in dict.fromkeys(keys)]
         entries: list[Entry] = []
         for item in read_all(self._resource, self._table.name, wanted):
-            with each(item):
+            with leaving_alone(item["company"], item["order_id"]), each(item):
                 entries.append(entry_from_item(item))
         return entries
 
@@ -297,7 +322,7 @@ def entry_to_item(entry: Entry) -> Item:
         "as_draft": entry.as_draft,
         "items_as_they_are": entry.items_as_they_are,
         "changes": list(entry.changes),
-        "history": [{"by": act.by, "what": act.what, "at": stamp(act.at)} for act in entry.history],
+        "history": [act.to_store(at=stamp(act.at)) for act in entry.history],
         # a key of the index `reference`: as long as the message says the same, no write moves it there
         "external_ref": entry.message.content
         and _searched(json.loads(entry.message.content)["external_ref"]),
@@ -316,7 +341,7 @@ def entry_to_item(entry: Entry) -> Item:
         "sale_status": entry.sale_status and _sale_status_out(entry.sale_status, entry.message),
         "dated_by": entry.dated_by != UTC_DAYS and _dated_by_out(entry.dated_by),
     }
-    return item | _told(optional)
+    return item | _told(optional) | entry.unknown
 
 
 def _short_lane(entry: Entry) -> str:
@@ -334,6 +359,14 @@ def _told(members: Mapping[str, Any]) -> Item:
 
 
 def entry_from_item(item: Mapping[str, Any]) -> Entry:
+    """The row's entry. Raises UnknownKind where only a newer version of this code knows what it holds."""
+    documents = item.get("documents", {})
+    _check_known(item["state"], STATES)
+    _check_known(item.get("reason", ""), REASONS)
+    for kind in documents:
+        _check_known(kind, DOCUMENT_KINDS)
+    for choice in item.get("no_sale", {}).values():
+        _check_known(choice, CHOICES)
     message, number = _message_in(item["message"]), item.get("number", "")
     lane, organisation_id = item.get("lane", ""), item.get("organisation_id", "")
     return Entry(
@@ -343,16 +376,16 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         message=message,
         received_at=_at_in(item["received_at"]),
         changed_at=_at_in(item.get("changed_at") or item["list_key"].rpartition("#")[2]),
-        version=int(item["version"]),
+        version=int(item.get("version", 0)),
         reason=item.get("reason", ""),
         through=item.get("through", ""),
         problem=_problem_in(item["problem"]) if "problem" in item else None,
         number=number,
         organisation_id=organisation_id,
         lane=lane + organisation_id if lane.endswith("#") else lane,
-        settings_version=int(item["settings_version"]),
+        settings_version=int(item.get("settings_version", 0)),
         due_at=moment(item["due_at"]) if "due_at" in item else None,
-        documents={kind: _posted_in(posted, number) for kind, posted in item["documents"].items()},
+        documents={kind: _posted_in(posted, number) for kind, posted in documents.items()},
         batch=item.get("batch", ""),
         settled_in=item.get("settled_in", ""),
         refusals=int(item.get("refusals", 0)),
@@ -365,16 +398,23 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         dated_on_dispatch=item.get("dated_on_dispatch", False),
         newer=_message_in(item["newer"]) if "newer" in item else None,
         changes=tuple(item.get("changes", ())),
-        history=tuple(Act(act["by"], act["what"], moment(act["at"])) for act in item.get("history", ())),
+        history=tuple(Act.restored(act, at=moment) for act in item.get("history", ())),
+        unknown=unknown_in(item, Entry, ROW_ALONE),
     )
 
 
+def _check_known(kind: str, known: Container[str]) -> None:
+    if kind not in known:
+        raise UnknownKind(kind)
+
+
 def _problem_out(problem: Problem) -> Item:
-    return {"code": problem.code, "details": dict(problem.details), "xero_says": list(problem.xero_says)}
+    return problem.to_store(details=dict(problem.details), xero_says=list(problem.xero_says))
 
 
 def _problem_in(item: Mapping[str, Any]) -> Problem:
-    return Problem(item["code"], item["details"], tuple(item["xero_says"]))
+    _check_known(item["code"], CATALOGUE)
+    return Problem.restored(item)
 
 
 def _message_out(message: Message) -> bytes:
@@ -385,40 +425,54 @@ def _message_out(message: Message) -> bytes:
         "problem": message.problem and _problem_out(message.problem),
         "first_sent_at": message.first_sent_at,
     }
-    return packed(json.dumps(_told(about), separators=(",", ":")) + "\n" + message.content)
+    return packed(json.dumps(_told(about) | message.unknown, separators=(",", ":")) + "\n" + message.content)
 
 
 def _message_in(kept: Any) -> Message:
     line, _, content = unpacked(bytes(kept)).partition("\n")
     about = json.loads(line)
+    _check_content(content)
     return Message(
         sent_at=int(about.get("sent_at", 0)),
         content=content,
         content_hash=about.get("content_hash", ""),
         problem=_problem_in(about["problem"]) if "problem" in about else None,
         first_sent_at=int(about.get("first_sent_at", 0)),
+        unknown=unknown_in(about, Message),
     )
+
+
+def _check_content(content: str) -> None:
+    """Raises UnknownKind where a newer version of this code has put the order into words of its own."""
+    about = json.loads(content) if content else {}
+    if about:
+        _check_known(about["disposition"], DISPOSITIONS)
+    for flaw in (about.get("flaw"), about.get("completion_flaw")):
+        if flaw:
+            _check_known(flaw["code"], CATALOGUE)
 
 
 def _sale_status_out(sale_status: SaleStatus, message: Message) -> Item | str:
     """The disposition alone, where the message said it without more."""
     said = SaleStatus(message.sent_at, sale_status.disposition)
-    return sale_status.disposition if sale_status == said else vars(sale_status)
+    bare = sale_status == said and not sale_status.unknown
+    return sale_status.disposition if bare else sale_status.to_store()
 
 
 def _sale_status_in(kept: Any, message: Message) -> SaleStatus:
+    _check_known(kept["disposition"] if isinstance(kept, Mapping) else kept, DISPOSITIONS)
     if isinstance(kept, Mapping):
-        return SaleStatus(**{**kept, "sent_at": int(kept["sent_at"])})
+        return SaleStatus.restored(kept, sent_at=int)
     return SaleStatus(message.sent_at, kept)
 
 
 def _dated_by_out(calendar: Calendar) -> Item | str:
     """The zone alone, where there is no more."""
-    return vars(calendar) if calendar.order_zone else calendar.zone
+    return calendar.to_store() if calendar.order_zone or calendar.unknown else calendar.zone
 
 
 def _dated_by_in(kept: Any) -> Calendar:
-    return Calendar(**kept) if isinstance(kept, Mapping) else Calendar(kept)
+    return Calendar.restored(kept) if isinstance(kept, Mapping) else Calendar(kept)
 
 
 def _at_out(at: datetime) -> int:
@@ -434,18 +488,14 @@ def _at_in(kept: Any) -> datetime:
 def _posted_out(posted: Posted, entry: Entry) -> Item:
     """The document without its number where that is the order's."""
     notes = posted.notes and packed(json.dumps(posted.notes, ensure_ascii=False))
-    item = _told({**vars(posted), "at": _at_out(posted.at), "notes": notes, "number": ""})
+    item = _told(posted.to_store(at=_at_out(posted.at), notes=notes, number="")) | posted.unknown
     return item if posted.number == entry.number else item | {"number": posted.number}
 
 
 def _posted_in(item: Mapping[str, Any], number: str) -> Posted:
-    return Posted(
-        id=item.get("id", ""),
-        number=item.get("number", number),
-        status=item.get("status", ""),
-        total=item.get("total", ""),
-        currency=item.get("currency", ""),
-        at=_at_in(item["at"]),
-        adopted=item.get("adopted", False),
-        notes=tuple(json.loads(unpacked(bytes(item["notes"])))) if "notes" in item else (),
-    )
+    left_out = {"id": "", "number": number, "status": "", "total": "", "currency": ""}
+    return Posted.restored({**left_out, **item}, at=_at_in, notes=_notes_in)
+
+
+def _notes_in(kept: Any) -> tuple[str, ...]:
+    return tuple(json.loads(unpacked(bytes(kept))))

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.tables.dynamodb import Item, put, query, read, refused_for
 from bookkeeping.domain.moments import moment, stamp
+from bookkeeping.domain.stored import Stored
 
 if TYPE_CHECKING:
     # loading the ledger loads pydantic, which the sweep does not need
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Release:
+class Release(Stored):
     """Orders of a company to try again, list by list, and the progress so far."""
 
     company: str
@@ -94,35 +95,24 @@ class Releases:
 
 
 def _release_out(release: Release) -> Item:
-    return {
-        **vars(release),
-        "pk": f"release#{release.company}",
-        "sk": release.id,
-        "agenda": "release",
-        "asked_at": stamp(release.asked_at),
-        "next_at": stamp(release.next_at),
-        "lists": [[str(state), reason] for state, reason in release.lists],
-        "lanes": list(release.lanes),
-        "chunk": list(release.chunk),
-    }
+    return release.to_store(
+        pk=f"release#{release.company}",
+        sk=release.id,
+        agenda="release",
+        asked_at=stamp(release.asked_at),
+        next_at=stamp(release.next_at),
+        lists=[[str(state), reason] for state, reason in release.lists],
+        lanes=list(release.lanes),
+        chunk=list(release.chunk),
+    )
 
 
 def _release_in(item: Mapping[str, Any]) -> Release:
-    return Release(
-        company=item["company"],
-        id=item["id"],
-        asked_at=moment(item["asked_at"]),
-        next_at=moment(item["next_at"]),
-        lists=tuple((state, reason) for state, reason in item["lists"]),
-        lanes=tuple(item["lanes"]),
-        by=item["by"],
-        before_version=int(item["before_version"]),
-        items_as_they_are=item["items_as_they_are"],
-        no_sale=item["no_sale"],
-        event=item["event"],
-        passes_left=int(item["passes_left"]),
-        list_place=int(item["list_place"]),
-        after=item["after"],
-        chunk=tuple(item["chunk"]),
-        step=int(item["step"]),
-    )
+    count = dict.fromkeys(("before_version", "passes_left", "list_place", "step"), int)
+    at = dict.fromkeys(("asked_at", "next_at"), moment)
+    texts = dict.fromkeys(("lanes", "chunk"), tuple)
+    return Release.restored(item, ("pk", "sk", "agenda"), lists=_lists_in, **count, **at, **texts)
+
+
+def _lists_in(kept: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((state, reason) for state, reason in kept)

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
+from pydantic import ValidationError
 
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.dynamodb import Item, conflict, once_free, read
+from bookkeeping.domain.errors import UnknownKind
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.settings import Settings
 
 CURRENT: Final = "current"
 
+
 # a version never changes, and every message of its company reads it
-_settings_in = lru_cache(maxsize=256)(Settings.model_validate_json)
+@lru_cache(maxsize=256)
+def _settings_in(text: str) -> Settings:
+    """A saved version. A newer version of this code may know more settings, and other values. Raises UnknownKind."""
+    try:
+        return Settings.model_validate_json(text, extra="ignore")
+    except ValidationError as error:
+        [found, *_] = error.errors(include_url=False, include_input=False)
+        if found["type"] == "json_invalid":
+            raise
+        raise UnknownKind(f"setting {found['loc']}") from None
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,8 @@ class Saved:
     number: int
     by: str
     at: datetime
+    row: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The version as it is stored."""
 
 
 class SettingsTable:
@@ -65,16 +80,27 @@ class SettingsTable:
                 versions.append(_saved_in(item))
         return versions
 
-    def save(self, company: str, settings: Settings, *others: Item, seen: int, by: str, at: datetime) -> int:
+    def save(
+        self,
+        company: str,
+        settings: Settings,
+        *others: Item,
+        seen: int,
+        by: str,
+        at: datetime,
+        before: Saved | None = None,
+    ) -> int:
         """Save the version after `seen` (0: the first), with other transaction items.
 
+        What only a newer version of this code knows of the version `before` is kept.
         Raises Conflict if `seen` is stale, or if a condition of the other items fails.
         """
         number = seen + 1
         item = {
+            **(before.row if before else {}),
             "company": company,
             "number": number,
-            "settings": settings.model_dump_json(),
+            "settings": _settings_out(settings, before),
             "saved_by": by,
             "saved_at": stamp(at),
         }
@@ -107,7 +133,31 @@ class SettingsTable:
 
 def _saved_in(item: Mapping[str, Any]) -> Saved:
     settings = _settings_in(item["settings"])
-    return Saved(settings, int(item["number"]), item["saved_by"], moment(item["saved_at"]))
+    return Saved(settings, int(item["number"]), item["saved_by"], moment(item["saved_at"]), item)
+
+
+def _settings_out(settings: Settings, before: Saved | None) -> str:
+    if before is None:
+        return settings.model_dump_json()
+    stored = json.loads(before.row["settings"])
+    kept = _with_unknown(settings.to_json(), before.settings.to_json(), stored)
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+
+
+def _with_unknown(now: Any, known: Any, stored: Any) -> Any:
+    """What is stored now, with what only a newer version knows of it. Rows of a list are known by what they say."""
+    if isinstance(now, dict) and isinstance(stored, dict):
+        kept = {name: value for name, value in stored.items() if name not in known}
+        return {
+            name: _with_unknown(value, known[name], stored[name])
+            if name in known and name in stored
+            else value
+            for name, value in now.items()
+        } | kept
+    if isinstance(now, list) and isinstance(stored, list):
+        rows = list(zip(known, stored, strict=True))
+        return [next((row for like, row in rows if like == one), one) for one in now]
+    return now
 
 
 def _version(number: int) -> str:

@@ -712,6 +712,7 @@ SKIPPED: Final[dict[str, str]] = {
 }
 
 WAITS: Final[dict[str, str]] = {
+    "newer_version": "Handled by a newer version of this integration.",
     "not_connected": "Waiting until the company is connected to Xero (“Get Access Token” in the settings).",
     "reconnect": "Waiting until a person connects to Xero again: Xero no longer accepts the connection.",
     "wrong_credentials": "Waiting until a person corrects the client id and secret in the settings: Xero refuses them.",

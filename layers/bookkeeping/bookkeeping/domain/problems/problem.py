@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bookkeeping.domain.problems.catalogue import CATALOGUE, Kind
+from bookkeeping.domain.stored import Stored
 from bookkeeping.domain.texts import within
 
 LONGEST_DETAIL: Final = 1_000
@@ -28,7 +29,7 @@ def worded(words: str, details: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Stored):
     """Why one order stopped."""
 
     code: str

@@ -14,12 +14,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from bookkeeping.adapters.containment import contained
+from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.ledger import UNDER_WAY, Act, Entry, Message, Posted, State
+from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Act, Entry, Message, Posted, State
 from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page.adapters import PageAdapters
@@ -62,10 +62,14 @@ class Asked:
 def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]:
     """A page of orders: first those that need attention, and in each state the latest first."""
     unshown: dict[str, str] = {}
+    newer: list[str] = []
 
     def contained_row(item: Mapping[str, Any]) -> AbstractContextManager[None]:
         """A row that can't be shown is named, and does not empty the page."""
-        return contained(company, item["order_id"], partial(unshown.setdefault, item["order_id"]))
+        order_id = item["order_id"]
+        return contained(
+            company, order_id, partial(unshown.setdefault, order_id), partial(newer.append, order_id)
+        )
 
     first = _First(adapters, company, asked)
     found, cursor = _found(adapters, company, asked, first, contained_row)
@@ -75,6 +79,7 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
         with contained_row({"order_id": entry.order_id}):
             shown.append(view.order(entry))
     shown += [view.order(_unreadable(company, *one, adapters.now())) for one in unshown.items()]
+    shown += [view.order(_of_unknown_kind(company, order_id, adapters.now())) for order_id in newer]
     page: dict[str, Any] = {"orders": shown, "cursor": cursor or None}
     if first.counts:
         page["counts"] = {str(state): count for state, count in first.counts.items()}
@@ -115,6 +120,18 @@ def _unreadable(company: str, order_id: str, reference: str, now: datetime) -> E
     problem = Problem("our_fault", {"order": order_id, "reference": reference})
     message = Message.unreadable(problem, 0)
     return Entry(company, order_id, State.NEEDS_ATTENTION, message, now, now, problem=problem)
+
+
+def one(adapters: PageAdapters, company: str, order_id: str) -> Entry | None:
+    """One order, or what is shown in its place."""
+    with leaving_alone(company, order_id):
+        return adapters.orders.get(company, order_id)
+    return _of_unknown_kind(company, order_id, adapters.now())
+
+
+def _of_unknown_kind(company: str, order_id: str, now: datetime) -> Entry:
+    """What is shown in the place of a row that only a newer version of this code knows."""
+    return Entry(company, order_id, State.WAITING, Message(0), now, now, reason=UNKNOWN)
 
 
 def _found(
@@ -212,7 +229,7 @@ def _fits(entry: Entry, asked: Asked) -> bool:
 def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
     """The order with that id or that document number."""
     digits = search[len(search.rstrip("0123456789")) :]
-    entry = adapters.orders.get(company, digits) if digits else None
+    entry = one(adapters, company, digits) if digits else None
     return [entry] if entry is not None and search in (digits, entry.number) else []
 
 
@@ -251,6 +268,8 @@ class View:
         self._connection = connection
         self._paused: dict[str, tuple[str, datetime] | None] = {}
         self._batches: dict[str, Batch | None] = {}
+        self._of_unknown_kind: set[str] = set()
+        """Batches that only a newer version of this code knows."""
         self._short_codes: dict[str, str] = {}
 
     def prepare(self, entries: Sequence[Entry]) -> None:
@@ -325,6 +344,8 @@ class View:
                 return words + left, None
             case State.QUEUED | State.POSTING:
                 paused = self._unsettled(entry) or self._pause(entry.lane)
+                if entry.batch in self._of_unknown_kind:
+                    return WAITS[UNKNOWN], None
                 if paused is None or paused[1] <= self._adapters.now():
                     return "On its way to Xero.", None
                 reason, until = paused
@@ -343,7 +364,9 @@ class View:
     def _unsettled(self, entry: Entry) -> tuple[str, datetime] | None:
         """When the outcome of a call without an answer is looked up again."""
         if entry.batch and entry.batch not in self._batches:
-            self._batches[entry.batch] = self._adapters.lanes.batch(entry.lane, entry.batch)
+            self._batches[entry.batch] = None
+            with leaving_alone(*entry.key, partial(self._of_unknown_kind.add, entry.batch)):
+                self._batches[entry.batch] = self._adapters.lanes.batch(entry.lane, entry.batch)
         batch = self._batches.get(entry.batch)
         return ("outcome_unknown", batch.settle_at) if batch is not None and batch.settle_at else None
 
@@ -374,7 +397,7 @@ def link(web_url: str, kind: DocumentKind, id_: str, short_code: str) -> str | N
 
 def can_retry(entry: Entry) -> bool:
     """Whether Retry can help. It can't if the message is unreadable: then it must be sent again or redriven."""
-    if entry.message.problem is not None:
+    if entry.message.problem is not None or entry.reason == UNKNOWN:
         return False
     return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING)
 

@@ -8,9 +8,9 @@ from typing import Any
 from bookkeeping.adapters.queues import ReleaseCall
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.releases import Release
-from bookkeeping.domain.ledger import Choice, Entry, State
+from bookkeeping.domain.ledger import UNKNOWN, Choice, Entry, State
 from bookkeeping.domain.page_access import Person
-from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED
+from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.orders import can_retry
 from bookkeeping.use_cases.release import continue_release, publish, save
@@ -37,6 +37,8 @@ def retry(
         raise NothingToRetry(
             "It is not certain yet whether Xero has this order; that is being looked up. Try again soon."
         )
+    if entry.reason == UNKNOWN:
+        raise NothingToRetry(WAITS[UNKNOWN])
     if not can_retry(entry):
         raise NothingToRetry("This order is not stopped, so there is nothing to retry.")
     books = books_of(adapters.settings, adapters.connections, person.company)

@@ -131,7 +131,7 @@ def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, 
         others, release = _with_it(adapters, person.company, old, settings, seen + 1)
         try:
             number = adapters.settings.save(
-                person.company, settings, *others, seen=seen, by=person.name, at=now
+                person.company, settings, *others, seen=seen, by=person.name, at=now, before=before
             )
         except Conflict:
             # Somebody else saved, or another company took the prefix. The next attempt raises the right error.
@@ -229,7 +229,7 @@ def save_app(adapters: PageAdapters, person: Person, client_id: str, client_secr
             raise SecretNeeded
         return known
     adapters.apps.save(company, App(client_id, client_secret))
-    app = KnownApp(client_id, now)
+    app = KnownApp(client_id, now, unknown=known.unknown if known else {})
     what = (
         "Saved the client secret" if known and known.client_id == client_id else "Saved client id and secret"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from inspect import signature
 from typing import Any, Final
 
 from bookkeeping.adapters.secrets import Tokens, TokenSecret
@@ -58,8 +59,11 @@ class NotConnected(Exception):
 
 def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str, Any]) -> dict[str, Any]:
     """The result of a task as JSON, or its `error`."""
+    do = TASKS[task]
+    # a newer page may say more than this version understands
+    known = {name: value for name, value in about.items() if name in signature(do).parameters}
     try:
-        return TASKS[task](XeroLookups(adapters, company), **about)
+        return do(XeroLookups(adapters, company), **known)
     except NotConnected:
         return {"error": "not_connected"}
     except Throttled:

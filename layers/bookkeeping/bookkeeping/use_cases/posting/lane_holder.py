@@ -37,6 +37,7 @@ from bookkeeping.domain.errors import (
     Throttled,
     TokenExpired,
     TurnEnds,
+    UnknownKind,
     Unreadable,
     XeroError,
 )
@@ -342,7 +343,11 @@ class LaneHolder:
     # --- the lane's companies
 
     def books(self, company: str) -> Books:
-        books = books_of(self.adapters.settings, self.adapters.connections, company)
+        try:
+            books = books_of(self.adapters.settings, self.adapters.connections, company)
+        except UnknownKind:
+            self.held[company] = self.now + self.adapters.waits.organisation_offline
+            raise
         if books is None:
             raise LookupError(f"company {company} has orders but no settings")
         self.tally.companies.add(company)

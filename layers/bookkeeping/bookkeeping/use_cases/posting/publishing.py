@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from bookkeeping.adapters.containment import contained
+from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain import ledger
@@ -31,7 +31,11 @@ class Publisher:
 
     def contained(self, entry: Entry) -> AbstractContextManager[None]:
         """A fault of ours in the block stops this order, and holds up no other."""
-        return contained(*entry.key, partial(self.stop_for_our_fault, entry))
+        return contained(
+            *entry.key,
+            partial(self.stop_for_our_fault, entry),
+            partial(self._holder.keys.discard, order_key(*entry.key)),
+        )
 
     def contained_row(self, item: Mapping[str, Any]) -> AbstractContextManager[None]:
         """A row that can't be read stops its order, and holds up no other."""
@@ -88,12 +92,13 @@ class Publisher:
             return
         holder = self._holder
         for company in entry.message.order.companies:
-            other = holder.adapters.orders.get(company, entry.order_id)
-            if other is None or other.through != entry.company:
-                continue
-            freed = ledger.retry(other, holder.books(company), "", holder.now)
-            if freed is not None:
-                self.save(freed)
+            with leaving_alone(company, entry.order_id):
+                other = holder.adapters.orders.get(company, entry.order_id)
+                if other is None or other.through != entry.company:
+                    continue
+                freed = ledger.retry(other, holder.books(company), "", holder.now)
+                if freed is not None:
+                    self.save(freed)
 
     def _freed_meanwhile(self, entry: Entry) -> Entry | None:
         """The order, due anew, where what stopped it was set right since it became due: no release finds it now."""

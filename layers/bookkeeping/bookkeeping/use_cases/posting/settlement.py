@@ -67,7 +67,12 @@ class Settlement:
         It is then looked up by number. If that fails as well, the orders show it. They stay in the batch.
         """
         order_id = entry.order_id if entry else ""
-        return contained(batch.company, order_id, partial(self._note_fault, batch, entry))
+        return contained(
+            batch.company,
+            order_id,
+            partial(self._note_fault, batch, entry),
+            partial(self._keep_open, batch, entry),
+        )
 
     def _note_fault(self, batch: Batch, entry: Entry | None, reference: str) -> None:
         self._at_fault.add(batch.id)
@@ -77,6 +82,12 @@ class Settlement:
             for frozen in self._frozen_by(batch):
                 if frozen.state is State.POSTING and (entry is None or frozen.key == entry.key):
                     self._publisher.stop_for_our_fault(frozen, reference)
+        if entry is None:
+            self._look_up_later(batch)
+
+    def _keep_open(self, batch: Batch, entry: Entry | None) -> None:
+        """A row that the batch needs is of an unknown kind: the batch is not finished without it."""
+        self._at_fault.add(batch.id)
         if entry is None:
             self._look_up_later(batch)
 
@@ -237,7 +248,11 @@ class Settlement:
             return
         again = replace(ready_batch, ready_documents=tuple(left[: batch.at_most]))
         key = f"{batch.organisation_id}:{self._holder.adapters.new_id()}"
-        planned = {ready.entry.order_id: ready.planned for ready in again.ready_documents}
+        unknown = {before.order_id: before.unknown for before in batch.documents}
+        planned = {
+            ready.entry.order_id: replace(ready.planned, unknown=unknown.get(ready.entry.order_id, {}))
+            for ready in again.ready_documents
+        }
         others = [before for before in batch.documents if before.order_id not in planned]
         renewed = replace(
             batch,

@@ -60,7 +60,7 @@ def take_turn(adapters: PostingAdapters, wake_up: WakeUp) -> Tally:
     if lane is not None:
         holder = LaneHolder(adapters, lane, wake_up, tally)
         try:
-            with contained("", then=lambda _: holder.let_go()), holder.calls_awaited():
+            with contained("", "", lambda _: holder.let_go(), holder.let_go), holder.calls_awaited():
                 Turn(holder).run()
         except Lost:
             # the new holder settles the batches of this one
