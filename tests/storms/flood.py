@@ -121,8 +121,8 @@ def flooded() -> Outcome:
             beside = p95(seconds_to_books(site))
         dead = site.in_queue("orders_dead_letter_queue") + site.in_queue("posting_dead_letter_queue")
     said = (
-        f"{AT_ONCE} requests at once beside orders, ten functions: p95 {calm:.1f} s calm, {beside:.1f} s flooded (at most"
-        f" twice as long), {dead} dead letters, answers {dict(flood.answers)}"
+        f"{AT_ONCE} requests at once beside orders, ten functions: p95 {calm:.1f} s calm, {beside:.1f} s flooded"
+        f" (at most twice as long), {dead} dead letters, answers {dict(flood.answers)}"
     )
     kept = dead == 0 and beside <= 2 * calm and min(flood.answers[200], flood.answers[429]) > WARM
     return Outcome(
