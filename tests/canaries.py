@@ -409,6 +409,7 @@ def _written(real: Any) -> Any:
 
 
 def _put(what: str, real: Any) -> Any:
+    @functools.wraps(real)
     def put(client: Any, *parts: Any, **request: Any) -> Any:
         watch.see(what, [parts, request])
         return real(client, *parts, **request)

@@ -40,6 +40,8 @@ NAMED_AT_MOST: Final = 100
 """Orders that a lane's row names. Of more, it only says that there are some."""
 OTHERS: Final = "*"
 """Stands among the keys on a lane's row for orders that are not named."""
+SPREAD: Final = 8
+"""Keys of an index that share the lanes. DynamoDB takes 1,000 write units a second for one of them."""
 LATE: Final = timedelta(seconds=5)
 """If a lane is rung, and no turn began this long after its wake-up was due, the wake-up is taken to be lost."""
 
@@ -184,7 +186,7 @@ class Lanes:
             "UpdateExpression": "SET rung = :rung, rung_at = if_not_exists(rung_at, :due) ADD rung_for :keys",
             "ReturnValues": "ALL_OLD",
         }
-        values: Item = {":rung": "rung", ":due": stamp(now + GATHER), ":keys": _named(keys)}
+        values: Item = {":rung": _spread("rung", lane), ":due": stamp(now + GATHER), ":keys": _named(keys)}
         try:
             answer = once_free(
                 self._table.update_item,
@@ -222,7 +224,7 @@ class Lanes:
                 ConditionExpression=free,
                 ExpressionAttributeValues={
                     ":until": stamp(now + lease),
-                    ":lane": "lane",
+                    ":lane": _spread("lane", lane),
                     ":zero": 0,
                     ":one": 1,
                 },
@@ -315,7 +317,7 @@ class Lanes:
             expression += " REMOVE lease_until, agenda, next_at"
         else:
             expression += ", agenda = :lane, next_at = :next"
-            values |= {":lane": "lane", ":next": stamp(next_at)}
+            values |= {":lane": _spread("lane", lane.key), ":next": stamp(next_at)}
             if backlog:
                 expression += ", backlog = :true"
                 values[":true"] = True
@@ -343,9 +345,12 @@ class Lanes:
 
     def to_wake(self, now: datetime) -> dict[str, Overdue]:
         """Lanes that are due, or that were rung and have no holder. Found by indexes."""
-        due = Key("agenda").eq("lane") & Key("next_at").lte(stamp(now))
-        found = list(query(self._table, IndexName="agenda", KeyConditionExpression=due))
-        found += query(self._table, IndexName="rung", KeyConditionExpression=Key("rung").eq("rung"))
+        found: list[Item] = []
+        for place in range(SPREAD):
+            due = Key("agenda").eq(f"lane#{place}") & Key("next_at").lte(stamp(now))
+            found += query(self._table, IndexName="agenda", KeyConditionExpression=due)
+            rung = Key("rung").eq(f"rung#{place}")
+            found += query(self._table, IndexName="rung", KeyConditionExpression=rung)
         keys = list({item["pk"]: {"pk": item["pk"], "sk": item["sk"]} for item in found}.values())
         to_wake: dict[str, Overdue] = {}
         for item in read_all(self._resource, self._table.name, keys):
@@ -407,6 +412,11 @@ class Lanes:
 
 
 # --- rows
+
+
+def _spread(name: str, lane: str) -> str:
+    """The lane's key in an index, one of a few, so that none takes more writes than DynamoDB allows for a key."""
+    return f"{name}#{crc32(lane.encode()) % SPREAD}"
 
 
 def _lane_key(lane: str) -> Item:
