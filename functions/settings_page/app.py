@@ -608,7 +608,7 @@ def get_orders(
 
 
 def _view(company: str) -> View:
-    return View(adapters, company, adapters.connections.connection(company))
+    return View(adapters, company, *adapters.connections.connection_and_pause(company))
 
 
 def _order(company: str, order_id: str) -> Entry:

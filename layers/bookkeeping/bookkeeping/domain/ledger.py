@@ -239,6 +239,16 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """Whoever runs the integration has paused posting, for one company or for all."""
+
+    by: str
+    at: datetime
+    because: str = ""
+    """Why, in words for the Orders page."""
+
+
+@dataclass(frozen=True)
 class Books:
     """How a company keeps its books at this moment."""
 
@@ -246,6 +256,13 @@ class Books:
     settings: Settings
     settings_version: int
     connection: Connection | None
+    pause: Pause | None = None
+    """Only posting reads it."""
+
+    @property
+    def may_send(self) -> bool:
+        """Whether documents of unsent orders may be created."""
+        return self.settings.enabled and self.pause is None
 
     @property
     def open(self) -> bool:

@@ -14,15 +14,17 @@ from bookkeeping.adapters.tables.dynamodb import (
     put,
     query,
     read,
+    read_all,
     refused_for,
     together,
     transact,
     update_if,
 )
 from bookkeeping.adapters.tables.lanes import Lane
+from bookkeeping.adapters.tables.pauses import pause_in, pause_key
 from bookkeeping.domain.connection import Choice, Connection
 from bookkeeping.domain.errors import Conflict, PrefixTaken
-from bookkeeping.domain.ledger import Act
+from bookkeeping.domain.ledger import Act, Pause
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp
 
 
@@ -48,30 +50,22 @@ class ConnectionsTable:
     """Connections, renewals of their tokens, what companies share, and the history of people's actions."""
 
     def __init__(self, resource: Any, name: str) -> None:
+        self._resource = resource
         self._client = resource.meta.client
         self._table = resource.Table(name)
 
     def connection(self, company: str) -> Connection | None:
         item = read(self._table, **_connection_key(company))
-        if item is None:
-            return None
-        return Connection(
-            company=company,
-            client_id=item["client_id"],
-            organisation_id=item["organisation_id"],
-            organisation_name=item["organisation_name"],
-            status=item["status"],
-            scopes=tuple(item["scopes"]),
-            worked_at=moment(item["worked_at"]) if "worked_at" in item else None,
-            connection_id=item["connection_id"],
-            previous_organisation_id=item["previous_organisation_id"],
-            previous_organisation_name=item["previous_organisation_name"],
-            previous_connection_id=item["previous_connection_id"],
-            choices=tuple(Choice(**choice) for choice in item["choices"]),
-            to_end_at_xero=tuple(Choice(**choice) for choice in item["to_end_at_xero"]),
-            connected_by=item["connected_by"],
-            connected_at=moment(item["connected_at"]) if "connected_at" in item else None,
-            prefix_taken_by=item["prefix_taken_by"],
+        return _connection_in(item, company) if item else None
+
+    def connection_and_pause(self, company: str) -> tuple[Connection | None, Pause | None]:
+        """The company's connection, and whether its posting is paused, in one request."""
+        connection, pause = _connection_key(company), pause_key(company)
+        found = {item["pk"]: item for item in read_all(self._resource, self._table.name, [connection, pause])}
+        item = found.get(connection["pk"])
+        return (
+            _connection_in(item, company) if item else None,
+            pause_in(found.get(pause["pk"], {}), company),
         )
 
     def save_connection(self, connection: Connection) -> None:
@@ -368,6 +362,10 @@ class ConnectionsTable:
         key = {"pk": f"history#{company}", "sk": f"{stamp(at)}#{id_}"}
         return put(self._table, key | {"by": by, "what": what, "at": stamp(at)})
 
+    def note_act(self, company: str, by: str, what: str, at: datetime, id_: str) -> None:
+        """Record what whoever runs the integration did for the company."""
+        self._table.put_item(Item=self.act(company, by, what, at, id_)["Put"]["Item"])
+
     def acts(self, company: str, limit: int) -> list[Act]:
         """The last changes by people, newest first."""
         answer = self._table.query(
@@ -420,6 +418,27 @@ def _still(connection: Connection) -> tuple[str, Item]:
     return f"{same} AND connected_at = :same_consent", values | {
         ":same_consent": stamp(connection.connected_at)
     }
+
+
+def _connection_in(item: Item, company: str) -> Connection:
+    return Connection(
+        company=company,
+        client_id=item["client_id"],
+        organisation_id=item["organisation_id"],
+        organisation_name=item["organisation_name"],
+        status=item["status"],
+        scopes=tuple(item["scopes"]),
+        worked_at=moment(item["worked_at"]) if "worked_at" in item else None,
+        connection_id=item["connection_id"],
+        previous_organisation_id=item["previous_organisation_id"],
+        previous_organisation_name=item["previous_organisation_name"],
+        previous_connection_id=item["previous_connection_id"],
+        choices=tuple(Choice(**choice) for choice in item["choices"]),
+        to_end_at_xero=tuple(Choice(**choice) for choice in item["to_end_at_xero"]),
+        connected_by=item["connected_by"],
+        connected_at=moment(item["connected_at"]) if "connected_at" in item else None,
+        prefix_taken_by=item["prefix_taken_by"],
+    )
 
 
 def _connection_out(connection: Connection) -> Item:

@@ -718,6 +718,8 @@ WAITS: Final[dict[str, str]] = {
     "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings.",
     "organisation_unconfirmed": "Waiting until a person confirms that orders should go to {organisation}.",
     "dispatch": "Waiting for the order to be dispatched.",
+    "paused": "Waiting because whoever runs this integration paused posting{because}. It goes on by itself once they"
+    " resume it.",
     "minute_limit": "Waiting because Xero takes no more than 60 calls a minute; goes on at {until}.",
     "day_limit": "Waiting because Xero's number of calls for today is used up, until {until}.",
     "xero_offline": "Waiting because Xero does not answer; tried again at {until}.",
