@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
 import pytest
 
-from tests.storms.pauses import LOST, MUTANTS, caught, played
+from tests.storms.pauses import LOST, MUTANTS, Mutant, caught, played
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
@@ -22,5 +19,5 @@ def test_nor_where_many_calls_get_lost() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_a_storm_catches_the_mutant(mutant: Callable[[], AbstractContextManager[None]]) -> None:
+def test_a_storm_catches_the_mutant(mutant: Mutant) -> None:
     assert caught(mutant, seeds=8)

@@ -156,7 +156,8 @@ def nobody_rings() -> Iterator[None]:
 
 
 LOST = Weather(request_lost=0.3, lag=10)
-MUTANTS = {
+Mutant = Callable[[], AbstractContextManager[None]]
+MUTANTS: dict[Mutant, Weather] = {
     paused_posting_goes_on: LOST,
     unanswered_is_sent_again: LOST,
     nobody_rings: Weather(lag=10),
@@ -164,7 +165,7 @@ MUTANTS = {
 """Each with a weather in which it shows."""
 
 
-def caught(mutant: Callable[[], AbstractContextManager[None]], seeds: int) -> int:
+def caught(mutant: Mutant, seeds: int) -> int:
     """The first of so many storms that ends badly with the mutant; 0: none."""
     for seed in range(1, seeds + 1):
         with mutant():

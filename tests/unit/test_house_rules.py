@@ -30,6 +30,7 @@ LIBRARIES = {
     "adapters.tables.dynamodb": "boto3",
     "adapters.tables.lanes": "boto3",
     "adapters.tables.orders": "boto3",
+    "adapters.tables.pauses": "boto3",
     "adapters.tables.releases": "boto3",
     "adapters.tables.settings": "boto3",
     "adapters.xero_api": "requests",

@@ -68,7 +68,9 @@ class Pauses:
         found: dict[str, Pause] = {}
         condition = Key("pk").eq("paused")
         for item in query(self._table, KeyConditionExpression=condition, ConsistentRead=True):
-            found |= {who: pause for who in item.keys() - {"pk", "sk"} if (pause := pause_in({who: item[who]}, who))}
+            found |= {
+                who: pause for who in item.keys() - {"pk", "sk"} if (pause := pause_in({who: item[who]}, who))
+            }
         return found
 
 
