@@ -199,7 +199,7 @@ class Popup:
 
     # as the platform
 
-    def token(self, key: str = LAUNCH_KEY, **changes: Any) -> str:
+    def token(self, *, signed_with: str = LAUNCH_KEY, **changes: Any) -> str:
         now = self.world.clock.now()
         claims = {
             "iss": ISSUER,
@@ -210,7 +210,9 @@ class Popup:
             "exp": int((now + timedelta(minutes=5)).timestamp()),
             "jti": f"jti-{next(self._once)}",
         } | changes
-        return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, "HS256")
+        return jwt.encode(
+            {name: value for name, value in claims.items() if value is not None}, signed_with, "HS256"
+        )
 
     def launch(self, token: str) -> Answer:
         return self.request(

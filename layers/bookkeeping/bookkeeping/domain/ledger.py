@@ -453,6 +453,8 @@ def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
     connection = books.connection
     if connection is None:
         return wait(entry, "not_connected", now)
+    if connection.taken_out:
+        return skip(entry, "taken_out", now)
     if connection.status != "connected":
         return wait(entry, WAITS_WHILE[connection.status], now)
     if entry.documents and entry.organisation_id != connection.organisation_id:

@@ -124,8 +124,9 @@ class ConnectionsTable:
         }
         if before is not None:
             still, was = _still(before)
-            update["ConditionExpression"] = f"#status = :was AND {still}"
-            values |= {":was": before.status, **was}
+            as_out = "(attribute_not_exists(taken_out) OR taken_out = :was_taken_out)"
+            update["ConditionExpression"] = f"#status = :was AND {still} AND {as_out}"
+            values |= {":was": before.status, ":was_taken_out": before.taken_out, **was}
         update |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
         together(self._client, [{"Update": update}, *others])
 
@@ -438,6 +439,7 @@ def _connection_in(item: Item, company: str) -> Connection:
         connected_by=item["connected_by"],
         connected_at=moment(item["connected_at"]) if "connected_at" in item else None,
         prefix_taken_by=item["prefix_taken_by"],
+        taken_out=item.get("taken_out", False),
     )
 
 
@@ -458,5 +460,6 @@ def _connection_out(connection: Connection) -> Item:
         "to_end_at_xero": [vars(choice) for choice in connection.to_end_at_xero],
         "connected_by": connection.connected_by,
         "prefix_taken_by": connection.prefix_taken_by,
+        "taken_out": connection.taken_out,
         **{name: stamp(at) for name, at in moments.items() if at},
     }

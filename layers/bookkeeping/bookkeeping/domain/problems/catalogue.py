@@ -707,6 +707,7 @@ SKIPPED: Final[dict[str, str]] = {
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
     "before_start": "The order was sold before the “Start from” date in the settings.",
     "integration_off": "The Xero integration was switched off when the order arrived.",
+    "taken_out": "The company was taken out of the Xero integration by whoever runs it.",
     "already_in_books": "The order is already in these books through company {company}.",
     "all_lines_cancelled": "Every line of the order is cancelled.",
 }
