@@ -57,18 +57,17 @@ def who(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--region", help="The stack's AWS region. Else that of the profile or the environment.")
 @click.option("--profile", help="The AWS profile with the credentials. Else those of the environment.")
+@click.option("--local", is_flag=True, help="Use the local system that `make up` or `make demo` runs.")
 @click.option(
-    "--local",
-    "local",
-    is_flag=False,
-    flag_value=".local/outputs.json",
+    "--outputs",
     type=click.Path(path_type=Path),
-    metavar="[FILE]",
-    help="Use the local system that `make up` or `make demo` runs, by its outputs file.",
+    default=".local/outputs.json",
+    show_default=True,
+    help="The local system's file of addresses and keys.",
 )
 @click.pass_context
 def operate(
-    context: click.Context, name: str, region: str | None, profile: str | None, local: Path | None
+    context: click.Context, name: str, region: str | None, profile: str | None, local: bool, outputs: Path
 ) -> None:
     """For whoever runs the stack: how its companies and orders stand, and what to do about it.
 
@@ -76,8 +75,9 @@ def operate(
     """
     if context.obj is not None:
         return
-    if local is not None:
-        use_local_system(local)
+    if local:
+        with words_for_errors():
+            use_local_system(outputs)
     elif profile or region:
         boto3.setup_default_session(profile_name=profile, region_name=region)
     # opened by the command: help needs no credentials
@@ -140,10 +140,11 @@ def agreed(stack: Stack, what: str, yes: bool) -> None:
         click.confirm("Go on?", abort=True, err=True)
 
 
-def chosen(company: str | None, everybody: bool) -> str:
+def chosen(company: str | None, everybody: bool) -> tuple[str, str]:
+    """A company, or ALL; and who that is in words."""
     if bool(company) == everybody:
         raise click.UsageError("Give a company, or --all.")
-    return company or ALL
+    return (company, f"company {company}") if company else (ALL, "all companies")
 
 
 def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> Iterator[str]:
@@ -269,6 +270,7 @@ def export(context: click.Context, company: str, kind: str, output: Path | None,
     --json only concerns what is said at the end, on standard error.
     """
     stack = stack_of(context)
+    companies.check_known(stack, company)
     count = _exported(stack, company, kind, output) if output else _write(stack, company, kind, sys.stdout)
     about = {"company": company, "orders": count, "file": str(output) if output else None}
     click.echo(json.dumps(about) if as_json else f"{count} orders", err=True)
@@ -356,14 +358,15 @@ def pause_posting(
 
     Orders are taken in and wait. Calls that are out are still settled. Within some seconds nothing more is sent.
     """
-    chosen_one = chosen(company, everybody)
+    chosen_one, whose = chosen(company, everybody)
     if connections_table:
         if chosen_one != ALL:
             raise click.UsageError("--connections-table goes with --all.")
         _pause_table(connections_table, because, yes)
         return
     stack = stack_of(context)
-    whose = "all companies" if chosen_one == ALL else f"company {chosen_one}"
+    if company:
+        companies.check_known(stack, company)
     agreed(stack, f"Posting of {whose} stops until `resume`.", yes)
     pauses.pause(stack.adapters, stack.pauses, chosen_one, stack.operator, because)
     told({"paused": chosen_one}, as_json, lambda: iter([f"Posting of {whose} is paused."]))
@@ -390,8 +393,8 @@ def resume_posting(
     context: click.Context, company: str | None, everybody: bool, yes: bool, as_json: bool
 ) -> None:
     """Let the posting of a COMPANY, or of --all, go on: what is due is posted at once."""
-    stack, chosen_one = stack_of(context), chosen(company, everybody)
-    whose = "all companies" if chosen_one == ALL else f"company {chosen_one}"
+    chosen_one, whose = chosen(company, everybody)
+    stack = stack_of(context)
     agreed(stack, f"Posting of {whose} goes on.", yes)
     concerned = stack.adapters.settings.companies() if chosen_one == ALL else [chosen_one]
     rung = pauses.resume(stack.adapters, stack.pauses, chosen_one, stack.operator, concerned)
@@ -426,6 +429,7 @@ def take_out(
     sends its old orders again later, nobody here knows any more that they were posted.
     """
     stack = stack_of(context)
+    companies.check_known(stack, company)
     stays = "Everything kept of it is erased for good." if erase else "Its rows are kept."
     agreed(
         stack,

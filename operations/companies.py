@@ -19,8 +19,17 @@ from operations.stack import Stack
 LATEST: Final = 10
 
 
+NO_COMPANY: Final = "There is no company {}: it never saved its settings here."
+
+
 class NotKnown(Exception):
     """There is no such company or order. The message says so."""
+
+
+def check_known(stack: Stack, ref: str) -> None:
+    """Raises NotKnown."""
+    if stack.adapters.settings.saved(ref) is None and stack.adapters.connections.connection(ref) is None:
+        raise NotKnown(NO_COMPANY.format(ref))
 
 
 def companies(stack: Stack) -> list[dict[str, Any]]:
@@ -59,10 +68,9 @@ def _state(connection: Connection | None, settings: Settings | None, pause: Paus
 def company(stack: Stack, ref: str) -> dict[str, Any]:
     """One company: its connection, its lane, its orders in figures, its last problems and what people did."""
     adapters = stack.adapters
+    check_known(stack, ref)
     saved = adapters.settings.saved(ref)
     connection, pause = adapters.connections.connection_and_pause(ref)
-    if saved is None and connection is None:
-        raise NotKnown(f"There is no company {ref}: it never opened its settings here.")
     page = orders(adapters, ref, Asked(state=State.NEEDS_ATTENTION))
     acts = history(adapters.settings.latest(ref, LATEST + 1), adapters.connections.acts(ref, LATEST))
     said, fix = words(connection)

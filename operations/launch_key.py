@@ -22,8 +22,10 @@ class RotatedLately(Exception):
     """The key before the last rotation still holds, and another rotation would end it at once."""
 
     def __init__(self, until: datetime) -> None:
-        super().__init__(f"it holds until {until:%Y-%m-%d %H:%M} UTC")
-        self.until = until
+        super().__init__(
+            f"The key was rotated lately, and the one before it holds until {until:%Y-%m-%d %H:%M} UTC. Wait until"
+            " then: another rotation would end it at once. If others know the key, say --compromised."
+        )
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,12 @@ class SecretsManager:
         self.after("put_secret_value", SecretId)
         return {"VersionId": id_}
 
+    def delete_secret(self, SecretId: str, *, ForceDeleteWithoutRecovery: bool) -> None:  # noqa: N803
+        """Gone at once; AWS takes no offence at one that is not there."""
+        assert ForceDeleteWithoutRecovery
+        with self._lock:
+            self._secrets.pop(SecretId, None)
+
     def list_secret_version_ids(self, SecretId: str) -> Item:  # noqa: N803
         with self._lock:
             versions = [
