@@ -137,6 +137,10 @@ class LocalSystem:
     def simulates_xero(self) -> bool:
         return self._simulates_xero
 
+    def deployed_output(self, name: str) -> str:
+        """What the stack itself says under that name."""
+        return self._deployed.outputs[name]
+
     def client(self, service: str) -> Any:
         """A boto3 client that may do everything."""
         return self._ministack.client(service)

@@ -125,11 +125,15 @@ def open_stack(name: str) -> Stack:
     try:
         described = client.describe_stacks(StackName=name)["Stacks"][0]
     except client.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":
+        if error.response["Error"]["Code"] not in (
+            "ValidationError",
+            "AccessDenied",
+            "AccessDeniedException",
+        ):
             raise
-        region = client.meta.region_name
         raise NoSuchStack(
-            f"There is no stack {name} in {region}. Name it with --stack, and its region with --region."
+            f"There is no stack {name} in {client.meta.region_name} that you may look at. Name it with --stack and its"
+            " region with --region. Your credentials need its OperatorPolicy."
         ) from error
     outputs = {it["OutputKey"]: it["OutputValue"] for it in described.get("Outputs", [])}
     missing = sorted({*OUTPUTS.values(), "LaunchKey"} - outputs.keys())

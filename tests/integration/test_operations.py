@@ -71,7 +71,7 @@ class Site:
             world.resource,
             {"secretsmanager": world.secrets},
         )
-        self.stack.operator_arn = "arn:aws:sts::123456789012:assumed-role/Operators/grace"  # type: ignore[misc]
+        self.stack.operator_arn = "arn:aws:sts::123456789012:assumed-role/Operators/grace"
         self.slept: list[float] = []
         monkeypatch.setattr("time.sleep", self._sleep)
 
@@ -601,7 +601,8 @@ def checked(site: Site) -> dict[str, str]:
 
 def test_the_check_finds_what_is_wrong_and_says_what_to_do(site: Site) -> None:
     make_tables()
-    cloudwatch, dynamodb, sqs, events = map(boto3.client, ("cloudwatch", "dynamodb", "sqs", "events"))
+    client: Any = boto3.client
+    cloudwatch, dynamodb, sqs, events = map(client, ("cloudwatch", "dynamodb", "sqs", "events"))
     alarm = {
         "MetricName": "M",
         "Namespace": "N",
@@ -631,7 +632,7 @@ def test_the_check_finds_what_is_wrong_and_says_what_to_do(site: Site) -> None:
     functions = Lambda()
     site.stack.clients |= {"lambda": functions}
     site.stack.parameters = {"AlarmTopic": "arn:topic"}
-    site.stack.resources = [  # type: ignore[misc]
+    site.stack.resources = [
         Resource("OrdersDeadLetterAlarm", "AWS::CloudWatch::Alarm", "a"),
         Resource("OrdersTable", "AWS::DynamoDB::Table", "OrdersTable"),
         Resource("OrdersDeadLetterQueue", "AWS::SQS::Queue", dead),
