@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.storms.pauses import LOST, MUTANTS, Mutant, caught, played
+from tests.storms.environment import Weather
+from tests.storms.pauses import LOST, MUTANTS, SLOW, Mutant, caught, played
+from tests.storms.posting import bytes_a_call
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
@@ -13,8 +15,10 @@ def test_nothing_is_sent_between_pause_and_resume_and_everything_after(seed: int
     assert report.clean, report
 
 
-def test_nor_where_many_calls_get_lost() -> None:
-    report = played("lost", 40, 3, 240, LOST)
+@pytest.mark.parametrize("weather", [LOST, SLOW], ids=["lost", "slow"])
+def test_nor_where_a_turn_makes_many_calls_that_get_lost_or_take_long(weather: Weather) -> None:
+    with bytes_a_call(1):
+        report = played("calls", 40, 3, 240, weather)
     assert report.clean, report
 
 

@@ -17,12 +17,12 @@ from unittest.mock import patch
 
 from bookkeeping.adapters.tables.pauses import ALL, Pauses
 from bookkeeping.domain.ledger import Books
-from bookkeeping.use_cases.posting.company_turn import STILL_NEW
+from bookkeeping.use_cases.posting.company_turn import STILL_NEW, CompanyTurn
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from operations.pauses import pause, resume
 from tests.storms.auditor import Report
 from tests.storms.environment import F1, Environment, Weather
-from tests.storms.posting import SEED, audited, judged
+from tests.storms.posting import SEED, audited, bytes_a_call, judged
 from tests.storms.table import Job, Outcome
 from tests.storms.workload import Company, Workload, large
 
@@ -155,12 +155,21 @@ def nobody_rings() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def known_until_the_turn_ends() -> Iterator[None]:
+    """What a turn has read of a company holds for all that it sends."""
+    with patch.object(CompanyTurn, "outdated", lambda _: False):
+        yield
+
+
 LOST = Weather(request_lost=0.3, lag=10)
+SLOW = Weather(slow_answer=0.8, slow_seconds=8, lag=10)
 Mutant = Callable[[], AbstractContextManager[None]]
 MUTANTS: dict[Mutant, Weather] = {
     paused_posting_goes_on: LOST,
     unanswered_is_sent_again: LOST,
     nobody_rings: Weather(lag=10),
+    known_until_the_turn_ends: SLOW,
 }
 """Each with a weather in which it shows."""
 
@@ -168,7 +177,8 @@ MUTANTS: dict[Mutant, Weather] = {
 def caught(mutant: Mutant, seeds: int) -> int:
     """The first of so many storms that ends badly with the mutant; 0: none."""
     for seed in range(1, seeds + 1):
-        with mutant():
+        # a document a call: a turn has several calls to make
+        with mutant(), bytes_a_call(1):
             if not played(seed, 40, 3, 240, MUTANTS[mutant]).clean:
                 return seed
     return 0
