@@ -5,10 +5,10 @@ PYTHON ?= python3
 export UV_SYSTEM_CERTS = 1
 UV_COMPILE = .venv/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
-SOURCES = layers/bookkeeping/bookkeeping functions local tests
+SOURCES = layers/bookkeeping/bookkeeping functions local operations tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test storms bench live-check lint format schemas build package checkov locks clean
+.PHONY: help demo up operate test storms bench live-check lint format schemas build package checkov locks clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ demo: $(LOCAL_SYSTEM)  ## the whole system on this machine, with a simulated Xer
 up: $(LOCAL_SYSTEM)  ## the same without sample orders; takes XERO_*_URL from outside
 	@PYTHONPATH=layers/bookkeeping exec .venv/bin/python -m local.up
 
+operate: .venv-operations/.ready  ## the commands for whoever runs the stack: make operate ARGS="companies --help"
+	@PYTHONPATH=layers/bookkeeping exec .venv-operations/bin/python -m operations $(ARGS)
+
 test: $(LOCAL_SYSTEM)  ## every test of a few minutes or less
 	@.venv/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
@@ -98,10 +101,10 @@ checkov: .venv-checkov/.ready .venv/.ready  ## the expanded template against com
 
 locks: .venv/.ready  ## the newest versions the *.in files allow
 	@for lock in layers/bookkeeping/requirements requirements/uv requirements/develop requirements/runtime \
-			requirements/ministack requirements/build requirements/checkov; do \
+			requirements/operations requirements/ministack requirements/build requirements/checkov; do \
 		echo "Locking $$lock.txt ..."; $(UV_COMPILE) --upgrade $$lock.in --output-file $$lock.txt; done
 
 clean:  ## remove everything that make created
-	@rm -rf .venv .venv-runtime .venv-ministack .venv-build .venv-checkov .local .aws-sam \
+	@rm -rf .venv .venv-operations .venv-runtime .venv-ministack .venv-build .venv-checkov .local .aws-sam \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

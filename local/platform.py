@@ -72,8 +72,8 @@ def launch_token(key: str, audience: str, company: str) -> str:
     return jwt.encode(claims, key, algorithm="HS256")
 
 
-def site(api_url: str, key: str, audience: str, companies: Sequence[str], send: Send) -> Flask:
-    """The platform's pages."""
+def site(api_url: str, key: Callable[[], str], audience: str, companies: Sequence[str], send: Send) -> Flask:
+    """The platform's pages. `key` gives the launch key of the moment."""
     pages = Flask("local.platform", template_folder=str(ROOT / "local" / "templates"))
     pages.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     make = Maker(FIRST_ORDER + int(time.time()) % 1_000_000)
@@ -84,7 +84,7 @@ def site(api_url: str, key: str, audience: str, companies: Sequence[str], send: 
 
     @pages.get("/launch/<company>")
     def launch(company: str) -> Response:
-        token = launch_token(key, audience, company)
+        token = launch_token(key(), audience, company)
         page = render_template("platform_launch.html", api_url=api_url, token=token)
         # so that the browser names this page's origin when it sends the form
         headers = {"Cache-Control": "no-store", "Referrer-Policy": "strict-origin"}

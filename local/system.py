@@ -135,6 +135,10 @@ class LocalSystem:
     def simulates_xero(self) -> bool:
         return self._simulates_xero
 
+    def deployed_output(self, name: str) -> str:
+        """What the stack itself says under that name."""
+        return self._deployed.outputs[name]
+
     def client(self, service: str) -> Any:
         """A boto3 client that may do everything."""
         return self._ministack.client(service)
@@ -370,10 +374,9 @@ class LocalSystem:
     def _start_platform(self) -> str:
         """The platform's page; the address that opens a company's settings when the company is added to it."""
         port = self._platform_port
-        launch_key = self.outputs["launch_key_secret"]
         pages = platform.site(
             self.outputs["api_url"],
-            self.client("secretsmanager").get_secret_value(SecretId=launch_key)["SecretString"],
+            self._launch_key,
             self.outputs["secrets_prefix"],
             COMPANIES,
             self._send_order,
@@ -384,6 +387,11 @@ class LocalSystem:
         self._stack.callback(page.shutdown)
         self.outputs["platform_url"] = f"http://localhost:{port}"
         return f"http://localhost:{port}/launch/"
+
+    def _launch_key(self) -> str:
+        """As it is now: whoever runs the system may rotate it."""
+        secret = self.client("secretsmanager").get_secret_value(SecretId=self.outputs["launch_key_secret"])
+        return str(secret["SecretString"])
 
     def _send_order(self, message: str, company: str) -> None:
         attributes = {"company": {"DataType": "String", "StringValue": company}} if company else {}

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.containment import noted
 from bookkeeping.domain import page_access
+from bookkeeping.domain.connection import words
 from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
 from bookkeeping.domain.settings import Settings, SettingsRefused
@@ -495,6 +496,8 @@ def put_credentials(company: Company, given: Annotated[Credentials, Body()]) -> 
 @app.post("/api/<company>/connect")
 def post_connect(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
     known = adapters.connections.connection(company)
+    if known is not None and known.taken_out:
+        return _answer(409, _error("taken_out", " ".join(filter(None, words(known)))))
     if known is not None and known.to_end_at_xero:
         # first, because ending the old consent later would also end the new one
         _ask_desk("disconnect")
@@ -615,7 +618,7 @@ def get_orders(
 
 
 def _view(company: str) -> View:
-    return View(adapters, company, adapters.connections.connection(company))
+    return View(adapters, company, *adapters.connections.connection_and_pause(company))
 
 
 def _order(company: str, order_id: str) -> Entry:

@@ -201,7 +201,7 @@ class Popup:
 
     # as the platform
 
-    def token(self, **changes: Any) -> str:
+    def token(self, *, signed_with: str = LAUNCH_KEY, **changes: Any) -> str:
         now = self.world.clock.now()
         claims = {
             "iss": ISSUER,
@@ -213,7 +213,7 @@ class Popup:
             "jti": f"jti-{next(self._once)}",
         } | changes
         return jwt.encode(
-            {name: value for name, value in claims.items() if value is not None}, LAUNCH_KEY, "HS256"
+            {name: value for name, value in claims.items() if value is not None}, signed_with, "HS256"
         )
 
     def launch(self, token: str) -> Answer:

@@ -48,6 +48,22 @@ def test_a_range_that_ends_before_it_begins_is_refused(both: tuple[Any, DynamoDB
         assert backwards.value.response["Error"]["Code"] == "ValidationException"
 
 
+def test_a_scan_finds_what_its_filter_says(both: tuple[Any, DynamoDB]) -> None:
+    found = []
+    for store in both:
+        table = store.Table("AuthorizationsTable")
+        for pk in ("session#a", "session#b", "state#a", "launch#a"):
+            table.put_item(Item={"pk": pk, "user": "u"})
+        answer = table.scan(
+            FilterExpression=Attr("pk").begins_with("session#"),
+            ProjectionExpression="pk",
+            ConsistentRead=True,
+        )
+        found.append(sorted(item["pk"] for item in answer["Items"]))
+        assert all(item.keys() == {"pk"} for item in answer["Items"])
+    assert found == [["session#a", "session#b"]] * 2
+
+
 def outcome(store: Any, call: Call) -> Any:
     """What the call answered, or what it was refused for.
 

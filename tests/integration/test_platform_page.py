@@ -50,7 +50,7 @@ def queue() -> Queue:
 def page(queue: Queue) -> FlaskClient:
     return site(
         "http://localhost:1",
-        "a key of the tests, 32 bytes long",
+        lambda: "a key of the tests, 32 bytes long",
         "kornit-xero",
         [UNTRACKED, TRACKED],
         queue.send,

@@ -180,6 +180,22 @@ def test_the_settings_page_reads_no_secret_but_the_launch_key(template: dict[str
     ]
 
 
+def test_operators_read_no_secret_and_reach_nothing_beside_the_stack(template: dict[str, Any]) -> None:
+    (policy,) = of_type(template, "AWS::IAM::ManagedPolicy").values()
+    granted = policy["PolicyDocument"]["Statement"]
+    actions = {action for statement in granted for action in listed(statement["Action"])}
+    assert not {action for action in actions if "*" in action}
+    assert "secretsmanager:GetSecretValue" not in actions
+    anywhere = {
+        action for statement in granted if statement["Resource"] == "*" for action in statement["Action"]
+    }
+    assert anywhere == {
+        "cloudwatch:DescribeAlarms",
+        "lambda:GetAccountSettings",
+        "lambda:GetEventSourceMapping",
+    }
+
+
 def test_the_page_does_not_wait_for_an_answer_longer_than_it_may_take(template: dict[str, Any]) -> None:
     waits = lambda_service_that_waits().meta.config
     page = of_type(template, "AWS::Lambda::Function")["SettingsPageFunction"]

@@ -6,16 +6,21 @@ The figures it measures are printed after the tests. `WHOLE_SYSTEM_SEED` repeats
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from xero_python.accounting import AccountingApi
 from xero_python.api_client import ApiClient, Configuration
 from xero_python.api_client.oauth2 import OAuth2Token
 
+from bookkeeping.adapters import from_environment
 from bookkeeping.domain.oauth import SCOPES
 from local import demo
 from local.audit import Row
@@ -23,6 +28,7 @@ from local.companies import SimulatedXero
 from local.samples import TRACKED, UNTRACKED, Sample, demonstration
 from local.system import LocalSystem
 from local.triggers import LONG_POLL_SECONDS
+from operations.__main__ import operate
 from tests import canaries
 from tests.storms.processes import INTAKE, POSTING, REFRESH, SCALE, Course, Storm, chosen_seed, settle_in
 from tests.whole_system import Site, bodies, keys_of, plain, words
@@ -44,6 +50,7 @@ QUICK = Course(
     patience=400,
 )
 BAD, OTHER = "500301", "500302"
+LEAVES = "500901"
 CONSUMER = ("O'Brien", "zoe@example.com", "Harbour Row")
 
 
@@ -326,6 +333,107 @@ def test_only_an_outage_of_ours_leaves_a_message_in_the_dead_letter_queue_and_a_
     figure(
         "an outage of ours: its message in the dead-letter queue, a row that says so, posted once redriven"
     )
+
+
+# --- whoever runs it
+
+
+@pytest.fixture
+def operators(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """The command line, with no other rights than those of the stack's OperatorPolicy."""
+    iam = site.system.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(RoleName="operators", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+    policy = site.system.deployed_output("OperatorPolicy")
+    iam.attach_role_policy(RoleName="operators", PolicyArn=policy)
+    given = site.system.client("sts").assume_role(RoleArn=role["Role"]["Arn"], RoleSessionName="grace")
+    session = given["Credentials"]
+    variables = {
+        "AWS_ENDPOINT_URL": site.system.outputs["aws_url"],
+        "AWS_DEFAULT_REGION": site.system.outputs["region"],
+        "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": session["SessionToken"],
+    }
+    monkeypatch.setattr("os.environ", os.environ | variables)
+    # it keeps the credentials that it found first
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    monkeypatch.setattr("operations.__main__.time", SimpleNamespace(sleep=lambda _: None))
+    opened = (from_environment._dynamodb, from_environment._secrets_manager)
+    for cached in opened:
+        cached.cache_clear()
+
+    def run(*arguments: str, ends_with: int = 0) -> Any:
+        result = CliRunner().invoke(operate, [*arguments, "--json"])
+        assert result.exit_code == ends_with, (arguments, result.output, result.exception)
+        assert "AWS refused" not in result.stderr, (arguments, result.stderr)
+        return json.loads(result.stdout or "null")
+
+    yield run
+    for cached in opened:
+        cached.cache_clear()
+    iam.detach_role_policy(RoleName="operators", PolicyArn=policy)
+    iam.delete_role(RoleName="operators")
+
+
+def test_operators_do_all_that_their_commands_say_with_the_rights_of_their_policy(
+    site: Site, operators: Callable[..., Any], tmp_path: Path
+) -> None:
+    site.company(LEAVES)
+    orders = [plain("posted", site.order(LEAVES, place), LEAVES) for place in range(2)]
+    site.send(bodies(orders[:1]))
+    site.wait_until_settled(orders[:1], within=PATIENCE)
+    assert next(one for one in operators("companies") if one["company"] == LEAVES)["state"] == "posting"
+    # a pause holds, and its end is felt at once
+    operators("pause", "--all", "--because", "a trial", "--yes")
+    site.send(bodies(orders[1:]))
+    (key,) = keys_of(orders[1:])
+    began = time.monotonic()
+    while key not in site.states([key]) and time.monotonic() - began < PATIENCE:
+        time.sleep(0.25)
+    order_id = key.rpartition("#")[2]
+    assert "paused posting (a trial)" in operators("why", LEAVES, order_id)["words"]
+    assert operators("company", LEAVES)["paused"]["because"] == "a trial"
+    operators("resume", "--all", "--yes")
+    site.wait_until_settled(orders[1:], within=PATIENCE)
+    assert set(site.states(keys_of(orders)).values()) == {"posted"}
+    operators("pause", LEAVES, "--yes")
+    operators("resume", LEAVES, "--yes")
+    operators("retry", LEAVES, "--problem", "our_fault", "--yes")
+    assert operators("redrive", "--yes") == {"redriven": 0}
+    # the local AWS has no protection of tables
+    wrong = {one["about"] for one in operators("check", ends_with=1) if not one["ok"]}
+    assert wrong <= {"table", "alarm"}
+    operators("rotate-launch-key", "--yes")
+    operators("rotate-launch-key", "--compromised", "--yes")
+    operators("take-out", LEAVES, "--export", str(tmp_path / "one"), "--yes")
+    operators("bring-back", LEAVES, "--yes")
+    left = operators("take-out", LEAVES, "--export", str(tmp_path / "two"), "--erase", "--yes")
+    assert left["exported"] == 2
+    assert len((tmp_path / "two").read_text().splitlines()) == 2
+    assert not [row for row in site.rows() if row[0] == LEAVES]
+    assert "There is no company" in CliRunner().invoke(operate, ["company", LEAVES]).output
+
+
+def test_a_stack_that_is_not_there_or_another_s_is_told_in_words(
+    site: Site, operators: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = CliRunner().invoke(operate, ["--stack", "nothing", "companies"])
+    assert said.exit_code == 1
+    assert "There is no stack nothing in eu-west-2 that you may look at." in said.output
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "another-stack-s"}}
+    cloudformation = site.system.client("cloudformation")
+    template = json.dumps({"Resources": {"Queue": queue}})
+    cloudformation.create_stack(StackName="another", TemplateBody=template)
+    made = cloudformation.get_waiter("stack_create_complete")
+    made.wait(StackName="another", WaiterConfig={"Delay": 0.1, "MaxAttempts": 600})
+    for name in ("aws_access_key_id", "aws_secret_access_key"):
+        monkeypatch.setitem(os.environ, name.upper(), site.system.outputs[name])
+    monkeypatch.delitem(os.environ, "AWS_SESSION_TOKEN")
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    said = CliRunner().invoke(operate, ["--stack", "another", "companies"])
+    cloudformation.delete_stack(StackName="another")
+    assert "The stack another has no output AuthorizationsTable, ConnectionsTable" in said.output
 
 
 # --- what must be nowhere

@@ -241,15 +241,15 @@ def refusals_not_heeded() -> Iterator[None]:
 @contextmanager
 def connection_known_from_the_beginning() -> Iterator[None]:
     """How a company keeps its books is read once, and goes on being believed."""
-    real = books.books_of
+    real = books.books_to_post
     known: dict[str, Books | None] = {}
 
-    def books_of(settings: SettingsTable, connections: ConnectionsTable, company: str) -> Books | None:
+    def books_to_post(settings: SettingsTable, connections: ConnectionsTable, company: str) -> Books | None:
         if company not in known:
             known[company] = real(settings, connections, company)
         return known[company]
 
-    with patch.object(lane_holder, "books_of", books_of):
+    with patch.object(lane_holder, "books_to_post", books_to_post):
         yield
 
 

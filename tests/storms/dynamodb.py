@@ -423,6 +423,30 @@ class Table:
             answer["LastEvaluatedKey"] = {part: last[part] for part in parts}
         return answer
 
+    def scan(self, **request: Any) -> Item:
+        known = {"ConsistentRead", "FilterExpression", "ProjectionExpression", "ExclusiveStartKey"}
+        assert not set(request) - known, f"not understood: {set(request) - known}"
+        return self.store.call("scan", self.name, ("",), lambda: self._scanned(request))
+
+    def _scanned(self, request: Item) -> Item:
+        start = request.get("ExclusiveStartKey")
+        place = tuple(start[part] for part in self.key) if start else ()
+        keys = [key for key in sorted(self.items) if key > place]
+        looked_at = keys[: self.store.page(len(keys))]
+        spelt = _spelt(request.get("FilterExpression"), request)
+        holds = _condition(spelt["text"]) if spelt["text"] else lambda *_: True
+        wanted = request.get("ProjectionExpression", "").replace(",", " ").split()
+        answer: Item = {
+            "Items": [
+                {name: kept for name, kept in stored(self.items[key]).items() if not wanted or name in wanted}
+                for key in looked_at
+                if holds(self.items[key], spelt["names"], spelt["values"])
+            ]
+        }
+        if len(looked_at) < len(keys):
+            answer["LastEvaluatedKey"] = dict(zip(self.key, looked_at[-1], strict=True))
+        return answer
+
     def _rows(self, index: Index | None, hash_value: str, *, forward: bool) -> Iterator[Item]:
         if index is None:
             ranges = self._sorted.get(hash_value, [])

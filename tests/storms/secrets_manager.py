@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -50,7 +50,11 @@ class SecretsManager:
         self.before("get_secret_value", SecretId)
         with self._lock:
             version = self._at("GetSecretValue", SecretId, VersionStage)
-            answer = {"VersionId": version.id, "SecretString": version.text}
+            answer = {
+                "VersionId": version.id,
+                "SecretString": version.text,
+                "CreatedDate": version.created_at,
+            }
         self.after("get_secret_value", SecretId)
         return answer
 
@@ -68,7 +72,7 @@ class SecretsManager:
         self,
         SecretId: str,  # noqa: N803
         SecretString: str,  # noqa: N803
-        VersionStages: list[str],  # noqa: N803
+        VersionStages: Sequence[str] = ("AWSCURRENT",),  # noqa: N803
         ClientRequestToken: str = "",  # noqa: N803
     ) -> Item:
         self.before("put_secret_value", SecretId)
@@ -85,6 +89,21 @@ class SecretsManager:
                 raise refused("PutSecretValue", "ResourceExistsException")
         self.after("put_secret_value", SecretId)
         return {"VersionId": id_}
+
+    def delete_secret(self, SecretId: str, *, ForceDeleteWithoutRecovery: bool) -> None:  # noqa: N803
+        """Gone at once; AWS takes no offence at one that is not there."""
+        assert ForceDeleteWithoutRecovery
+        with self._lock:
+            self._secrets.pop(SecretId, None)
+
+    def list_secret_version_ids(self, SecretId: str) -> Item:  # noqa: N803
+        with self._lock:
+            versions = [
+                {"VersionId": one.id, "VersionStages": sorted(one.stages), "CreatedDate": one.created_at}
+                for one in self._versions("ListSecretVersionIds", SecretId).values()
+                if one.stages
+            ]
+        return {"Versions": versions}
 
     def update_secret_version_stage(
         self,
@@ -136,7 +155,7 @@ class SecretsManager:
                 return version
         raise refused(operation, "ResourceNotFoundException", f"no value for staging label: {stage}")
 
-    def _write(self, name: str, text: str, id_: str, stages: list[str]) -> str:
+    def _write(self, name: str, text: str, id_: str, stages: Sequence[str]) -> str:
         versions, now = self._secrets[name], self._now()
         old = [one for one in versions.values() if not one.stages and now - one.created_at > VERSION_KEPT_FOR]
         for one in old:

@@ -82,6 +82,11 @@ export const OUTCOMES = {
     words: "Your hour here ended while you were in Xero, so nothing was connected.",
     fix: again,
   },
+  taken_out: {
+    title: "Not connected: this company is taken out",
+    words: "Whoever runs this integration has taken this company out of it. Its orders are skipped.",
+    fix: "Ask them to take it in again.",
+  },
   xero_unavailable: {
     title: "Not connected: Xero does not answer right now",
     words: "Your settings are saved. Nothing else was changed.",

@@ -29,7 +29,10 @@ BOUNDED: Final = Config(
     max_pool_connections=32,
 )
 
-LAUNCH_KEY_KEPT: Final = timedelta(minutes=5)
+LAUNCH_KEY_KEPT: Final = timedelta(seconds=20)
+"""How long the page believes a launch key that it has read: a rotation holds within so long."""
+FORMER_KEY_HOLDS: Final = timedelta(hours=24)
+"""How long after a planned rotation the key before it is good as well."""
 
 
 def secrets_manager() -> Any:
@@ -126,19 +129,36 @@ class AppSecret(_Secret):
 
 
 class LaunchKey:
-    """The key that the platform signs launch tokens with. It is read again every few minutes, so it can be rotated."""
+    """The key that the platform signs launch tokens with. It is read again all the time, so it can be rotated.
+
+    A rotation makes a new version of the secret current. The version before it is AWSPREVIOUS then, and holds for a
+    while. A rotation for a key that others know takes that stage away, too.
+    """
 
     def __init__(self, client: Any, name: str, now: Callable[[], datetime]) -> None:
         self._client = client
         self._name = name
         self._now = now
-        self._known: tuple[str, datetime] | None = None
+        self._known: tuple[str, ...] = ()
+        self._read_at: datetime | None = None
 
-    def read(self) -> str:
-        if self._known is None or self._now() - self._known[1] > LAUNCH_KEY_KEPT:
-            answer = self._client.get_secret_value(SecretId=self._name, VersionStage="AWSCURRENT")
-            self._known = (answer["SecretString"], self._now())
-        return self._known[0]
+    def read(self) -> tuple[str, ...]:
+        """The keys that are good: the current one, and perhaps the one before it."""
+        now = self._now()
+        if self._read_at is None or now - self._read_at > LAUNCH_KEY_KEPT:
+            current = self._client.get_secret_value(SecretId=self._name, VersionStage="AWSCURRENT")
+            former = self._former() if now - current["CreatedDate"] < FORMER_KEY_HOLDS else ()
+            self._known, self._read_at = (current["SecretString"], *former), now
+        return self._known
+
+    def _former(self) -> tuple[str, ...]:
+        try:
+            previous = self._client.get_secret_value(SecretId=self._name, VersionStage="AWSPREVIOUS")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            return ()
+        return (previous["SecretString"],)
 
 
 class TokenSecret(_Secret):

@@ -53,6 +53,8 @@ class Connection(Stored):
     connected_at: datetime | None = None
     prefix_taken_by: str = ""
     """Another company that uses this one's number prefix in the same organisation."""
+    taken_out: bool = False
+    """Whoever runs the integration has taken the company out: it can't be connected, and its orders are skipped."""
 
     @property
     def lane(self) -> str:
@@ -155,6 +157,13 @@ def ended(connection: Connection) -> Connection:
     )
 
 
+def taken_out(before: Connection | None, company: str) -> Connection:
+    """The connection of a company that is taken out. It is disconnected, and stays so."""
+    if before is None:
+        before = Connection(company, "", "", "", "disconnected")
+    return replace(before if before.status == "disconnected" else ended(before), taken_out=True)
+
+
 def _at(connection: Connection, choice: Choice) -> Connection:
     at = replace(
         connection,
@@ -183,6 +192,11 @@ def of_another_app(connection: Connection | None, client_id: str) -> bool:
 
 def words(connection: Connection | None, client_id: str = "") -> tuple[str, str | None]:
     """The connection's status in words, and what a person should do. `client_id` is that of the app entered."""
+    if connection is not None and connection.taken_out:
+        return (
+            "This company is taken out of the Xero integration. Its orders are skipped.",
+            "Ask whoever runs this integration to take it in again.",
+        )
     if connection is None:
         enter = "Press" if client_id else "Enter client id and secret of your Xero app, save, and press"
         return "Not connected to Xero yet.", f"{enter} Get Access Token."

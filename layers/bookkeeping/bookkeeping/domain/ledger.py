@@ -264,6 +264,16 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """Whoever runs the integration has paused posting, for one company or for all."""
+
+    by: str
+    at: datetime
+    because: str = ""
+    """Why, in words for the Orders page."""
+
+
+@dataclass(frozen=True)
 class Books:
     """How a company keeps its books at this moment."""
 
@@ -271,6 +281,13 @@ class Books:
     settings: Settings
     settings_version: int
     connection: Connection | None
+    pause: Pause | None = None
+    """Only posting reads it."""
+
+    @property
+    def may_send(self) -> bool:
+        """Whether documents of unsent orders may be created."""
+        return self.settings.enabled and self.pause is None
 
     @property
     def open(self) -> bool:
@@ -461,6 +478,8 @@ def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
     connection = books.connection
     if connection is None:
         return wait(entry, "not_connected", now)
+    if connection.taken_out:
+        return skip(entry, "taken_out", now)
     if connection.status != "connected":
         return wait(entry, WAITS_WHILE.get(connection.status, UNKNOWN), now)
     if entry.documents and entry.organisation_id != connection.organisation_id:

@@ -43,6 +43,7 @@ ConnectResult = Literal[
     "state_used",
     "other_person",
     "session_lost",
+    "taken_out",
     "xero_unavailable",
     "xero_refused",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -138,7 +138,6 @@ def check_launch_origin(origin: str, allowed: Collection[str]) -> None:
 
 
 _WRONG: Final[Mapping[type[Exception], str]] = {
-    jwt.InvalidSignatureError: "wrong signature",
     jwt.InvalidAlgorithmError: "the algorithm is not HS256",
     jwt.InvalidIssuerError: "another iss",
     jwt.InvalidAudienceError: "another aud",
@@ -146,9 +145,12 @@ _WRONG: Final[Mapping[type[Exception], str]] = {
 _TEXTS: Final = ("sub", "name", "company", "jti")
 
 
-def launch(token: str, key: str, *, issuer: str, audience: str, now: datetime) -> Launch:
-    """The content of a launch token. Raises Refused; the message does not reveal what would be accepted."""
-    claims = _signed_claims(token, key, issuer, audience)
+def launch(token: str, keys: Sequence[str], *, issuer: str, audience: str, now: datetime) -> Launch:
+    """The content of a launch token that one of the keys signed.
+
+    Raises Refused; the message does not reveal what would be accepted.
+    """
+    claims = _claims(token, keys, issuer, audience)
     expires_at = _time(claims, "exp", now)
     if expires_at <= now - CLOCKS_DIFFER:
         raise Refused(LAUNCH_EXPIRED, "exp is over")
@@ -170,9 +172,20 @@ def launch(token: str, key: str, *, issuer: str, audience: str, now: datetime) -
     return Launch(person, once=once, expires_at=expires_at)
 
 
-def _signed_claims(token: str, key: str, issuer: str, audience: str) -> Mapping[str, Any]:
+def _claims(token: str, keys: Sequence[str], issuer: str, audience: str) -> Mapping[str, Any]:
     if len(token) > LONGEST_TOKEN:
         raise Refused(LAUNCH_REFUSED, f"the token is longer than {LONGEST_TOKEN} characters")
+    for key in keys[:-1]:
+        with suppress(_OtherKey):
+            return _signed_claims(token, key, issuer, audience)
+    return _signed_claims(token, keys[-1], issuer, audience)
+
+
+class _OtherKey(Refused):
+    """Another key signed the token."""
+
+
+def _signed_claims(token: str, key: str, issuer: str, audience: str) -> Mapping[str, Any]:
     try:
         claims: Mapping[str, Any] = jwt.decode(
             token,
@@ -192,6 +205,8 @@ def _signed_claims(token: str, key: str, issuer: str, audience: str) -> Mapping[
         )
     except jwt.MissingRequiredClaimError as error:
         raise Refused(LAUNCH_REFUSED, f"no {error.claim}") from None
+    except jwt.InvalidSignatureError:
+        raise _OtherKey(LAUNCH_REFUSED, "wrong signature") from None
     except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise Refused(LAUNCH_REFUSED, _WRONG.get(type(error), "it is no JWT")) from None
     return claims

@@ -15,7 +15,15 @@ from bookkeeping.adapters.tables.dynamodb import Item, once_each, without
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_identity import Granted, Identity, claims
-from bookkeeping.domain.connection import Choice, Connection, Consent, after_choice, after_consent, ended
+from bookkeeping.domain.connection import (
+    Choice,
+    Connection,
+    Consent,
+    after_choice,
+    after_consent,
+    ended,
+    taken_out,
+)
 from bookkeeping.domain.errors import (
     Conflict,
     IdentityError,
@@ -113,6 +121,9 @@ def finish(
     attempt = callback.authorizations.finish(hashed(back.state), session, company, adapters.now())
     if isinstance(attempt, str):
         return attempt
+    known = adapters.connections.connection(company)
+    if known is not None and known.taken_out:
+        return "taken_out"
     code, outcome = answer(back)
     if outcome is not None:
         return outcome
@@ -171,6 +182,8 @@ def _consented(
     adapters.connections.plan_renewal(company, LONG_AGO, consent.expires_at)
     while True:
         before = adapters.connections.connection(company)
+        if before is not None and before.taken_out:
+            return "taken_out"
         after = after_consent(before, company, consent)
         try:
             _change(adapters, before, after, attempt.person, _what_changed(before, after))
@@ -239,6 +252,32 @@ def disconnect(adapters: ConnectAdapters, person: Person) -> bool:
         return True
 
 
+def take_out(adapters: ConnectAdapters, person: Person) -> bool:
+    """Disconnect the company for good. True if the access in Xero is still to be ended, which token renewal does."""
+    while True:
+        before = adapters.connections.connection(person.company)
+        after = taken_out(before, person.company)
+        if after != before:
+            try:
+                _change(adapters, before, after, person, "Took the company out")
+            except Conflict:
+                continue
+        return bool(after.to_end_at_xero)
+
+
+def bring_back(adapters: ConnectAdapters, person: Person) -> bool:
+    """Let the company be connected again. False if it was not taken out."""
+    while True:
+        before = adapters.connections.connection(person.company)
+        if before is None or not before.taken_out:
+            return False
+        try:
+            _change(adapters, before, replace(before, taken_out=False), person, "Took the company in again")
+        except Conflict:
+            continue
+        return True
+
+
 def _change(
     adapters: ConnectAdapters, before: Connection | None, after: Connection, person: Person, what: str
 ) -> None:
@@ -288,7 +327,8 @@ def _release(before: Connection | None, after: Connection, now: datetime, id_: s
     elif was_connected and after.status != "connected":
         event = event_text(connection_lost(after.company, after.organisation_id, after.status, now))
     lanes = {connection.lane for connection in (before, after) if connection and connection.organisation_id}
-    if after.status == "connected":
+    if after.status == "connected" or after.taken_out:
+        # what waits is looked at anew: it becomes due, or is skipped
         return once_connected(after.company, lanes, now, id_, event)
     if not event:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError
 
-from bookkeeping.adapters.tables.dynamodb import Item, cancelled_for, once_free, read, refused_for
+from bookkeeping.adapters.tables.dynamodb import Item, cancelled_for, once_free, read, refused_for, scan
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.oauth import ConnectResult
 from bookkeeping.domain.page_access import Launch, Person, Session
@@ -84,6 +84,20 @@ class AuthorizationsTable:
 
     def end_session(self, id_hash: str) -> None:
         self._table.delete_item(Key={"pk": _session_key(id_hash)})
+
+    def end_all_sessions(self) -> int:
+        """End everybody's session; how many. Reads the whole table, whose rows live an hour or two."""
+        request: Item = {
+            "FilterExpression": Attr("pk").begins_with(_session_key("")),
+            "ProjectionExpression": "pk",
+            "ConsistentRead": True,
+        }
+        ended = 0
+        with self._table.batch_writer() as batch:
+            for item in scan(self._table, **request):
+                batch.delete_item(Key=item)
+                ended += 1
+        return ended
 
     def session(self, id_hash: str) -> Session | None:
         item = read(self._table, pk=_session_key(id_hash))

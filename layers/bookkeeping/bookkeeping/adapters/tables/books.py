@@ -13,3 +13,11 @@ def books_of(settings: SettingsTable, connections: ConnectionsTable, company: st
     if current is None:
         return None
     return Books(company, *current, connections.connection(company))
+
+
+def books_to_post(settings: SettingsTable, connections: ConnectionsTable, company: str) -> Books | None:
+    """The same, with whether its posting is paused."""
+    current = settings.current(company)
+    if current is None:
+        return None
+    return Books(company, *current, *connections.connection_and_pause(company))

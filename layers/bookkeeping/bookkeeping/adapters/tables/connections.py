@@ -14,15 +14,17 @@ from bookkeeping.adapters.tables.dynamodb import (
     put,
     query,
     read,
+    read_all,
     refused_for,
     together,
     transact,
     update_if,
 )
 from bookkeeping.adapters.tables.lanes import Lane
+from bookkeeping.adapters.tables.pauses import pause_in, pause_key
 from bookkeeping.domain.connection import Choice, Connection
 from bookkeeping.domain.errors import Conflict, PrefixTaken
-from bookkeeping.domain.ledger import Act
+from bookkeeping.domain.ledger import Act, Pause
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp
 from bookkeeping.domain.stored import Stored
 
@@ -49,21 +51,22 @@ class ConnectionsTable:
     """Connections, renewals of their tokens, what companies share, and the history of people's actions."""
 
     def __init__(self, resource: Any, name: str) -> None:
+        self._resource = resource
         self._client = resource.meta.client
         self._table = resource.Table(name)
 
     def connection(self, company: str) -> Connection | None:
         item = read(self._table, **_connection_key(company))
-        if item is None:
-            return None
-        return Connection.restored(
-            {"company": company, **item},
-            ("pk", "sk", "lost_at"),
-            scopes=tuple,
-            worked_at=moment,
-            choices=_choices_in,
-            to_end_at_xero=_choices_in,
-            connected_at=moment,
+        return _connection_in(item, company) if item else None
+
+    def connection_and_pause(self, company: str) -> tuple[Connection | None, Pause | None]:
+        """The company's connection, and whether its posting is paused, in one request."""
+        connection, pause = _connection_key(company), pause_key(company)
+        found = {item["pk"]: item for item in read_all(self._resource, self._table.name, [connection, pause])}
+        item = found.get(connection["pk"])
+        return (
+            _connection_in(item, company) if item else None,
+            pause_in(found.get(pause["pk"], {}), company),
         )
 
     def save_connection(self, connection: Connection) -> None:
@@ -122,8 +125,9 @@ class ConnectionsTable:
         }
         if before is not None:
             still, was = _still(before)
-            update["ConditionExpression"] = f"#status = :was AND {still}"
-            values |= {":was": before.status, **was}
+            as_out = "(attribute_not_exists(taken_out) OR taken_out = :was_taken_out)"
+            update["ConditionExpression"] = f"#status = :was AND {still} AND {as_out}"
+            values |= {":was": before.status, ":was_taken_out": before.taken_out, **was}
         update |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
         together(self._client, [{"Update": update}, *others])
 
@@ -367,6 +371,10 @@ class ConnectionsTable:
         key = {"pk": f"history#{company}", "sk": f"{stamp(at)}#{id_}"}
         return put(self._table, key | {"by": by, "what": what, "at": stamp(at)})
 
+    def note_act(self, company: str, by: str, what: str, at: datetime, id_: str) -> None:
+        """Record what whoever runs the integration did for the company."""
+        self._table.put_item(Item=self.act(company, by, what, at, id_)["Put"]["Item"])
+
     def acts(self, company: str, limit: int) -> list[Act]:
         """The last changes by people, newest first."""
         answer = self._table.query(
@@ -419,6 +427,18 @@ def _still(connection: Connection) -> tuple[str, Item]:
     return f"{same} AND connected_at = :same_consent", values | {
         ":same_consent": stamp(connection.connected_at)
     }
+
+
+def _connection_in(item: Item, company: str) -> Connection:
+    return Connection.restored(
+        {"company": company, **item},
+        ("pk", "sk", "lost_at"),
+        scopes=tuple,
+        worked_at=moment,
+        choices=_choices_in,
+        to_end_at_xero=_choices_in,
+        connected_at=moment,
+    )
 
 
 def _connection_out(connection: Connection) -> Item:

@@ -70,8 +70,17 @@ def read_all(resource: Any, table: str, keys: Sequence[Mapping[str, str]]) -> It
 
 
 def query(table: Any, **request: Any) -> Iterator[Item]:
+    return _pages(table.query, request)
+
+
+def scan(table: Any, **request: Any) -> Iterator[Item]:
+    """Reads the whole table, which only an operator's command may do."""
+    return _pages(table.scan, request)
+
+
+def _pages(read_page: Callable[..., Item], request: Item) -> Iterator[Item]:
     while True:
-        answer = table.query(**request)
+        answer = read_page(**request)
         yield from answer["Items"]
         if "LastEvaluatedKey" not in answer:
             return

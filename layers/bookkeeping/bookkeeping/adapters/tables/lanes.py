@@ -343,6 +343,12 @@ class Lanes:
             pauses += [("xero_failing", failing.until)] if failing.times >= FAILS else []
         return max(pauses, key=lambda pause: pause[1], default=None)
 
+    def glance(self, lane: str) -> dict[str, str | None]:
+        """When the lane's next turn is due, until when one has it, and since when one is asked for: as texts."""
+        item = read(self._table, **_lane_key(lane)) or {}
+        moments = {"next_turn_at": "next_at", "held_until": "lease_until", "rung_at": "rung_at"}
+        return {name: item.get(attribute) for name, attribute in moments.items()}
+
     def to_wake(self, now: datetime) -> dict[str, Overdue]:
         """Lanes that are due, or that were rung and have no holder. Found by indexes."""
         found: list[Item] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from bookkeeping.adapters.tables.dynamodb import (
     cancelled_for,
     conflict,
     once_free,
+    query,
     read,
     read_all,
     refused_for,
@@ -209,6 +210,12 @@ class OrdersTable:
         """
         found = self._listed(company, _list_key(state, reason, ""), Limit=limit)
         return [item["key"] for item in found["Items"]]
+
+    def keys_of(self, company: str) -> Iterator[str]:
+        """Keys of all the company's rows. An index: it may lag behind the rows."""
+        condition = Key("company").eq(company)
+        found = query(self._table, IndexName="page", KeyConditionExpression=condition)
+        return (item["key"] for item in found)
 
     def reasons(self, company: str, state: State, at_most: int) -> list[str]:
         """Why the company's rows are in that state, a reason a row. An index: it may lag behind the rows."""

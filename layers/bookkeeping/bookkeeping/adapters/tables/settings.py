@@ -9,12 +9,12 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from bookkeeping.adapters.containment import contained
-from bookkeeping.adapters.tables.dynamodb import Item, conflict, once_free, read
+from bookkeeping.adapters.tables.dynamodb import Item, conflict, once_free, read, scan
 from bookkeeping.domain.errors import UnknownKind
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.settings import Settings
@@ -63,6 +63,16 @@ class SettingsTable:
         if item is None:
             raise LookupError(f"company {company} has no settings version {number}")
         return _settings_in(item["settings"])
+
+    def companies(self) -> list[str]:
+        """Every company that saved settings. Reads the whole table."""
+        rows = scan(
+            self._table,
+            FilterExpression=Attr("version").eq(CURRENT),
+            ProjectionExpression="company",
+            ConsistentRead=True,
+        )
+        return sorted((row["company"] for row in rows), key=lambda company: (len(company), company))
 
     def saved(self, company: str) -> Saved | None:
         item = read(self._table, company=company, version=CURRENT)

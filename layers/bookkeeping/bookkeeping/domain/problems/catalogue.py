@@ -707,6 +707,7 @@ SKIPPED: Final[dict[str, str]] = {
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
     "before_start": "The order was sold before the “Start from” date in the settings.",
     "integration_off": "The Xero integration was switched off when the order arrived.",
+    "taken_out": "The company was taken out of the Xero integration by whoever runs it.",
     "already_in_books": "The order is already in these books through company {company}.",
     "all_lines_cancelled": "Every line of the order is cancelled.",
 }
@@ -719,6 +720,8 @@ WAITS: Final[dict[str, str]] = {
     "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings.",
     "organisation_unconfirmed": "Waiting until a person confirms that orders should go to {organisation}.",
     "dispatch": "Waiting for the order to be dispatched.",
+    "paused": "Waiting because whoever runs this integration paused posting{because}. It goes on by itself once they"
+    " resume it.",
     "minute_limit": "Waiting because Xero takes no more than 60 calls a minute; goes on at {until}.",
     "day_limit": "Waiting because Xero's number of calls for today is used up, until {until}.",
     "xero_offline": "Waiting because Xero does not answer; tried again at {until}.",

@@ -19,7 +19,7 @@ from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Act, Entry, Message, Posted, State
+from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Act, Entry, Message, Pause, Posted, State
 from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page.adapters import PageAdapters
@@ -73,7 +73,7 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
 
     first = _First(adapters, company, asked)
     found, cursor = _found(adapters, company, asked, first, contained_row)
-    view, shown = View(adapters, company, first.connection), list[dict[str, Any]]()
+    view, shown = View(adapters, company, first.connection, first.pause), list[dict[str, Any]]()
     view.prepare(found)
     for entry in found:
         with contained_row({"order_id": entry.order_id}):
@@ -92,7 +92,7 @@ class _First:
 
     def __init__(self, adapters: PageAdapters, company: str, asked: Asked) -> None:
         orders, calls = adapters.orders, dict[Any, Callable[[], Any]]()
-        calls["connection"] = partial(adapters.connections.connection, company)
+        calls["connection"] = partial(adapters.connections.connection_and_pause, company)
         if asked.search and not asked.cursor:
             calls["named"] = partial(_named, adapters, company, asked.search)
             calls["references"] = partial(orders.by_reference, company, asked.search, limit=PAGE)
@@ -102,7 +102,9 @@ class _First:
             calls["reasons"] = partial(orders.reasons, company, State.NEEDS_ATTENTION, COUNTED)
             calls |= {state: partial(orders.count, company, state, COUNTED) for state in _COUNTED_STATES}
         got = dict(zip(calls, adapters.together(list(calls.values())), strict=True))
-        self.connection: Connection | None = got["connection"]
+        self.connection: Connection | None
+        self.pause: Pause | None
+        self.connection, self.pause = got["connection"]
         self.named: list[Entry] = got.get("named", [])
         self.references: tuple[list[str], str] = got.get("references", ([], ""))
         self.lists: dict[tuple[State, str | None], tuple[list[str], str]] = {
@@ -262,10 +264,13 @@ def _cursor_in(cursor: str) -> tuple[int, str]:
 class View:
     """Orders of a company as JSON. Data that they share is read once."""
 
-    def __init__(self, adapters: PageAdapters, company: str, connection: Connection | None) -> None:
+    def __init__(
+        self, adapters: PageAdapters, company: str, connection: Connection | None, pause: Pause | None
+    ) -> None:
         self._adapters = adapters
         self._company = company
         self._connection = connection
+        self._posting_pause = pause
         self._paused: dict[str, tuple[str, datetime] | None] = {}
         self._batches: dict[str, Batch | None] = {}
         self._of_unknown_kind: set[str] = set()
@@ -343,9 +348,13 @@ class View:
                 )
                 return words + left, None
             case State.QUEUED | State.POSTING:
-                paused = self._unsettled(entry) or self._pause(entry.lane)
+                unsettled = self._unsettled(entry)
                 if entry.batch in self._of_unknown_kind:
                     return WAITS[UNKNOWN], None
+                if self._posting_pause is not None and unsettled is None and entry.state is State.QUEUED:
+                    because = self._posting_pause.because
+                    return worded(WAITS["paused"], {"because": f" ({because})" if because else ""}), None
+                paused = unsettled or self._pause(entry.lane)
                 if paused is None or paused[1] <= self._adapters.now():
                     return "On its way to Xero.", None
                 reason, until = paused

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Self
 
@@ -37,6 +37,8 @@ from bookkeeping.use_cases.xero_facts import KEPT_BY_POSTING, Query, Read, XeroF
 
 FACTS_STOP_FOR: Final = timedelta(minutes=5)
 """An order is stopped only for facts newer than this, because a person may have corrected them in Xero."""
+STILL_NEW: Final = timedelta(seconds=2)
+"""Before documents are sent, the company's settings, connection and pause are read again if that is longer ago."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class CompanyTurn:
     holder: LaneHolder
     publisher: Publisher
     books: Books
+    books_read_at: datetime
     access: Access
     facts: XeroFacts
     organisation: Organisation
@@ -87,6 +90,7 @@ class CompanyTurn:
 
     @classmethod
     def of(cls, books: Books, holder: LaneHolder, publisher: Publisher) -> Self:
+        books_read_at = holder.now
         access, asked_at = holder.access(books), holder.now
         reading = _reading(holder, books.company, access)
         facts = XeroFacts(holder.adapters.organisations, access.organisation_id, reading, lambda: holder.now)
@@ -98,7 +102,17 @@ class CompanyTurn:
         if read_at >= asked_at:
             holder.note_facts_read(access.organisation_id)
         items = TrackedItems(holder, books.company, access)
-        return cls(holder, publisher, books, access, facts, organisation, items)
+        return cls(holder, publisher, books, books_read_at, access, facts, organisation, items)
+
+    def outdated(self) -> bool:
+        """Whether the company's settings, connection or pause are others by now. They are read at most every moment."""
+        now = self.holder.now
+        if now - self.books_read_at <= STILL_NEW:
+            return False
+        if _but_for_work(self.holder.books(self.books.company)) != _but_for_work(self.books):
+            return True
+        self.books_read_at = now
+        return False
 
     def settings(self, entry: Entry) -> Settings:
         if entry.settings_version not in self.versions:
@@ -343,6 +357,11 @@ class CompanyTurn:
         holder.note_fault(f"only answers that are not Xero's (item {code} of company {entry.company})")
         details = {"order": entry.order_id, "document": TRACKED_ITEM.words, "number": code}
         self._stop(entry, Problem("xero_unreadable", details | {"reference": entry.order_id}))
+
+
+def _but_for_work(books: Books) -> Books:
+    """The books without when they were last worked on, which a turn writes itself."""
+    return replace(books, connection=books.connection and replace(books.connection, worked_at=None))
 
 
 def _reading(holder: LaneHolder, company: str, access: Access) -> Read:

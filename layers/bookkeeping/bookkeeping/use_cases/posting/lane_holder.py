@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import LONGEST_DELAY, PostingQueue, WakeUp
 from bookkeeping.adapters.secrets import TokenSecret
-from bookkeeping.adapters.tables.books import books_of
+from bookkeeping.adapters.tables.books import books_to_post
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.lanes import OTHERS, Failing, Lane, Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
@@ -136,6 +136,8 @@ class LaneHolder:
             company: failing.until for company, failing in lane.failing.items() if failing.until > self.now
         }
         """Companies that must wait in this turn → when to retry; None: after a person has acted."""
+        self.paused: set[str] = set()
+        """Companies whose posting was paused when it was last looked at. Whoever resumes it rings the lane."""
         self._unread = False
         """Whether there may be due orders that no round has read."""
         self._note_rung(lane.rung_for)
@@ -195,6 +197,11 @@ class LaneHolder:
         if at is None or (since is not None and at < since):
             return False
         return self.now - at < self.adapters.waits.name_sure
+
+    def note_paused(self, company: str, keys: Iterable[str]) -> None:
+        """The company's orders stay due and are left alone. Resuming rings the lane, which has all of them read."""
+        self.paused.add(company)
+        self.keys -= {*keys}
 
     def count(self, *, posted: int = 0, stopped: int = 0, unknown: int = 0) -> None:
         self.tally.posted += posted
@@ -258,6 +265,8 @@ class LaneHolder:
         return bool(rung_for)
 
     def _note_rung(self, rung_for: frozenset[str]) -> None:
+        if rung_for:
+            self.paused.clear()
         self.look_again_at(rung_for - {OTHERS})
         self._others = self._others or OTHERS in rung_for
 
@@ -344,7 +353,7 @@ class LaneHolder:
 
     def books(self, company: str) -> Books:
         try:
-            books = books_of(self.adapters.settings, self.adapters.connections, company)
+            books = books_to_post(self.adapters.settings, self.adapters.connections, company)
         except UnknownKind:
             self.held[company] = self.now + self.adapters.waits.organisation_offline
             raise

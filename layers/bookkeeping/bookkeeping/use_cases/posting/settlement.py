@@ -152,7 +152,7 @@ class Settlement:
             and not unbuilt
             and len(ready_documents) <= batch.at_most
             and ready_batch.hash == batch.body_hash
-            and books.settings.enabled
+            and books.may_send
         ):
             self._resend(batch, ready_batch)
             return
@@ -196,6 +196,10 @@ class Settlement:
     def _resend(self, batch: Batch, ready_batch: ReadyBatch) -> None:
         holder = self._holder
         holder.await_budget()
+        if ready_batch.company_turn.outdated():
+            # whether it may be sent is decided anew
+            self._later(batch, at=holder.now, by_number=True)
+            return
         # should this process end before the answer comes, the call may be carried out all the same
         holder.adapters.lanes.update_batch(replace(batch, unknown_at=holder.now), holder.lane)
         self._start(batch, ready_batch)
@@ -213,9 +217,9 @@ class Settlement:
         if batch.in_vain <= IN_VAIN and not self._holder.tries_in_vain(batch.company):
             # what goes on failing must not use up the day's calls
             ready_documents = self._settle_listed(batch, company_turn, ready_documents)
-        enabled = company_turn.books.settings.enabled
-        given_up = batch.documents[-1].order_id if batch.gives_up and enabled else ""
-        to_send = [ready for ready in ready_documents if enabled and ready.entry.order_id != given_up]
+        may_send = company_turn.books.may_send
+        given_up = batch.documents[-1].order_id if batch.gives_up and may_send else ""
+        to_send = [ready for ready in ready_documents if may_send and ready.entry.order_id != given_up]
         # a purchase order's number that is there is refused: cheaper than reading them one by one
         unread = to_send if batch.kind == "purchase_order" else []
         looked_up = [

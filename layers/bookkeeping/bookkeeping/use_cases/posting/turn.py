@@ -48,8 +48,6 @@ ROUND: Final = 4 * BATCH_SIZE
 """The most orders in one round of the loop, shared among the companies."""
 LOOKED_AT: Final = 1000
 """How many due orders to read from the index. A round is chosen among them, so that companies share the lane."""
-STILL_NEW: Final = timedelta(seconds=2)
-"""Before a batch made longer ago is sent, the company's settings and connection are read again."""
 WORK_NOTED_EVERY: Final = timedelta(hours=1)
 
 
@@ -164,7 +162,7 @@ class Turn:
         by_company: dict[str, list[str]] = {}
         for key in dict.fromkeys(keys):
             company = key.rpartition("#")[0]
-            if company not in holder.held:
+            if company not in holder.held and company not in holder.paused:
                 by_company.setdefault(company, []).append(key)
         share = max(BATCH_SIZE, ROUND // max(1, len(by_company)))
         # a short turn only has to know whether there is more than it can do
@@ -210,6 +208,9 @@ class Turn:
                 with self._publisher.contained(entry):
                     self._move(entry, books)
             return None
+        if books.pause is not None:
+            self._holder.note_paused(company, [order_key(*entry.key) for entry in entries])
+            return None
         self._note_work(books)
         return CompanyTurn.of(books, self._holder, self._publisher)
 
@@ -235,13 +236,13 @@ class Turn:
 
         Those that an answer makes doubtful are left: the next round makes them anew.
         """
-        holder, made_at = self._holder, self._holder.now
+        holder = self._holder
         for ready_batch in ready_batches:
             self._await_place(ready_batch)
             company = ready_batch.company_turn.books.company
             if holder.in_doubt:
                 return
-            if company in holder.held or (holder.now - made_at > STILL_NEW and self._outdated(ready_batch)):
+            if company in holder.held or ready_batch.company_turn.outdated():
                 continue
             # after a Conflict, for a message came in between, what is due is read anew in the next round
             begun: tuple[Batch, ReadyBatch] | None = None
@@ -261,10 +262,6 @@ class Turn:
         """Whether the batch has a contact whose name Xero has not just said, and an answer will say it."""
         doubtful = {id_ for id_ in ready_batch.contact_ids if not self._holder.named_lately(id_)}
         return bool(doubtful & self._settlement.contact_ids_out)
-
-    def _outdated(self, ready_batch: ReadyBatch) -> bool:
-        """Whether the company's settings or its connection have changed since the batch was made."""
-        return self._holder.books(ready_batch.company_turn.books.company) != ready_batch.company_turn.books
 
     def _begin(self, ready_batch: ReadyBatch) -> tuple[Batch, ReadyBatch]:
         """Write the batch down, and freeze its orders. Raises Conflict."""

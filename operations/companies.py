@@ -1,0 +1,137 @@
+"""What the commands say of companies and orders."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from bookkeeping.adapters.tables.orders import order_key
+from bookkeeping.adapters.tables.pauses import ALL
+from bookkeeping.domain.connection import Connection, words
+from bookkeeping.domain.ledger import Pause, State
+from bookkeeping.domain.settings import Settings
+from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.page.connection import shown_connection
+from bookkeeping.use_cases.page.orders import Asked, View, orders
+from bookkeeping.use_cases.page.settings_form import history
+from operations.stack import Stack
+
+LATEST: Final = 10
+
+
+NO_COMPANY: Final = "There is no company {}: it never saved its settings here."
+
+
+class NotKnown(Exception):
+    """There is no such company or order. The message says so."""
+
+
+def check_known(stack: Stack, ref: str) -> None:
+    """Raises NotKnown."""
+    if stack.adapters.settings.saved(ref) is None and stack.adapters.connections.connection(ref) is None:
+        raise NotKnown(NO_COMPANY.format(ref))
+
+
+def companies(stack: Stack) -> list[dict[str, Any]]:
+    """Every company that saved settings, and how it stands."""
+    pauses = stack.pauses.all()
+    found = stack.adapters.settings.companies()
+    return stack.adapters.together([partial(_standing, stack.adapters, company, pauses) for company in found])
+
+
+def _standing(adapters: PageAdapters, company: str, pauses: dict[str, Pause]) -> dict[str, Any]:
+    connection = adapters.connections.connection(company)
+    current = adapters.settings.current(company)
+    pause = pauses.get(ALL) or pauses.get(company)
+    return {
+        "company": company,
+        "state": _state(connection, current[0] if current else None, pause),
+        "connection": connection.status if connection else "not_connected",
+        "organisation": connection.organisation_name if connection else "",
+        "enabled": current[0].enabled if current else False,
+        "paused": pause is not None,
+        "taken_out": connection is not None and connection.taken_out,
+    }
+
+
+def _state(connection: Connection | None, settings: Settings | None, pause: Pause | None) -> str:
+    """In a word or two, what keeps the company from posting, if anything does."""
+    if connection is not None and connection.taken_out:
+        return "taken out"
+    if settings is None or not settings.enabled:
+        return "switched off"
+    if connection is None or connection.status != "connected":
+        return (connection.status if connection else "not_connected").replace("_", " ")
+    return "paused" if pause else "posting"
+
+
+def company(stack: Stack, ref: str) -> dict[str, Any]:
+    """One company: its connection, its lane, its orders in figures, its last problems and what people did."""
+    adapters = stack.adapters
+    check_known(stack, ref)
+    saved = adapters.settings.saved(ref)
+    connection, pause = adapters.connections.connection_and_pause(ref)
+    page = orders(adapters, ref, Asked(state=State.NEEDS_ATTENTION))
+    acts = history(adapters.settings.latest(ref, LATEST + 1), adapters.connections.acts(ref, LATEST))
+    said, fix = words(connection)
+    return {
+        "company": ref,
+        "state": _state(connection, saved.settings if saved else None, pause),
+        "words": said,
+        "fix": fix,
+        "paused": _shown_pause(pause),
+        "settings_version": saved.number if saved else 0,
+        "settings_missing": saved.settings.missing() if saved else [],
+        "connection": shown_connection(adapters, ref),
+        "lane": _lane(adapters, connection, ref),
+        "counts": page["counts"],
+        "problems": dict(page["problems"].most_common()),
+        "last_problems": [_in_short(order) for order in page["orders"][:LATEST]],
+        "history": [{"at": act.at.isoformat(), "by": act.by, "what": act.what} for act in acts[:LATEST]],
+    }
+
+
+def _shown_pause(pause: Pause | None) -> dict[str, str] | None:
+    return {"by": pause.by, "since": pause.at.isoformat(), "because": pause.because} if pause else None
+
+
+def _lane(adapters: PageAdapters, connection: Connection | None, ref: str) -> dict[str, Any] | None:
+    if connection is None or not connection.organisation_id:
+        return None
+    waits = adapters.lanes.paused(connection.lane, ref)
+    unsettled = [batch for batch in adapters.lanes.batches(connection.lane) if batch.company == ref]
+    return {
+        "key": connection.lane,
+        **adapters.lanes.glance(connection.lane),
+        "waits_for": {"reason": waits[0], "until": waits[1].isoformat()} if waits else None,
+        "unsettled_batches": len(unsettled),
+        "orders_in_them": sum(len(batch.documents) for batch in unsettled),
+    }
+
+
+def _in_short(order: dict[str, Any]) -> dict[str, Any]:
+    problem = order["problem"] or {}
+    return {
+        "order": order["id"],
+        "at": order["changed_at"],
+        "problem": problem.get("code"),
+        "sentence": problem.get("sentence"),
+        "who": problem.get("who"),
+    }
+
+
+def order(stack: Stack, ref: str, order_id: str) -> dict[str, Any]:
+    """One order: where it stands and why, who can put it right and how, and what people did to it."""
+    entry = stack.adapters.orders.get(ref, order_id)
+    if entry is None:
+        raise NotKnown(
+            f"Company {ref} has no order {order_id}. Perhaps its message names another company, or never came:"
+            " look at the dead letters with `check`."
+        )
+    view = View(stack.adapters, ref, *stack.adapters.connections.connection_and_pause(ref))
+    return view.whole(entry) | {
+        "key": order_key(*entry.key),
+        "settings_version": entry.settings_version,
+        "batch": entry.batch,
+        "due_at": entry.due_at.isoformat() if entry.due_at else None,
+    }
