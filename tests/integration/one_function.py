@@ -256,7 +256,7 @@ def running(function: str) -> Iterator[Function]:
             app = cold_start(function, ENVIRONMENT | queues)
         log = io.StringIO()
         # the logger's handler outlives the module, and the standard output it was made with
-        app.logger.registered_handler.setStream(log)
+        app.logger.registered_handler.stream = log
         yield Function(app, world, wire, queue, log, dead_letters, orders_queue)
 
 

@@ -78,7 +78,7 @@ def apps() -> dict[str, Any]:
     }
     for app in found.values():
         app.metrics.provider.metric_set = {}
-        app.logger.registered_handler.setStream(io.StringIO())
+        app.logger.registered_handler.stream = io.StringIO()
         app.logger.setLevel("ERROR")
     return found
 
