@@ -15,9 +15,10 @@ from moto import mock_aws
 from bookkeeping.adapters.queues import WakeUp
 from bookkeeping.adapters.secrets import App, AppSecret
 from bookkeeping.adapters.tables.lanes import Failing
+from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
-from bookkeeping.domain.ledger import Act, Entry, Message, Posted, SaleStatus, State
+from bookkeeping.domain.ledger import Act, Entry, Message, Pause, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Disposition, Order, read_order
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
@@ -151,6 +152,7 @@ def _each_kind(world: OneProcess) -> None:
                 connected_by="Ada Moore",
                 connected_at=now,
                 prefix_taken_by="1",
+                taken_out=status == "disconnected",
             )
         )
     lane = world.lanes.take("APP#org-1", now, SOON)
@@ -165,6 +167,7 @@ def _each_kind(world: OneProcess) -> None:
         look_at=now,
     )
     world.lanes.release(lane, next_at=now, calls=[now], though_rung=True, keys=["1#2"], backlog=True)
+    Pauses(world.resource, "ConnectionsTable").add(KINDS_OF, Pause("grace", now, "Moving house"))
     release = once_connected(KINDS_OF, ["APP#org-1"], now, "release-1", "{}")
     world.releases.ask(replace(release, chunk=("1#2",), after="2|", list_place=1, step=3, before_version=2))
     world.releases.ask(

@@ -18,6 +18,7 @@ from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.lanes import Lane, Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.tables.settings import CURRENT, SettingsTable
 from bookkeeping.domain.ledger import Message
@@ -117,6 +118,8 @@ def read(store: DynamoDB, table: str, item: Mapping[str, Any]) -> Any:
             return lanes.batch(key, about)
         case "woken":
             return lanes.woken()
+        case "paused":
+            return Pauses(store, table).all()
         case "release":
             return Releases(store, table).find(key, item["sk"])
         case "facts":

@@ -31,7 +31,7 @@ def _key(row: int) -> Item:
 def pause_in(item: Mapping[str, Any], company: str) -> Pause | None:
     """The pause that holds for the company. That of all companies goes first."""
     kept = item.get(ALL) or item.get(company)
-    return Pause(kept["by"], moment(kept["at"]), kept["because"]) if kept else None
+    return Pause(kept["by"], moment(kept["at"]), kept.get("because", "")) if kept else None
 
 
 class Pauses:
