@@ -163,7 +163,8 @@ def session_over(site: Site, page: Page) -> None:
 @state
 def server_in_trouble(site: Site, page: Page) -> None:
     site.refusals["GET settings"] = (500, {})
-    site.refusals["GET connection"] = (503, {})
+    # in words of ours: an answer without them is asked for again, for some seconds
+    site.refuse("GET connection", 503, "our_fault", "This went wrong on our side.")
     open_page(site, page)
 
 
