@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import click
@@ -340,9 +341,15 @@ def test_a_pause_of_one_company_holds_up_no_other_of_its_lane(site: Site) -> Non
     assert two.connect(organisation) == "connected"
     two.save(**one.get("settings").json["settings"] | {"number_prefix": "TWO-"})
     site.run("pause", COMPANY, "--yes")
-    (held,), (going,) = site.send(site.order()), site.send(site.order(OTHER, 1))
+    # as many as fill a short turn
+    held = site.send(*(site.order(place=place) for place in range(60)))
     site.world.run()
-    assert (site.state(held), site.state(going, OTHER)) == ("queued", "posted")
+    with patch.object(site.world, "turn", wraps=site.world.turn) as turn:
+        (going,) = site.send(site.order(OTHER, 1))
+        site.world.run()
+    assert {site.state(order) for order in held} == {"queued"}
+    assert site.state(going, OTHER) == "posted"
+    assert turn.call_count == 1
 
 
 def test_a_restored_table_is_paused_before_a_stack_uses_it(

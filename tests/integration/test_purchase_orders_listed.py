@@ -6,11 +6,15 @@ import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from moto import mock_aws
 
+from bookkeeping.adapters.tables.pauses import Pauses
+from bookkeeping.domain.ledger import Pause
 from local.samples import TRACKED, Maker
+from tests.grants import acting_as
 from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.test_unreadable_answers import ends, numbers
 
@@ -145,3 +149,34 @@ def test_a_list_that_fails_keeps_no_purchase_order_from_its_outcome(books: OnePr
     books.run()
     all_posted_once(books, orders)
     assert calls(books) == ["create × 1", "list × 1", "create × 1", "list × 1"]
+
+
+@pytest.mark.parametrize("stopped", ["paused", "switched off"])
+@pytest.mark.parametrize("kind", ["error_before_commit", "error_after_commit"])
+def test_many_that_may_not_be_sent_again_are_settled_within_the_minutes_that_their_reads_take(
+    books: OneProcess, stopped: str, kind: str
+) -> None:
+    # more than Xero allows calls in a minute
+    for _ in range(2):
+        fails_once(books, kind)
+    pauses, send = Pauses(books.resource, "ConnectionsTable"), books.posting.xero.create
+
+    def stop_and_send(*about: Any, **more: Any) -> Any:
+        with acting_as(""):
+            if stopped == "paused":
+                pauses.add(TRACKED, Pause("grace", books.clock.now()))
+            else:
+                books.save_settings(TRACKED, enabled=False)
+        return send(*about, **more)
+
+    with patch.object(books.posting.xero, "create", stop_and_send):
+        orders = sent(books, 100)
+        books.run(timedelta(hours=2))
+    assert not {books.entry(order, TRACKED).batch for order in orders} - {""}
+    assert len(books.calls(path="/PurchaseOrders")) < 2 * 100 + 20
+    assert not books.committed("invoice")
+    pauses.remove(TRACKED)
+    books.ring(books.entry(orders[0], TRACKED))
+    if stopped == "paused":
+        books.run()
+        all_posted_once(books, orders)

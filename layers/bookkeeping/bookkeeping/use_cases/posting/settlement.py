@@ -218,6 +218,10 @@ class Settlement:
             # what goes on failing must not use up the day's calls
             ready_documents = self._settle_listed(batch, company_turn, ready_documents)
         may_send = company_turn.books.may_send
+        if not may_send and batch.kind == "purchase_order":
+            entries = [*(ready.entry for ready in ready_documents), *unbuilt]
+            self._settle_singly(batch, company_turn, entries, unknown_at + waits.late_commit)
+            return
         given_up = batch.documents[-1].order_id if batch.gives_up and may_send else ""
         to_send = [ready for ready in ready_documents if may_send and ready.entry.order_id != given_up]
         # a purchase order's number that is there is refused: cheaper than reading them one by one
@@ -271,6 +275,24 @@ class Settlement:
             gives_up=False,
         )
         self._resend(renewed, again)
+
+    def _settle_singly(
+        self, batch: Batch, company_turn: CompanyTurn, entries: Sequence[Entry], counts_from: datetime
+    ) -> None:
+        """Read purchase orders that may not be sent again, from when on absence counts.
+
+        There may be more of them than a turn has calls: each gets its outcome before the next one is read.
+        """
+        if entries and self._holder.now < counts_from:
+            self._later(batch, at=counts_from)
+            return
+        for entry in entries:
+            self._settle_each(
+                batch,
+                self._by_number(batch, company_turn, [entry]),
+                lambda absent: ledger.settle_unsent(absent, company_turn.books, self._holder.now),
+            )
+        self._finish(batch)
 
     def _later(self, batch: Batch, at: datetime, **changes: Any) -> None:
         """Settle the batch at that moment, not before."""

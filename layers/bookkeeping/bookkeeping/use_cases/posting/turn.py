@@ -164,9 +164,11 @@ class Turn:
             company = key.rpartition("#")[0]
             if company not in holder.held and company not in holder.paused:
                 by_company.setdefault(company, []).append(key)
-        share = max(BATCH_SIZE, ROUND // max(1, len(by_company)))
         # a short turn only has to know whether there is more than it can do
         at_most = 2 * ROUND if holder.long else BATCH_SIZE
+        if sum(map(len, by_company.values())) >= at_most:
+            self._leave_out_paused(by_company)
+        share = max(BATCH_SIZE, ROUND // max(1, len(by_company)))
         chosen = [key for mine in by_company.values() for key in mine[:share]][:at_most]
         holder.keys -= {*chosen}
         due: dict[str, list[Entry]] = {}
@@ -188,6 +190,14 @@ class Turn:
         for entries in due.values():
             entries.sort(key=attrgetter("due_at", "order_id"))
         return due
+
+    def _leave_out_paused(self, by_company: dict[str, list[str]]) -> None:
+        """Orders that stay due for long take no place in the turn from those that can be sent."""
+        for company, keys in [*by_company.items()]:
+            with contained(company):
+                if self._holder.books(company).pause is not None:
+                    self._holder.note_paused(company, keys)
+                    del by_company[company]
 
     def _behind(self, shown: Sequence[str]) -> list[str]:
         """Due orders of companies that the index did not show, because another company has so many."""
