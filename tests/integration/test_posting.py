@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from moto import mock_aws
@@ -16,7 +17,10 @@ from urllib3 import HTTPResponse
 from bookkeeping.adapters.tables.lanes import Lanes
 from bookkeeping.domain import ledger
 from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.use_cases.posting import turn
 from local.samples import TRACKED, UNTRACKED, Maker, cost, gross
+from tests import grants
+from tests.grants import Use
 from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
 from tests.storms.dynamodb import DynamoDB, refused
 from tests.storms.environment import table_properties
@@ -360,6 +364,16 @@ def test_both_companies_of_an_order_in_one_organisation_book_it_once(untracked: 
     invoices_are(untracked, [order], prefix="B-")
     skipped = untracked.entry(order)
     assert (skipped.state, skipped.reason, skipped.through) == (State.SKIPPED, "already_in_books", "500500")
+
+
+def test_a_lane_with_more_due_orders_than_one_read_shows_posts_them_all(untracked: OneProcess) -> None:
+    sent = orders(7)
+    untracked.send(*sent)
+    with patch.object(turn, "LOOKED_AT", 3):
+        untracked.run()
+    all_posted(untracked, sent)
+    # to ask for the orders behind those takes a right of its own
+    assert Use("order_posting", "dynamodb:Query", "ConnectionsTable", "app#") in grants.noted
 
 
 def test_switched_off_means_nothing_is_sent_any_more(untracked: OneProcess) -> None:

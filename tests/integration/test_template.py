@@ -678,6 +678,20 @@ def test_every_parameter_is_used_and_said_in_the_docs(written: dict[str, Any]) -
         assert f"| `{name}` |" in described, name
 
 
+def test_the_deployer_s_rights_cover_every_kind_of_right_that_the_stack_makes(
+    template: dict[str, Any],
+) -> None:
+    described = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    rights = described.split("## Rights")[1].split("```json")[1].split("```")[0]
+    actions = {action for one in json.loads(rights)["Statement"] for action in one["Action"]}
+    makes = {it["Type"] for it in template["Resources"].values() if it["Type"].startswith("AWS::IAM::")}
+    needs = {
+        "AWS::IAM::Role": {"iam:CreateRole", "iam:PassRole"},
+        "AWS::IAM::ManagedPolicy": {"iam:CreatePolicy"},
+    }
+    assert set().union(*(needs[kind] for kind in makes)) <= actions
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_a_deploy_asks_nothing(written: dict[str, Any], environment: str) -> None:
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]["deploy"]["parameters"]
