@@ -85,9 +85,7 @@ class Site:
     def json(self, *arguments: str) -> Any:
         result = self.run(*arguments, "--json")
         assert result.exit_code == 0, result.output
-        # the functions that a command invokes log in this process
-        said = "\n".join(line for line in result.stdout.splitlines() if not line.startswith(('{"', "{'")))
-        return json.loads(said)
+        return json.loads(result.stdout)
 
     def connected(self, company: str = COMPANY) -> Browser:
         """A company, connected and set up in its popup."""
