@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Final
 
 import boto3
 import click
+from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bookkeeping.adapters import from_environment
@@ -114,11 +116,34 @@ def words_for_errors() -> Iterator[None]:
         raise click.ClickException(f"AWS could not be asked: {error}") from error
 
 
+ANSWERS: Final = "operations.answers"
+
+
+@contextmanager
+def only_answers(context: click.Context) -> Iterator[None]:
+    """Keep standard output for the answer. Logs go to standard error, and metrics, which nobody collects, nowhere."""
+    context.meta[ANSWERS] = sys.stdout
+    handler: Any = Logger().registered_handler
+    before, handler.stream = handler.stream, sys.stderr
+    try:
+        # Powertools prints a single metric, also where POWERTOOLS_METRICS_DISABLED is set
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            yield
+    finally:
+        handler.stream = before
+
+
+def answers() -> IO[str]:
+    """Standard output, which is for the answer alone."""
+    file: IO[str] = click.get_current_context().meta[ANSWERS]
+    return file
+
+
 class Command(click.Command):
     """A command whose expected errors are words."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        with words_for_errors():
+        with words_for_errors(), only_answers(ctx):
             return super().invoke(ctx)
 
 
@@ -127,10 +152,10 @@ operate.command_class = Command
 
 def told(answer: Any, as_json: bool, lines: Callable[[], Iterator[str]]) -> None:
     if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=2), file=answers())
         return
     for line in lines():
-        click.echo(line)
+        click.echo(line, file=answers())
 
 
 def agreed(stack: Stack, what: str, yes: bool) -> None:
@@ -271,7 +296,7 @@ def export(context: click.Context, company: str, kind: str, output: Path | None,
     """
     stack = stack_of(context)
     companies.check_known(stack, company)
-    count = _exported(stack, company, kind, output) if output else _write(stack, company, kind, sys.stdout)
+    count = _exported(stack, company, kind, output) if output else _write(stack, company, kind, answers())
     about = {"company": company, "orders": count, "file": str(output) if output else None}
     click.echo(json.dumps(about) if as_json else f"{count} orders", err=True)
 
@@ -381,7 +406,7 @@ def _pause_table(name: str, because: str, yes: bool) -> None:
         click.confirm("Go on?", abort=True, err=True)
     by = f"{arn.rpartition(':')[2].rpartition('/')[2]} (operator)"
     pauses_in(name).add(ALL, Pause(by, from_environment.now(), because))
-    click.echo(f"Paused in {name}.")
+    click.echo(f"Paused in {name}.", file=answers())
 
 
 @operate.command("resume")

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from boto3.dynamodb.conditions import Key
 
+from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.secrets import AppSecret, TokenSecret
 from bookkeeping.adapters.tables.dynamodb import query
 from bookkeeping.domain.connection import Connection
@@ -60,7 +61,11 @@ def erase(
             " itself: give the command again in an hour."
         )
     under_way = stack.adapters.orders.in_list(company, State.QUEUED, "", AT_A_TIME)
-    if any(entry.state is State.QUEUED for entry in stack.adapters.orders.get_many(under_way)):
+    # one that can't be read is not just being skipped, and it was exported as it is stored
+    readable = stack.adapters.orders.get_many(
+        under_way, lambda item: contained(item["company"], item["order_id"])
+    )
+    if any(entry.state is State.QUEUED for entry in readable):
         raise NotYet("Its last orders are just being skipped: give the command again in a minute.")
     settings, connections = (
         stack.dynamodb.Table(stack.outputs[name]) for name in ("SettingsTable", "ConnectionsTable")

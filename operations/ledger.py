@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import IO, Any, Final
 
-from bookkeeping.domain.ledger import Entry
+from boto3.dynamodb.types import TypeSerializer
+
+from bookkeeping.adapters.containment import contained
+from bookkeeping.adapters.tables.orders import order_key
+from bookkeeping.domain.ledger import UNKNOWN, Entry
+from bookkeeping.domain.problems.catalogue import WAITS
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.orders import View
 
 AT_A_TIME: Final = 100
+UNREADABLE: Final = "unreadable"
+WORDS: Final = {
+    UNREADABLE: "This row can't be read, because of a mistake in this integration. Here it is as it is stored.",
+    UNKNOWN: WAITS[UNKNOWN],
+}
+"""What is said of a row that is exported as it is stored."""
 COLUMNS: Final = (
     "order",
     "number",
@@ -40,7 +53,10 @@ COLUMNS: Final = (
 
 
 def exported(adapters: PageAdapters, company: str) -> Iterator[dict[str, Any]]:
-    """Every order of the company's ledger once, as it stands when it is read."""
+    """Every order of the company's ledger once, as it stands when it is read.
+
+    A row that can't be read, or that only a newer version of this code knows, is exported as it is stored.
+    """
     view = View(adapters, company, *adapters.connections.connection_and_pause(company))
     seen: set[str] = set()
     while True:
@@ -50,10 +66,33 @@ def exported(adapters: PageAdapters, company: str) -> Iterator[dict[str, Any]]:
         while chunk := list(islice(fresh, AT_A_TIME)):
             found = True
             seen.update(chunk)
-            for entry in adapters.orders.get_many(chunk):
-                yield _row(view, entry)
+            yield from _rows(adapters, view, chunk)
         if not found:
             return
+
+
+def _rows(adapters: PageAdapters, view: View, keys: list[str]) -> list[dict[str, Any]]:
+    stored, rows = dict[str, Mapping[str, Any]](), list[dict[str, Any]]()
+
+    def contained_row(item: Mapping[str, Any]) -> AbstractContextManager[None]:
+        stored[item["key"]] = item
+        return contained(
+            item["company"],
+            item["order_id"],
+            lambda _: rows.append(_as_stored(item, UNREADABLE)),
+            lambda: rows.append(_as_stored(item, UNKNOWN)),
+        )
+
+    for entry in adapters.orders.get_many(keys, contained_row):
+        with contained_row(stored[order_key(*entry.key)]):
+            rows.append(_row(view, entry))
+    return rows
+
+
+def _as_stored(item: Mapping[str, Any], why: str) -> dict[str, Any]:
+    """The row in DynamoDB's own JSON, which the AWS command line can write back."""
+    attributes = {name: TypeSerializer().serialize(value) for name, value in item.items()}
+    return {"id": item["order_id"], "state": why, "words": WORDS[why], "stored": attributes}
 
 
 def _row(view: View, entry: Entry) -> dict[str, Any]:
@@ -69,9 +108,13 @@ def write_lines(rows: Iterable[dict[str, Any]], file: IO[str]) -> int:
     """An order a line, as JSON; how many."""
     count = 0
     for row in rows:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.write(json.dumps(row, ensure_ascii=False, default=_base64) + "\n")
         count += 1
     return count
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
 
 
 def write_csv(rows: Iterable[dict[str, Any]], file: IO[str]) -> int:
@@ -86,6 +129,8 @@ def write_csv(rows: Iterable[dict[str, Any]], file: IO[str]) -> int:
 
 
 def _cells(row: dict[str, Any]) -> dict[str, str]:
+    if "stored" in row:
+        return {"order": row["id"], "state": row["state"], "words": row["words"]}
     problem = row["problem"] or {}
     cells = {
         "order": row["id"],

@@ -27,6 +27,7 @@ from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, call_in
 from bookkeeping.adapters.secrets import TokenSecret
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
+from bookkeeping.adapters.tables.dynamodb import read
 from bookkeeping.adapters.tables.lanes import Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
@@ -404,6 +405,17 @@ CHART: dict[str, Any] = {
     "inventory_asset_account_code": "630",
     "shipping_account_code": "200",
 }
+
+
+def spoil(world: OneProcess, table: str, key: dict[str, str], **values: Any) -> None:
+    """Change a row so that it can't be read any more, or is of an unknown kind."""
+    world.resource.Table(table).put_item(Item=raw(world, table, key) | values)
+
+
+def raw(world: OneProcess, table: str, key: dict[str, str]) -> dict[str, Any]:
+    item = read(world.resource.Table(table), **key)
+    assert item is not None
+    return item
 
 
 def events(told: Sequence[Event]) -> list[str]:

@@ -18,7 +18,6 @@ from bookkeeping.adapters import containment
 from bookkeeping.adapters.containment import contained, is_ours, noted
 from bookkeeping.adapters.tables import orders as orders_table
 from bookkeeping.adapters.tables.books import books_of
-from bookkeeping.adapters.tables.dynamodb import read
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.releases import Release
@@ -37,7 +36,7 @@ from bookkeeping.use_cases.posting.items import TrackedItems
 from bookkeeping.use_cases.release import save
 from bookkeeping.use_cases.xero_facts import XeroFacts
 from local.samples import TRACKED, UNTRACKED, Maker
-from tests.integration.one_process import Killed, OneProcess, in_memory
+from tests.integration.one_process import Killed, OneProcess, in_memory, raw, spoil
 from tests.integration.popup import Browser, Popup
 from tests.our_faults import Fault
 
@@ -209,18 +208,6 @@ def test_a_message_that_fails_for_one_company_reaches_the_other(
     kept.keep_our_fault(json.dumps(order), SENT_AT, "message-1")
     provoked(our_faults)
     assert states(books, [order], UNTRACKED) == ["needs_attention our_fault"]
-
-
-def spoil(books: OneProcess, table: str, key: dict[str, str], **values: Any) -> None:
-    """A row that can't be read any more."""
-    at = books.orders._resource.Table(table)
-    at.put_item(Item=raw(books, table, key) | values)
-
-
-def raw(books: OneProcess, table: str, key: dict[str, str]) -> dict[str, Any]:
-    item = read(books.orders._resource.Table(table), **key)
-    assert item is not None
-    return item
 
 
 def test_a_row_that_can_not_be_read_shows_it_when_a_message_of_it_was_given_up(
@@ -894,6 +881,22 @@ def test_a_row_that_can_not_be_read_is_named_and_does_not_empty_the_page(
         False,
     )
     assert shown[str(sent[0]["id"])]["words"] == "On its way to Xero."
+
+
+def test_retry_all_frees_the_others_where_one_row_can_not_be_read(
+    popup: Popup, office: Browser, our_faults: list[Fault]
+) -> None:
+    sent = orders(3)
+    office.save(enabled=False)
+    popup.world.send(*sent)
+    key = {"key": order_key(UNTRACKED, str(sent[1]["id"]))}
+    spoil(popup.world, "OrdersTable", key, received_at="yesterday")
+    office.save(enabled=True)
+    assert office.post("orders/retry", {"problem": "integration_off"}).json["retried"] == 2
+    provoked(our_faults)
+    assert states(popup.world, [sent[0], sent[2]]) == ["queued", "queued"]
+    row = raw(popup.world, "OrdersTable", key)
+    assert (row["state"], row["problem"]["code"]) == ("needs_attention", "our_fault")
 
 
 def test_a_row_that_can_not_be_shown_is_named_and_does_not_empty_the_page(

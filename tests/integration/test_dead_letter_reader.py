@@ -25,7 +25,7 @@ from tests.integration.one_function import (
     metrics_in,
     running,
 )
-from tests.integration.one_process import Killed
+from tests.integration.one_process import Killed, raw, spoil
 from tests.our_faults import Fault
 
 OTHER = "500500"
@@ -300,6 +300,20 @@ def test_a_message_whose_reading_is_what_fails_is_kept_under_its_own_id(
     entry = reader.world.orders.get("unknown", id_)
     assert entry is not None
     assert reader.told()[0]["problem"] == "our_fault"
+    assert our_faults
+    our_faults.clear()
+
+
+def test_a_row_that_can_not_be_read_says_that_a_message_of_it_was_given_up(
+    reader: Function, our_faults: list[Fault]
+) -> None:
+    sent, key = order(), {"key": f"{UNTRACKED}#{order()['id']}"}
+    reader.world.send(sent)
+    spoil(reader.world, "OrdersTable", key, received_at="yesterday")
+    give_up(reader, sent)
+    read(reader)
+    kept = raw(reader.world, "OrdersTable", key)
+    assert (kept["state"], kept["problem"]["code"]) == ("needs_attention", "our_fault")
     assert our_faults
     our_faults.clear()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -9,6 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +18,7 @@ from unittest.mock import patch
 import boto3
 import click
 import pytest
+from boto3.dynamodb.types import TypeDeserializer
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -27,13 +30,15 @@ from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
 from bookkeeping.adapters.tables.pauses import ALL, Pauses
 from bookkeeping.domain.ledger import Pause
 from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
+from bookkeeping.use_cases.page.orders import View
 from local.samples import UNTRACKED, Maker
 from operations import launch_key, leaving
 from operations.__main__ import operate
 from operations.ledger import safe
 from operations.stack import Resource, Stack
-from tests.integration.one_process import PREFIX, OneProcess, in_memory, make_tables
+from tests.integration.one_process import PREFIX, OneProcess, in_memory, make_tables, raw, spoil
 from tests.integration.popup import LAUNCH_KEY, ORIGIN, Browser, Popup
+from tests.our_faults import Fault
 
 COMPANY, OTHER = "412077", "413995"
 TABLES = ("OrdersTable", "SettingsTable", "ConnectionsTable", "AuthorizationsTable")
@@ -86,9 +91,7 @@ class Site:
     def json(self, *arguments: str) -> Any:
         result = self.run(*arguments, "--json")
         assert result.exit_code == 0, result.output
-        # the functions that a command invokes log in this process
-        said = "\n".join(line for line in result.stdout.splitlines() if not line.startswith(('{"', "{'")))
-        return json.loads(said)
+        return json.loads(result.stdout)
 
     def connected(self, company: str = COMPANY) -> Browser:
         """A company, connected and set up in its popup."""
@@ -402,6 +405,82 @@ def test_an_order_that_changes_its_place_during_the_export_is_in_it_once(site: S
     adapters.keys_of = keys_of  # type: ignore[method-assign]
     lines = site.run("export", COMPANY).stdout.splitlines()
     assert sorted(json.loads(line)["id"] for line in lines) == sorted(ids)
+
+
+def binary(value: dict[str, Any]) -> dict[str, Any]:
+    """DynamoDB's JSON with its bytes, which are written in base64."""
+    return {"B": base64.b64decode(value["B"])} if value.keys() == {"B"} else value
+
+
+def spoilt(site: Site) -> list[str]:
+    """Three orders: the first can be read, the second can't, and the third is of an unknown kind."""
+    site.connected()
+    ids = site.send(*(site.order(place=place) for place in range(3)))
+    site.world.run()
+    for order, values in ((ids[1], {"received_at": "yesterday"}), (ids[2], {"state": "credited"})):
+        spoil(site.world, "OrdersTable", {"key": f"{COMPANY}#{order}"}, **values)
+    return ids
+
+
+def test_a_row_that_can_not_be_read_or_is_of_an_unknown_kind_is_exported_as_it_is_stored(
+    site: Site, our_faults: list[Fault]
+) -> None:
+    ids = spoilt(site)
+    result = site.run("export", COMPANY)
+    assert result.exit_code == 0, result.output
+    assert "3 orders" in result.stderr
+    read = partial(json.loads, object_hook=binary)
+    lines = {line["id"]: line for line in map(read, result.stdout.splitlines())}
+    assert lines.keys() == set(ids)
+    assert [lines[order]["state"] for order in ids] == ["posted", "unreadable", "newer_version"]
+    assert lines[ids[2]]["words"] == WAITS["newer_version"]
+    for order in ids[1:]:
+        stored = TypeDeserializer().deserialize({"M": lines[order]["stored"]})
+        assert stored == raw(site.world, "OrdersTable", {"key": f"{COMPANY}#{order}"})
+    table = site.run("export", COMPANY, "--format", "csv").stdout
+    rows = {row["order"]: row["state"] for row in csv.DictReader(io.StringIO(table))}
+    assert rows == {order: lines[order]["state"] for order in ids}
+    assert {fault.order_id for fault in our_faults} == {ids[1]}
+    our_faults.clear()
+
+
+def test_an_order_that_can_not_be_shown_is_exported_as_it_is_stored(
+    site: Site, our_faults: list[Fault]
+) -> None:
+    site.connected()
+    (order,) = site.send(site.order())
+    with patch.object(View, "whole", side_effect=LookupError("a bug of ours")):
+        (line,) = map(json.loads, site.run("export", COMPANY).stdout.splitlines())
+    assert (line["id"], line["state"]) == (order, "unreadable")
+    assert our_faults
+    our_faults.clear()
+
+
+def test_a_company_is_not_erased_before_every_row_of_it_is_exported(
+    site: Site, our_faults: list[Fault]
+) -> None:
+    spoilt(site)
+    (waits,) = site.send(site.order(place=3))
+    spoil(site.world, "OrdersTable", {"key": f"{COMPANY}#{waits}"}, received_at="yesterday")
+    answer = site.json("take-out", COMPANY, "--export", "ledger.jsonl", "--erase", "--yes")
+    assert answer["exported"] == len(Path("ledger.jsonl").read_text().splitlines()) == 4
+    assert not site.rows()["OrdersTable"]
+    assert our_faults
+    our_faults.clear()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_what_is_logged_and_counted_meanwhile_is_not_in_the_answer(
+    site: Site, our_faults: list[Fault], kind: str
+) -> None:
+    spoilt(site)
+    result = site.run("export", COMPANY, "--format", kind)
+    assert "_aws" not in result.output
+    for logged in ("fault of ours contained", "of an unknown kind, left alone"):
+        assert logged in result.stderr
+        assert logged not in result.stdout
+    assert our_faults
+    our_faults.clear()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from tests.integration.one_function import (
     record,
     running,
 )
+from tests.integration.one_process import raw, spoil
+from tests.our_faults import Fault
 
 OTHER = "500500"
 
@@ -290,6 +292,20 @@ def test_a_message_that_can_not_even_be_read_and_crashes_us_leaves_a_row_too(int
     crashed = record(body, receives=3)
     assert failed(intake.handle(batch(crashed))) == [crashed["messageId"]]
     assert state(intake, order()) == "needs_attention our_fault"
+
+
+def test_after_its_last_receive_a_row_that_can_not_be_read_says_so(
+    intake: Function, our_faults: list[Fault]
+) -> None:
+    sent = order()
+    intake.world.send(sent)
+    spoil(intake.world, "OrdersTable", {"key": f"{UNTRACKED}#{sent['id']}"}, received_at="yesterday")
+    last = record(sent, receives=3, sent_at=4_000_000_000_000)
+    assert failed(intake.handle(batch(last))) == [last["messageId"]]
+    row = raw(intake.world, "OrdersTable", {"key": f"{UNTRACKED}#{sent['id']}"})
+    assert (row["state"], row["problem"]["code"]) == ("needs_attention", "our_fault")
+    assert our_faults
+    our_faults.clear()
 
 
 @pytest.mark.parametrize("next_receive", [4, 1], ids=["received again", "redriven"])

@@ -30,6 +30,7 @@ from local.system import LocalSystem
 from local.triggers import LONG_POLL_SECONDS
 from operations.__main__ import operate
 from tests import canaries
+from tests.our_faults import Fault
 from tests.storms.processes import INTAKE, POSTING, REFRESH, SCALE, Course, Storm, chosen_seed, settle_in
 from tests.whole_system import Site, bodies, keys_of, plain, words
 
@@ -377,7 +378,7 @@ def operators(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 def test_operators_do_all_that_their_commands_say_with_the_rights_of_their_policy(
-    site: Site, operators: Callable[..., Any], tmp_path: Path
+    site: Site, operators: Callable[..., Any], tmp_path: Path, our_faults: list[Fault]
 ) -> None:
     site.company(LEAVES)
     orders = [plain("posted", site.order(LEAVES, place), LEAVES) for place in range(2)]
@@ -400,6 +401,18 @@ def test_operators_do_all_that_their_commands_say_with_the_rights_of_their_polic
     operators("pause", LEAVES, "--yes")
     operators("resume", LEAVES, "--yes")
     operators("retry", LEAVES, "--problem", "our_fault", "--yes")
+    # a row that can't be read is marked
+    site.system.client("dynamodb").update_item(
+        TableName=site.system.outputs["orders_table"],
+        Key={"key": {"S": key}},
+        UpdateExpression="SET received_at = :when, list_key = :list_key",
+        ExpressionAttributeValues={
+            ":when": {"S": "yesterday"},
+            ":list_key": {"S": "needs_attention#missing_price#2026-01-01T00:00:00.000000+00:00"},
+        },
+    )
+    operators("retry", LEAVES, "--problem", "missing_price", "--yes")
+    assert site.states([key]) == {key: "needs_attention"}
     assert operators("redrive", "--yes") == {"redriven": 0}
     # the local AWS has no protection of tables
     wrong = {one["about"] for one in operators("check", ends_with=1) if not one["ok"]}
@@ -411,6 +424,8 @@ def test_operators_do_all_that_their_commands_say_with_the_rights_of_their_polic
     left = operators("take-out", LEAVES, "--export", str(tmp_path / "two"), "--erase", "--yes")
     assert left["exported"] == 2
     assert len((tmp_path / "two").read_text().splitlines()) == 2
+    assert our_faults
+    our_faults.clear()
     assert not [row for row in site.rows() if row[0] == LEAVES]
     assert "There is no company" in CliRunner().invoke(operate, ["company", LEAVES]).output
 
