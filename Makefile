@@ -62,7 +62,7 @@ operate: .venv-operations/.ready  ## the commands for whoever runs the stack: ma
 	@PYTHONPATH=layers/bookkeeping exec .venv-operations/bin/python -m operations $(ARGS)
 
 test: $(LOCAL_SYSTEM)  ## every test of a few minutes or less
-	@.venv/bin/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+	@.venv/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 storms: $(LOCAL_SYSTEM)  ## the simulations of many failures at once, in full: about three quarters of an hour
 	@PYTHONPATH=layers/bookkeeping:. AWS_DEFAULT_REGION=eu-west-2 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
