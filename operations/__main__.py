@@ -15,11 +15,11 @@ from typing import IO, Any, Final
 import boto3
 import click
 from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.tables.pauses import ALL
-from bookkeeping.domain.ledger import Entry, Pause
+from bookkeeping.domain.ledger import Pause
 from bookkeeping.domain.page_access import COMPANY
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
 from operations import companies, health, launch_key, leaving, ledger, pauses
@@ -77,11 +77,14 @@ def operate(
     """
     if context.obj is not None:
         return
-    if local:
-        with words_for_errors():
+    with words_for_errors():
+        if local:
             use_local_system(outputs)
-    elif profile or region:
-        boto3.setup_default_session(profile_name=profile, region_name=region)
+        else:
+            # Lambda's and the SDKs' own variable, which boto3 does not read
+            region = region or os.environ.get("AWS_REGION")
+            if profile or region:
+                boto3.setup_default_session(profile_name=profile, region_name=region)
     # opened by the command: help needs no credentials
     context.obj = Opening(name)
 
@@ -112,8 +115,12 @@ def words_for_errors() -> Iterator[None]:
         raise click.ClickException(
             f"AWS refused {error.operation_name}: {about.get('Message') or about['Code']}"
         ) from error
+    except NoRegionError as error:
+        raise click.ClickException("In which region is the stack? Give --region.") from error
     except BotoCoreError as error:
         raise click.ClickException(f"AWS could not be asked: {error}") from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
 ANSWERS: Final = "operations.answers"
@@ -341,7 +348,7 @@ def retry_orders(
 ) -> None:
     """Retry an ORDER of a COMPANY, or all that stopped for one --problem: as *Retry* on the Orders page does."""
     if bool(order) == bool(problem):
-        raise click.UsageError("Give an order, or --problem.")
+        raise click.UsageError("Give either an order or --problem.")
     stack = stack_of(context)
     if problem:
         agreed(stack, f"All orders of company {company} that stopped as {problem} are tried again.", yes)
@@ -349,18 +356,11 @@ def retry_orders(
         more = " The others follow by themselves." if freed["more"] else ""
         told(freed, as_json, lambda: iter([f"{freed['retried']} orders are tried again.{more}"]))
         return
-    entry = _entry(stack, company, order or "")
+    entry = companies.entry(stack, company, order or "")
     agreed(stack, f"Order {order} of company {company} is tried again.", yes)
     retry(stack.adapters, stack.person(company), entry, items_as_they_are=items_as_they_are, no_sale=no_sale)
     found = companies.order(stack, company, order or "")
     told(found, as_json, lambda: _order_lines(found))
-
-
-def _entry(stack: Stack, company: str, order: str) -> Entry:
-    entry = stack.adapters.orders.get(company, order)
-    if entry is None:
-        raise companies.NotKnown(f"Company {company} has no order {order}.")
-    return entry
 
 
 @operate.command("pause")
@@ -420,6 +420,8 @@ def resume_posting(
     """Let the posting of a COMPANY, or of --all, go on: what is due is posted at once."""
     chosen_one, whose = chosen(company, everybody)
     stack = stack_of(context)
+    if company:
+        companies.check_known(stack, company)
     agreed(stack, f"Posting of {whose} goes on.", yes)
     concerned = stack.adapters.settings.companies() if chosen_one == ALL else [chosen_one]
     rung = pauses.resume(stack.adapters, stack.pauses, chosen_one, stack.operator, concerned)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
+from bookkeeping.adapters.containment import is_ours
 from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.adapters.tables.pauses import ALL
 from bookkeeping.domain.connection import Connection, words
-from bookkeeping.domain.ledger import Pause, State
+from bookkeeping.domain.errors import UnknownKind
+from bookkeeping.domain.ledger import Entry, Pause, State
 from bookkeeping.domain.settings import Settings
+from bookkeeping.use_cases import intake
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.orders import Asked, View, orders
@@ -122,16 +125,35 @@ def _in_short(order: dict[str, Any]) -> dict[str, Any]:
 
 def order(stack: Stack, ref: str, order_id: str) -> dict[str, Any]:
     """One order: where it stands and why, who can put it right and how, and what people did to it."""
-    entry = stack.adapters.orders.get(ref, order_id)
-    if entry is None:
-        raise NotKnown(
-            f"Company {ref} has no order {order_id}. Perhaps its message names another company, or never came:"
-            " look at the dead letters with `check`."
-        )
+    row = entry(stack, ref, order_id)
     view = View(stack.adapters, ref, *stack.adapters.connections.connection_and_pause(ref))
-    return view.whole(entry) | {
-        "key": order_key(*entry.key),
-        "settings_version": entry.settings_version,
-        "batch": entry.batch,
-        "due_at": entry.due_at.isoformat() if entry.due_at else None,
+    return view.whole(row) | {
+        "key": order_key(*row.key),
+        "settings_version": row.settings_version,
+        "batch": row.batch,
+        "due_at": row.due_at.isoformat() if row.due_at else None,
     }
+
+
+def entry(stack: Stack, ref: str, order_id: str) -> Entry:
+    """The order's row. Raises NotKnown, also where this version of the code can't read it."""
+    try:
+        found = stack.adapters.orders.get(ref, order_id)
+    except UnknownKind as unknown:
+        raise NotKnown(
+            f"Order {order_id} was handled by a newer version ({unknown}), and is left alone: see UnknownRowsAlarm."
+        ) from unknown
+    except Exception as error:
+        if not is_ours(error):
+            raise
+        raise NotKnown(
+            f"The row of order {order_id} can't be read: see OurFaultsAlarm. `export` shows it as it is stored."
+        ) from error
+    if found is not None:
+        return found
+    if ref != intake.NO_COMPANY:
+        check_known(stack, ref)
+    raise NotKnown(
+        f"Company {ref} has no order {order_id}. Perhaps its message names another company, or never came:"
+        " look at the dead letters with `check`."
+    )

@@ -109,6 +109,8 @@ def use_local_system(outputs_file: Path) -> None:
         written = json.loads(outputs_file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NoSuchStack(f"{outputs_file} is not there: start the local system with `make up`.") from error
+    except ValueError as error:
+        raise NoSuchStack(f"{outputs_file} is not a local system's file of addresses.") from error
     os.environ |= {
         "AWS_ENDPOINT_URL": written["aws_url"],
         "AWS_ACCESS_KEY_ID": written["aws_access_key_id"],

@@ -61,5 +61,9 @@ def look(in_time: Callable[[], bool]) -> int:
             if not in_time():
                 logger.warning("more dead letters than one run can look at", seen=seen)
                 break
+        for event in intake.events:
+            logger.info(
+                "dead letter shown", company=event.detail["company"], order_id=event.detail.get("order_id")
+            )
         bus.put([event for event in intake.events if adapters.now() - event.at < TOLD_FOR])
     return seen

@@ -93,7 +93,12 @@ def report_release(call: ReleaseCall, freed: int) -> None:
 
 def report_turn(wake_up: WakeUp, tally: Tally) -> None:
     for fault in tally.faults:
-        logger.error("posting met what it does not expect", lane=wake_up.lane, fault=fault)
+        logger.error(
+            "posting met what it does not expect",
+            lane=wake_up.lane,
+            companies=sorted(tally.companies),
+            fault=fault,
+        )
     logger.info(
         "turn",
         lane=wake_up.lane,
@@ -106,6 +111,10 @@ def report_turn(wake_up: WakeUp, tally: Tally) -> None:
         logger.info("orders", **line)
     for to_books in tally.to_books:
         metrics.add_metric("SecondsToBooks", MetricUnit.Seconds, to_books.total_seconds())
+    if tally.budgets_nearly_gone:
+        logger.warning(
+            "the day's calls are nearly gone", companies=sorted(tally.companies), left=tally.day_left
+        )
     if tally.day_left is not None:
         metrics.add_metric("DayCallsLeft", MetricUnit.Count, tally.day_left)
     metrics.add_metric("OrdersPosted", MetricUnit.Count, tally.outcomes.count(State.POSTED))

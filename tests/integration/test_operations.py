@@ -180,7 +180,7 @@ def test_what_is_wrong_is_said_in_words(site: Site) -> None:
         (["pause"], "Give a company, or --all."),
         (["pause", COMPANY, "--all"], "Give a company, or --all."),
         (["pause", COMPANY, "--connections-table", "x"], "--connections-table goes with --all."),
-        (["retry", COMPANY], "Give an order, or --problem."),
+        (["retry", COMPANY], "Give either an order or --problem."),
     ):
         result = site.run(*arguments)
         assert result.exit_code in (1, 2), arguments
@@ -755,3 +755,22 @@ def test_the_check_finds_what_is_wrong_and_says_what_to_do(site: Site) -> None:
     }
     assert all(found.values())
     assert "WRONG alarm: OrdersDeadLetterAlarm rings" in site.run("check").stdout
+
+
+@pytest.mark.parametrize("command", ["why", "retry"])
+def test_a_row_that_this_version_cannot_read_is_named_in_words(site: Site, command: str) -> None:
+    site.connected()
+    unknown, unreadable = site.send(priceless(site.order()), priceless(site.order(place=1)))
+    spoil(site.world, "OrdersTable", {"key": f"{COMPANY}#{unknown}"}, state="hovering")
+    spoil(site.world, "OrdersTable", {"key": f"{COMPANY}#{unreadable}"}, received_at="yesterday")
+    for order, alarm in ((unknown, "UnknownRowsAlarm"), (unreadable, "OurFaultsAlarm")):
+        result = site.run(command, COMPANY, order, *(["--yes"] if command == "retry" else []))
+        assert (result.exit_code, alarm in result.output) == (1, True), result.output
+
+
+def test_what_is_not_there_is_said_in_words(site: Site, tmp_path: Path) -> None:
+    site.connected()
+    assert "There is no company 999999" in site.run("resume", "999999", "--yes").output
+    assert "There is no company 999999" in site.run("why", "999999", "1").output
+    nowhere = str(tmp_path / "no folder" / "ledger.csv")
+    assert "No such file or directory" in site.run("export", COMPANY, "--output", nowhere).output
