@@ -154,10 +154,16 @@ def orders(count: int, **changes: Any) -> list[dict[str, Any]]:
 def read_dead_letters(world: OneProcess, *given_up: dict[str, Any]) -> None:
     """The dead-letter reader's run."""
     sqs = boto3.client("sqs")
-    urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "orders")}
+    urls = {
+        name: sqs.create_queue(QueueName=name)["QueueUrl"]
+        for name in ("OrdersDeadLetterQueue", "OrdersQueue")
+    }
     for order in given_up:
-        sqs.send_message(QueueUrl=urls["dead"], MessageBody=json.dumps(order))
-    asked = {"ORDERS_DEAD_LETTER_QUEUE_URL": urls["dead"], "ORDERS_QUEUE_URL": urls["orders"]}
+        sqs.send_message(QueueUrl=urls["OrdersDeadLetterQueue"], MessageBody=json.dumps(order))
+    asked = {
+        "ORDERS_DEAD_LETTER_QUEUE_URL": urls["OrdersDeadLetterQueue"],
+        "ORDERS_QUEUE_URL": urls["OrdersQueue"],
+    }
     reader = cold_start("dead_letter_reader", ENVIRONMENT | asked)
     tables = {"orders": world.orders, "settings": world.settings, "connections": world.connections}
     reader.adapters = replace(reader.adapters, **tables, now=world.clock.now)  # type: ignore[attr-defined]

@@ -62,7 +62,8 @@ def asked_at_expiry(callers: int, model: ProviderModel, seed: int) -> Asked:
         storm.adapters,
         now=lambda: start + timedelta(seconds=time.monotonic() - began),
         sleep=time.sleep,
-        times=Times(look_again=timedelta(milliseconds=50)),
+        # a mutant that can't write its tokens tries for so long, in real time
+        times=Times(look_again=timedelta(milliseconds=50), renewal=timedelta(seconds=10)),
     )
     gate = threading.Barrier(callers)
 
