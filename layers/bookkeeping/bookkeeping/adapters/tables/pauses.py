@@ -44,23 +44,14 @@ class Pauses:
     def add(self, who: str, pause: Pause) -> None:
         """Pause a company, or ALL. Turns that begin later create no document for it."""
         kept = {"by": pause.by, "at": stamp(pause.at), "because": pause.because}
-        for key in _rows_of(who):
-            once_free(
-                self._table.update_item,
-                Key=key,
-                UpdateExpression="SET #who = :pause",
-                ExpressionAttributeNames={"#who": who},
-                ExpressionAttributeValues={":pause": kept},
-            )
+        self._update(who, UpdateExpression="SET #who = :pause", ExpressionAttributeValues={":pause": kept})
 
     def remove(self, who: str) -> None:
+        self._update(who, UpdateExpression="REMOVE #who")
+
+    def _update(self, who: str, **update: Any) -> None:
         for key in _rows_of(who):
-            once_free(
-                self._table.update_item,
-                Key=key,
-                UpdateExpression="REMOVE #who",
-                ExpressionAttributeNames={"#who": who},
-            )
+            once_free(self._table.update_item, Key=key, ExpressionAttributeNames={"#who": who}, **update)
 
     def all(self) -> dict[str, Pause]:
         """Whose posting is paused: companies, and perhaps ALL."""
