@@ -86,7 +86,9 @@ def document(number: str = "KX-1", total: str = "61.95") -> Posted:
 
 
 def posted(entry: Entry | None = None, **settings: Any) -> Entry:
-    return ledger.settle_posted(entry or sent(), "invoice", document(), books(**settings).settings, NOON)
+    return ledger.settle_posted(
+        entry or sent(), "invoice", document(), books(**settings).settings, books(**settings), NOON
+    )
 
 
 def after(entry: Entry, newer: Message, at: Books | None = None) -> Entry:
@@ -340,7 +342,7 @@ def test_unsent_it_is_due_again_in_a_smaller_batch_where_that_is_wanted() -> Non
     assert (ends(entry), entry.at_most, entry.due_at) == ("queued", 25, LATER)
     assert ledger.settle_unsent(sent(entry), books(), LATER).at_most == 25
     assert (
-        ledger.settle_posted(sent(entry), "invoice", document(), books().settings, LATER).at_most
+        ledger.settle_posted(sent(entry), "invoice", document(), books().settings, books(), LATER).at_most
         == BATCH_SIZE
     )
 
@@ -354,18 +356,18 @@ def test_due_again_it_counts_refusals_and_remembers_to_be_a_draft() -> None:
 def test_a_tracked_orders_second_document_is_due_when_the_first_is_there() -> None:
     tracked = books(process_method="tracked")
     entry = ledger.settle_posted(
-        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, LATER
+        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, tracked, LATER
     )
     assert (ends(entry), entry.due_at) == ("queued", LATER)
     assert ledger.remaining(entry, tracked.settings) == ("invoice",)
-    entry = ledger.settle_posted(sent(entry), "invoice", document(), tracked.settings, LATER)
+    entry = ledger.settle_posted(sent(entry), "invoice", document(), tracked.settings, tracked, LATER)
     assert (ends(entry), set(entry.documents)) == ("posted", {"purchase_order", "invoice"})
 
 
 def test_a_half_posted_order_is_not_changed_by_a_newer_message_when_its_invoice_is_refused() -> None:
     tracked = books(process_method="tracked")
     entry = ledger.settle_posted(
-        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, LATER
+        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, tracked, LATER
     )
     entry = after(sent(entry), amended(2000), tracked)
     assert entry.changes == ("Line 1, quantity: 2 → 9",)
@@ -441,6 +443,7 @@ def test_what_is_half_posted_keeps_its_day_however_often_the_same_is_said_again(
         "purchase_order",
         document(),
         books(process_method="tracked").settings,
+        books(process_method="tracked"),
         NOON,
     )
     again = after(after(half, message(4 * day)), message(5 * day))
@@ -486,12 +489,12 @@ def test_a_difference_that_was_accepted_stays_with_its_document() -> None:
 def test_a_purchase_order_that_was_accepted_keeps_its_difference_beside_the_invoice_to_come() -> None:
     tracked = books(process_method="tracked")
     half = ledger.settle_posted(
-        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, LATER
+        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, tracked, LATER
     )
     freed = ledger.retry(ledger.stop(half, DIFFERS, LATER), tracked, "Ada Moore", LATER)
     assert freed is not None
     assert ends(freed) == "queued"
-    whole = ledger.settle_posted(sent(freed), "invoice", document(), tracked.settings, LATER)
+    whole = ledger.settle_posted(sent(freed), "invoice", document(), tracked.settings, tracked, LATER)
     assert [
         "accepted it" in " ".join(whole.documents[kind].notes) for kind in ("purchase_order", "invoice")
     ] == [
@@ -541,7 +544,7 @@ def test_an_order_in_an_unsettled_batch_is_settled_before_anything_else() -> Non
 def test_a_half_posted_order_goes_on_with_what_is_left_and_never_sends_again_what_is_there() -> None:
     tracked = books(process_method="tracked")
     half = ledger.settle_posted(
-        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, LATER
+        sent(accepted(at=tracked)), "purchase_order", document(), tracked.settings, tracked, LATER
     )
     stopped = ledger.settle_refused(sent(half), REFUSED, tracked, LATER)
     freed = ledger.retry(stopped, tracked, "Ada Moore", LATER)
@@ -723,7 +726,12 @@ def half_posted(entry: Entry | None = None, **settings: Any) -> Entry:
     """The purchase order is in Xero, the invoice is due."""
     how = books(**(TRACKED | settings)).settings
     return ledger.settle_posted(
-        entry or sent(accepted(at=books(**TRACKED))), "purchase_order", document(), how, NOON
+        entry or sent(accepted(at=books(**TRACKED))),
+        "purchase_order",
+        document(),
+        how,
+        books(**TRACKED),
+        NOON,
     )
 
 

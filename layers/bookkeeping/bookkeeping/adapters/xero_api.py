@@ -21,12 +21,15 @@ from bookkeeping.adapters.http import read_bounded, session
 from bookkeeping.adapters.xero_refusals import error_for, validation_errors
 from bookkeeping.domain.amounts import to_json
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
+from bookkeeping.domain.documents_in_xero import DocumentInXero, in_xero
 from bookkeeping.domain.errors import CallRefused, OutcomeUnknown
 from bookkeeping.domain.pacing import CALLS_AT_ONCE, Limits
 
 LISTED_A_PAGE: Final = 1000
 """What Xero gives at most."""
 ANSWER_AT_MOST: Final = 32 * 1024 * 1024
+LONGEST_HISTORY: Final = 250
+"""Characters of a note in a document's history, by the older of two pages of Xero's."""
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 NO_REASON: Final = "Xero refused it and gave no reason"
 _LISTS: Final = {"Organisation": "Organisations"}
@@ -66,6 +69,8 @@ class Answered:
     explained: bool
     """Whether `messages` are Xero's own."""
     warnings: tuple[str, ...]
+    fingerprint: str = ""
+    """Of the document with its lines; empty where Xero did not list them."""
 
     @property
     def ok(self) -> bool:
@@ -89,9 +94,9 @@ class Xero:
         self, kind: DocumentKind, bodies: Sequence[Json], access: Access, key: str, observe: Observe
     ) -> list[Answered]:
         """Create documents in one call. One bad document does not hold the others; missing answers are left out."""
-        params = {"summarizeErrors": "false"}
+        params = {"summarizeErrors": "false", **_exact(kind)}
         if kind == "invoice":
-            params |= {"unitdp": "4", "allowBackorders": "true"}
+            params["allowBackorders"] = "true"
         resource = DOCUMENT_KINDS[kind].resource
         answer = self._call(
             "PUT", resource, access, observe, params=params, body={resource: list(bodies)}, key=key
@@ -102,7 +107,8 @@ class Xero:
         self, numbers: Sequence[str], access: Access, observe: Observe, *, created_by_my_app: bool = False
     ) -> list[Answered]:
         """The invoices that stand under these numbers, deleted and voided ones too."""
-        params = {"InvoiceNumbers": ",".join(numbers)}
+        # a page of them has their lines
+        params = {"InvoiceNumbers": ",".join(numbers), "page": "1", **_exact("invoice")}
         if created_by_my_app:
             params["createdByMyApp"] = "true"
         answer = self._call("GET", "Invoices", access, observe, params=params)
@@ -129,6 +135,55 @@ class Xero:
         pagination = answer.get("pagination")
         pages = pagination.get("pageCount") if isinstance(pagination, dict) else None
         return listed, pages if isinstance(pages, int) else 1
+
+    def document(
+        self, kind: DocumentKind, id_or_number: str, access: Access, observe: Observe
+    ) -> DocumentInXero | None:
+        """The document with its lines; None where there is none."""
+        resource = DOCUMENT_KINDS[kind].resource
+        try:
+            answer = self._call("GET", f"{resource}/{id_or_number}", access, observe, params=_exact(kind))
+        except CallRefused as refused:
+            if refused.status == 404:
+                return None
+            raise
+        found = [_whole(kind, element) for element in _elements(answer, resource)]
+        return next((one for one in found if id_or_number in (one.id, one.number)), None)
+
+    def set_status(
+        self, kind: DocumentKind, id_: str, status: str, access: Access, key: str, observe: Observe
+    ) -> None:
+        """Delete or void a document. Only its id and status are sent, so that nothing else of it changes."""
+        of = DOCUMENT_KINDS[kind]
+        body = {of.id_key: id_, "Status": status}
+        path = f"{of.resource}/{id_}"
+        self._call("POST", path, access, observe, params=_exact(kind), body=body, key=key)
+
+    def allocate(
+        self,
+        note_id: str,
+        invoice_id: str,
+        amount: Decimal,
+        on: str,
+        access: Access,
+        key: str,
+        observe: Observe,
+    ) -> None:
+        """Let a credit note pay so much of an invoice. The same call again adds another allocation."""
+        allocation = {"Invoice": {"InvoiceID": invoice_id}, "Amount": amount, "Date": on}
+        path = f"CreditNotes/{note_id}/Allocations"
+        answer = self._call("PUT", path, access, observe, body={"Allocations": [allocation]}, key=key)
+        refused = (text for one in _elements(answer, "Allocations") for text in validation_errors(one))
+        if messages := tuple(refused):
+            raise CallRefused(400, messages)
+
+    def add_history(
+        self, kind: DocumentKind, id_: str, details: str, access: Access, key: str, observe: Observe
+    ) -> None:
+        """Add a note to what Xero shows as the document's history."""
+        path = f"{DOCUMENT_KINDS[kind].resource}/{id_}/History"
+        body = {"HistoryRecords": [{"Details": details[:LONGEST_HISTORY]}]}
+        self._call("PUT", path, access, observe, body=body, key=key)
 
     def create_items(
         self, items: Sequence[Json], access: Access, key: str, observe: Observe
@@ -267,7 +322,28 @@ def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
             for warning in (warnings if isinstance(warnings, list) else ())
             if isinstance(warning, dict)
         ),
+        fingerprint="" if messages else _fingerprint(kind, element),
     )
+
+
+def _fingerprint(kind: DocumentKind, element: Mapping[str, Any]) -> str:
+    try:
+        return in_xero(kind, element).fingerprint if element.get("LineItems") else ""
+    except ValueError:
+        # not listed as it should be: as good as not listed
+        return ""
+
+
+def _whole(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
+    try:
+        return in_xero(kind, element)
+    except ValueError as error:
+        raise OutcomeUnknown(f"200 with {error}", answered=True) from None
+
+
+def _exact(kind: DocumentKind) -> dict[str, str]:
+    """Unit prices with their four decimals. Purchase orders always have them."""
+    return {} if kind == "purchase_order" else {"unitdp": "4"}
 
 
 def _messages(element: Mapping[str, Any], id_key: str) -> tuple[str, ...]:

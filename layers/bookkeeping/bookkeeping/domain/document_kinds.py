@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     # loading the settings loads pydantic, which not every function needs
     from bookkeeping.domain.settings import Settings
 
-DocumentKind = Literal["invoice", "purchase_order"]
+DocumentKind = Literal["invoice", "purchase_order", "credit_note"]
 
 Created = DocumentKind | Literal["item"]
 """Everything we ask Xero to create."""
@@ -61,6 +61,16 @@ DOCUMENT_KINDS: Final[Mapping[DocumentKind, KindOfDocument]] = {
         id_key="PurchaseOrderID",
         page="/organisationlogin/default.aspx?shortcode={short_code}"
         "&redirecturl=/Accounts/Payable/PurchaseOrders/View/{id}/",
+    ),
+    "credit_note": KindOfDocument(
+        words="credit note",
+        account_settings=(),
+        contact_settings=("contact_name",),
+        resource="CreditNotes",
+        number_key="CreditNoteNumber",
+        id_key="CreditNoteID",
+        page="/organisationlogin/default.aspx?shortcode={short_code}"
+        "&redirecturl=/AccountsReceivable/ViewCreditNote.aspx?creditNoteID={id}",
     ),
 }
 

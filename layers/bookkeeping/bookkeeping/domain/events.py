@@ -178,7 +178,7 @@ def events(entry: Entry) -> list[Event]:
     about = _about(entry, str(entry.state), stamp(since), since)
     if entry.state in EVENT_OF:
         detail: OrderPosted | OrderSkipped | OrderNeedsAttention = about
-        if entry.reason:
+        if entry.state is State.SKIPPED:
             detail = {**about, "reason": entry.reason}
         if entry.problem is not None:
             detail = {

@@ -17,7 +17,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, Literal
 
+from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.corrections import Correction, Credited, CreditNote
 from bookkeeping.domain.countries import place_words
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.documents import (
@@ -27,11 +29,14 @@ from bookkeeping.domain.documents import (
     waits_for_dispatch,
     wants,
 )
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
 from bookkeeping.domain.errors import StillBeingSent
 from bookkeeping.domain.orders import (
     NO_SALE,
+    STAGES,
     Disposition,
     Order,
+    Stage,
     content,
     content_hash,
     content_saying,
@@ -55,6 +60,7 @@ LONGEST_FIELD: Final = 200
 LONGEST_NOTE: Final = 500
 """Bytes."""
 MOST_NOTES: Final = 20
+MOST_FORMER: Final = 20
 MOST_ACTS: Final = 50
 """The last things that people did to an order."""
 ROOM: Final = 340_000
@@ -100,6 +106,8 @@ class Posted(Stored):
     adopted: bool = False
     """Found in Xero by its number after an outcome that never arrived."""
     notes: tuple[str, ...] = ()
+    fingerprint: str = ""
+    """Of the document as it was posted; empty where Xero did not list its lines."""
 
     def __post_init__(self) -> None:
         # what Xero answers and what is noted is of any length
@@ -120,10 +128,12 @@ class Message(Stored):
     problem: Problem | None = None
     first_sent_at: int = 0
     """When it was said first, where that was another message: this dates documents."""
+    stage: Stage = field(default="", compare=False)
+    """What the message says of production. It is kept with the order, not with the message."""
 
     @classmethod
     def of(cls, order: Order, sent_at: int) -> Message:
-        return cls(sent_at, content(order), content_hash(order))
+        return cls(sent_at, content(order), content_hash(order), stage=order.stage)
 
     @classmethod
     def unreadable(cls, problem: Problem, sent_at: int) -> Message:
@@ -228,6 +238,15 @@ class Entry(Stored):
     newer: Message | None = None
     changes: tuple[str, ...] = ()
     history: tuple[Act, ...] = ()
+    stage: Stage = ""
+    """How far production has come, by all messages."""
+    correction: Correction | None = None
+    """What is being done to its documents in Xero after it was posted."""
+    credit_notes: tuple[CreditNote, ...] = ()
+    dealt_with: str = ""
+    """The hash of the content up to which a person, or a correction, has dealt with changes after posting."""
+    former: tuple[Posted, ...] = ()
+    """Its documents that were deleted or voided before it was posted again."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -241,6 +260,21 @@ class Entry(Stored):
     @property
     def frozen(self) -> bool:
         return bool(self.documents or self.batch)
+
+    @property
+    def newest(self) -> Message:
+        """What the platform said last."""
+        return self.newer or self.message
+
+    @property
+    def to_do(self) -> bool:
+        """Whether a turn in its lane has something to do for it, once it is due."""
+        return self.state is State.QUEUED or (self.state is State.POSTED and self.correction is not None)
+
+    @property
+    def before_production(self) -> bool:
+        """Whether it is certain that nothing of it has been made yet."""
+        return self.stage == "received"
 
 
 @dataclass
@@ -298,23 +332,32 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
     """The entry after a message of the platform; None where the message changes nothing."""
     if entry is None:
         new = Entry(books.company, order_id, State.QUEUED, message, received_at=now, changed_at=now)
-        return decide(replace(new, sale_status=SaleStatus.by(message)), books, now)
-    newest = entry.newer or entry.message
+        return decide(replace(new, sale_status=SaleStatus.by(message), stage=message.stage), books, now)
+    newest = entry.newest
     sale_status = _latest_sale_status(entry, message)
+    stage = _furthest(entry.stage, message.stage)
     message = completed(entry, message)
     if not message.newer_than(newest):
-        if sale_status == entry.sale_status:
+        if (sale_status, stage) == (entry.sale_status, entry.stage):
             return None
+        entry = replace(entry, stage=stage)
         # sent before what is known, and yet the last that says anything of the sale
         message = sale_status.completed(newest) if sale_status else newest
         entry = replace(entry, sale_status=sale_status)
         if message == newest:
             return entry
-    entry = replace(entry, sale_status=sale_status)
+    entry = replace(entry, sale_status=sale_status, stage=stage)
     if not entry.frozen:
         message = _dispatched_since(entry.message, message)
         return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
-    return _half_posted_now(_beside(entry, message, now), books, now)
+    beside = _beside(entry, message, now)
+    if beside.state is State.POSTED:
+        return look_after_posting(beside, books, now)
+    return _half_posted_now(beside, books, now)
+
+
+def _furthest(known: Stage, said: Stage) -> Stage:
+    return max(known, said, key=STAGES.index)
 
 
 def _half_posted_now(entry: Entry, books: Books, now: datetime) -> Entry:
@@ -579,7 +622,7 @@ def remaining(entry: Entry, settings: Settings) -> tuple[DocumentKind, ...]:
 
 
 def settle_posted(
-    entry: Entry, kind: DocumentKind, posted: Posted, settings: Settings, now: datetime
+    entry: Entry, kind: DocumentKind, posted: Posted, settings: Settings, books: Books, now: datetime
 ) -> Entry:
     """The document is in the books. The next one is due at once."""
     settled = replace(
@@ -593,7 +636,7 @@ def settle_posted(
         settled = _beside(replace(settled, newer=None), settled.newer, now)
     if remaining(settled, settings):
         return held_back_half(settled, settings, now) or replace(_at(settled, State.QUEUED, now), due_at=now)
-    return _at(settled, State.POSTED, now)
+    return look_after_posting(_at(settled, State.POSTED, now), books, now)
 
 
 def settle_refused(entry: Entry, problem: Problem, books: Books, now: datetime) -> Entry:
@@ -653,6 +696,7 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
         newer=now_stands.newer,
         sale_status=now_stands.sale_status,
         history=now_stands.history,
+        stage=now_stands.stage,
         changes=(),
         unknown=now_stands.unknown,
     )
@@ -660,8 +704,171 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
         return merged
     if merged.documents:
         beside = _beside(replace(merged, newer=None), merged.newer, merged.changed_at)
+        if beside.state is State.POSTED:
+            return look_after_posting(beside, books, now)
         return _half_posted_now(beside, books, now)
     return _renewed(merged, books, now) or merged
+
+
+# --- after posting
+
+
+def look_after_posting(entry: Entry, books: Books, now: datetime) -> Entry:
+    """A posted order under what the platform says of it by now: for a person to look at, or corrected by itself."""
+    if entry.correction is None and changed_since(entry) and not entry.batch:
+        asked = _by_itself(entry, books.settings, now) if books.may_send and here(entry, books) else None
+        if asked is not None:
+            return correct(entry, asked, books, now)
+    return replace(entry, reason=_after_posting(entry))
+
+
+def changed_since(entry: Entry) -> bool:
+    """Whether the platform has said something of a posted order that nobody has dealt with."""
+    touched = entry.credit_notes or any(
+        posted.status in VOID_OR_DELETED for posted in entry.documents.values()
+    )
+    return bool(entry.changes or touched) and entry.newest.content_hash != entry.dealt_with
+
+
+def _after_posting(entry: Entry) -> str:
+    """Why a posted order is on the list of those changed after posting, a code of `CHANGED`; empty: it is not."""
+    correction = entry.correction
+    if correction is None:
+        return "changed" if changed_since(entry) else ""
+    return "correction_stopped" if correction.problem else correction.rests or "correcting"
+
+
+def here(entry: Entry, books: Books) -> bool:
+    """Whether the company is connected to the organisation that has the order's documents."""
+    connection = books.connection
+    return books.open and connection is not None and connection.organisation_id == entry.organisation_id
+
+
+def _by_itself(entry: Entry, settings: Settings, now: datetime) -> Correction | None:
+    """What the setting “Cancelled after posting” has done without a person; None: a person decides."""
+    if settings.cancellations == "ask":
+        return None
+    asked = cancellation(entry, "", now)
+    return asked and replace(asked, drafts_only=settings.cancellations == "drafts")
+
+
+def cancellation(entry: Entry, by: str, now: datetime) -> Correction | None:
+    """The correction of a posted order that was cancelled, or some of whose lines were; None where that is not all."""
+    newer = entry.newer
+    if newer is None or newer.problem is not None or not newer.content or newer.order.flaw is not None:
+        return None
+    what = replace(Correction("take_back", by, now, newer.content_hash), with_stock=entry.before_production)
+    if newer.order.disposition == "cancelled":
+        return what
+    credited = _cancelled_lines(entry.message.order, newer.order)
+    if not credited:
+        return None
+    if all(line.cancelled for line in newer.order.lines):
+        return what
+    left = (
+        Credited(one.line)
+        for one in credited
+        if not any(
+            one.line == before.line for note in entry.credit_notes if note.counts for before in note.credited
+        )
+    )
+    lines = entry.message.order.lines
+    pieces = tuple(replace(one, pieces=plain_number(lines[one.line - 1].quantity)) for one in left)
+    return replace(what, what="credit", credited=pieces, of_message=True) if pieces else None
+
+
+def _cancelled_lines(posted: Order, newer: Order) -> list[Credited]:
+    """The lines that were cancelled since, if nothing else of the order has changed."""
+    if len(posted.lines) != len(newer.lines) or _but_for_lines(posted) != _but_for_lines(newer):
+        return []
+    found = []
+    for place, (was, is_) in enumerate(zip(posted.lines, newer.lines, strict=True), start=1):
+        if replace(was, cancelled=is_.cancelled) != is_ or (was.cancelled and not is_.cancelled):
+            return []
+        if is_.cancelled and not was.cancelled:
+            found.append(Credited(place))
+    return found
+
+
+def _but_for_lines(order: Order) -> Order:
+    """What has to be unchanged of an order for its cancelled lines to be all that changed."""
+    return replace(
+        order, lines=(), dispatched=False, completed_at=None, completion_flaw=None, dispatch_by=None
+    )
+
+
+def correct(entry: Entry, correction: Correction, books: Books, now: datetime) -> Entry:
+    """The posted order with a correction that is to be carried out in its lane."""
+    connection = books.connection
+    asked = replace(
+        entry,
+        correction=correction,
+        lane=connection.lane if connection else entry.lane,
+        due_at=now,
+        changed_at=now,
+    )
+    return replace(asked, reason=_after_posting(asked))
+
+
+def corrected(
+    entry: Entry, correction: Correction | None, now: datetime, *, due_at: datetime | None = None
+) -> Entry:
+    """The posted order with its correction as far as it has come; None: it is over."""
+    entry = replace(entry, correction=correction, due_at=due_at, changed_at=now)
+    return replace(entry, reason=_after_posting(entry))
+
+
+def carried_on(entry: Entry, books: Books, now: datetime) -> Entry | None:
+    """The posted order with its correction due again, once its company is connected; None where that is of no use."""
+    correction, connection = entry.correction, books.connection
+    if correction is None or correction.problem is not None or connection is None or not books.open:
+        return None
+    if here(entry, books):
+        return replace(entry, lane=connection.lane, due_at=now, changed_at=now)
+    details = {"order": entry.order_id, "number": entry.number}
+    return corrected(entry, replace(correction, problem=Problem("posted_elsewhere", details)), now)
+
+
+def dealt_with(entry: Entry, content_hash: str) -> Entry:
+    """The posted order with its changes dealt with, up to a message of that content."""
+    return replace(entry, dealt_with=content_hash)
+
+
+def next_number(number: str, prefix_and_id: str) -> str:
+    """The number under which an order is posted again: the first one with `-2`, the next with `-3`."""
+    suffix = number.removeprefix(prefix_and_id).removeprefix("-")
+    return f"{prefix_and_id}-{int(suffix) + 1 if suffix.isdigit() else 2}"
+
+
+def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
+    """Post the order anew under its next number, without the documents that were deleted or voided."""
+    gone = {kind: posted for kind, posted in entry.documents.items() if posted.status in VOID_OR_DELETED}
+    newer = entry.newer if entry.newer is not None and entry.newer.content else None
+    base = entry.number.removesuffix(_suffix(entry.number, entry.order_id))
+    renewed = replace(
+        entry,
+        documents={kind: posted for kind, posted in entry.documents.items() if kind not in gone},
+        former=(*entry.former, *gone.values())[-MOST_FORMER:],
+        number=next_number(entry.number, base),
+        message=newer or entry.message,
+        newer=None if newer else entry.newer,
+        changes=(),
+        correction=None,
+        dealt_with=entry.newest.content_hash,
+        refusals=0,
+        at_most=BATCH_SIZE,
+    )
+    if renewed.documents:
+        return held_back_half(renewed, books.settings, now) or become_due(renewed, books, now)
+    return decide(renewed, books, now)
+
+
+def _suffix(number: str, order_id: str) -> str:
+    """What stands behind the order's id in its number."""
+    return number.rpartition(order_id)[2]
+
+
+# --- freed
 
 
 def retry(

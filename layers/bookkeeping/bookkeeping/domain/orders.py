@@ -14,7 +14,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final, Literal, NamedTuple, ParamSpec, TypeVar
@@ -35,6 +35,9 @@ Disposition = Literal[
     "partially_returned",
     "unclear",
 ]
+Stage = Literal["", "received", "made"]
+STAGES: Final[tuple[Stage, ...]] = ("", "received", "made")
+"""What a message says of production: nothing, that it has not begun, or that it may have."""
 NO_SALE: Final[tuple[Disposition, ...]] = (
     "refunded",
     "returned",
@@ -106,6 +109,8 @@ class Order:
     """What of it can't be read, where that stops only an order that is to be posted."""
     completion_flaw: Problem | None = None
     """Why the moment of its completion can't be read, which stops only an order that is dated by it."""
+    stage: Stage = field(default="", compare=False)
+    """How far production has come, where the message says so. It is no part of the content."""
 
 
 class Unreadable(OrderStopped):
@@ -138,6 +143,9 @@ _CANCELLED: Final = 128
 _ON_HOLD: Final = 256
 _DISPATCHED: Final = (8, 64)
 # Later states are known by name only. "Refunded" and "Archived" don't say that goods went out.
+_RECEIVED: Final = (1, 2)
+_RECEIVED_NAMES: Final = frozenset({"received", "pre order", "pending acceptance", "pending routing"})
+"""Statuses before production."""
 _DISPATCHED_NAMES: Final = ("dispatched", "delivered", "sent to shipper", "received by shipper", "returned")
 
 _LONGEST_DESCRIPTION: Final = 4000
@@ -171,6 +179,7 @@ def _order(message: Mapping[str, object]) -> Order:
         flaw = Problem(stopped.problem.code, {"order": order_id, **stopped.problem.details})
         lines, shipping = _charges(message, live=False)
     completed = _flag(message, "has_been_completed")
+    dispatched = completed or _is(status, *_DISPATCHED) or status_name.startswith(_DISPATCHED_NAMES)
     completed_at, undated = _completed_at(message)
     return Order(
         id=order_id,
@@ -178,7 +187,7 @@ def _order(message: Mapping[str, object]) -> Order:
         ref=_text(message, "ref"),
         external_ref=_text(message, "external_ref"),
         disposition=disposition,
-        dispatched=completed or _is(status, *_DISPATCHED) or status_name.startswith(_DISPATCHED_NAMES),
+        dispatched=dispatched,
         free_of_charge=_flag(message, "is_free_of_charge"),
         currency=currency,
         sold_at=_sold_at(message),
@@ -195,6 +204,7 @@ def _order(message: Mapping[str, object]) -> Order:
         status=quoted(message.get("status_name") or status) if named else "",
         status_told=says_status,
         flaw=flaw,
+        stage=_stage(status, status_name, disposition, made=dispatched or completed_at is not None),
     )
 
 
@@ -395,6 +405,15 @@ def _disposition_named(name: str) -> Disposition:
     if not _PARTIALLY.isdisjoint(words):
         return _IN_PART.get(ends[0], "unclear") if len(set(ends)) == 1 else "unclear"
     return "cancelled" if "cancelled" in ends else ends[0]
+
+
+def _stage(status: object, name: str, disposition: Disposition, *, made: bool) -> Stage:
+    """What the status says of production. One that ends a sale or holds it up says nothing of it."""
+    if made:
+        return "made"
+    if disposition in ("cancelled", "on_hold", "error", "unclear") or _says_nothing(status, name):
+        return ""
+    return "received" if (name in _RECEIVED_NAMES or (not name and _is(status, *_RECEIVED))) else "made"
 
 
 def _says_nothing(status: object, name: str) -> bool:

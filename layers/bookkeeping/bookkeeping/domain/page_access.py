@@ -34,6 +34,8 @@ class Person:
     user: str
     name: str
     company: str
+    may_credit: bool = False
+    """Whether they may have posted documents deleted, voided and credited, and orders posted again."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,12 @@ OTHER_COMPANY: Final = Refusal(
 CROSS_SITE: Final = Refusal(403, "cross_site", "This request did not come from the settings page.")
 NOT_JSON: Final = Refusal(415, "not_json", "Send JSON, and say so in Content-Type.")
 NOT_READABLE: Final = Refusal(422, "invalid", "This is not JSON that can be read.")
+NOT_ALLOWED: Final = Refusal(
+    403,
+    "not_allowed",
+    "You may look at this, but not change documents in Xero that are posted. Whoever gives rights on the platform can"
+    " allow you to.",
+)
 TOO_LARGE: Final = Refusal(413, "too_large", "This is more than the settings page takes.")
 
 
@@ -142,6 +150,8 @@ _WRONG: Final[Mapping[type[Exception], str]] = {
     jwt.InvalidIssuerError: "another iss",
     jwt.InvalidAudienceError: "another aud",
 }
+CREDIT: Final = "credit"
+"""The permission that a launch token gives for what touches posted documents."""
 _TEXTS: Final = ("sub", "name", "company", "jti")
 
 
@@ -166,10 +176,20 @@ def launch(token: str, keys: Sequence[str], *, issuer: str, audience: str, now: 
         raise Refused(LAUNCH_REFUSED, "company is no reference number")
     name = _as_text(claims["name"]) if isinstance(claims["name"], str) else ""
     person = Person(
-        user=_claimed_text("sub", claims["sub"]), name=_claimed_text("name", name).strip(), company=company
+        user=_claimed_text("sub", claims["sub"]),
+        name=_claimed_text("name", name).strip(),
+        company=company,
+        may_credit=CREDIT in _permissions(claims),
     )
     once = hashed(f"{issuer}\n{_claimed_text('jti', claims['jti'])}")
     return Launch(person, once=once, expires_at=expires_at)
+
+
+def _permissions(claims: Mapping[str, Any]) -> Sequence[object]:
+    given = claims.get("permissions", ())
+    if isinstance(given, list | tuple):
+        return given
+    raise Refused(LAUNCH_REFUSED, "permissions is no list")
 
 
 def _claims(token: str, keys: Sequence[str], issuer: str, audience: str) -> Mapping[str, Any]:

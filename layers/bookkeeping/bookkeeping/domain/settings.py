@@ -316,6 +316,26 @@ class Settings(BaseModel):
         description="Whether an order that is refunded, returned or rejected before it is posted stops for a person"
         " to decide, is skipped, or is posted all the same.",
     )
+    cancellations: Literal["ask", "drafts", "all"] = Field(
+        default="ask",
+        title="Cancelled after posting",
+        description="What becomes of the documents of an order that is cancelled after it was posted: a person decides;"
+        " drafts are deleted by themselves; or drafts are deleted and approved invoices credited by themselves. A"
+        " refund or return is always decided by a person.",
+    )
+    void_approved: bool = Field(
+        default=False,
+        title="Void approved invoices",
+        description="Whether an approved invoice of a cancelled order is voided instead of credited: only in its own"
+        " month, after both lock dates, and as long as it is neither sent, paid nor credited. A void changes the tax"
+        " of its period.",
+    )
+    credit_note_status: Literal["DRAFT", "AUTHORISED"] = Field(
+        default="AUTHORISED",
+        title="Credit note status",
+        description="How credit notes arrive in Xero: as draft, for a person to approve, or approved and allocated to"
+        " the invoice.",
+    )
     cost_currency: CurrencyCode = Field(
         default="",
         title="Currency of unit costs",

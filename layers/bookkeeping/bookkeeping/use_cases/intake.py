@@ -181,7 +181,7 @@ class Intake:
 
     def _publish(self, entry: Entry) -> None:
         self.outcomes.note(entry)
-        if entry.state is State.QUEUED:
+        if entry.to_do:
             self.rung.setdefault(entry.lane, []).append(order_key(entry.company, entry.order_id))
         self.events += events(entry)
 

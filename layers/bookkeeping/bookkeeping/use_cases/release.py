@@ -39,6 +39,8 @@ LOOK_AGAIN: Final = timedelta(seconds=90)
 UNCONNECTED: Final = tuple(
     (State.WAITING, reason) for reason in {"not_connected", ledger.UNKNOWN, *ledger.WAITS_WHILE.values()}
 )
+CORRECTED: Final = tuple((State.POSTED, reason) for reason in ("correcting", "note_is_draft"))
+"""Posted orders whose documents are being corrected."""
 UNDER_WAY: Final = (State.QUEUED, "")
 """Orders that are due, or that were sent without an answer. Their company may have moved to another lane."""
 
@@ -71,7 +73,7 @@ def once_connected(company: str, lanes: Iterable[str], now: datetime, id_: str, 
         id=id_,
         asked_at=now,
         next_at=now,
-        lists=(*UNCONNECTED, UNDER_WAY),
+        lists=(*UNCONNECTED, *CORRECTED, UNDER_WAY),
         lanes=tuple(sorted(lanes)),
         event=event,
         passes_left=2,
@@ -256,6 +258,8 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release 
             return None
         # it is due in a lane that its company has left
         return ledger.become_due(entry, books, now) if entry.documents else ledger.decide(entry, books, now)
+    if entry.correction is not None:
+        return ledger.carried_on(entry, books, now)
     if release is None:
         return ledger.retry(entry, books, by, now)
     return ledger.retry(
@@ -274,6 +278,6 @@ def publish(adapters: ReleaseAdapters, entries: Sequence[Entry]) -> None:
         adapters.events.put(found)
     due: dict[str, list[str]] = {}
     for entry in entries:
-        if entry.state is State.QUEUED:
+        if entry.to_do:
             due.setdefault(entry.lane, []).append(order_key(*entry.key))
     ring(adapters.lanes, adapters.wake_ups, due, adapters.now())

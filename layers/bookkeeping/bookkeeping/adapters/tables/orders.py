@@ -28,6 +28,7 @@ from bookkeeping.adapters.tables.dynamodb import (
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain import ledger
+from bookkeeping.domain.corrections import Correction, Credited, CreditNote, Step, What
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS
 from bookkeeping.domain.errors import AlreadyInBooks, UnknownKind
 from bookkeeping.domain.ledger import (
@@ -42,9 +43,9 @@ from bookkeeping.domain.ledger import (
     State,
 )
 from bookkeeping.domain.moments import moment, stamp
-from bookkeeping.domain.orders import Disposition
+from bookkeeping.domain.orders import STAGES, Disposition
 from bookkeeping.domain.pacing import BATCH_SIZE
-from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.stored import unknown_in
 from bookkeeping.domain.time_zones import Calendar
@@ -55,7 +56,9 @@ _LAST: Final = "\uffff"
 _REFERENCE_AT_MOST: Final = 64
 """How much of the sales channel's reference is searched."""
 STATES: Final = frozenset(map(str, State))
-REASONS: Final = frozenset({"", *SKIPPED, *WAITS})
+REASONS: Final = frozenset({"", *SKIPPED, *WAITS, *CHANGED})
+WHAT: Final = frozenset(get_args(What))
+STEPS: Final = frozenset(get_args(Step))
 CHOICES: Final = frozenset(get_args(Choice))
 DISPOSITIONS: Final = frozenset(get_args(Disposition))
 ROW_ALONE: Final = ("key", "list_key", "external_ref")
@@ -347,8 +350,60 @@ def entry_to_item(entry: Entry) -> Item:
         "dated_on_dispatch": entry.dated_on_dispatch,
         "sale_status": entry.sale_status and _sale_status_out(entry.sale_status, entry.message),
         "dated_by": entry.dated_by != UTC_DAYS and _dated_by_out(entry.dated_by),
+        "stage": entry.stage,
     }
-    return item | _told(optional) | entry.unknown
+    return item | _told(optional) | _told(_after_posting_out(entry)) | entry.unknown
+
+
+def _after_posting_out(entry: Entry) -> Item:
+    """What only an order has that was changed after it was posted."""
+    return {
+        "correction": entry.correction and _correction_out(entry.correction),
+        "credit_notes": [_note_out(note) for note in entry.credit_notes],
+        "dealt_with": entry.dealt_with,
+        "former": [
+            posted.to_store(at=_at_out(posted.at), notes=list(posted.notes)) for posted in entry.former
+        ],
+    }
+
+
+def _correction_out(correction: Correction) -> Item:
+    return correction.to_store(
+        at=_at_out(correction.at),
+        sent_at=correction.sent_at and _at_out(correction.sent_at),
+        problem=correction.problem and _problem_out(correction.problem),
+        note=correction.note and _note_out(correction.note),
+        credited=[one.to_store() for one in correction.credited],
+    )
+
+
+def _correction_in(item: Mapping[str, Any]) -> Correction:
+    _check_known(item["what"], WHAT)
+    _check_known(item.get("step", ""), STEPS)
+    return Correction.restored(
+        item,
+        at=_at_in,
+        sent_at=lambda at: None if at is None else _at_in(at),
+        problem=lambda problem: problem and _problem_in(problem),
+        note=lambda note: note and _note_in(note),
+        credited=_credited_in,
+        tries=int,
+        taken=int,
+        looks=int,
+    )
+
+
+def _note_out(note: CreditNote) -> Item:
+    credited = [one.to_store() for one in note.credited]
+    return note.to_store(at=note.at and _at_out(note.at), credited=credited)
+
+
+def _note_in(item: Mapping[str, Any]) -> CreditNote:
+    return CreditNote.restored(item, at=lambda at: None if at is None else _at_in(at), credited=_credited_in)
+
+
+def _credited_in(items: Sequence[Mapping[str, Any]]) -> tuple[Credited, ...]:
+    return tuple(Credited.restored(one, line=int) for one in items)
 
 
 def _short_lane(entry: Entry) -> str:
@@ -372,6 +427,7 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
     _check_known(item.get("reason", ""), REASONS)
     for kind in documents:
         _check_known(kind, DOCUMENT_KINDS)
+    _check_known(item.get("stage", ""), STAGES)
     for choice in item.get("no_sale", {}).values():
         _check_known(choice, CHOICES)
     message, number = _message_in(item["message"]), item.get("number", "")
@@ -406,6 +462,11 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         newer=_message_in(item["newer"]) if "newer" in item else None,
         changes=tuple(item.get("changes", ())),
         history=tuple(Act.restored(act, at=moment) for act in item.get("history", ())),
+        stage=item.get("stage", ""),
+        correction=_correction_in(item["correction"]) if "correction" in item else None,
+        credit_notes=tuple(map(_note_in, item.get("credit_notes", ()))),
+        dealt_with=item.get("dealt_with", ""),
+        former=tuple(_former_in(posted) for posted in item.get("former", ())),
         unknown=unknown_in(item, Entry, ROW_ALONE),
     )
 
@@ -502,6 +563,10 @@ def _posted_out(posted: Posted, entry: Entry) -> Item:
 def _posted_in(item: Mapping[str, Any], number: str) -> Posted:
     left_out = {"id": "", "number": number, "status": "", "total": "", "currency": ""}
     return Posted.restored({**left_out, **item}, at=_at_in, notes=_notes_in)
+
+
+def _former_in(item: Mapping[str, Any]) -> Posted:
+    return Posted.restored(item, at=_at_in, notes=tuple)
 
 
 def _notes_in(kept: Any) -> tuple[str, ...]:

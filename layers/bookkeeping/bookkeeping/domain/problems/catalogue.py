@@ -657,6 +657,65 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Look for {number} in {organisation}. If it is not there, press Retry. If it is there, leave the order as"
             " it is, here in the list: after Retry it would be in your books twice.",
         ),
+        # --- posted, and changed afterwards ---
+        Kind(
+            "document_edited",
+            "Order {order}: {number} was changed in Xero after it was posted, so nothing was done to it. Posted:"
+            " {posted}. In Xero now: {now}.",
+            "accountant",
+            "Credit, void or correct {number} in Xero by hand. Then press “Done by hand”.",
+        ),
+        Kind(
+            "edited_meanwhile",
+            "Order {order}: {number} was changed in Xero in the very moment in which it was {done} from here. Posted:"
+            " {posted}. In Xero now: {now}.",
+            "accountant",
+            "Look at {number} in Xero and correct it there if need be. Then press “Done by hand”.",
+        ),
+        Kind(
+            "correction_refused",
+            "Order {order}: Xero did not let {number} be {done}; its reason is below. Nothing was changed.",
+            "accountant",
+            "Correct in Xero what it names and press “Try again”, or correct {number} there by hand and press “Done by"
+            " hand”.",
+        ),
+        Kind(
+            "document_not_found",
+            "Order {order}: its {document} {number} is not to be found in Xero, so nothing was done.",
+            "accountant",
+            "Look for {number} in Xero. If it is gone, press “Post again” or “Done by hand”.",
+        ),
+        Kind(
+            "still_a_draft",
+            "Order {order}: {number} is not approved yet, and only approved invoices can be credited.",
+            "accountant",
+            "Change the draft in Xero and press “Done by hand”; or approve it there and press “Try again”.",
+        ),
+        Kind(
+            "still_in_xero",
+            "Order {order}: its {document} {number} still stands in Xero, so it was not posted again.",
+            "accountant",
+            "To post the order again, delete or void {number} in Xero first.",
+        ),
+        Kind(
+            "nothing_to_credit",
+            "Order {order}: {number} comes to 0.00, so there is nothing to credit.",
+            "accountant",
+            "Void {number} in Xero if its stock is to come back. Then press “Done by hand”.",
+        ),
+        Kind(
+            "credit_too_much",
+            "Order {order}: more was to be credited than is left of {number}: {left} {currency}.",
+            "accountant",
+            "Enter smaller quantities or amounts.",
+        ),
+        Kind(
+            "posted_elsewhere",
+            "Order {order}: {number} is in the books of another Xero organisation than the company is connected to"
+            " now, so nothing was done.",
+            "accountant",
+            "Correct {number} in that organisation by hand. Then press “Done by hand”.",
+        ),
         # --- ours ---
         Kind(
             "our_fault",
@@ -711,6 +770,17 @@ SKIPPED: Final[dict[str, str]] = {
     "already_in_books": "The order is already in these books through company {company}.",
     "all_lines_cancelled": "Every line of the order is cancelled.",
 }
+
+CHANGED: Final[dict[str, str]] = {
+    "changed": "The order changed on the platform after it was posted. Decide what becomes of its documents in Xero.",
+    "correcting": "Its documents in Xero are being corrected.",
+    "note_is_draft": "Its credit note waits in Xero for your approval. Once it is approved, it is allocated to the"
+    " invoice by itself.",
+    "ask_supplier": "The invoice is dealt with. The purchase order stays in Xero: ask the supplier for a credit if you"
+    " need one, then press “Done by hand”.",
+    "correction_stopped": "Its documents in Xero could not be corrected by themselves.",
+}
+"""Why a posted order is on the list of those changed after posting."""
 
 WAITS: Final[dict[str, str]] = {
     "newer_version": "Handled by a newer version of this integration.",

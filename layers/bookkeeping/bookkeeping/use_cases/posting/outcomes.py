@@ -38,8 +38,11 @@ def posted(
         at=now,
         adopted=document is None,
         notes=() if document is None else document.notes,
+        fingerprint=answered.fingerprint,
     )
-    settled = ledger.settle_posted(entry, batch.kind, posted, company_turn.settings(entry), now)
+    settled = ledger.settle_posted(
+        entry, batch.kind, posted, company_turn.settings(entry), company_turn.books, now
+    )
     # a difference that was expected is in the document's notes since before it was sent
     difference = _difference(planned, answered, company_turn.organisation)
     setting = contact_setting(batch.kind, company_turn.settings(entry))

@@ -174,7 +174,7 @@ class Publisher:
     def publish_outcomes(self, saved: Sequence[Entry]) -> None:
         """Tell of outcomes that are in the ledger, and go on with the orders that are due again."""
         # what is due again at once need not wait until an index shows it
-        self._holder.look_again_at(order_key(*entry.key) for entry in saved if entry.state is State.QUEUED)
+        self._holder.look_again_at(order_key(*entry.key) for entry in saved if entry.to_do)
         self.publish(saved)
 
     def _write_outcome(self, batch: Batch, outcome: Entry) -> list[Entry]:

@@ -34,6 +34,7 @@ from bookkeeping.domain.errors import CompanyHeld, Conflict, Lost, TurnEnds
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import BATCH_SIZE, GATHER
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument, in_batches
+from bookkeeping.use_cases.posting.corrections import Corrections
 from bookkeeping.use_cases.posting.lane_holder import (
     LaneHolder,
     PostingAdapters,
@@ -48,6 +49,7 @@ ROUND: Final = 4 * BATCH_SIZE
 """The most orders in one round of the loop, shared among the companies."""
 LOOKED_AT: Final = 1000
 """How many due orders to read from the index. A round is chosen among them, so that companies share the lane."""
+CORRECTED_A_ROUND: Final = 10
 WORK_NOTED_EVERY: Final = timedelta(hours=1)
 
 
@@ -71,6 +73,9 @@ class Turn:
         self._holder = holder
         self._publisher = Publisher(holder)
         self._settlement = Settlement(holder, self._publisher)
+        self._corrections = Corrections(holder, self._publisher)
+        self._to_correct: dict[str, list[Entry]] = {}
+        """Posted orders whose documents are to be corrected now, by company."""
         self._handled: set[str] = set()
         """Orders that were sent, in this turn or before. The index may lag and still show them."""
         self._alone: set[str] = set()
@@ -113,7 +118,9 @@ class Turn:
             # orders come in bursts: a moment later, a call carries fifty of them instead of a few
             gathering = [ready_batch for ready_batch in ready_batches if more_come_in and ready_batch.fresh]
             self._send([ready_batch for ready_batch in ready_batches if ready_batch not in gathering])
-            if settlement.anything_out:
+            if self._to_correct:
+                self._correct()
+            elif settlement.anything_out:
                 settlement.settle_next()
             elif gathering:
                 raise TurnEnds(holder.now + GATHER)
@@ -172,14 +179,14 @@ class Turn:
         chosen = [key for mine in by_company.values() for key in mine[:share]][:at_most]
         holder.keys -= {*chosen}
         due: dict[str, list[Entry]] = {}
+        self._to_correct = {}
         for entry in orders.get_many(chosen, self._publisher.contained_row):
             if entry.lane != holder.lane.key or entry.due_at is None:
                 continue
             if entry.state is State.QUEUED:
                 due.setdefault(entry.company, []).append(entry)
             else:
-                with contained(*entry.key):
-                    self._publisher.publish_and_remove(entry)
+                self._correct_or_remove(entry, entry.due_at)
         holder.keys |= {order_key(*entry.key) for entries in due.values() for entry in entries}
         if not due:
             # the index showed only orders that earlier turns sent; the due ones come after them
@@ -190,6 +197,14 @@ class Turn:
         for entries in due.values():
             entries.sort(key=attrgetter("due_at", "order_id"))
         return due
+
+    def _correct_or_remove(self, entry: Entry, due_at: datetime) -> None:
+        """An order that is due and not queued: its documents are to be corrected, or its outcome is to be published."""
+        if not entry.to_do:
+            with contained(*entry.key):
+                self._publisher.publish_and_remove(entry)
+        elif due_at <= self._holder.now:
+            self._to_correct.setdefault(entry.company, []).append(entry)
 
     def _leave_out_paused(self, by_company: dict[str, list[str]]) -> None:
         """Orders that stay due for long take no place in the turn from those that can be sent."""
@@ -209,6 +224,23 @@ class Turn:
             if ready[company] < ROUND
             for key in adapters.orders.in_list(company, State.QUEUED, "", LOOKED_AT)
         ]
+
+    def _correct(self) -> None:
+        """Correct documents of a few orders, so that what becomes due meanwhile goes out in between."""
+        for company, entries in self._to_correct.items():
+            at_fault = partial(self._company_at_fault, company, ())
+            with suppress(CompanyHeld), contained(company, then=at_fault):
+                books = self._holder.books(company)
+                if books.pause is not None:
+                    self._holder.note_paused(company, [order_key(*entry.key) for entry in entries])
+                    continue
+                company_turn: CompanyTurn | None = None
+                for entry in entries[:CORRECTED_A_ROUND]:
+                    if not books.settings.enabled or not self._holder.is_here(books):
+                        self._corrections.leave(entry, books)
+                        continue
+                    company_turn = company_turn or CompanyTurn.of(books, self._holder, self._publisher)
+                    self._corrections.carry_out(company_turn, entry)
 
     def _company_turn(self, company: str, entries: Sequence[Entry]) -> CompanyTurn | None:
         """The company's turn; None if the company does not post in this lane now."""

@@ -1,0 +1,530 @@
+"""Carries out corrections: deletes, voids or credits documents of orders that were cancelled after posting.
+
+One order at a time, in its lane. Its documents are read at most seconds before anything is done to them, and read again
+after. Each step is written down in the order's row before its call is sent. So after a crash, or an answer that never
+came, the next turn looks first what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from bookkeeping.adapters.containment import contained
+from bookkeeping.adapters.tables.orders import order_key
+from bookkeeping.adapters.xero_api import Observe, answered
+from bookkeeping.domain import ledger
+from bookkeeping.domain.correction_steps import (
+    Allocate,
+    Finish,
+    HandBack,
+    MakeNote,
+    PostAgain,
+    Read,
+    Rest,
+    SetStatus,
+    done_words,
+    kinds_of,
+    next_step,
+    versions,
+)
+from bookkeeping.domain.corrections import Correction, CreditNote
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero
+from bookkeeping.domain.errors import CallRefused, CompanyHeld, Conflict, Offline, OutcomeUnknown, XeroError
+from bookkeeping.domain.ledger import Books, Entry, State
+from bookkeeping.domain.pacing import back_off
+from bookkeeping.domain.problems.problem import OrderStopped, Problem
+from bookkeeping.domain.problems.xero_messages import quoted, refusals
+from bookkeeping.use_cases.posting.company_turn import CompanyTurn
+from bookkeeping.use_cases.posting.lane_holder import LaneHolder
+from bookkeeping.use_cases.posting.publishing import Publisher
+
+T = TypeVar("T")
+READ_AT_MOST: Final = timedelta(seconds=5)
+"""What is done to a document rests on a reading no older than this."""
+LOOK_FIRST: Final = timedelta(minutes=10)
+"""When it is first looked whether a person has approved a credit note; then at longer and longer intervals."""
+LOOK_AT_MOST: Final = timedelta(days=1)
+DONE: Final[Mapping[str, str]] = {"DELETED": "deleted", "VOIDED": "voided"}
+
+
+class _Doubtful(Exception):
+    """A call of this step got no usable answer: what became of it is looked up at a later time."""
+
+
+class Corrections:
+    def __init__(self, holder: LaneHolder, publisher: Publisher) -> None:
+        self._holder = holder
+        self._publisher = publisher
+
+    def leave(self, entry: Entry, books: Books) -> None:
+        """The company does not post in this lane now: what was not begun is handed back to a person, or waits."""
+        correction = entry.correction
+        if correction is None:
+            return
+        if not books.settings.enabled and not correction.step:
+            self.save(entry, lambda one: ledger.corrected(one, None, self._holder.now))
+        elif books.open and not ledger.here(entry, books):
+            self._stop(entry, Problem("posted_elsewhere", self._about(entry)))
+        else:
+            # connecting again has it carried on
+            self.save(entry, lambda one: ledger.corrected(one, one.correction, self._holder.now))
+
+    def carry_out(self, company_turn: CompanyTurn, entry: Entry) -> None:
+        """Carry the order's correction as far as it goes now. Raises CompanyHeld or TurnEnds."""
+        with contained(*entry.key, lambda reference: self._at_fault(entry, reference)):
+            try:
+                _Carried(self._holder, company_turn, self, entry).run()
+            except OrderStopped as stopped:
+                self._stop(self._anew(entry), stopped.problem)
+            except Conflict:
+                # somebody else has changed what was asked for: it is read anew
+                self._holder.look_again_at([order_key(*entry.key)])
+
+    def _anew(self, entry: Entry) -> Entry:
+        return self._holder.adapters.orders.get(*entry.key) or entry
+
+    def _about(self, entry: Entry) -> dict[str, str]:
+        return {"order": entry.order_id, "number": entry.number, "document": "sales invoice"}
+
+    def _at_fault(self, entry: Entry, reference: str) -> None:
+        self._stop(self._anew(entry), Problem("our_fault", {"order": entry.order_id, "reference": reference}))
+
+    def _stop(self, entry: Entry, problem: Problem) -> None:
+        # what somebody else has asked for since is looked at anew
+        with suppress(Conflict):
+            self.save(entry, lambda one: _with(one, self._holder.now, problem=problem, **OVER))
+
+    def save(self, entry: Entry, change: Callable[[Entry], Entry]) -> Entry:
+        """Write the change while holding the lane, also where a message has changed the row meanwhile. Raises Conflict.
+
+        A message only adds to a posted order. Raises Conflict where somebody has asked for something else since.
+        """
+        orders, holder = self._holder.adapters.orders, self._holder
+        asked = entry.correction
+        while True:
+            with suppress(Conflict):
+                [saved] = orders.save_together([change(entry)], holder.lane)
+                if saved.due_at is None:
+                    holder.keys.discard(order_key(*saved.key))
+                return saved
+            now = orders.get(*entry.key)
+            if now is None or now.correction != asked:
+                raise Conflict
+            entry = now
+
+
+def _with(entry: Entry, now: datetime, *, due_at: datetime | None = None, **changes: Any) -> Entry:
+    """The order with its correction changed so. Not `due_at` any time: it rests."""
+    if entry.correction is None:
+        return entry
+    return ledger.corrected(entry, replace(entry.correction, **changes), now, due_at=due_at)
+
+
+OVER: Final[Mapping[str, Any]] = {
+    "step": "",
+    "kind": None,
+    "status": "",
+    "note": None,
+    "sent_at": None,
+    "tries": 0,
+}
+"""Of a correction whose step has its outcome."""
+
+
+class _Carried:
+    """One correction as it is carried out in a turn."""
+
+    def __init__(
+        self, holder: LaneHolder, company_turn: CompanyTurn, corrections: Corrections, entry: Entry
+    ) -> None:
+        self._holder = holder
+        self._turn = company_turn
+        self._corrections = corrections
+        self._entry = entry
+        self._read_at = holder.now
+        self._read = Read({}, {})
+        self._before: dict[DocumentKind, DocumentInXero] = {}
+        """Each document as it was when something was done to it in this turn."""
+
+    @property
+    def _correction(self) -> Correction:
+        assert self._entry.correction is not None  # noqa: S101 for the type checker; ended ones return before
+        return self._entry.correction
+
+    @property
+    def _company(self) -> str:
+        return self._entry.company
+
+    def run(self) -> None:
+        try:
+            while self._advance():
+                pass
+        except _Doubtful:
+            waits, tries = self._holder.adapters.waits, self._correction.tries + 1
+            wait = back_off(
+                tries, waits.settle_again, waits.organisation_offline, self._holder.adapters.chance
+            )
+            self._wait_until(self._holder.now + wait, tries=tries)
+
+    def _advance(self) -> bool:
+        """Take the next step; whether there is another one to take now."""
+        if self._entry.correction is None:
+            return False
+        if self._correction.step and not self._resolved():
+            return False
+        if not self._turn.books.may_send:
+            self._save(lambda one: ledger.corrected(one, None, self._holder.now))
+            return False
+        self._look()
+        step = next_step(
+            self._entry,
+            self._read,
+            self._turn.books.settings,
+            self._turn.organisation,
+            self._day(self._holder.now),
+            self._cancelled_on(),
+        )
+        match step:
+            case SetStatus():
+                self._set_status(step)
+            case MakeNote():
+                self._make_note(step)
+            case Allocate():
+                self._allocate(step.note, step.amount)
+            case Rest():
+                self._rest(step.why)
+                return False
+            case HandBack():
+                self._save(lambda one: ledger.corrected(one, None, self._holder.now))
+                return False
+            case PostAgain():
+                self._post_again()
+                return False
+            case Finish():
+                self._finish()
+                return False
+        return True
+
+    # --- days
+
+    def _day(self, at: datetime) -> date:
+        return self._turn.organisation.calendar("").day(at)
+
+    def _cancelled_on(self) -> date:
+        """The organisation's day of the message that cancelled the order, or on which a person asked."""
+        newest = self._entry.newest
+        if newest.content_hash == self._correction.dealt_with and self._entry.newer is not None:
+            return self._day(datetime.fromtimestamp(newest.sent_at / 1000, UTC))
+        return self._day(self._correction.at)
+
+    # --- reading
+
+    def _look(self) -> None:
+        """Read the order's documents, and note what a person has done to them since."""
+        documents: dict[DocumentKind, DocumentInXero] = {}
+        wanted = kinds_of(self._entry)
+        if self._correction.what == "post_again":
+            wanted = [kind for kind in DOCUMENT_KINDS if kind in self._entry.documents]
+        for kind in wanted:
+            posted = self._entry.documents[kind]
+            found = self._document(kind, posted.id)
+            if found is None:
+                details = {"document": DOCUMENT_KINDS[kind].words, "number": posted.number}
+                raise OrderStopped(Problem("document_not_found", {"order": self._entry.order_id, **details}))
+            documents[kind] = found
+        notes: dict[str, DocumentInXero] = {}
+        for note in self._entry.credit_notes:
+            if note.id and not note.settled:
+                found = self._document("credit_note", note.id)
+                if found is not None:
+                    notes[note.id] = found
+        self._read, self._read_at = Read(documents, notes), self._holder.tick()
+        self._note_statuses()
+
+    def _document(self, kind: DocumentKind, id_or_number: str) -> DocumentInXero | None:
+        xero, access = self._holder.adapters.xero, self._turn.access
+        return self._holder.call(
+            self._company, lambda observe: xero.document(kind, id_or_number, access, observe)
+        )
+
+    def _note_statuses(self) -> None:
+        """Keep what was read of the documents' statuses. A note that is gone, or has done its work, is settled."""
+        statuses = {kind: document.status for kind, document in self._read.documents.items()}
+        notes = [self._as_read(note) for note in self._entry.credit_notes]
+        known = {kind: self._entry.documents[kind].status for kind in statuses}
+        if statuses == known and notes == [*self._entry.credit_notes]:
+            return
+        self._save(
+            lambda one: replace(
+                one,
+                documents={
+                    kind: replace(posted, status=statuses.get(kind, posted.status))
+                    for kind, posted in one.documents.items()
+                },
+                credit_notes=tuple(notes),
+            )
+        )
+
+    def _as_read(self, note: CreditNote) -> CreditNote:
+        in_xero = self._read.notes.get(note.id)
+        if not note.id or note.settled:
+            return note
+        if in_xero is None or in_xero.void_or_deleted:
+            return replace(note, status="DELETED" if in_xero is None else in_xero.status, settled=True)
+        invoice = self._read.documents.get("invoice")
+        allocated = any(one.invoice_id == note.invoice_id for one in in_xero.allocated)
+        unpaid = invoice is not None and invoice.due > 0 and in_xero.remaining_credit > 0
+        settled = in_xero.status in ("AUTHORISED", "PAID") and (allocated or not unpaid)
+        return replace(note, status=in_xero.status, settled=settled)
+
+    def _unchanged(self) -> bool:
+        """Whether what was read is still new enough to act on."""
+        return self._holder.tick() - self._read_at <= READ_AT_MOST
+
+    # --- steps
+
+    def _begin(self, step: str, **changes: Any) -> str:
+        """Write the step down, and return the key of its call. Reads anew first if that takes too long."""
+        self._holder.await_budget()
+        key = f"{self._turn.access.organisation_id}:{self._holder.adapters.new_id()}"
+        self._note(step=step, sent_at=self._holder.now, rests="", **changes)
+        return key
+
+    def _set_status(self, step: SetStatus) -> None:
+        posted = self._entry.documents[step.kind]
+        key = self._begin("status", kind=step.kind, status=step.status)
+        if not self._unchanged():
+            # waiting for a call took too long: read and decide anew
+            self._note(**OVER)
+            return
+        self._before[step.kind] = self._read.documents[step.kind]
+        xero, access = self._holder.adapters.xero, self._turn.access
+        self._call(
+            lambda observe: xero.set_status(step.kind, posted.id, step.status, access, key, observe),
+            number=posted.number,
+            done=DONE[step.status],
+        )
+        self._resolved()
+
+    def _make_note(self, step: MakeNote) -> None:
+        key = self._begin("note", note=step.note)
+        if not self._unchanged():
+            self._note(**OVER)
+            return
+        self._before["invoice"] = self._read.documents["invoice"]
+        xero, access = self._holder.adapters.xero, self._turn.access
+        answers = self._call(
+            lambda observe: xero.create("credit_note", [step.body], access, key, observe),
+            number=self._entry.documents["invoice"].number,
+            done="credited",
+        )
+        if not answers:
+            raise _Doubtful
+        [answer] = answers
+        if answer.ok:
+            total = step.note.total if answer.total is None else f"{answer.total:.2f}"
+            self._note_made(replace(step.note, id=answer.id, status=answer.status, total=total))
+        elif "number" in refusals(answer.messages):
+            self._number_taken(step.note)
+        else:
+            self._refused(answer.messages, self._entry.documents["invoice"].number, "credited")
+
+    def _note_made(self, note: CreditNote) -> None:
+        made = replace(note, at=self._holder.now)
+        self._save(
+            lambda one: replace(
+                _with(one, self._holder.now, due_at=self._holder.now, **{**OVER, "noted": note.number}),
+                credit_notes=(*one.credit_notes, made),
+            )
+        )
+        self._add_history("credit_note", note.id, note.number, note.status)
+        self._add_history("invoice", note.invoice_id, note.number, note.status)
+
+    def _number_taken(self, planned: CreditNote) -> None:
+        """The number is in use: by our own note of an earlier call, or by somebody else's."""
+        found = self._document("credit_note", planned.number)
+        if found is not None and self._is_ours(found, planned):
+            self._note_made(replace(planned, id=found.id, status=found.status))
+            return
+        taken = self._correction.taken + 1
+        self._note(**{**OVER, "taken": taken})
+
+    def _is_ours(self, found: DocumentInXero, planned: CreditNote) -> bool:
+        invoice = self._entry.documents["invoice"]
+        return (
+            found.reference == invoice.number
+            and f"{found.total:.2f}" == planned.total
+            and found.currency == planned.currency
+        )
+
+    def _allocate(self, note: CreditNote, amount: Any) -> None:
+        key = self._begin("allocation", note=note)
+        if not self._unchanged():
+            self._note(**OVER)
+            return
+        xero, access = self._holder.adapters.xero, self._turn.access
+        on = self._day(self._holder.now).isoformat()
+        self._call(
+            lambda observe: xero.allocate(note.id, note.invoice_id, amount, on, access, key, observe),
+            number=note.number,
+            done="allocated to the invoice",
+        )
+        self._note(**OVER)
+
+    def _call(self, call: Callable[[Observe], T], *, number: str, done: str) -> T:
+        """A call that changes something in Xero. Raises _Doubtful, OrderStopped, CompanyHeld or TurnEnds."""
+        started = self._holder.start(call)
+        while not started.done():
+            self._holder.await_first([started])
+        answer = started.result()
+        if not isinstance(answer, Exception):
+            self._holder.note_answer(self._company, created=True)
+            return answer
+        if isinstance(answer, CallRefused):
+            self._holder.note_token_taken(self._company)
+            messages = [*answer.messages]
+            for element in answer.elements:
+                messages += answered("credit_note", element).messages
+            self._refused(tuple(messages), number, done)
+        if isinstance(answer, OutcomeUnknown) and not isinstance(answer, Offline):
+            self._holder.count(unknown=1)
+            raise _Doubtful from answer
+        if not isinstance(answer, XeroError):
+            raise answer
+        if not isinstance(answer, Offline):
+            # nothing was done
+            self._note(**OVER)
+        self._holder.handle_failure(self._company, answer)
+        raise CompanyHeld from answer
+
+    def _refused(self, messages: tuple[str, ...], number: str, done: str) -> None:
+        """Xero refused the step, so nothing of it was done. Raises OrderStopped."""
+        self._note(**OVER)
+        details = {"order": self._entry.order_id, "number": number, "done": done}
+        raise OrderStopped(Problem("correction_refused", details, quoted(messages)))
+
+    # --- what became of a step
+
+    def _resolved(self) -> bool:
+        """Find out what became of the step that was written down; False: that can't be told yet."""
+        correction = self._correction
+        match correction.step:
+            case "status":
+                self._resolve_status()
+                return True
+            case "note":
+                return self._resolve_note()
+            case _:
+                return self._resolve_allocation()
+
+    def _over_at(self) -> datetime:
+        """When no call of the step can be carried out any more."""
+        sent_at = self._correction.sent_at or self._holder.now
+        return sent_at + self._holder.adapters.waits.late_commit
+
+    def _wait_until(self, at: datetime, **changes: Any) -> None:
+        self._save(lambda one: _with(one, self._holder.now, due_at=at, **changes))
+        self._holder.resume_by(at)
+
+    def _resolve_status(self) -> None:
+        """Read the document: the same call again does no harm, so that there is nothing to wait for."""
+        kind, status = self._correction.kind, self._correction.status
+        if kind is None:
+            return
+        posted = self._entry.documents[kind]
+        found = self._document(kind, posted.id)
+        done = found is not None and found.status == status
+        if done and found is not None:
+            noted = replace(posted, status=found.status)
+            deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
+            self._save(
+                lambda one: replace(
+                    _with(one, self._holder.now, due_at=self._holder.now, **{**OVER, "deleted": deleted}),
+                    documents={**one.documents, kind: noted},
+                )
+            )
+            self._add_history(kind, posted.id, posted.number, status)
+            self._check_unedited(kind, found, DONE[status])
+        else:
+            self._note(**OVER)
+
+    def _resolve_note(self) -> bool:
+        planned = self._correction.note
+        if planned is None:
+            return True
+        found = self._document("credit_note", planned.number)
+        if found is not None:
+            self._number_taken(planned)
+            return True
+        if self._holder.tick() < self._over_at():
+            self._wait_until(self._over_at())
+            return False
+        self._note(**OVER)
+        return True
+
+    def _resolve_allocation(self) -> bool:
+        """Allocations add up, so it is made again only if none is there once none can arrive any more."""
+        if self._holder.tick() < self._over_at():
+            self._wait_until(self._over_at())
+            return False
+        self._note(**OVER)
+        return True
+
+    def _check_unedited(self, kind: DocumentKind, found: DocumentInXero, done: str) -> None:
+        """Raises OrderStopped where a person changed the document between the reading and what was done."""
+        posted = self._entry.documents[kind]
+        if found.fingerprint == posted.fingerprint:
+            return
+        details = {"order": self._entry.order_id, "number": posted.number, "done": done}
+        raise OrderStopped(
+            Problem("edited_meanwhile", details | versions(posted.total, posted.currency, found))
+        )
+
+    # --- ends
+
+    def _rest(self, why: str) -> None:
+        """A person has to do something first. For the approval of a note it is looked now and then."""
+        waits = why == "note_is_draft"
+        looks = self._correction.looks + 1
+        wait = back_off(looks, LOOK_FIRST, LOOK_AT_MOST, self._holder.adapters.chance)
+        if waits:
+            self._wait_until(self._holder.now + wait, rests=why, looks=looks)
+        else:
+            self._save(lambda one: _with(one, self._holder.now, rests=why))
+
+    def _finish(self) -> None:
+        """Everything is done. What was credited is read once more, in case a person changed it meanwhile."""
+        invoice = self._before.get("invoice")
+        if invoice is not None and self._read.documents.get("invoice") is not None:
+            self._check_unedited("invoice", self._read.documents["invoice"], "credited")
+        of = self._correction.dealt_with
+        self._save(lambda one: ledger.corrected(ledger.dealt_with(one, of), None, self._holder.now))
+
+    def _post_again(self) -> None:
+        self._save(lambda one: ledger.post_again(one, self._turn.books, self._holder.now))
+        if self._entry.state is State.QUEUED:
+            self._holder.look_again_at([order_key(*self._entry.key)])
+
+    def _add_history(self, kind: DocumentKind, id_: str, number: str, status: str) -> None:
+        """Say in Xero what was done. Where that fails, nothing else depends on it."""
+        xero, access = self._holder.adapters.xero, self._turn.access
+        key = f"{access.organisation_id}:{self._holder.adapters.new_id()}"
+        details = done_words(
+            self._correction, self._entry.order_id, number, status if status in VOID_OR_DELETED else ""
+        )
+        with suppress(CompanyHeld, CallRefused):
+            self._holder.call(
+                self._company, lambda observe: xero.add_history(kind, id_, details, access, key, observe)
+            )
+
+    def _note(self, **changes: Any) -> None:
+        """Note so much of the correction, which goes on at once."""
+        self._save(lambda one: _with(one, self._holder.now, due_at=self._holder.now, **changes))
+
+    def _save(self, change: Callable[[Entry], Entry]) -> None:
+        self._entry = self._corrections.save(self._entry, change)
