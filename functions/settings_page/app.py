@@ -29,6 +29,7 @@ from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.containment import noted
 from bookkeeping.domain import page_access
 from bookkeeping.domain.connection import words
+from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
 from bookkeeping.domain.settings import Settings, SettingsRefused
@@ -36,6 +37,8 @@ from bookkeeping.use_cases import connect
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
+from bookkeeping.use_cases.page.corrections import MOST_LINES, NothingToCorrect, correct
+from bookkeeping.use_cases.page.corrections import Asked as AskedCorrection
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
 from bookkeeping.use_cases.page.preview import NoAnswer, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
@@ -129,6 +132,23 @@ class Retry(Strict):
 
 class RetryAll(Strict):
     problem: str = Field(min_length=1, max_length=100)
+
+
+class CreditedLine(Strict):
+    """How much of one of the order's lines is credited: pieces, or an amount. Line 0 is the shipping."""
+
+    line: int = Field(ge=0, le=MOST_LINES)
+    pieces: str = Field(default="", max_length=30)
+    amount: str = Field(default="", max_length=30)
+
+
+class AskedFor(Strict):
+    """What becomes of the order's documents. `version` is the order's that the person saw."""
+
+    asked: AskedCorrection
+    version: int = Field(ge=0, le=10**9)
+    lines: list[CreditedLine] = Field(default=[], max_length=MOST_LINES)
+    goods_are_back: bool = False
 
 
 class Nothing(Strict):
@@ -630,7 +650,7 @@ def _order(company: str, order_id: str) -> Entry:
 
 @app.get("/api/<company>/orders/<order_id>")
 def get_order(company: Company, order_id: OrderId) -> Json:
-    return _view(company).whole(_order(company, order_id))
+    return _view(company).whole(_order(company, order_id), may_credit=_session().person.may_credit)
 
 
 @app.post("/api/<company>/orders/<order_id>/retry")
@@ -647,6 +667,23 @@ def post_retry(company: Company, order_id: OrderId, how: Annotated[Retry, Body()
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
     return _answer(200, _view(company).order(saved))
+
+
+@app.post("/api/<company>/orders/<order_id>/correction")
+def post_correction(company: Company, order_id: OrderId, how: Annotated[AskedFor, Body()]) -> Response[Any]:
+    try:
+        saved = correct(
+            adapters,
+            _session().person,
+            _order(company, order_id),
+            how.asked,
+            version=how.version,
+            lines=[Credited(one.line, one.pieces, one.amount) for one in how.lines],
+            goods_are_back=how.goods_are_back,
+        )
+    except NothingToCorrect as nothing:
+        return _answer(409, _error("nothing_to_correct", nothing.message))
+    return _answer(200, _view(company).whole(saved, may_credit=True))
 
 
 @app.post("/api/<company>/orders/retry")

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from bookkeeping.domain.corrections import Correction, CreditNote
 from bookkeeping.domain.credit_notes import credit_note
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, UNAPPROVED, DocumentInXero
+from bookkeeping.domain.documents_in_xero import UNAPPROVED, VOID_OR_DELETED, DocumentInXero
 from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.problem import OrderStopped, Problem

@@ -10,8 +10,10 @@ from typing import Any, Final, Literal, NotRequired
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from bookkeeping.domain.corrections import What
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.ledger import State
+from bookkeeping.use_cases.page.corrections import Asked
 
 
 class Answer(TypedDict):
@@ -196,9 +198,38 @@ class OrderLine(Answer):
     cancelled: bool
 
 
+class CreditedLine(Answer):
+    line: int
+    pieces: str
+    amount: str
+
+
+class CreditNote(Answer):
+    number: str
+    status: str
+    total: str
+    currency: str
+    link: str | None
+    credited: list[CreditedLine]
+
+
+class Correction(Answer):
+    """What was asked to be done to the documents of an order that is posted."""
+
+    what: What
+    by: str
+    at: str
+    problem: Problem | None
+
+
 class WholeOrder(Order):
     lines: list[OrderLine]
     history: list[Act]
+    version: int
+    may_credit: bool
+    choices: list[Asked]
+    correction: Correction | None
+    credit_notes: list[CreditNote]
 
 
 class Orders(Answer):
@@ -246,6 +277,7 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "orders"): Orders,
     ("get", "orders/{order_id}"): WholeOrder,
     ("post", "orders/{order_id}/retry"): Order,
+    ("post", "orders/{order_id}/correction"): WholeOrder,
     ("post", "orders/retry"): Retried,
     ("post", "preview"): Preview,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.domain import ledger, page_access
@@ -157,32 +157,3 @@ def _number(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return value if value.is_finite() and abs(value) < Decimal(10**9) and decimals(value) <= 4 else None
-
-
-def as_shown(entry: Entry) -> dict[str, Any]:
-    """What the page shows of corrections beside the order."""
-    correction = entry.correction
-    return {
-        "choices": choices(entry),
-        "correction": correction
-        and {
-            "what": correction.what,
-            "by": correction.by,
-            "at": correction.at.isoformat(),
-            "problem": correction.problem and correction.problem.as_json(),
-        },
-        "credit_notes": [
-            {
-                "number": note.number,
-                "status": note.status,
-                "total": note.total,
-                "currency": note.currency,
-                "id": note.id,
-                "credited": [
-                    {"line": one.line, "pieces": one.pieces, "amount": one.amount} for one in note.credited
-                ],
-            }
-            for note in entry.credit_notes
-        ],
-        "version": entry.version,
-    }

@@ -20,8 +20,9 @@ from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Act, Entry, Message, Pause, Posted, State
-from bookkeeping.domain.problems.catalogue import ACCEPT, SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import ACCEPT, CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
+from bookkeeping.use_cases.page import corrections
 from bookkeeping.use_cases.page.adapters import PageAdapters
 
 PAGE: Final = 50
@@ -313,7 +314,7 @@ class View:
             "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
         }
 
-    def whole(self, entry: Entry) -> dict[str, Any]:
+    def whole(self, entry: Entry, *, may_credit: bool = False) -> dict[str, Any]:
         lines = entry.message.order.lines if entry.message.content else ()
         return self.order(entry) | {
             "lines": [
@@ -330,6 +331,37 @@ class View:
                 for line in lines
             ],
             "history": [_act(act) for act in reversed(entry.history)],
+            **self._correction(entry),
+            "may_credit": may_credit,
+        }
+
+    def _correction(self, entry: Entry) -> dict[str, Any]:
+        """What was done, and can be done, to the documents of an order that changed after it was posted."""
+        correction, short_code = entry.correction, self._short_code(entry.organisation_id)
+        return {
+            "version": entry.version,
+            "choices": corrections.choices(entry),
+            "correction": correction
+            and {
+                "what": correction.what,
+                "by": correction.by,
+                "at": correction.at.isoformat(),
+                "problem": correction.problem and correction.problem.as_json(),
+            },
+            "credit_notes": [
+                {
+                    "number": note.number,
+                    "status": note.status,
+                    "total": note.total,
+                    "currency": note.currency,
+                    "link": link(self._adapters.web_url, "credit_note", note.id, short_code),
+                    "credited": [
+                        {"line": one.line, "pieces": one.pieces, "amount": one.amount}
+                        for one in note.credited
+                    ],
+                }
+                for note in entry.credit_notes
+            ],
         }
 
     def _words(self, entry: Entry) -> tuple[str, datetime | None]:
@@ -338,7 +370,7 @@ class View:
         reason = entry.reason
         match entry.state:
             case State.POSTED:
-                return "In Xero.", None
+                return CHANGED.get(reason, "In Xero."), None
             case State.NEEDS_ATTENTION:
                 return entry.problem.sentence if entry.problem else "", None
             case State.SKIPPED:
