@@ -430,6 +430,7 @@ class Environment:
             settings=self.settings,
             connections=self.connections,
             lanes=self.lanes,
+            releases=self.releases,
             organisations=self.organisations,
             tokens=TokenSecret(self.secrets, PREFIX),
             xero=client,

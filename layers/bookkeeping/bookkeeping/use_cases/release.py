@@ -169,6 +169,9 @@ def _publish_first(adapters: ReleaseAdapters, release: Release) -> None:
         at = datetime.fromisoformat(kept["at"])
         adapters.events.put([Event(kept["type"], kept["id"], at, kept["detail"])])
     if release.lanes:
+        for lane in release.lanes:
+            # an order may have stopped for something that another connection does not meet
+            adapters.lanes.ask_to_read(lane, adapters.now())
         ring(adapters.lanes, adapters.wake_ups, dict.fromkeys(release.lanes, ()), adapters.now())
 
 

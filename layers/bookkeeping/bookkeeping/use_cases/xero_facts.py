@@ -76,12 +76,12 @@ class XeroFacts:
         """The contact that bears the name as Xero says now, which is remembered; or why none can be used."""
         queries = contact_queries(name)
         answers = list(self._read([("Contacts", query) for query in queries]))
-        found = contact_matching(name, _contacts(answers))
+        found = contact_matching(name, contacts_in(answers))
         pages = min(max(map(_pages, answers), default=1), MOST_PAGES)
         if isinstance(found, Problem) and pages > 1:
             rest = [queries[-1] | {"page": str(page)} for page in range(2, pages + 1)]
             answers += self._read([("Contacts", query) for query in rest])
-            found = contact_matching(name, _contacts(answers))
+            found = contact_matching(name, contacts_in(answers))
         if isinstance(found, Problem) and found.code == "contact_not_found":
             found = self._among_all(name)
         if isinstance(found, Contact):
@@ -102,7 +102,7 @@ class XeroFacts:
             answers += self._read([("Contacts", every | {"page": str(page)})])
             if page >= _pages(answers[0]):
                 break
-        return contact_matching(name, _contacts(answers))
+        return contact_matching(name, contacts_in(answers))
 
 
 def remembered_contact(
@@ -113,7 +113,8 @@ def remembered_contact(
     return contact if contact is not None and now - contact.read_at < CONTACT_KEPT else None
 
 
-def _contacts(answers: Sequence[Any]) -> list[Any]:
+def contacts_in(answers: Sequence[Any]) -> list[Any]:
+    """The contacts that are listed in Xero's answers."""
     listed = [answer.get("Contacts") for answer in answers if isinstance(answer, Mapping)]
     return [contact for contacts in listed if isinstance(contacts, list) for contact in contacts]
 

@@ -225,6 +225,29 @@ class OrdersTable:
         found = self._listed(company, _first(state), ProjectionExpression="list_key", Limit=at_most)
         return [item["list_key"].split("#")[1] for item in found["Items"]]
 
+    def newest_by_reason(self, company: str, state: State) -> dict[str, datetime]:
+        """Why the company's rows are in that state → the last change of the latest of them. Asks once a reason.
+
+        An index: it may lag behind the rows.
+        """
+        found: dict[str, datetime] = {}
+        last = f"{_first(state)}{_LAST}"
+        while True:
+            condition = Key("company").eq(company) & Key("list_key").between(_first(state), last)
+            answer = self._table.query(
+                IndexName="page",
+                KeyConditionExpression=condition,
+                ProjectionExpression="list_key",
+                Limit=1,
+                ScanIndexForward=False,
+            )
+            if not answer["Items"]:
+                return found
+            _, reason, at = answer["Items"][0]["list_key"].split("#")
+            found[reason] = moment(at)
+            # before the first row for that reason
+            last = _list_key(state, reason, "")
+
     def count(self, company: str, state: State, at_most: int) -> int:
         """How many of the company's rows are in that state. An index: it may lag behind the rows.
 

@@ -92,13 +92,14 @@ class CompanyTurn:
     def of(cls, books: Books, holder: LaneHolder, publisher: Publisher) -> Self:
         books_read_at = holder.now
         access, asked_at = holder.access(books), holder.now
-        reading = _reading(holder, books.company, access)
-        facts = XeroFacts(holder.adapters.organisations, access.organisation_id, reading, lambda: holder.now)
+        read = reading(holder, books.company, access)
+        facts = XeroFacts(holder.adapters.organisations, access.organisation_id, read, lambda: holder.now)
         try:
             organisation, read_at = facts.organisation(KEPT_BY_POSTING)
         except CallRefused as refused:
             holder.handle_failure(books.company, refused)
             raise CompanyHeld from refused
+        holder.note_facts(organisation)
         if read_at >= asked_at:
             holder.note_facts_read(access.organisation_id)
         items = TrackedItems(holder, books.company, access)
@@ -364,7 +365,7 @@ def _but_for_work(books: Books) -> Books:
     return replace(books, connection=books.connection and replace(books.connection, worked_at=None))
 
 
-def _reading(holder: LaneHolder, company: str, access: Access) -> Read:
+def reading(holder: LaneHolder, company: str, access: Access) -> Read:
     """A function that reads from an organisation with the lane's calls."""
     xero = holder.adapters.xero
 
