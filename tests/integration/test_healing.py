@@ -1,4 +1,4 @@
-"""What a person puts right in Xero posts the orders that waited for it, without a click and within the time promised."""
+"""What a person puts right in Xero posts the orders that waited for it, without a click and in the time promised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from bookkeeping.domain.rechecks import SHARE, Recheck
 from bookkeeping.use_cases.release import once_connected
 from local.samples import UNTRACKED, Maker
 from local.xero.changes import CHANGES
-from local.xero.organisations import Organisation
 from tests.integration.one_process import Killed, OneProcess, in_memory
 
 OTHER = "500500"

@@ -224,7 +224,7 @@ def _stop_for_our_fault(adapters: ReleaseAdapters, entry: Entry, reference: str)
 
 def _show_fault(adapters: ReleaseAdapters, release: Release, reference: str) -> None:
     for entry in adapters.orders.get_many(release.chunk, partial(_contained_row, adapters)):
-        if entry.state not in (State.QUEUED, State.POSTING, State.POSTED):
+        if entry.state in ledger.STANDING_STILL:
             _stop_for_our_fault(adapters, entry, reference)
 
 

@@ -88,11 +88,34 @@ class XeroFacts:
             found = replace(found, read_at=self._now())
             self._organisations.save_contact(self._organisation_id, name, found)
             return found
-        self._organisations.forget_contact(self._organisation_id, name)
+        self._organisations.doubt_contact(self._organisation_id, name)
+        if found.code in ("contact_not_found", "contact_archived") and (now_called := self._now_called(name)):
+            return replace(found, details={**found.details, "now_called": now_called})
         refused = [answer for answer in answers if isinstance(answer, CallRefused)]
         if refused and found.code == "contact_not_found":
             return Problem("contact_not_searchable", found.details, quoted(refused[0].messages))
         return found
+
+    def _now_called(self, name: str) -> str:
+        """What the contact that bore the name, or the one it was merged into, is called now; empty: unknown."""
+        before = self._organisations.contact(self._organisation_id, name)
+        id_ = before.id if before else ""
+        # once more where it was merged
+        for _ in range(2):
+            if not id_:
+                return ""
+            query = {"IDs": id_, "includeArchived": "true", "page": "1"}
+            found = [
+                one for one in contacts_in(self._read([("Contacts", query)])) if one.get("ContactID") == id_
+            ]
+            if not found:
+                return ""
+            if found[0].get("ContactStatus") == "ACTIVE":
+                called = found[0].get("Name")
+                return called if isinstance(called, str) else ""
+            merged_into = found[0].get("MergedToContactID")
+            id_ = merged_into if isinstance(merged_into, str) else ""
+        return ""
 
     def _among_all(self, name: str) -> Contact | Problem:
         """The contact that bears the name among the first pages of all active ones."""

@@ -63,6 +63,16 @@ class Releases:
     def ask(self, release: Release) -> None:
         self._table.put_item(Item=_release_out(release))
 
+    def begin(self, release: Release) -> bool:
+        """Ask for the release; False if one of that id is under way, which then goes on."""
+        try:
+            self._table.put_item(Item=_release_out(release), ConditionExpression="attribute_not_exists(pk)")
+        except ClientError as error:
+            if refused_for(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
     def find(self, company: str, id_: str) -> Release | None:
         item = read(self._table, pk=f"release#{company}", sk=id_)
         return _release_in(item) if item else None

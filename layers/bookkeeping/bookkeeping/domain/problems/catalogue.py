@@ -436,6 +436,15 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " the settings. The order is then posted by itself.",
             _CONTACT_KEYS,
             watches=_CONTACTS,
+            words_with={
+                "now_called": (
+                    "Order {order}: the contact “{contact}” does not exist in Xero any more. The contact used before is"
+                    " now called “{now_called}”.",
+                    "If “{now_called}” is the customer you mean, use it: enter that name under “{label}” in the"
+                    " settings. If not, add a contact named exactly “{contact}” in Xero. The order is then posted by"
+                    " itself.",
+                )
+            },
         ),
         Kind(
             "contact_refused",
@@ -454,6 +463,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " posted by itself.",
             _CONTACT_KEYS,
             watches=_CONTACTS,
+            words_with={
+                "now_called": (
+                    "Order {order}: the contact “{contact}” is archived in Xero. The contact used before was merged, or"
+                    " is now called “{now_called}”.",
+                    "If “{now_called}” is the customer you mean, use it: enter that name under “{label}” in the"
+                    " settings. If not, restore “{contact}” in Xero. The order is then posted by itself.",
+                )
+            },
         ),
         Kind(
             "contact_not_unique",

@@ -17,9 +17,20 @@ from typing import Any, Final
 from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import order_key
+from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Act, Entry, Message, Pause, Posted, State
+from bookkeeping.domain.ledger import (
+    STANDING_STILL,
+    UNDER_WAY,
+    UNKNOWN,
+    Act,
+    Entry,
+    Message,
+    Pause,
+    Posted,
+    State,
+)
 from bookkeeping.domain.problems.catalogue import ACCEPT, CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page import corrections
@@ -36,6 +47,7 @@ LISTS: Final = (
     State.QUEUED,
     State.POSTED,
     State.SKIPPED,
+    State.SET_ASIDE,
 )
 _COUNTED_STATES: Final = LISTS[1:]
 """Those that need attention are counted with their problems."""
@@ -214,7 +226,9 @@ def _lists(asked: Asked) -> list[tuple[State, str | None]]:
         return []
     states = LISTS if asked.state is None else (asked.state,)
     if asked.why:
-        return [(state, asked.why) for state in states if state not in _WHYLESS]
+        # what stopped an order that was set aside concerns nobody any more, unless they ask for it
+        leave_out = _WHYLESS if asked.state else _WHYLESS | {State.SET_ASIDE}
+        return [(state, asked.why) for state in states if state not in leave_out]
     return [(state, "" if state in _WHYLESS else None) for state in states]
 
 
@@ -312,6 +326,13 @@ class View:
             "changes": list(entry.changes),
             "can_retry": can_retry(entry),
             "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
+            "can_set_aside": ledger.can_set_aside(entry),
+            "set_aside": entry.set_aside
+            and {
+                "by": entry.set_aside.by,
+                "at": entry.set_aside.at.isoformat(),
+                "because": entry.set_aside.because,
+            },
         }
 
     def whole(self, entry: Entry, *, may_credit: bool = False) -> dict[str, Any]:
@@ -390,6 +411,9 @@ class View:
                 if paused is None or paused[1] <= self._adapters.now():
                     return "On its way to Xero.", None
                 reason, until = paused
+            case State.SET_ASIDE:
+                aside = entry.set_aside
+                return (f"Set aside by {aside.by}: {aside.because}" if aside else "Set aside."), None
             case State.WAITING:
                 pass
         details = {"number": entry.number, "until": f"{until:%H:%M} UTC" if until else "soon"}
@@ -440,7 +464,7 @@ def can_retry(entry: Entry) -> bool:
     """Whether Retry can help. It can't if the message is unreadable: then it must be sent again or redriven."""
     if entry.message.problem is not None or entry.reason == UNKNOWN:
         return False
-    return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING)
+    return entry.state in STANDING_STILL
 
 
 def _act(act: Act) -> dict[str, str]:
@@ -449,6 +473,8 @@ def _act(act: Act) -> dict[str, str]:
         "accept": f"Pressed “{ACCEPT}”",
         "post": "Pressed Post",
         "skip": "Pressed Skip",
+        "set_aside": "Set it aside",
+        "take_back": "Took it back",
     }
     return {"at": act.at.isoformat(), "by": act.by, "what": words.get(act.what, act.what)}
 

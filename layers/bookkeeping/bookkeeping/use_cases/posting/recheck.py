@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bookkeeping.adapters.containment import contained
@@ -90,10 +90,12 @@ class _Reading:
         if not connected:
             holder.note_recheck(before.without_company(now))
         elif not self._waiting:
-            left_out = looked_at < connected
-            wait = SOON if stopped_lately else SELDOM
-            over = not left_out and not stopped_lately
-            holder.note_recheck(before.over(now) if over else before.put_off(now, wait))
+            if stopped_lately:
+                holder.note_recheck(before.put_off(now, SOON))
+            elif looked_at < connected:
+                holder.note_recheck(before.put_off(now, self._held_for() or SELDOM))
+            else:
+                holder.note_recheck(before.over(now))
         elif self._calls_needed() > before.left(now, self._day_left):
             holder.note_recheck(before.without_calls(now))
         else:
@@ -116,6 +118,13 @@ class _Reading:
                 if since:
                     self._waiting.append(_Waiting(books, since))
         return connected, looked_at
+
+    def _held_for(self) -> timedelta | None:
+        """How long the first of the companies that have to wait does so."""
+        now = self._holder.now
+        return min(
+            (at - now for at in self._holder.held.values() if at is not None and at > now), default=None
+        )
 
     @property
     def _day_left(self) -> int | None:
@@ -140,7 +149,9 @@ class _Reading:
             if said or not unread:
                 recheck = before.read(holder.now, said or {})
             if unread:
-                recheck = recheck.put_off(holder.now, OFTEN)
+                # without a call made, a token is being renewed
+                soon = self._held_for() if holder.tally.calls == calls_before else None
+                recheck = recheck.put_off(holder.now, soon or OFTEN)
             changed = {watch for watch, says in (said or {}).items() if before.seen.get(watch, MIXED) != says}
             if changed:
                 # the orders are made from what Xero says now
