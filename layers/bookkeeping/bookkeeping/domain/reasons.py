@@ -98,6 +98,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "sale_date": "sale_datetime",
     "completion_date": "completion_datetime",
     "currency_of_order": "currency_code",
+    "shipping_worked_out": "shipping_price_inc_tax",
 }
 
 
@@ -236,8 +237,13 @@ class Explanation:
             shown = "as_sent" if own == unit and not line.derived else shown
         kind = name if without_tax == with_tax else f"{name} {'with' if taxed else 'without'} tax"
         match shown:
-            case "as_sent":
+            case "as_sent" if own == unit:
                 words = f"Price {_amount(unit)}: the order’s {kind}, as sent."
+            case "as_sent":
+                words = (
+                    f"Price {_amount(unit)}: the order’s {kind}, sent as {_amount(own)}; Xero holds four decimals of a"
+                    " price."
+                )
             case "worked_out":
                 amount = "" if own is None else f", {_amount(own)}"
                 words = f"Price {_amount(unit)}: worked out from the order’s {kind}{amount}."
