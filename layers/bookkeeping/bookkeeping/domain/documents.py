@@ -54,6 +54,7 @@ __all__ = [
     "document_date",
     "document_number",
     "item_code",
+    "moved_to",
     "purchase_order",
     "reference",
     "sales_invoice",
@@ -440,6 +441,14 @@ def _dated(basis: _Basis, sent_on: date) -> _Dated:
             *notes,
         ),
     )
+
+
+_MOVED: Final = re.compile(r"Dated (\d{4}-\d\d-\d\d), the first open day;")
+
+
+def moved_to(notes: Iterable[str]) -> date | None:
+    """The day to which a lock date moved a document, by its notes."""
+    return next((date.fromisoformat(found[1]) for note in notes if (found := _MOVED.match(note))), None)
 
 
 def document_date(order: Order, settings: Settings, organisation: Organisation, sent_on: date) -> date:
