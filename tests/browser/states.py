@@ -322,11 +322,11 @@ _order_state("skipped", "5012338")
 @state
 def order_explained(site: Site, page: Page) -> None:
     site.set_up()
-    more = {"same_shipping": ["5012341", "5012342"]}
+    others = ["5012341", "5012342"]
     today = explained_in_xero(
         "5012340", remark="It came to 98.45 in Xero. As known today, it would come to 59.40."
     )
-    site.orders = [order("5012340", explained=[today], **more)]
+    site.orders = [order("5012340", explained=[today], same_shipping=others)]
     open_page(site, page, "#orders/5012340")
     page.get_by_text("Its lines, and why they are so").click()
     expect(page.locator(".made > li")).to_have_count(1)

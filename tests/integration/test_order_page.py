@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from bookkeeping.adapters.tables.orders import entry_to_item
 from local.samples import Maker
-from local.xero.organisations import Organisation
+from local.xero.organisations import Item, Organisation
 from tests.integration.one_process import CHART, XERO, OneProcess
 from tests.integration.popup import Browser, Popup
 from tests.our_faults import Fault
@@ -160,18 +161,29 @@ def test_a_purchase_order_says_why_beside_the_invoice(popup: Popup, uk: Organisa
     office = popup.browser()
     office.app()
     contact = popup.world.contact(uk)
-    office.save(
-        **CHART, contact_name=contact, process_method="tracked", purchase_tax_type="INPUT2", **ZERO_RATED
-    )
+    office.save(**CHART, contact_name=contact, process_method="tracked", **ZERO_RATED)
     office.connect(uk)
+    uk.items["MUG-11OZ-WHT"] = Item(
+        str(uuid.UUID(int=7)), "MUG-11OZ-WHT", popup.world.clock.now(), "11oz mug"
+    )
     order = Maker(61530418).order(COMPANY, 0, 1)
     run(popup, order)
+    assert page(office, order)["problem"]["code"] == "item_not_tracked"
+    assert office.post(f"orders/{order['id']}/retry", {"items_as_they_are": True}).status == 200
+    foreseen = office.post("preview", {"order_id": str(order["id"])}).json["documents"]
+    run(popup)
     explained = page(office, order)["explained"]
-    assert [(one["kind"], one["settings_version"]) for one in explained] == [
-        ("purchase_order", 1),
-        ("invoice", 1),
+    assert [(one["kind"], one["remark"]) for one in explained] == [
+        ("purchase_order", None),
+        ("invoice", None),
     ]
-    assert words(explained[0]["lines"][0]["why"], "price") == ["Price 4.15: the order’s unit cost, as sent."]
+    for one in (explained[0], foreseen[0]):
+        told = one["lines"][0]["why"]
+        assert words(told, "price") == ["Price 4.15: the order’s unit cost, as sent."]
+        assert words(told, "account") == [
+            "Account 310 (Cost of Goods Sold): setting “Cost of goods sold account”, version 1, because the line has no"
+            " tracked item."
+        ]
 
 
 def test_an_order_whose_reasons_can_not_be_told_is_shown_all_the_same(

@@ -45,8 +45,8 @@ def order_totals(order: Order) -> OrderTotals | None:
                 total += quantity * net + tax
                 taxes[rate] += tax
         total = _cents(total)
-        told = {rate: tax for rate, tax in taxes.items() if tax or rate}
-        return OrderTotals(total - sum(taxes.values()), told, total)
+        stated = {rate: tax for rate, tax in taxes.items() if tax or rate}
+        return OrderTotals(total - sum(taxes.values()), stated, total)
 
 
 def _tax_within(gross: Decimal, net: Decimal | None, rate: Decimal | None) -> Decimal:

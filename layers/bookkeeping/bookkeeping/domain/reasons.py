@@ -146,7 +146,7 @@ class Explanation:
     def of_document(self) -> Iterator[Reason]:
         kind, body, settings = self.document.kind, self.document.body, self.version.settings
         reasons = self.document.reasons
-        yield self._reason("date", reasons.date, sent=self._sent(reasons.date))
+        yield self._reason("date", reasons.date, sent=self._as_sent(reasons.date))
         if reasons.moved:
             named = self.version.named("lock_date_action")
             words = f"That day is locked in Xero, so it is the first open day: setting {named}."
@@ -180,7 +180,7 @@ class Explanation:
             return Reason("status", "A draft, because Xero has too little stock to approve it.")
         return Reason("status", f"Setting {self.version.named(setting)}.", setting)
 
-    def _sent(self, chosen: Chosen) -> str:
+    def _as_sent(self, chosen: Chosen) -> str:
         """How the moment that dates the document was sent, and in which zone its day is taken."""
         at: date | None = self.order.sold_at if chosen.rule == "sale_date" else self.order.completed_at
         if at is None:

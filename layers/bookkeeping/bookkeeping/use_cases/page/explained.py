@@ -8,20 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from bookkeeping.domain import ledger
 from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.document_kinds import DocumentKind, contact_setting
 from bookkeeping.domain.documents import Document, item_code, moved_to, purchase_order, sales_invoice
 from bookkeeping.domain.ledger import Entry, Posted
+from bookkeeping.domain.orders import Order
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.problem import OrderStopped
 from bookkeeping.domain.reasons import CHANGED_SINCE, Explanation, Reason, SettingsVersion
 from bookkeeping.domain.settings import Settings, freed_by
 from bookkeeping.use_cases.page.adapters import PageAdapters
+
+
+class Made(NamedTuple):
+    """What a document is made from, of whichever kind."""
+
+    order: Order
+    settings: Settings
+    organisation: Organisation
+    contact: Contact
+    number: str
+    sent_on: date
+
+    def document(self, kind: DocumentKind, *, untracked_items: frozenset[str], as_draft: bool) -> Document:
+        order, settings, organisation, contact, number, sent_on = self
+        if kind == "purchase_order":
+            return purchase_order(
+                order,
+                settings,
+                organisation,
+                contact=contact,
+                number=number,
+                sent_on=sent_on,
+                untracked_items=untracked_items,
+            )
+        return sales_invoice(
+            order,
+            settings,
+            organisation,
+            contact=contact,
+            number=number,
+            sent_on=sent_on,
+            as_draft=as_draft,
+        )
 
 
 def documents_in_xero(adapters: PageAdapters, entry: Entry) -> list[dict[str, Any]]:
@@ -84,26 +118,8 @@ def _made_again(
     organisation = replace(organisation, period_lock_date=locked, end_of_year_lock_date=None)
     contact = Contact("", getattr(settings, contact_setting(kind, settings)), "ACTIVE")
     sent_on = organisation.calendar(settings.order_time_zone).day(ledger.sent_at(entry.message))
-    order, number = entry.message.order, posted.number
-    if kind == "purchase_order":
-        return purchase_order(
-            order,
-            settings,
-            organisation,
-            contact=contact,
-            number=number,
-            sent_on=sent_on,
-            untracked_items=untracked,
-        )
-    return sales_invoice(
-        order,
-        settings,
-        organisation,
-        contact=contact,
-        number=number,
-        sent_on=sent_on,
-        as_draft=posted.status == "DRAFT",
-    )
+    about = Made(entry.message.order, settings, organisation, contact, posted.number, sent_on)
+    return about.document(kind, untracked_items=untracked, as_draft=posted.status == "DRAFT")
 
 
 def _remark(document: Document, posted: Posted) -> str | None:

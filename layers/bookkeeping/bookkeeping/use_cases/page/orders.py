@@ -325,7 +325,7 @@ class View:
         lines = order.lines if order else ()
         organisation = self._connection.organisation_name if self._connection else ""
         unsettled = self._batches.get(entry.batch)
-        told = history(entry, organisation, unsettled.first_sent_at if unsettled else None)
+        happened = history(entry, organisation, unsettled.first_sent_at if unsettled else None)
         return shown | {
             "lines": [
                 {
@@ -347,7 +347,7 @@ class View:
                 "tax_rate": _amount(order.shipping.tax_rate),
             },
             "totals": order and _totals(order),
-            "history": [{"at": one.at.isoformat(), "by": one.by, "what": one.what} for one in told],
+            "history": [{"at": one.at.isoformat(), "by": one.by, "what": one.what} for one in happened],
         }
 
     def explained(self, entry: Entry) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.document_kinds import contact_setting
-from bookkeeping.domain.documents import document_number, purchase_order, sales_invoice, wants
+from bookkeeping.domain.documents import document_number, wants
 from bookkeeping.domain.ledger import UNKNOWN, Entry, Message, State
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Order, read_order
@@ -19,7 +19,7 @@ from bookkeeping.domain.problems.problem import OrderStopped, Problem, worded
 from bookkeeping.domain.reasons import NOT_SAVED, Explanation, SettingsVersion
 from bookkeeping.domain.settings import Settings, freed_by
 from bookkeeping.use_cases.page.adapters import PageAdapters
-from bookkeeping.use_cases.page.explained import explained, plain, untracked_items
+from bookkeeping.use_cases.page.explained import Made, explained, plain, untracked_items
 from bookkeeping.use_cases.page.orders import one
 from bookkeeping.use_cases.page.settings_form import AS_THEY_COME, on_screen
 from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE, remembered_contact
@@ -111,19 +111,15 @@ def _documents(
     organisation: Organisation,
 ) -> list[dict[str, Any]]:
     order, settings = entry.message.order, version.settings
-    about: dict[str, Any] = {
-        # a number stays what it first was
-        "number": entry.number or document_number(settings.number_prefix, order.id),
-        "sent_on": organisation.calendar(settings.order_time_zone).day(ledger.sent_at(entry.message)),
-    }
+    # a number stays what it first was
+    number = entry.number or document_number(settings.number_prefix, order.id)
+    sent_on = organisation.calendar(settings.order_time_zone).day(ledger.sent_at(entry.message))
+    untracked = untracked_items(adapters, entry, organisation)
     documents = []
     for kind in wants(order, settings):
-        about["contact"] = _contact(adapters, connection, order, settings, contact_setting(kind, settings))
-        if kind == "purchase_order":
-            untracked = untracked_items(adapters, entry, organisation)
-            document = purchase_order(order, settings, organisation, untracked_items=untracked, **about)
-        else:
-            document = sales_invoice(order, settings, organisation, as_draft=entry.as_draft, **about)
+        contact = _contact(adapters, connection, order, settings, contact_setting(kind, settings))
+        made = Made(order, settings, organisation, contact, number, sent_on)
+        document = made.document(kind, untracked_items=untracked, as_draft=entry.as_draft)
         shown = explained(Explanation(document, order, version, organisation))
         documents.append(shown | {"kind": kind, "body": plain(document.body), "notes": list(document.notes)})
     return documents
