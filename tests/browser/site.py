@@ -238,7 +238,7 @@ def because(about: str, words: str, setting: str = "", title: str = "", field: s
 
 def explained(order_id: str, account: str = "200 (Sales)", version: str = "version 3", **more: Any) -> Json:
     """A document with its reasons, as the API tells it."""
-    price = "Setting “Price on the invoice”, version 3 says sale price."
+    price = "Setting “Price on the invoice”, version 3, says sale price."
     return {
         "kind": "invoice",
         "number": f"KX-{order_id}",

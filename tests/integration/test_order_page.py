@@ -95,7 +95,7 @@ def test_each_line_in_xero_says_which_field_setting_and_version_made_it(
         "Account 200 (Sales): setting “Sales account”, version 2.",
         "Tax 20% (VAT on Income) (OUTPUT2, 20 %): the account’s own tax rate in Xero.",
         "Rate 20 %, as the order states it.",
-        "Price 13.00: the order’s sale price with tax, as sent. Setting “Price on the invoice”, version 2 says sale"
+        "Price 13.00: the order’s sale price with tax, as sent. Setting “Price on the invoice”, version 2, says sale"
         " price.",
     ]
     assert mug["why"][0]["setting"] == {"name": "sales_account_code", "title": "Sales account"}
@@ -352,7 +352,7 @@ def test_a_preview_says_which_settings_are_not_saved_yet(popup: Popup, office: B
     (document,) = office.post("preview", asked).json["documents"]
     told = document["lines"][0]["why"]
     assert words(told, "account") == ["Account 260 (Other Revenue): setting “Sales account”, not saved yet."]
-    assert words(told, "price")[0].endswith("Setting “Price on the invoice”, version 1 says sale price.")
+    assert words(told, "price")[0].endswith("Setting “Price on the invoice”, version 1, says sale price.")
 
 
 def test_settings_on_screen_are_checked_like_a_save(popup: Popup, office: Browser) -> None:

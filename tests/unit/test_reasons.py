@@ -91,7 +91,7 @@ ROWS = {
 IN_BRITAIN = replace(ORGANISATION, country_code="GB")
 BY_ROW = {"purchase_tax_types": [{"rate": "20", "tax_type": "INPUT2"}]}
 SHIPPING = {"shipping_price": "3.29", "shipping_price_inc_tax": "3.95", "shipping_tax_rate": "0.2"}
-SALE = "Setting “Price on the invoice”, version 7 says sale price."
+SALE = "Setting “Price on the invoice”, version 7, says sale price."
 LINES: list[tuple[str, Json, tuple[str, str, str], str]] = [
     # what, how it is made → what it is about, its setting, its field; and the words
     (
@@ -192,7 +192,7 @@ LINES: list[tuple[str, Json, tuple[str, str, str], str]] = [
         {"kind": "purchase_order"},
         ("tax", "purchase_tax_type", ""),
         "Tax Rate INPUT2 (INPUT2, 20 %): the tax rate of account 310 (Account 310) in Xero, because “Tax rate on"
-        " purchases”, version 7 is empty.",
+        " purchases”, version 7, is empty.",
     ),
     ("", {}, ("rate", "", "sale_vat_rate"), "Rate 20 %, as the order states it."),
     ("shipping", SHIPPING, ("rate", "", "shipping_tax_rate"), "Rate 20 %, as the order states it."),
@@ -276,7 +276,7 @@ LINES: list[tuple[str, Json, tuple[str, str, str], str]] = [
         "the trade price",
         {"settings": {"invoice_price": "trade"}},
         ("price", "invoice_price", "unit_cost_price"),
-        "Price 4.15: the order’s unit cost, as sent. Setting “Price on the invoice”, version 7 says trade price.",
+        "Price 4.15: the order’s unit cost, as sent. Setting “Price on the invoice”, version 7, says trade price.",
     ),
     (
         "a unit cost",
@@ -304,14 +304,14 @@ LINES: list[tuple[str, Json, tuple[str, str, str], str]] = [
         "a gift",
         {"settings": TRACKED | {"free_of_charge": "nil_invoice"}, "is_free_of_charge": True},
         ("price", "free_of_charge", ""),
-        "Price 0.00: the order is free of charge, and setting “Free-of-charge orders”, version 7 asks for an invoice of"
+        "Price 0.00: the order is free of charge, and setting “Free-of-charge orders”, version 7, asks for an invoice of"
         " 0.00.",
     ),
     (
         "rounding",
         {"lines": [{"quantity": 1, "unit_sale_price": "0.3333", "sale_vat_rate": 0}] * 3},
         ("account", "rounding", ""),
-        "Account 860 (Account 860): Xero’s own account for rounding. Setting “Rounding differences”, version 7 asks for"
+        "Account 860 (Account 860): Xero’s own account for rounding. Setting “Rounding differences”, version 7, asks for"
         " such a line.",
     ),
     (
@@ -406,7 +406,7 @@ DOCUMENTS: list[tuple[Json, tuple[str, str, str], str]] = [
     (
         {},
         ("currency", "currency", ""),
-        "GBP, the base currency of Print & Co: the order names none, and “Currency”, version 7 is empty.",
+        "GBP, the base currency of Print & Co: the order names none, and “Currency”, version 7, is empty.",
     ),
     (
         {"kind": "purchase_order", "settings": {"cost_currency": "GBP"}, "currency_code": "GBP"},
@@ -417,13 +417,13 @@ DOCUMENTS: list[tuple[Json, tuple[str, str, str], str]] = [
         {},
         ("amounts", "line_amounts", ""),
         "Prices with tax: the order carries them for every line and the shipping, and “Prices with or without tax”,"
-        " version 7 follows the order.",
+        " version 7, follows the order.",
     ),
     (
         {"lines": [NET]},
         ("amounts", "line_amounts", ""),
         "Prices without tax: the order does not carry a price with tax for everything, and “Prices with or without"
-        " tax”, version 7 follows the order.",
+        " tax”, version 7, follows the order.",
     ),
     (
         {"settings": {"line_amounts": "exclusive"}},
@@ -433,7 +433,7 @@ DOCUMENTS: list[tuple[Json, tuple[str, str, str], str]] = [
     (
         {"settings": {"invoice_price": "trade"}},
         ("amounts", "invoice_price", ""),
-        "Prices without tax: setting “Price on the invoice”, version 7 says trade price, which carries none.",
+        "Prices without tax: setting “Price on the invoice”, version 7, says trade price, which carries none.",
     ),
     ({"kind": "purchase_order"}, ("amounts", "", ""), "Prices without tax: unit costs carry none."),
     ({"on": UNREGISTERED}, ("amounts", "", ""), "No tax: Print & Co is not registered for tax in Xero."),

@@ -43,14 +43,14 @@ WORDS: Final[Mapping[str, str]] = {
     # --- the currency, and prices with or without tax ---
     "currency_of_order": "{currency}, as the order states it.",
     "currency_setting": "{currency}: setting {setting}.",
-    "currency_of_books": "{currency}, the base currency of {organisation}: the order names none, and {setting} is"
+    "currency_of_books": "{currency}, the base currency of {organisation}: the order names none, and {clause} is"
     " empty.",
     "no_tax": "No tax: {organisation} is not registered for tax in Xero.",
-    "trade_without_tax": "Prices without tax: setting {setting} says trade price, which carries none.",
+    "trade_without_tax": "Prices without tax: setting {clause} says trade price, which carries none.",
     "amounts_setting": "Prices {with_tax} tax: setting {setting}.",
-    "all_with_tax": "Prices with tax: the order carries them for every line and the shipping, and {setting} follows"
+    "all_with_tax": "Prices with tax: the order carries them for every line and the shipping, and {clause} follows"
     " the order.",
-    "not_all_with_tax": "Prices without tax: the order does not carry a price with tax for everything, and {setting}"
+    "not_all_with_tax": "Prices without tax: the order does not carry a price with tax for everything, and {clause}"
     " follows the order.",
     "costs_without_tax": "Prices without tax: unit costs carry none.",
     # --- accounts ---
@@ -60,7 +60,7 @@ WORDS: Final[Mapping[str, str]] = {
     "no_shipping_account": "Account {account}: setting {setting}, because “Shipping account” is empty.",
     "tracked_item": "Account {account}: setting {setting}, because the item is a tracked one.",
     "no_tracked_item": "Account {account}: setting {setting}, because the line has no tracked item.",
-    "rounding_account": "Account {account}: Xero’s own account for rounding. Setting {setting} asks for such a line.",
+    "rounding_account": "Account {account}: Xero’s own account for rounding. Setting {clause} asks for such a line.",
     # --- tax ---
     "tax_row": "Tax {tax}: setting {setting}, row {row}.",
     "tax_row_without_tax": "Tax {tax}: setting {setting}, row {row}, which bills without the order’s tax.",
@@ -69,7 +69,7 @@ WORDS: Final[Mapping[str, str]] = {
     "tax_of_nothing": "Tax {tax}: the line costs nothing, so no tax is due and the account’s usual tax rate is taken.",
     "purchase_tax_row": "Tax {tax}: setting {setting}, row {row}.",
     "purchase_tax_setting": "Tax {tax}: setting {setting}.",
-    "tax_of_cogs": "Tax {tax}: the tax rate of account {cogs} in Xero, because {setting} is empty.",
+    "tax_of_cogs": "Tax {tax}: the tax rate of account {cogs} in Xero, because {clause} is empty.",
     "no_tax_on_rounding": "Tax {tax}: a rounding line has no tax.",
     # --- the rate ---
     "stated": "Rate {rate} %, as the order states it.",
@@ -77,9 +77,9 @@ WORDS: Final[Mapping[str, str]] = {
     "stated_elsewhere": "Rate {rate} %: the order’s prices{prices} fit several, and this is the one that it states"
     " elsewhere.",
     # --- the price ---
-    "sale_price": "{shown} Setting {setting} says sale price.",
-    "trade_price": "{shown} Setting {setting} says trade price.",
-    "free_of_charge": "Price 0.00: the order is free of charge, and setting {setting} asks for an invoice of 0.00.",
+    "sale_price": "{shown} Setting {clause} says sale price.",
+    "trade_price": "{shown} Setting {clause} says trade price.",
+    "free_of_charge": "Price 0.00: the order is free of charge, and setting {clause} asks for an invoice of 0.00.",
     "shipping_price": "{shown}",
     "shipping_worked_out": "The order’s shipping price with tax, without its tax.",
     "unit_cost": "{shown}",
@@ -265,6 +265,8 @@ class Explanation:
     def _reason(self, about: About, chosen: Chosen, **details: str) -> Reason:
         setting = self.version.named(chosen.setting) if chosen.setting else ""
         facts = {"organisation": self.organisation.name, "row": _row(chosen.row), "setting": setting}
+        # where the sentence goes on after it
+        facts["clause"] = f"{setting}," if ", " in setting else setting
         words = WORDS[chosen.rule].format_map(facts | details)
         return Reason(about, words, chosen.setting, _FIELDS.get(chosen.rule, ""))
 
