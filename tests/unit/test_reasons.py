@@ -304,15 +304,15 @@ LINES: list[tuple[str, Json, tuple[str, str, str], str]] = [
         "a gift",
         {"settings": TRACKED | {"free_of_charge": "nil_invoice"}, "is_free_of_charge": True},
         ("price", "free_of_charge", ""),
-        "Price 0.00: the order is free of charge, and setting “Free-of-charge orders”, version 7, asks for an invoice of"
-        " 0.00.",
+        "Price 0.00: the order is free of charge, and setting “Free-of-charge orders”, version 7, asks for an invoice"
+        " of 0.00.",
     ),
     (
         "rounding",
         {"lines": [{"quantity": 1, "unit_sale_price": "0.3333", "sale_vat_rate": 0}] * 3},
         ("account", "rounding", ""),
-        "Account 860 (Account 860): Xero’s own account for rounding. Setting “Rounding differences”, version 7, asks for"
-        " such a line.",
+        "Account 860 (Account 860): Xero’s own account for rounding. Setting “Rounding differences”, version 7, asks"
+        " for such a line.",
     ),
     (
         "rounding",

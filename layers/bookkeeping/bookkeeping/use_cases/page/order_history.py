@@ -87,7 +87,7 @@ def _now(entry: Entry, organisation: str, sent_at: datetime | None) -> Iterator[
         yield Happened(changed_at, "The platform sent it with other content. The documents stay as they are")
     if entry.state is State.POSTING:
         yield Happened(sent_at or entry.changed_at, "Sent to Xero; no answer yet")
-    elif entry.why:
+    elif entry.state in (State.NEEDS_ATTENTION, State.WAITING, State.SKIPPED):
         yield Happened(entry.changed_at, _stood(entry.why, entry, organisation))
 
 
