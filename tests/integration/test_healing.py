@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.domain.ledger import State
+from bookkeeping.domain.ledger import FREED_BY_XERO, State
 from bookkeeping.domain.rechecks import SHARE, Recheck
 from bookkeeping.use_cases.release import once_connected
 from local.samples import UNTRACKED, Maker
@@ -129,6 +129,7 @@ def test_what_is_put_right_in_xero_posts_the_order_without_a_click(
     put_right()
     office.passes(IN_THE_FIRST_HOUR)
     assert office.state(order) is State.POSTED
+    assert [act.what for act in office.world.entry(order).history] == [FREED_BY_XERO]
 
 
 @pytest.mark.parametrize("cause", [archived_contact, missing_currency], ids=lambda cause: cause.__name__)

@@ -89,7 +89,7 @@ def test_an_order_that_is_set_aside_says_who_did_it_when_and_why(desk: Desk) -> 
     assert (shown["set_aside"]["by"], shown["set_aside"]["because"]) == ("Ada Moore", BOOKED)
     assert (shown["can_retry"], shown["can_set_aside"]) == (False, False)
     assert shown["problem"]["code"] == "contact_archived"
-    assert shown["history"][0]["what"] == "Set it aside"
+    assert [act["what"] for act in shown["history"]][:2] == ["Set it aside", "Stopped: contact archived"]
     page = desk.office.get("orders", status="set_aside").json
     assert [one["id"] for one in page["orders"]] == ids([order])
     assert page["counts"] == page["counts"] | {"set_aside": 1, "needs_attention": 0}
@@ -141,7 +141,7 @@ def test_an_order_that_is_taken_back_is_tried_again(desk: Desk) -> None:
     desk.world.run(timedelta(minutes=1), until_quiet=False)
     shown = desk.order(order)
     assert (shown["state"], shown["problem"]["code"]) == ("needs_attention", "contact_archived")
-    assert [act["what"] for act in shown["history"]] == ["Took it back", "Set it aside"]
+    assert [act["what"] for act in shown["history"] if act["by"]] == ["Took it back", "Set it aside"]
     assert shown["set_aside"] is None
 
 
@@ -190,11 +190,7 @@ def test_many_are_retried_and_those_that_can_not_be_are_named(desk: Desk) -> Non
     assert (again["retried"], len(again["left"])) == (0, 3)
     desk.world.run(timedelta(minutes=1), until_quiet=False)
     assert desk.states(sent) == {State.POSTED}
-    assert desk.order(sent[0])["history"][0] | {"at": ""} == {
-        "at": "",
-        "by": "Ada Moore",
-        "what": "Pressed Retry",
-    }
+    assert [act["what"] for act in desk.order(sent[0])["history"] if act["by"]] == ["Pressed Retry"]
 
 
 def test_a_hundred_presses_of_retry_all_are_one_release_and_post_each_order_once(

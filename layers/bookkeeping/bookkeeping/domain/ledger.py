@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.connection import Connection
@@ -63,7 +63,14 @@ LONGEST_NOTE: Final = 500
 MOST_NOTES: Final = 20
 MOST_FORMER: Final = 20
 MOST_ACTS: Final = 50
-"""The last things that people did to an order."""
+"""The last unusual things that happened to an order."""
+ACT_AT_MOST: Final = 150
+"""About how many bytes of a row an act takes, beside the person's name."""
+FREED_BY_SETTINGS: Final = "freed by settings"
+FREED_BY_CONNECTION: Final = "freed by connection"
+FREED_BY_XERO: Final = "freed by xero"
+CHANGED_BY_PLATFORM: Final = "changed by the platform"
+"""Acts of nobody. Versions that do not know them show them as they are."""
 ROOM: Final = 340_000
 """Bytes of content a row has room for: DynamoDB takes 400 KB."""
 
@@ -112,6 +119,8 @@ class Posted(Stored):
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     """Of the document as it was posted; empty where Xero did not list its lines."""
+    settings_version: int = 0
+    """The version of the settings that made it, where the order went on under another one; else 0."""
 
     def __post_init__(self) -> None:
         # what Xero answers and what is noted is of any length
@@ -192,11 +201,20 @@ class SaleStatus(Stored):
 
 @dataclass(frozen=True)
 class Act(Stored):
-    """What a person did to the order."""
+    """What a person did, or something unusual that happened by itself: to an order, or to a company's settings.
+
+    What every order goes through is no act: its row says it elsewhere.
+    """
 
     by: str
+    """The person's name; empty for what happened by itself."""
     what: str
     at: datetime
+    was: str = ""
+    """Why the order had stopped, waited or been skipped until then: a code of `problems`."""
+    since: datetime | None = None
+    version: int = 0
+    """The version of the settings under which it was tried again."""
 
 
 @dataclass(frozen=True)
@@ -293,6 +311,23 @@ class Entry(Stored):
         """Whether it is certain that nothing of it has been made yet."""
         return self.stage == "received"
 
+    @property
+    def retried_at(self) -> datetime | None:
+        """When a person did something to it last."""
+        return max((act.at for act in self.history if act.by), default=None)
+
+    def with_act(self, by: str, what: str, now: datetime, version: int = 0) -> Self:
+        """The entry with an act of a person, or of nobody, that ends its present state."""
+        act = Act(
+            within(by, LONGEST_FIELD),
+            what,
+            now,
+            was=self.why,
+            since=self.changed_at if self.why else None,
+            version=version,
+        )
+        return replace(self, history=(*self.history, act)[-MOST_ACTS:])
+
 
 @dataclass
 class Outcomes:
@@ -367,8 +402,7 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
     if entry.state is State.SET_ASIDE:
         return _said_of_set_aside(entry, message, now)
     if not entry.frozen:
-        message = _dispatched_since(entry.message, message)
-        return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
+        return _with_message(entry, message, books, now)
     beside = _beside(entry, message, now)
     if beside.state is State.POSTED:
         return look_after_posting(beside, books, now)
@@ -382,11 +416,21 @@ def _said_of_set_aside(entry: Entry, message: Message, now: datetime) -> Entry:
     changes: tuple[str, ...] = ("The order was sent again.",)
     if entry.message.problem is None:
         changes = differences(entry.message, message)
+    if message.content_hash != entry.message.content_hash:
+        entry = _noted(entry, Act("", CHANGED_BY_PLATFORM, now))
     return replace(entry, message=_dispatched_since(entry.message, message), changes=changes or entry.changes)
 
 
 def _furthest(known: Stage, said: Stage) -> Stage:
     return max(known, said, key=STAGES.index)
+
+
+def _with_message(entry: Entry, message: Message, books: Books, now: datetime) -> Entry:
+    """What becomes of an order none of whose documents is sent, after a newer message."""
+    if message.content_hash != entry.message.content_hash:
+        entry = entry.with_act("", CHANGED_BY_PLATFORM, now)
+    message = _dispatched_since(entry.message, message)
+    return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
 
 
 def _half_posted_now(entry: Entry, books: Books, now: datetime) -> Entry:
@@ -467,7 +511,8 @@ def weight(entry: Entry) -> int:
     problem = (*entry.problem.details.values(), *entry.problem.xero_says) if entry.problem else ()
     notes = (note for posted in entry.documents.values() for note in posted.notes)
     texts = (*entry.changes, *problem, *notes, *(act.by for act in entry.history))
-    return _bytes(entry.message) + beside + sum(len(text.encode()) for text in texts) + 4_000
+    rest = 4_000 + ACT_AT_MOST * len(entry.history)
+    return _bytes(entry.message) + beside + sum(len(text.encode()) for text in texts) + rest
 
 
 def _bytes(message: Message) -> int:
@@ -573,7 +618,18 @@ def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
         settings_version=books.settings_version,
         due_at=now,
         changed_at=now,
+        documents=_made_under(entry, books.settings_version),
     )
+
+
+def _made_under(entry: Entry, version: int) -> Mapping[DocumentKind, Posted]:
+    """The order's documents; they say which settings made them, where it goes on under others."""
+    if entry.settings_version == version:
+        return entry.documents
+    return {
+        kind: posted if posted.settings_version else replace(posted, settings_version=entry.settings_version)
+        for kind, posted in entry.documents.items()
+    }
 
 
 def _left_behind(entry: Entry, connection: Connection) -> Problem:
@@ -704,8 +760,7 @@ def _renewed(entry: Entry, books: Books, now: datetime) -> Entry | None:
         return held_back_half(entry, books.settings, now)
     if entry.newer is None or entry.frozen:
         return None
-    message = _dispatched_since(entry.message, entry.newer)
-    return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
+    return _with_message(entry, entry.newer, books, now)
 
 
 def _dispatched_since(known: Message, message: Message) -> Message:
@@ -908,23 +963,36 @@ def retry(
     *,
     items_as_they_are: bool = False,
     no_sale: Choice | None = None,
+    because: str = "",
 ) -> Entry | None:
     """A person, or a changed setting, frees a stopped, skipped or waiting order; None where there is nothing to free.
 
     What was posted stays; a document that exists is never sent again. `no_sale` is what the person decided about an
-    order that is no sale.
+    order that is no sale. `because`: the act, where nobody asked and no setting or connection was changed.
     """
     if entry.state not in STANDING_STILL:
         return None
-    acts = [Act(within(by, LONGEST_FIELD), no_sale or "retry", now)] if by else []
+    what = (no_sale or "retry") if by else because or _freed_by(entry)
     freed = replace(
-        entry,
+        entry.with_act(by, what, now, books.settings_version),
         refusals=0,
         at_most=BATCH_SIZE,
         items_as_they_are=entry.items_as_they_are or items_as_they_are,
         no_sale=_decided(entry, no_sale),
-        history=(*entry.history, *acts)[-MOST_ACTS:],
     )
+    tried = _tried_again(entry, freed, books, by, now)
+    if not by and (tried.state, tried.why) == (entry.state, entry.why):
+        # nobody asked, and it is where it was
+        return replace(tried, history=entry.history)
+    return tried
+
+
+def _freed_by(entry: Entry) -> str:
+    connects = entry.state is State.WAITING and entry.reason != "dispatch"
+    return FREED_BY_CONNECTION if connects else FREED_BY_SETTINGS
+
+
+def _tried_again(entry: Entry, freed: Entry, books: Books, by: str, now: datetime) -> Entry:
     if entry.batch:
         # stopped by a fault of ours: what became of its document is found out first
         return _at(freed, State.POSTING, now)
@@ -950,15 +1018,12 @@ def set_aside(entry: Entry, by: str, because: str, now: datetime) -> Entry | Non
     """
     if not can_set_aside(entry):
         return None
-    by = within(by, LONGEST_FIELD)
-    act = Act(by, "set_aside", now)
     return replace(
-        entry,
+        entry.with_act(by, "set_aside", now),
         state=State.SET_ASIDE,
-        set_aside=SetAside(by, now, within(because, LONGEST_NOTE), entry.state),
+        set_aside=SetAside(within(by, LONGEST_FIELD), now, within(because, LONGEST_NOTE), entry.state),
         due_at=None,
         changed_at=now,
-        history=(*entry.history, act)[-MOST_ACTS:],
     )
 
 
@@ -970,18 +1035,20 @@ def take_back(entry: Entry, books: Books, by: str, now: datetime) -> Entry | Non
     """
     if entry.set_aside is None:
         return None
-    act = Act(within(by, LONGEST_FIELD), "take_back", now)
     back = replace(
-        entry,
+        _noted(entry, Act(within(by, LONGEST_FIELD), "take_back", now)),
         state=entry.set_aside.was,
         set_aside=None,
         changes=entry.changes if entry.documents else (),
         changed_at=now,
-        history=(*entry.history, act)[-MOST_ACTS:],
     )
     if entry.documents and entry.problem is not None:
         return back
-    return retry(back, books, "", now) or back
+    return _tried_again(back, replace(back, refusals=0, at_most=BATCH_SIZE), books, by, now)
+
+
+def _noted(entry: Entry, act: Act) -> Entry:
+    return replace(entry, history=(*entry.history, act)[-MOST_ACTS:])
 
 
 def _differs(entry: Entry) -> bool:
@@ -999,7 +1066,7 @@ def _accepted(freed: Entry, problem: Problem, by: str, now: datetime) -> Entry:
     noted = replace(
         posted, notes=(f"{differs} {by or 'A person'} accepted it as it is in Xero.", *posted.notes)
     )
-    acts = (*freed.history[:-1], Act(by, "accept", now)) if by else freed.history
+    acts = (*freed.history[:-1], replace(freed.history[-1], what="accept")) if by else freed.history
     return replace(freed, documents={**freed.documents, kind: noted}, history=acts)
 
 

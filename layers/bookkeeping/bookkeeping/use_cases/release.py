@@ -266,7 +266,13 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release 
     if release is None:
         return ledger.retry(entry, books, by, now)
     return ledger.retry(
-        entry, books, by, now, items_as_they_are=release.items_as_they_are, no_sale=release.no_sale
+        entry,
+        books,
+        by,
+        now,
+        items_as_they_are=release.items_as_they_are,
+        no_sale=release.no_sale,
+        because=release.because,
     )
 
 

@@ -33,6 +33,8 @@ class Release(Stored):
     """Lanes to ring, whatever is found."""
     by: str = ""
     """The person who asked for the release, if any."""
+    because: str = ""
+    """The act that it is in an order's history, where nobody asked and no setting or connection was changed."""
     before_version: int = 0
     """Only orders that became due under settings older than this version; 0: all."""
     items_as_they_are: bool = False

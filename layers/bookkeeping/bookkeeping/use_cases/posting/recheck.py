@@ -19,7 +19,7 @@ from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.contacts import Contact, contact_matching, contact_queries
 from bookkeeping.domain.document_kinds import DocumentKind, contact_setting
 from bookkeeping.domain.errors import CallRefused, CompanyHeld
-from bookkeeping.domain.ledger import Books, State
+from bookkeeping.domain.ledger import FREED_BY_XERO, Books, State
 from bookkeeping.domain.moments import LONG_AGO
 from bookkeeping.domain.organisation import organisation_from_xero, xero_moment
 from bookkeeping.domain.problems.catalogue import Watch
@@ -230,6 +230,7 @@ class _Reading:
             id=adapters.new_id(),
             asked_at=now,
             next_at=now,
+            because=FREED_BY_XERO,
             lists=tuple((State.NEEDS_ATTENTION, code) for code in sorted(codes)),
             passes_left=2 if now - self._recheck.stopped_at < INDEX_LAGS else 1,
         )
