@@ -11,6 +11,7 @@ const STATES = {
   waiting: ["Waiting", "warn"],
   needs_attention: ["Needs attention", "bad"],
   skipped: ["Skipped", "plain"],
+  set_aside: ["Set aside", "plain"],
 };
 export const WHO = {
   office: "Somebody in your office",
@@ -65,14 +66,16 @@ function sameShippingOf({ same_shipping: others = [] }) {
   );
 }
 
-function changesOf({ changes }) {
+function changesOf({ changes, set_aside: aside }) {
   if (!changes.length) return "";
+  const listed = element("ul", {}, changes.map((change) => element("li", {}, change)));
+  if (aside) return element("section", { class: "notice warn", "aria-label": "Changes" }, element("h3", {}, "Sent again since it was set aside"), listed);
   return element(
     "section",
     { class: "notice warn", "aria-label": "Changes after posting" },
     element("h3", {}, "Changed on the platform after it was posted"),
     element("p", {}, "The documents in Xero are left as they are. Correct them there if the change matters for your books:"),
-    element("ul", {}, changes.map((change) => element("li", {}, change))),
+    listed,
   );
 }
 
