@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bookkeeping.adapters.queues import ReleaseCall
+from bookkeeping.adapters.tables.orders import entry_to_item
 from bookkeeping.domain.ledger import State
+from bookkeeping.domain.orders import content_hash, order_from_content
 from bookkeeping.use_cases.release import continue_release, once_connected
 from local.samples import UNTRACKED, Maker
 from local.xero.changes import CHANGES
 from local.xero.organisations import Organisation
 from tests.integration.popup import Browser, Popup
 from tests.integration.test_settings_page_at_work import FITTING
+from tests.storms.dynamodb import stored
 
 BOOKED = "Booked by hand as INV-7"
 
@@ -211,6 +217,25 @@ def test_a_hundred_presses_of_retry_all_are_one_release_and_post_each_order_once
     desk.world.run(timedelta(minutes=2), until_quiet=False)
     assert desk.states(sent) == {State.POSTED}
     assert len(desk.world.committed("invoice")) == len(sent)
+
+
+def test_orders_with_one_problem_that_are_retried_twice_are_posted_once_each(desk: Desk) -> None:
+    (pattern,) = desk.stopped()
+    desk.in_xero(restore_contact=desk.contact)
+    world, many = desk.world, int(os.environ.get("RETRIED_ORDERS", "1000"))
+    entry, table = world.entry(pattern), world.resource.tables["OrdersTable"]
+    for number in range(1, many):
+        order_id = str(int(entry.order_id) + number)
+        content = entry.message.content.replace(entry.order_id, order_id)
+        said = replace(entry.message, content=content, content_hash=content_hash(order_from_content(content)))
+        row = stored(entry_to_item(replace(entry, order_id=order_id, number=f"KX-{order_id}", message=said)))
+        table.write((row["key"],), row)
+    for _ in range(2):
+        assert desk.office.post("orders/retry", {"problem": "contact_archived"}).status == 200
+    world.run(timedelta(minutes=30))
+    assert world.orders.count(UNTRACKED, State.POSTED, many + 1) == many
+    numbers = Counter(document["number"] for document in world.committed("invoice"))
+    assert (len(numbers), set(numbers.values())) == (many, {1})
 
 
 def test_a_retry_of_chosen_orders_goes_on_though_the_page_dies(

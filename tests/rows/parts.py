@@ -88,10 +88,11 @@ INSIDE: Mapping[str, Mapping[str, Callable[[Any, See], Any]]] = {
         "problem": _one("problem"),
         "sale_status": _one("sale status"),
         "dated_by": _one("calendar"),
+        "set_aside": _one("set aside"),
     },
     "settings row": {"settings": _settings},
     "connection": {"choices": _each("choice"), "to_end_at_xero": _each("choice")},
-    "lane": {"failing": _each("failing")},
+    "lane": {"failing": _each("failing"), "recheck": _one("recheck")},
     "batch": {"documents": _planned},
     "facts": {"facts": _facts},
 }
