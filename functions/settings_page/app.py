@@ -97,7 +97,7 @@ adapters = PageAdapters(
     events=from_environment.event_bus(),
     ask=desk.ask,
     # a page of orders needs so many lists and counts at once
-    together=from_environment.together(12),
+    together=from_environment.together(13),
     web_url=os.environ["XERO_WEB_URL"],
     now=from_environment.now,
     new_id=from_environment.new_id,

@@ -43,6 +43,10 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "orders/61530418", None),
     ("POST", "orders/61530418/retry", {}),
     ("POST", "orders/retry", {"problem": "setting_missing"}),
+    ("POST", "orders/set-aside", {"ids": ["61530418"], "reason": "Booked by hand"}),
+    ("POST", "orders/take-back", {"ids": ["61530418"]}),
+    ("GET", "xero/read-again", None),
+    ("POST", "xero/read-again", {}),
     ("POST", "preview", {"id": 1}),
 ]
 

@@ -203,7 +203,7 @@ export class OrdersTab {
 
   /** An open tab has Xero read more often. */
   sayOpen() {
-    if (!byId("orders-panel").hidden) this.readAgain.look(this.stopped);
+    if (!byId("orders-panel").hidden) this.readAgain.look(this.stopped, this.orders.some((order) => order.problem?.by_itself));
   }
 
   lookNow() {

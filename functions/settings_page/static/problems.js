@@ -15,10 +15,12 @@ export class ReadAgain {
     whilePressed(byId("read-again-now"), () => this.now());
   }
 
-  /** `stopped`: whether any order needs attention. */
-  async look(stopped) {
+  /** `stopped`: whether any order needs attention; `byItself`: whether one is in sight that waits for something in Xero. */
+  async look(stopped, byItself) {
     if (!stopped) byId("read-again").hidden = true;
     if (!stopped || Date.now() - this.askedAt < SAY_OPEN_EVERY) return;
+    // it takes its place at once, so that nothing moves when the answer comes
+    if (byItself && !this.askedAt) this.show({ waiting: true });
     this.askedAt = Date.now();
     await this.ask("get");
   }
@@ -42,13 +44,13 @@ export class ReadAgain {
   show({ waiting, read_at: readAt, next_at: nextAt, spent }) {
     byId("read-again").hidden = !waiting;
     if (!waiting) return;
-    const read = readAt ? ["Xero was last read ", moment(readAt)] : ["Xero was not read for them yet"];
+    const read = readAt ? ["Xero was last read ", moment(readAt)] : ["Xero is read for them soon"];
     const next = nextAt ? [", and is read again by itself ", moment(nextAt)] : "";
     const words = spent
       ? [...read, ". The calls that may be made for this today are used up. It is read again ", moment(nextAt), "; Retry tries an order at once."]
       : [...read, next, "."];
     replace(byId("read-again-words"), "Some orders are posted by themselves once something is put right in Xero. ", ...words.flat());
-    byId("read-again-now").hidden = spent;
+    byId("read-again-now").hidden = Boolean(spent);
   }
 }
 

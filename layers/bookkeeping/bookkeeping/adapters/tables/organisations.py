@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from boto3.dynamodb.conditions import Attr
-
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.dynamodb import read, read_all, update_if
 from bookkeeping.domain.contacts import Contact, name_key
@@ -64,7 +62,7 @@ class Organisations:
     def doubt_contact(self, organisation_id: str, name: str) -> None:
         """Xero is asked anew who bears the name. Which contact bore it stays known."""
         key = {"pk": f"organisation#{organisation_id}", "sk": _contact_key(name)}
-        update_if(self._table, key, "REMOVE read_at", Attr("pk").exists(), {})
+        update_if(self._table, key, "REMOVE read_at", "attribute_exists(pk)", {})
 
     def items(self, organisation_id: str, codes: Iterable[str]) -> dict[str, bool]:
         """Item codes known to exist → whether the item is tracked."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.queues import ReleaseCall
+from bookkeeping.adapters.tables.books import books_to_post
 from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.contacts import Contact, contact_matching, contact_queries
 from bookkeeping.domain.document_kinds import DocumentKind, contact_setting
@@ -106,8 +107,8 @@ class _Reading:
         holder, connected, looked_at = self._holder, 0, 0
         for company in holder.adapters.connections.companies_of(holder.lane):
             with contained(company):
-                books = holder.books(company)
-                if not holder.is_here(books):
+                books = books_to_post(holder.adapters.settings, holder.adapters.connections, company)
+                if books is None or not holder.is_here(books):
                     continue
                 connected += 1
                 if not books.may_send or company in holder.held:
