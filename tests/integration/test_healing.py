@@ -381,3 +381,26 @@ def test_a_crash_anywhere_has_it_read_again(name: str, after: bool, monkeypatch:
     assert not left[0]
     assert office.state(order) is State.POSTED
     assert len(office.world.committed("invoice")) == 1
+
+
+def test_an_order_that_comes_a_moment_before_xero_is_read_is_posted_at_once() -> None:
+    office = Office()
+    missing_currency(office)
+    office.stops(office.order(currency_code="EUR"), "currency_not_enabled")
+    next_at = office.recheck.next_at
+    assert next_at is not None
+    # the sweep, and no wake-up of its own, has Xero read then
+    office.world.clock.advance((next_at - office.world.clock.now()).total_seconds() - 0.5)
+    order = office.order()
+    office.world.send(order)
+    office.passes(timedelta(seconds=5))
+    assert office.state(order) is State.POSTED
+
+
+def test_a_company_whose_contact_was_taken_out_of_the_settings_is_left_alone() -> None:
+    office = Office(process_method="tracked", purchase_order_contact_name="Blanks Ltd")
+    order = office.stops(office.order(), "contact_not_found")
+    version = office.world.entry(order).version
+    office.world.save_settings(UNTRACKED, contact_name="", purchase_order_contact_name="")
+    office.passes(timedelta(hours=2))
+    assert office.world.entry(order).version == version

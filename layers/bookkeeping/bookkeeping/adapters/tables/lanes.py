@@ -474,6 +474,9 @@ def _held(item: Item, now: datetime) -> bool:
 def _turn_to_come(item: Item, now: datetime) -> bool:
     """Whether the last holder of the lane has sent a wake-up that is about to arrive, or asked for a long turn."""
     next_at = moment(item["next_at"]) if "next_at" in item else LONG_AGO
+    if item.get("recheck", {}).get("next_at") == item.get("next_at"):
+        # only the sweep wakes the lane for that
+        return False
     return next_at > now and (next_at <= now + GATHER or "backlog" in item)
 
 

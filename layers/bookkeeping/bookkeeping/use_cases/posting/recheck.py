@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.queues import ReleaseCall
@@ -39,6 +39,9 @@ from bookkeeping.domain.rechecks import (
 from bookkeeping.use_cases.posting.company_turn import reading
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.xero_facts import RESOURCES, Query, XeroFacts, contacts_in
+
+CALLS_A_NAME: Final = 3
+"""One tells whether a contact can be used; where it can, two more look it up."""
 
 
 def read_again(holder: LaneHolder) -> None:
@@ -137,7 +140,8 @@ class _Reading:
         return sorted(watches.intersection(RESOURCE_OF))
 
     def _calls_needed(self) -> int:
-        return len(self._facts_watched()) + sum(len(one.contact_names) for one in self._waiting)
+        names = sum(len(one.contact_names) for one in self._waiting)
+        return len(self._facts_watched()) + CALLS_A_NAME * names
 
     def _read(self) -> None:
         holder, before, calls_before = self._holder, self._recheck, self._holder.tally.calls
@@ -191,13 +195,11 @@ class _Reading:
         are not freed in vain.
         """
         names, books, holder = waiting.contact_names, waiting.books, self._holder
+        if not names:
+            return set()
         with suppress(CompanyHeld):
             # the first query finds those that bear exactly the name
-            answers = (
-                self._reading(books, [("Contacts", contact_queries(name)[0]) for name in names])
-                if names
-                else []
-            )
+            answers = self._reading(books, [("Contacts", contact_queries(name)[0]) for name in names])
             found = [
                 contact_matching(name, contacts_in([one])) for name, one in zip(names, answers, strict=True)
             ]
