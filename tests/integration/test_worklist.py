@@ -158,16 +158,19 @@ def test_what_a_press_does_is_said_before_it(popup: Popup) -> None:
     assert office.ada.save(invoice_status="AUTHORISED", void_approved=True).status == 200
     order = office.cancelled()
     said = choices(office, order)
-    assert "a credit note, which pays as much of it as is unpaid," in said["Cancel it in Xero"]
+    assert "a credit note over all that is left of it is created, and allocated" in said["Cancel it in Xero"]
     assert "It is voided instead" in said["Cancel it in Xero"]
     assert office.ada.save(credit_note_status="DRAFT").status == 200
-    assert "as a draft that you approve" in choices(office, order)["Cancel it in Xero"]
+    assert (
+        "as a draft, and allocated to the invoice once you have approved it"
+        in choices(office, order)["Cancel it in Xero"]
+    )
     # only some lines
     order = office.posted()
     items = [dict(item) for item in order["items"]]
     items[0]["status"] = 7
     office.world.send(order | {"items": items})
-    assert "takes the cancelled lines out of it" in choices(office, order)["Cancel it in Xero"]
+    assert "a credit note over the cancelled lines" in choices(office, order)["Cancel it in Xero"]
 
 
 def test_what_becomes_of_a_purchase_order_is_said_before_the_press(popup: Popup) -> None:

@@ -84,11 +84,11 @@ def words(asked: Asked, entry: Entry, settings: Settings) -> str:
         case "credit":
             as_read = f" {number} was not approved yet when it was last read." if _unapproved(entry) else ""
             return (
-                f"You enter quantities or amounts, and {_note(settings)} takes them out of {number}. Only an approved"
+                f"You enter quantities or amounts, and a credit note over them {_made(settings)}. Only an approved"
                 f" invoice can be credited.{as_read}"
             )
         case "post_again":
-            return f"Only if {number} is deleted or voided in Xero: the order is posted anew, as {again}."
+            return f"Only if {number} is deleted or voided in Xero: the order is posted anew as {again}."
         case "try_again":
             return "Xero is asked how its documents stand, and what was asked for goes on from there."
         case "done_by_hand":
@@ -99,10 +99,11 @@ def _unapproved(entry: Entry) -> bool:
     return "invoice" in entry.documents and entry.documents["invoice"].status in UNAPPROVED
 
 
-def _note(settings: Settings) -> str:
+def _made(settings: Settings) -> str:
+    """How a credit note is created."""
     if settings.credit_note_status == "DRAFT":
-        return "a credit note, as a draft that you approve in Xero,"
-    return "a credit note, which pays as much of it as is unpaid,"
+        return "is created as a draft, and allocated to the invoice once you have approved it in Xero"
+    return "is created, and allocated to the invoice as far as that is unpaid"
 
 
 def _cancelled_invoice(entry: Entry, settings: Settings, again: str) -> list[str]:
@@ -112,14 +113,11 @@ def _cancelled_invoice(entry: Entry, settings: Settings, again: str) -> list[str
     found, number = ledger.cancellation(entry, "", entry.changed_at), invoice.number
     only_lines = found is not None and found.what == "credit"
     if invoice.status in UNAPPROVED:
-        and_again = (
-            f", and the order is posted again as {again} without the cancelled lines" if only_lines else ""
-        )
-        return [f"{number} is not approved yet: it is deleted{and_again}."]
-    if only_lines:
-        return [f"{number} is approved: {_note(settings)} takes the cancelled lines out of it."]
-    said = [f"{number} is approved: {_note(settings)} takes all that is left of it out of the books."]
-    if settings.void_approved:
+        then = f", and the order is posted again as {again} without the cancelled lines" if only_lines else ""
+        return [f"{number} is not approved yet: it is deleted{then}."]
+    over = "the cancelled lines" if only_lines else "all that is left of it"
+    said = [f"{number} is approved: a credit note over {over} {_made(settings)}."]
+    if settings.void_approved and not only_lines:
         said.append(
             "It is voided instead if it is dated in this month, after the lock dates, and neither sent nor paid nor"
             " credited."
