@@ -959,6 +959,8 @@ def retry(
         at_most=BATCH_SIZE,
         items_as_they_are=entry.items_as_they_are or items_as_they_are,
         no_sale=_decided(entry, no_sale),
+        # who posts what is left of a cancelled order knows that it is cancelled
+        dealt_with=entry.newest.content_hash if no_sale == "post" and entry.frozen else entry.dealt_with,
     )
     tried = _tried_again(entry, freed, books, by, now)
     if not by and (tried.state, tried.why) == (entry.state, entry.why):
