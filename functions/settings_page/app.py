@@ -422,7 +422,7 @@ def _refused_answers(method: str, path: str) -> Json:
         422: "The body can't be read, or values are refused.",
         500: "A fault of ours.",
     }
-    if "{order_id}" in path:
+    if "{order_id}" in path or path.endswith("/preview"):
         words[404] = "There is no such order."
     if method != "get":
         words |= {413: "The body is too large.", 415: "The body does not say that it is JSON."}
