@@ -71,6 +71,9 @@ class DocumentInXero:
     """What of a credit note is neither allocated nor refunded."""
     allocated: tuple[Allocated, ...] = ()
     sent_to_contact: bool = False
+    branding_theme_id: str = ""
+    credited_by: tuple[str, ...] = ()
+    """Of an invoice: the ids of the credit notes that are allocated to it."""
 
     @property
     def void_or_deleted(self) -> bool:
@@ -90,7 +93,7 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
     lines = element.get("LineItems")
     if not isinstance(lines, list) or not all(isinstance(line, Mapping) for line in lines):
         raise ValueError(f"a {DOCUMENT_KINDS[kind].words} without its lines")
-    allocations = element.get("Allocations")
+    allocations, credit_notes = element.get("Allocations"), element.get("CreditNotes")
     return DocumentInXero(
         kind=kind,
         id=_text(element, DOCUMENT_KINDS[kind].id_key),
@@ -117,6 +120,12 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
             if isinstance(one, Mapping) and isinstance(invoice := one.get("Invoice"), Mapping)
         ),
         sent_to_contact=element.get("SentToContact") is True,
+        branding_theme_id=_text(element, "BrandingThemeID"),
+        credited_by=tuple(
+            _text(one, "CreditNoteID")
+            for one in (credit_notes if isinstance(credit_notes, list) else ())
+            if isinstance(one, Mapping)
+        ),
     )
 
 
@@ -137,6 +146,16 @@ def _line(line: Mapping[str, Any]) -> LineInXero:
             if isinstance(one, Mapping)
         ),
     )
+
+
+def versions(total: str, currency: str, document: DocumentInXero) -> dict[str, str]:
+    """A document as posted, and as it is in Xero now, in words for a problem."""
+    lines = len(document.lines)
+    now = (
+        f"{document.total:.2f} {document.currency}, dated {document.dated_on}, for “{document.contact_name}”,"
+        f" {lines} {'line' if lines == 1 else 'lines'}"
+    )
+    return {"posted": f"{total} {currency}", "now": now}
 
 
 def _fingerprint(document: DocumentInXero) -> str:

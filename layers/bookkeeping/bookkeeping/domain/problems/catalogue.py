@@ -683,7 +683,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "document_not_found",
             "Order {order}: its {document} {number} is not to be found in Xero, so nothing was done.",
             "accountant",
-            "Look for {number} in Xero. If it is gone, press “Post again” or “Done by hand”.",
+            "Look for {number} in Xero, also among what is deleted or voided. Correct it there by hand if need be. Then"
+            " press “Done by hand”.",
         ),
         Kind(
             "still_a_draft",
@@ -699,15 +700,31 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "nothing_to_credit",
-            "Order {order}: {number} comes to 0.00, so there is nothing to credit.",
+            "Order {order}: what was to be credited of {number} comes to 0.00, so there is no credit note.",
             "accountant",
-            "Void {number} in Xero if its stock is to come back. Then press “Done by hand”.",
+            "If stock is to come back, book that in Xero by hand. Then press “Done by hand”.",
         ),
         Kind(
             "credit_too_much",
-            "Order {order}: more was to be credited than is left of {number}: {left} {currency}.",
+            "Order {order}: {asked} {currency} was to be credited. At most {left} {currency} can be credited of it on"
+            " {number}.",
             "accountant",
-            "Enter smaller quantities or amounts.",
+            "Press “Done by hand”, then “Credit part of it” with other quantities or amounts; or credit it in Xero by"
+            " hand.",
+        ),
+        Kind(
+            "credited_by_hand",
+            "Order {order}: {credited} {currency} of {number} is credited in Xero by a credit note that does not come"
+            " from here, so nothing was done.",
+            "accountant",
+            "Credit what is left of {number} in Xero by hand. Then press “Done by hand”.",
+        ),
+        Kind(
+            "posted_unrecorded",
+            "Order {order}: {number} was posted by an earlier version of this integration, so it can't be told whether"
+            " anybody has changed it in Xero since. Nothing was done to it.",
+            "accountant",
+            "Credit, void or delete {number} in Xero by hand. Then press “Done by hand”.",
         ),
         Kind(
             "posted_elsewhere",

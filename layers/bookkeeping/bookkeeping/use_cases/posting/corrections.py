@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from bookkeeping.adapters.containment import contained
@@ -29,11 +29,10 @@ from bookkeeping.domain.correction_steps import (
     done_words,
     kinds_of,
     next_step,
-    versions,
 )
 from bookkeeping.domain.corrections import Correction, CreditNote
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero, versions
 from bookkeeping.domain.errors import CallRefused, CompanyHeld, Conflict, Offline, OutcomeUnknown, XeroError
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import back_off
@@ -54,6 +53,10 @@ DONE: Final[Mapping[str, str]] = {"DELETED": "deleted", "VOIDED": "voided"}
 
 class _Doubtful(Exception):
     """A call of this step got no usable answer: what became of it is looked up at a later time."""
+
+
+class _FactsOutdated(Exception):
+    """Xero refused the step for something of the organisation that is known here from a while ago."""
 
 
 class Corrections:
@@ -164,6 +167,10 @@ class _Carried:
         try:
             while self._advance():
                 pass
+        except _FactsOutdated:
+            # the next round of the turn reads them, and decides anew
+            self._holder.adapters.organisations.forget(self._turn.access.organisation_id)
+            self._holder.look_again_at([order_key(*self._entry.key)])
         except _Doubtful:
             waits, tries = self._holder.adapters.waits, self._correction.tries + 1
             wait = back_off(
@@ -216,10 +223,10 @@ class _Carried:
         return self._turn.organisation.calendar("").day(at)
 
     def _cancelled_on(self) -> date:
-        """The organisation's day of the message that cancelled the order, or on which a person asked."""
-        newest = self._entry.newest
-        if newest.content_hash == self._correction.dealt_with and self._entry.newer is not None:
-            return self._day(datetime.fromtimestamp(newest.sent_at / 1000, UTC))
+        """The organisation's day of the message that cancelled the order; where none did, on which a person asked."""
+        entry, of = self._entry, self._correction.dealt_with
+        if entry.newer is not None and entry.newer.content_hash == of != entry.dealt_with:
+            return self._day(ledger.sent_at(entry.newer))
         return self._day(self._correction.at)
 
     # --- reading
@@ -239,7 +246,7 @@ class _Carried:
             documents[kind] = found
         notes: dict[str, DocumentInXero] = {}
         for note in self._entry.credit_notes:
-            if note.id and not note.settled:
+            if note.id:
                 found = self._document("credit_note", note.id)
                 if found is not None:
                     notes[note.id] = found
@@ -272,10 +279,13 @@ class _Carried:
 
     def _as_read(self, note: CreditNote) -> CreditNote:
         in_xero = self._read.notes.get(note.id)
-        if not note.id or note.settled:
+        if not note.id:
             return note
         if in_xero is None or in_xero.void_or_deleted:
             return replace(note, status="DELETED" if in_xero is None else in_xero.status, settled=True)
+        note = replace(note, total=f"{in_xero.total:.2f}")
+        if note.settled:
+            return replace(note, status=in_xero.status)
         invoice = self._read.documents.get("invoice")
         allocated = any(one.invoice_id == note.invoice_id for one in in_xero.allocated)
         unpaid = invoice is not None and invoice.due > 0 and in_xero.remaining_credit > 0
@@ -403,8 +413,11 @@ class _Carried:
         raise CompanyHeld from answer
 
     def _refused(self, messages: tuple[str, ...], number: str, done: str) -> None:
-        """Xero refused the step, so nothing of it was done. Raises OrderStopped."""
+        """Xero refused the step, so nothing of it was done. Raises OrderStopped, or _FactsOutdated once in a turn."""
         self._note(**OVER)
+        read = self._holder.has_read_facts(self._turn.access.organisation_id)
+        if "facts" in refusals(messages) and not read:
+            raise _FactsOutdated
         details = {"order": self._entry.order_id, "number": number, "done": done}
         raise OrderStopped(Problem("correction_refused", details, quoted(messages)))
 
@@ -502,8 +515,15 @@ class _Carried:
         invoice = self._before.get("invoice")
         if invoice is not None and self._read.documents.get("invoice") is not None:
             self._check_unedited("invoice", self._read.documents["invoice"], "credited")
-        of = self._correction.dealt_with
-        self._save(lambda one: ledger.corrected(ledger.dealt_with(one, of), None, self._holder.now))
+        of, books = self._correction.dealt_with, self._turn.books
+        # what the platform has said meanwhile is looked at in its turn
+        self._save(
+            lambda one: ledger.look_after_posting(
+                ledger.corrected(ledger.dealt_with(one, of), None, self._holder.now), books, self._holder.now
+            )
+        )
+        if self._entry.correction is not None:
+            self._holder.look_again_at([order_key(*self._entry.key)])
 
     def _post_again(self) -> None:
         self._save(lambda one: ledger.post_again(one, self._turn.books, self._holder.now))
@@ -514,9 +534,8 @@ class _Carried:
         """Say in Xero what was done. Where that fails, nothing else depends on it."""
         xero, access = self._holder.adapters.xero, self._turn.access
         key = f"{access.organisation_id}:{self._holder.adapters.new_id()}"
-        details = done_words(
-            self._correction, self._entry.order_id, number, status if status in VOID_OR_DELETED else ""
-        )
+        ended = status if status in VOID_OR_DELETED else ""
+        details = done_words(self._entry, self._correction, number, ended)
         with suppress(CompanyHeld, CallRefused):
             self._holder.call(
                 self._company, lambda observe: xero.add_history(kind, id_, details, access, key, observe)
