@@ -147,7 +147,8 @@ class _CreditNote:
                 items.append(self._rounding(-beyond))
             total = self._left
         if total == 0:
-            if self._correction.of_message and not any(line.portion.item_code for line in lines):
+            if (whole or self._correction.of_message) and not any(line.portion.item_code for line in lines):
+                # what is left costs nothing
                 return None
             raise self._stop("nothing_to_credit")
         if not 0 < total <= self._left:
