@@ -721,6 +721,27 @@ def test_purchase_order_stays_and_the_supplier_is_to_be_asked(books: OneProcess,
     assert books.entry(message).reason == ""
 
 
+def test_platform_hears_once_what_was_done_with_the_numbers(books: OneProcess) -> None:
+    tracked(books)
+    message = order(MUGS, BIB)
+    posted(books, message)
+    books.send(line_cancelled(message, 1))
+    ask(books, message, "cancel")
+    books.run()
+    [first] = books.bus.of("OrderCorrected")
+    assert [(one["number"], one["status"], one["total"]) for one in first["corrected"]] == [
+        (f"{NUMBER}-CN", "PAID", "36.00")
+    ]
+    cancelled(books, message)
+    _, second = books.bus.of("OrderCorrected")
+    assert [(one["kind"], one["number"], one["status"]) for one in second["corrected"]] == [
+        ("purchase_order", NUMBER, "DELETED"),
+        ("credit_note", f"{NUMBER}-CN", "PAID"),
+        ("credit_note", f"{NUMBER}-CN2", "PAID"),
+    ]
+    assert [one["kind"] for one in second["documents"]] == ["invoice"]
+
+
 def test_supplier_is_to_be_asked_where_a_draft_is_posted_again_without_a_cancelled_line(
     books: OneProcess,
 ) -> None:

@@ -34,6 +34,7 @@ from bookkeeping.domain.corrections import Correction, CreditNote
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero, versions
 from bookkeeping.domain.errors import CallRefused, CompanyHeld, Conflict, Offline, OutcomeUnknown, XeroError
+from bookkeeping.domain.events import corrected
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -502,6 +503,7 @@ class _Carried:
 
     def _rest(self, why: str) -> None:
         """A person has to do something first. For the approval of a note it is looked now and then."""
+        self._publish()
         waits = why == "note_is_draft"
         looks = self._correction.looks + 1
         wait = back_off(looks, LOOK_FIRST, LOOK_AT_MOST, self._holder.adapters.chance)
@@ -515,6 +517,7 @@ class _Carried:
         invoice = self._before.get("invoice")
         if invoice is not None and self._read.documents.get("invoice") is not None:
             self._check_unedited("invoice", self._read.documents["invoice"], "credited")
+        self._publish()
         of, books = self._correction.dealt_with, self._turn.books
         # what the platform has said meanwhile is looked at in its turn
         self._save(
@@ -525,7 +528,13 @@ class _Carried:
         if self._entry.correction is not None:
             self._holder.look_again_at([order_key(*self._entry.key)])
 
+    def _publish(self) -> None:
+        """Tell the platform what was done, before the correction ends: a crash in between has it told again."""
+        if found := corrected(self._entry):
+            self._holder.adapters.events.put(found)
+
     def _post_again(self) -> None:
+        self._publish()
         self._save(lambda one: ledger.post_again(one, self._turn.books, self._holder.now))
         if self._entry.state is State.QUEUED:
             self._holder.look_again_at([order_key(*self._entry.key)])
