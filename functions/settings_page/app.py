@@ -37,11 +37,12 @@ from bookkeeping.use_cases import connect
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
-from bookkeeping.use_cases.page.corrections import MOST_LINES, NothingToCorrect, correct
+from bookkeeping.use_cases.page.corrections import MOST_LINES, ChangedMeanwhile, NothingToCorrect, correct
 from bookkeeping.use_cases.page.corrections import Asked as AskedCorrection
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
 from bookkeeping.use_cases.page.preview import NoAnswer, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
+from bookkeeping.use_cases.page.standing import NothingToRead, look
 
 HERE = Path(__file__).parent
 LAUNCH_ISSUER = os.environ["LAUNCH_ISSUER"]
@@ -94,7 +95,7 @@ adapters = PageAdapters(
     events=from_environment.event_bus(),
     ask=desk.ask,
     # a page of orders needs so many lists and counts at once
-    together=from_environment.together(12),
+    together=from_environment.together(13),
     web_url=os.environ["XERO_WEB_URL"],
     now=from_environment.now,
     new_id=from_environment.new_id,
@@ -626,7 +627,7 @@ def currencies(company: Company) -> Response[Any]:
 @app.get("/api/<company>/orders")
 def get_orders(
     company: Company,
-    status: Annotated[State | None, Query()] = None,
+    status: Annotated[State | Literal["changed"] | None, Query()] = None,
     problem: Annotated[str, Query(max_length=100)] = "",
     search: Annotated[str, Query(max_length=100)] = "",
     from_: Annotated[date | None, Query(alias="from")] = None,
@@ -681,9 +682,24 @@ def post_correction(company: Company, order_id: OrderId, how: Annotated[AskedFor
             lines=[Credited(one.line, one.pieces, one.amount) for one in how.lines],
             goods_are_back=how.goods_are_back,
         )
+    except ChangedMeanwhile as changed:
+        return _answer(409, _error("order_changed", changed.message))
     except NothingToCorrect as nothing:
         return _answer(409, _error("nothing_to_correct", nothing.message))
     return _answer(200, _view(company).whole(saved, may_credit=True))
+
+
+@app.post("/api/<company>/orders/<order_id>/look")
+def post_look(company: Company, order_id: OrderId, _: Annotated[Nothing, Body()]) -> Response[Any]:
+    try:
+        saved = look(adapters, _order(company, order_id))
+    except NothingToRead as nothing:
+        return _answer(409, _error("nothing_to_read", nothing.message))
+    except NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+    except NoAnswer:
+        return _no_answer()
+    return _answer(200, _view(company).whole(saved, may_credit=_session().person.may_credit))
 
 
 @app.post("/api/<company>/orders/retry")

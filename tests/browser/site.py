@@ -17,6 +17,9 @@ from flask import Flask, Response, jsonify, redirect, request
 from jinja2 import Environment, FileSystemLoader
 from werkzeug.serving import make_server
 
+from bookkeeping.domain.documents_in_xero import stands_by
+from bookkeeping.domain.problems.catalogue import CHANGED
+from bookkeeping.use_cases.page.corrections import LABELS, Asked
 from functions.settings_page.join_modules import joined
 
 Json = dict[str, Any]
@@ -53,6 +56,9 @@ SETTINGS: Json = {
     "start_from": None,
     "order_time_zone": "",
     "refunded_orders": "ask",
+    "cancellations": "ask",
+    "void_approved": False,
+    "credit_note_status": "AUTHORISED",
     "cost_currency": "",
     "free_of_charge": "none",
     "lock_date_action": "hold",
@@ -226,8 +232,62 @@ def invoice(order_id: str, **more: Any) -> Json:
         "currency": "GBP",
         "link": f"https://go.xero.com/app/!mBdtL/invoicing/view/{order_id}",
         "notes": [],
+        "stands": stands_by(str(more.get("status", "DRAFT"))),
+        "read_at": None,
         **more,
     }
+
+
+AFTER_POSTING: Json = {
+    "version": 3,
+    "may_credit": True,
+    "choices": [],
+    "correction": None,
+    "credit_notes": [],
+    "creditable": [],
+    "may_return_stock": False,
+}
+"""What the API tells of an order beside what was posted."""
+
+
+CREDITABLE: list[Json] = [
+    {
+        "line": 1,
+        "description": "Organic T-shirt, navy, XL, front print",
+        "quantity": "12",
+        "left": "10",
+        "credited": "9.90",
+    },
+    {"line": 2, "description": "Mug “Good morning”", "quantity": "1", "left": "0", "credited": "10.00"},
+    {"line": 0, "description": "Shipping", "quantity": "1", "left": "", "credited": "1.00"},
+]
+CREDITED: Json = {
+    "number": "KX-5012340-CN",
+    "status": "PAID",
+    "total": "20.90",
+    "currency": "GBP",
+    "link": "https://go.xero.com/note/1",
+    "credited": [
+        {"line": 1, "pieces": "2", "amount": "9.90"},
+        {"line": 2, "pieces": "1", "amount": "10.00"},
+        {"line": 0, "pieces": "", "amount": "1.00"},
+    ],
+}
+"""A credit note as the API tells it."""
+
+
+def offered(*asked: Asked) -> list[Json]:
+    """What a person can ask for, as the API tells it."""
+    words = {
+        "cancel": "KX-5012340 is approved: a credit note over all that is left of it is created, and allocated to the"
+        " invoice as far as that is unpaid. What somebody has changed in Xero is left alone, and shown here.",
+        "credit": "You enter quantities or amounts, and a credit note over them is created, and allocated to the"
+        " invoice as far as that is unpaid. Only an approved invoice can be credited.",
+        "post_again": "Only if KX-5012340 is deleted or voided in Xero: the order is posted anew as KX-5012340-2.",
+        "try_again": "Xero is asked how its documents stand, and what was asked for goes on from there.",
+        "done_by_hand": "Nothing is done in Xero. The order leaves the list of those changed after posting.",
+    }
+    return [{"asked": one, "label": LABELS[one], "words": words[one]} for one in asked]
 
 
 def contact_note(name: str) -> Json:
@@ -235,6 +295,11 @@ def contact_note(name: str) -> Json:
         "name": "contact_name",
         "message": f"There is no contact “{name}” in Xero. Add it there, or choose another.",
     }
+
+
+def changed(one: Json) -> bool:
+    """Whether it changed after it was posted."""
+    return one["state"] == "posted" and bool(one["reason"])
 
 
 def why(one: Json) -> str:
@@ -524,7 +589,7 @@ def create_app(site: Site) -> Flask:
         fitting = [
             one
             for one in site.orders
-            if asked.get("status", one["state"]) == one["state"]
+            if asked.get("status", one["state"]) in (one["state"], "changed" if changed(one) else "")
             and (not asked.get("problem") or why(one) == asked["problem"])
             and asked.get("search", "").lower()
             in f"{one['number']} {one['ref']} {one['external_ref']}".lower()
@@ -535,6 +600,7 @@ def create_app(site: Site) -> Flask:
         problems: dict[str, int] = {}
         for one in site.orders:
             counts[one["state"]] = counts.get(one["state"], 0) + 1
+            counts["changed"] = counts.get("changed", 0) + changed(one)
             if one["problem"]:
                 problems[one["problem"]["code"]] = problems.get(one["problem"]["code"], 0) + 1
         answer = {
@@ -552,7 +618,24 @@ def create_app(site: Site) -> Flask:
         one = found(order_id)
         if one is None:
             return {"error": {"code": "not_found", "message": "There is no such order."}}, 404
-        return {"lines": LINES, "history": [], **one}
+        return {"lines": LINES, "history": [], **AFTER_POSTING, **one}
+
+    @app.post(f"{api}/orders/<order_id>/correction")
+    def correction(order_id: str) -> Json:
+        one = found(order_id)
+        assert one is not None
+        if request.get_json()["asked"] == "done_by_hand":
+            one.update(reason=None, words="In Xero.", choices=offered("credit", "cancel", "post_again"))
+        else:
+            one.update(reason="correcting", words=CHANGED["correcting"], choices=[])
+        return {"lines": LINES, "history": [], **AFTER_POSTING, **one}
+
+    @app.post(f"{api}/orders/<order_id>/look")
+    def look(order_id: str) -> Json:
+        one = found(order_id)
+        assert one is not None
+        one["documents"][0].update(stands="part_paid", status="AUTHORISED", read_at="2031-03-04T11:00:00Z")
+        return {"lines": LINES, "history": [], **AFTER_POSTING, **one}
 
     @app.post(f"{api}/orders/<order_id>/retry")
     def retry(order_id: str) -> Json:

@@ -1,6 +1,7 @@
 // The tab Orders: every order's state, and what a person can do about it.
 
 import { amount, byId, codeWords, element, moment, replace, same, upperFirst, webAddress, whilePressed } from "./dom.js";
+import { AfterPosting, beingCorrected, changedBadge, standing } from "./corrections.js";
 import { historyItems } from "./history.js";
 
 const STATES = {
@@ -18,21 +19,15 @@ const WHO = {
   operator: "Whoever runs this integration",
 };
 const KINDS = { invoice: "Sales invoice", purchase_order: "Purchase order" };
-const DOCUMENT_STATES = {
-  DRAFT: "Draft",
-  SUBMITTED: "Awaiting approval",
-  AUTHORISED: "Approved",
-  PAID: "Paid",
-  BILLED: "Billed",
-  VOIDED: "Voided",
-  DELETED: "Deleted",
-};
 const UNDER_WAY = new Set(["queued", "posting"]);
 const LOOK_AGAIN_AFTER = 8_000;
 const LOOK_FOR_NEW_AFTER = 30_000;
 const TYPING_PAUSE = 300;
 
-const badge = (state) => element("span", { class: `badge ${STATES[state]?.[1] || "plain"}` }, STATES[state]?.[0] || codeWords(state));
+function badge(order) {
+  const [words, look] = changedBadge(order) || STATES[order.state] || [codeWords(order.state), "plain"];
+  return element("span", { class: `badge ${look}` }, words);
+}
 const path = (id) => `orders/${encodeURIComponent(id)}`;
 
 const RETRY = "Retry";
@@ -66,6 +61,7 @@ export class OrdersTab {
     this.problems = new Map();
     this.open = null;
     this.lookedAt = Date.now();
+    this.afterPosting = new AfterPosting(api, this, WHO);
     this.filter.addEventListener("submit", (event) => {
       event.preventDefault();
       this.load();
@@ -150,6 +146,9 @@ export class OrdersTab {
     if (status === "needs_attention" && !search && !problem && !from && !to) {
       return [element("h3", {}, "Nothing needs attention"), element("p", {}, "Every order is posted, or on its way.")];
     }
+    if (status === "changed" && !search && !problem && !from && !to) {
+      return [element("h3", {}, "Nothing changed after posting"), element("p", {}, "Every posted order is as it was, or has been dealt with.")];
+    }
     const clear = element("button", { type: "button", class: "quiet" }, "Show all orders");
     clear.addEventListener("click", () => {
       this.filter.reset();
@@ -219,7 +218,7 @@ export class OrdersTab {
   /** Orders on their way change by themselves, so the page reloads them while somebody looks at it. */
   lookAgain() {
     if (document.hidden || byId("orders-panel").hidden) return;
-    const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state));
+    const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state) || beingCorrected(order));
     if (!underWay && Date.now() - this.lookedAt < LOOK_FOR_NEW_AFTER) return;
     this.lookedAt = Date.now();
     if (this.open) this.show(this.open.id, { quietly: true });
@@ -263,18 +262,26 @@ export class OrdersTab {
     }
   }
 
+  /** Show an order as it stands after a press, and say what came of it. */
+  tell(order, words) {
+    this.showOrder(order);
+    byId("one-order-status").textContent = words;
+    byId("one-order-heading").focus();
+  }
+
   showOrder(order) {
     this.open = order;
     const focused = byId("one-order-body").contains(document.activeElement);
-    replace(byId("one-order-heading"), `Order ${order.id} `, badge(order.state));
+    replace(byId("one-order-heading"), `Order ${order.id} `, badge(order));
     replace(
       byId("one-order-body"),
       this.problemOf(order),
-      order.problem ? "" : element("p", {}, order.words),
+      order.problem || order.correction?.problem ? "" : element("p", {}, order.words),
       !order.problem && order.can_retry ? element("p", { class: "actions" }, this.mainButton(order), this.retryAllButton(order)) : "",
       order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
-      changesOf(order),
+      this.afterPosting.decisions(order),
       documentsOf(order),
+      this.afterPosting.standing(order),
       factsOf(order),
       linesOf(order),
       element("h3", {}, "History"),
@@ -365,28 +372,16 @@ function listed(order) {
       element("a", { href: `#orders/${encodeURIComponent(order.id)}`, "data-id": order.id }, `Order ${order.id}`),
       references ? element("span", { class: "help" }, references) : "",
     ),
-    element("div", { class: "order-state" }, badge(order.state)),
+    element("div", { class: "order-state" }, badge(order)),
     element(
       "div",
       { class: "order-words" },
       element("p", {}, order.problem ? sentenceOf(order) : order.words),
-      order.changes.length ? element("p", { class: "warn-words" }, "Changed on the platform after it was posted.") : "",
       order.documents.length
         ? element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}, ${amount(one.total, one.currency)}`).join(" · "))
         : "",
     ),
     element("div", { class: "order-when help" }, moment(order.changed_at)),
-  );
-}
-
-function changesOf({ changes }) {
-  if (!changes.length) return "";
-  return element(
-    "section",
-    { class: "notice warn", "aria-label": "Changes after posting" },
-    element("h3", {}, "Changed on the platform after it was posted"),
-    element("p", {}, "The documents in Xero are left as they are. Correct them there if the change matters for your books:"),
-    element("ul", {}, changes.map((change) => element("li", {}, change))),
   );
 }
 
@@ -402,7 +397,7 @@ function documentsOf({ documents }) {
         return element(
           "li",
           {},
-          element("div", {}, element("b", {}, `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}`), element("span", { class: "help" }, DOCUMENT_STATES[one.status] || one.status)),
+          element("div", {}, element("b", {}, `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}`), element("span", { class: "help" }, standing(one))),
           element("div", { class: "amount" }, amount(one.total, one.currency)),
           address
             ? element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, "Open in Xero", element("span", { class: "hidden-words" }, `: ${one.number}, opens in a new tab`))

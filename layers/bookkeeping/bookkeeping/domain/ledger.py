@@ -28,7 +28,7 @@ from bookkeeping.domain.documents import (
     waits_for_dispatch,
     wants,
 )
-from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, stands_by
 from bookkeeping.domain.errors import StillBeingSent
 from bookkeeping.domain.orders import (
     NO_SALE,
@@ -107,6 +107,15 @@ class Posted(Stored):
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     """Of the document as it was posted; empty where Xero did not list its lines."""
+    stands: str = ""
+    """How far it was approved, paid or credited when it was last read after posting. No payment is kept."""
+    read_at: datetime | None = None
+    """When that was."""
+
+    @property
+    def stood(self) -> str:
+        """Where it stood in Xero when that was last known."""
+        return self.stands or stands_by(self.status)
 
     def __post_init__(self) -> None:
         # what Xero answers and what is noted is of any length
@@ -255,6 +264,11 @@ class Entry(Stored):
     def why(self) -> str:
         """Why it stands where it stands: its problem's code, else the reason."""
         return self.problem.code if self.problem else self.reason
+
+    @property
+    def number_without_suffix(self) -> str:
+        """The number under which it was posted first: the prefix and the order's id."""
+        return self.number.removesuffix(self.number.rpartition(self.order_id)[2])
 
     @property
     def frozen(self) -> bool:
@@ -839,6 +853,11 @@ def dealt_with(entry: Entry, content_hash: str) -> Entry:
     return replace(entry, dealt_with=content_hash)
 
 
+def as_read(posted: Posted, status: str, stands: str, now: datetime) -> Posted:
+    """The document with its status and where it stands in Xero, as it was just read."""
+    return replace(posted, status=status, stands=stands, read_at=now)
+
+
 def next_number(number: str, prefix_and_id: str) -> str:
     """The number under which an order is posted again: the first one with `-2`, the next with `-3`."""
     suffix = number.removeprefix(prefix_and_id).removeprefix("-")
@@ -849,12 +868,11 @@ def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     """Post the order anew under its next number, without the documents that were deleted or voided."""
     gone = {kind: posted for kind, posted in entry.documents.items() if posted.status in VOID_OR_DELETED}
     newer = entry.newer if entry.newer is not None and entry.newer.content else None
-    base = entry.number.removesuffix(_suffix(entry.number, entry.order_id))
     renewed = replace(
         entry,
         documents={kind: posted for kind, posted in entry.documents.items() if kind not in gone},
         former=(*entry.former, *gone.values())[-MOST_FORMER:],
-        number=next_number(entry.number, base),
+        number=next_number(entry.number, entry.number_without_suffix),
         message=newer or entry.message,
         newer=None if newer else entry.newer,
         changes=(),
@@ -874,11 +892,6 @@ def _supplier_to_ask(entry: Entry) -> Correction | None:
     if correction is None or correction.what != "credit" or order is None or order.status in VOID_OR_DELETED:
         return None
     return replace(correction, rests="ask_supplier")
-
-
-def _suffix(number: str, order_id: str) -> str:
-    """What stands behind the order's id in its number."""
-    return number.rpartition(order_id)[2]
 
 
 # --- freed

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 
 from bookkeeping.domain.corrections import What
 from bookkeeping.domain.document_kinds import DocumentKind
+from bookkeeping.domain.documents_in_xero import Stands
 from bookkeeping.domain.ledger import State
 from bookkeeping.use_cases.page.corrections import Asked
 
@@ -166,6 +167,8 @@ class Document(Answer):
     currency: str
     link: str | None
     notes: list[str]
+    stands: Stands
+    read_at: str | None
 
 
 class Order(Answer):
@@ -222,12 +225,32 @@ class Correction(Answer):
     problem: Problem | None
 
 
+class Offered(Answer):
+    """What a person can ask for, what its button says, and what will happen."""
+
+    asked: Asked
+    label: str
+    words: str
+
+
+class Creditable(Answer):
+    """A line of the order, or line 0, its shipping, and what credit notes took back of it."""
+
+    line: int
+    description: str
+    quantity: str
+    left: str
+    credited: str
+
+
 class WholeOrder(Order):
     lines: list[OrderLine]
     history: list[Act]
     version: int
     may_credit: bool
-    choices: list[Asked]
+    choices: list[Offered]
+    creditable: list[Creditable]
+    may_return_stock: bool
     correction: Correction | None
     credit_notes: list[CreditNote]
 
@@ -237,7 +260,7 @@ class Orders(Answer):
 
     orders: list[Order]
     cursor: str | None
-    counts: NotRequired[dict[State, int]]
+    counts: NotRequired[dict[State | Literal["changed"], int]]
     problems: NotRequired[dict[str, int]]
 
 
@@ -278,6 +301,7 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "orders/{order_id}"): WholeOrder,
     ("post", "orders/{order_id}/retry"): Order,
     ("post", "orders/{order_id}/correction"): WholeOrder,
+    ("post", "orders/{order_id}/look"): WholeOrder,
     ("post", "orders/retry"): Retried,
     ("post", "preview"): Preview,
 }

@@ -35,7 +35,7 @@ from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero, versions
 from bookkeeping.domain.errors import CallRefused, CompanyHeld, Conflict, Offline, OutcomeUnknown, XeroError
 from bookkeeping.domain.events import corrected
-from bookkeeping.domain.ledger import Books, Entry, State
+from bookkeeping.domain.ledger import Books, Entry, Posted, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.problems.xero_messages import quoted, refusals
@@ -127,6 +127,10 @@ def _with(entry: Entry, now: datetime, *, due_at: datetime | None = None, **chan
     if entry.correction is None:
         return entry
     return ledger.corrected(entry, replace(entry.correction, **changes), now, due_at=due_at)
+
+
+def _as_read(posted: Posted, document: DocumentInXero | None, now: datetime) -> Posted:
+    return posted if document is None else ledger.as_read(posted, document.status, document.stands, now)
 
 
 OVER: Final[Mapping[str, Any]] = {
@@ -262,16 +266,16 @@ class _Carried:
 
     def _note_statuses(self) -> None:
         """Keep what was read of the documents' statuses. A note that is gone, or has done its work, is settled."""
-        statuses = {kind: document.status for kind, document in self._read.documents.items()}
+        read = self._read.documents
         notes = [self._as_read(note) for note in self._entry.credit_notes]
-        known = {kind: self._entry.documents[kind].status for kind in statuses}
-        if statuses == known and notes == [*self._entry.credit_notes]:
+        unmoved = all(self._entry.documents[kind].stood == one.stands for kind, one in read.items())
+        if unmoved and notes == [*self._entry.credit_notes]:
             return
         self._save(
             lambda one: replace(
                 one,
                 documents={
-                    kind: replace(posted, status=statuses.get(kind, posted.status))
+                    kind: _as_read(posted, read.get(kind), self._read_at)
                     for kind, posted in one.documents.items()
                 },
                 credit_notes=tuple(notes),
@@ -454,7 +458,7 @@ class _Carried:
         found = self._document(kind, posted.id)
         done = found is not None and found.status == status
         if done and found is not None:
-            noted = replace(posted, status=found.status)
+            noted = _as_read(posted, found, self._holder.now)
             deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
             self._save(
                 lambda one: replace(
