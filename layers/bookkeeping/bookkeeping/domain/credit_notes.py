@@ -124,8 +124,11 @@ class _CreditNote:
         }
 
     def _number(self) -> str:
-        place = len(self._notes) + self._correction.taken + 1
-        return f"{self._invoice.number}-CN{place if place > 1 else ''}"
+        """The first number behind all those of earlier notes and those that were found to be somebody else's."""
+        base = f"{self._invoice.number}-CN"
+        last = max((int(note.number.removeprefix(base) or 1) for note in self._notes), default=0)
+        place = last + self._correction.taken + 1
+        return f"{base}{place if place > 1 else ''}"
 
     # --- how much of each line
 

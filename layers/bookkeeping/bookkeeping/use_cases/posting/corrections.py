@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from bookkeeping.adapters.containment import contained
@@ -32,13 +33,14 @@ from bookkeeping.domain.correction_steps import (
     versions,
 )
 from bookkeeping.domain.corrections import Correction, CreditNote
+from bookkeeping.domain.credit_notes import CENT
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero
 from bookkeeping.domain.errors import CallRefused, CompanyHeld, Conflict, Offline, OutcomeUnknown, XeroError
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
-from bookkeeping.domain.problems.xero_messages import quoted, refusals
+from bookkeeping.domain.problems.xero_messages import quoted
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
@@ -54,6 +56,14 @@ DONE: Final[Mapping[str, str]] = {"DELETED": "deleted", "VOIDED": "voided"}
 
 class _Doubtful(Exception):
     """A call of this step got no usable answer: what became of it is looked up at a later time."""
+
+
+class _Refused(Exception):
+    """Xero refused the step, so nothing of it was done."""
+
+    def __init__(self, messages: tuple[str, ...]) -> None:
+        super().__init__(messages)
+        self.messages = messages
 
 
 class Corrections:
@@ -304,11 +314,12 @@ class _Carried:
             return
         self._before[step.kind] = self._read.documents[step.kind]
         xero, access = self._holder.adapters.xero, self._turn.access
-        self._call(
-            lambda observe: xero.set_status(step.kind, posted.id, step.status, access, key, observe),
-            number=posted.number,
-            done=DONE[step.status],
-        )
+        try:
+            self._call(
+                lambda observe: xero.set_status(step.kind, posted.id, step.status, access, key, observe)
+            )
+        except _Refused as refused:
+            raise self._stopped(refused.messages, posted.number, DONE[step.status]) from None
         self._resolved()
 
     def _make_note(self, step: MakeNote) -> None:
@@ -318,21 +329,25 @@ class _Carried:
             return
         self._before["invoice"] = self._read.documents["invoice"]
         xero, access = self._holder.adapters.xero, self._turn.access
-        answers = self._call(
-            lambda observe: xero.create("credit_note", [step.body], access, key, observe),
-            number=self._entry.documents["invoice"].number,
-            done="credited",
-        )
-        if not answers:
-            raise _Doubtful
-        [answer] = answers
-        if answer.ok:
+        try:
+            answers = self._call(
+                lambda observe: xero.create("credit_note", [step.body], access, key, observe)
+            )
+            if not answers:
+                raise _Doubtful
+            [answer] = answers
+            if not answer.ok:
+                raise _Refused(answer.messages)
+        except _Refused as refused:
+            # whatever its words: perhaps only for its number
+            found = self._document("credit_note", step.note.number)
+            if found is None:
+                number = self._entry.documents["invoice"].number
+                raise self._stopped(refused.messages, number, "credited") from None
+            self._found(found, step.note)
+        else:
             total = step.note.total if answer.total is None else f"{answer.total:.2f}"
             self._note_made(replace(step.note, id=answer.id, status=answer.status, total=total))
-        elif "number" in refusals(answer.messages):
-            self._number_taken(step.note)
-        else:
-            self._refused(answer.messages, self._entry.documents["invoice"].number, "credited")
 
     def _note_made(self, note: CreditNote) -> None:
         made = replace(note, at=self._holder.now)
@@ -345,22 +360,21 @@ class _Carried:
         self._add_history("credit_note", note.id, note.number, note.status)
         self._add_history("invoice", note.invoice_id, note.number, note.status)
 
-    def _number_taken(self, planned: CreditNote) -> None:
+    def _found(self, found: DocumentInXero, planned: CreditNote) -> None:
         """The number is in use: by our own note of an earlier call, or by somebody else's."""
-        found = self._document("credit_note", planned.number)
-        if found is not None and self._is_ours(found, planned):
-            self._note_made(replace(planned, id=found.id, status=found.status))
-            return
-        taken = self._correction.taken + 1
-        self._note(**{**OVER, "taken": taken})
+        if self._is_ours(found, planned):
+            total = f"{found.total:.2f}"
+            self._note_made(replace(planned, id=found.id, status=found.status, total=total))
+        else:
+            self._note(**{**OVER, "taken": self._correction.taken + 1})
 
     def _is_ours(self, found: DocumentInXero, planned: CreditNote) -> bool:
-        invoice = self._entry.documents["invoice"]
-        return (
-            found.reference == invoice.number
-            and f"{found.total:.2f}" == planned.total
-            and found.currency == planned.currency
-        )
+        if any(note.id == found.id for note in self._entry.credit_notes):
+            return False
+        # Xero may round a line's tax otherwise
+        about_the_same = abs(found.total - Decimal(planned.total)) <= CENT * len(found.lines)
+        named = found.reference == self._entry.documents["invoice"].number
+        return named and about_the_same and found.currency == planned.currency
 
     def _allocate(self, note: CreditNote, amount: Any) -> None:
         key = self._begin("allocation", note=note)
@@ -369,15 +383,16 @@ class _Carried:
             return
         xero, access = self._holder.adapters.xero, self._turn.access
         on = self._day(self._holder.now).isoformat()
-        self._call(
-            lambda observe: xero.allocate(note.id, note.invoice_id, amount, on, access, key, observe),
-            number=note.number,
-            done="allocated to the invoice",
-        )
+        try:
+            self._call(
+                lambda observe: xero.allocate(note.id, note.invoice_id, amount, on, access, key, observe)
+            )
+        except _Refused as refused:
+            raise self._stopped(refused.messages, note.number, "allocated to the invoice") from None
         self._note(**OVER)
 
-    def _call(self, call: Callable[[Observe], T], *, number: str, done: str) -> T:
-        """A call that changes something in Xero. Raises _Doubtful, OrderStopped, CompanyHeld or TurnEnds."""
+    def _call(self, call: Callable[[Observe], T]) -> T:
+        """A call that changes something in Xero. Raises _Doubtful, _Refused, CompanyHeld or TurnEnds."""
         started = self._holder.start(call)
         while not started.done():
             self._holder.await_first([started])
@@ -390,7 +405,7 @@ class _Carried:
             messages = [*answer.messages]
             for element in answer.elements:
                 messages += answered("credit_note", element).messages
-            self._refused(tuple(messages), number, done)
+            raise _Refused(tuple(messages))
         if isinstance(answer, OutcomeUnknown) and not isinstance(answer, Offline):
             self._holder.count(unknown=1)
             raise _Doubtful from answer
@@ -402,11 +417,11 @@ class _Carried:
         self._holder.handle_failure(self._company, answer)
         raise CompanyHeld from answer
 
-    def _refused(self, messages: tuple[str, ...], number: str, done: str) -> None:
-        """Xero refused the step, so nothing of it was done. Raises OrderStopped."""
+    def _stopped(self, messages: tuple[str, ...], number: str, done: str) -> OrderStopped:
+        """Xero refused the step, so nothing of it was done: a person has to look."""
         self._note(**OVER)
         details = {"order": self._entry.order_id, "number": number, "done": done}
-        raise OrderStopped(Problem("correction_refused", details, quoted(messages)))
+        return OrderStopped(Problem("correction_refused", details, quoted(messages)))
 
     # --- what became of a step
 
@@ -459,7 +474,7 @@ class _Carried:
             return True
         found = self._document("credit_note", planned.number)
         if found is not None:
-            self._number_taken(planned)
+            self._found(found, planned)
             return True
         if self._holder.tick() < self._over_at():
             self._wait_until(self._over_at())

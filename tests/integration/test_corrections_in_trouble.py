@@ -1,0 +1,242 @@
+"""Corrections among people, crashes and bad answers: nothing twice, nothing over a person's edit, nothing forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from bookkeeping.domain.corrections import Credited
+from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.use_cases.posting import corrections
+from local.samples import TRACKED, UNTRACKED, Maker
+from local.xero.organisations import Document
+from local.xero.people import change_document
+from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
+from tests.integration.test_corrections import CANCELLED, ask, in_xero
+from tests.our_faults import Fault
+
+APPROVED = {"invoice_status": "AUTHORISED"}
+
+
+@pytest.fixture
+def books() -> Iterator[OneProcess]:
+    with mock_aws():
+        yield OneProcess(tables=in_memory)
+
+
+def posted(books: OneProcess, place: int = 0, **changes: Any) -> dict[str, Any]:
+    """An order of three lines that is in the books."""
+    order = Maker().order(UNTRACKED, place, 3, **changes)
+    books.send(order)
+    books.run()
+    assert books.entry(order).state is State.POSTED
+    return order
+
+
+def cancelled(books: OneProcess, order: dict[str, Any], *lines: int) -> None:
+    """The platform says that the order, or these lines of it, are cancelled."""
+    order |= CANCELLED if not lines else {}
+    for line in lines:
+        order["items"][line - 1]["status"] = 7
+    books.clock.advance(1)
+    books.send(order)
+
+
+def at_call(
+    books: OneProcess,
+    method: str,
+    path: str,
+    then: Callable[[], object],
+    *,
+    after: bool = False,
+    skip: int = 0,
+) -> None:
+    """Do it once, before (or after) Xero gets the next such call, but for so many of them."""
+    adapter = books.posting.xero.session.get_adapter(XERO)
+    real, left = adapter.send, [skip, 1]
+
+    def send(request: Any, *about: Any, **more: Any) -> Any:
+        mine = request.method == method and path in request.url
+        if mine and left[0]:
+            left[0] -= 1
+            mine = False
+        mine = bool(mine and left[1])
+        left[1] -= mine
+        if mine and not after:
+            then()
+        response = real(request, *about, **more)
+        if mine and after:
+            then()
+        return response
+
+    adapter.send = send  # type: ignore[method-assign]
+
+
+def dies() -> None:
+    raise Killed
+
+
+def by_hand(books: OneProcess, number: str, **changes: Any) -> None:
+    """A person changes the document in Xero."""
+    document = in_xero(books, number)
+    organisation = next(one for one in books.xero.organisations.values() if document.id in one.documents)
+    reply = change_document(books.xero, organisation, document, changes)
+    assert reply.status == 200, reply.payload
+
+
+def line_edited(books: OneProcess, number: str) -> None:
+    document = in_xero(books, number)
+    document.lines[0] = replace(document.lines[0], description="Changed by hand")
+    document.updated_at = books.clock.now()
+
+
+def notes_of(books: OneProcess, number: str) -> list[Document]:
+    return [
+        document
+        for organisation in books.xero.organisations.values()
+        for document in organisation.documents.values()
+        if document.kind == "ACCRECCREDIT" and document.reference == number
+    ]
+
+
+def problem(entry: Entry) -> str:
+    found = entry.correction and entry.correction.problem
+    return found.code if found else ""
+
+
+# --- nothing is forgotten
+
+
+def corrections_a_round() -> int:
+    from bookkeeping.use_cases.posting.turn import CORRECTED_A_ROUND
+
+    return CORRECTED_A_ROUND
+
+
+# --- a note in a document's history is worth nothing
+
+
+# --- a person's edit
+
+
+def credited_by_hand(books: OneProcess, number: str, amount: str, note: str = "BY-HAND") -> None:
+    """A person makes a credit note of their own in Xero, and allocates it to the invoice."""
+    from local.xero.people import add_document
+
+    invoice = in_xero(books, number)
+    organisation = next(one for one in books.xero.organisations.values() if invoice.id in one.documents)
+    given = {
+        "Type": "ACCRECCREDIT",
+        "CreditNoteNumber": note,
+        "Contact": {"ContactID": invoice.contact_id},
+        "Date": "2026-11-29",
+        "DueDate": "2026-11-29",
+        "CurrencyCode": invoice.currency,
+        "Status": "AUTHORISED",
+        "LineAmountTypes": "NoTax",
+        "LineItems": [
+            {"Description": "By hand", "Quantity": 1, "UnitAmount": Decimal(amount), "AccountCode": "200"}
+        ],
+    }
+    assert add_document(books.xero, organisation, given).status == 200
+    by_hand(books, note, Allocate={"Invoice": number})
+
+
+# --- numbers
+
+
+def taken(books: OneProcess, number: str, reference: str = "") -> None:
+    """Somebody else's credit note has the number."""
+    from local.xero.people import add_document
+
+    organisation = books.organisation("Demo Company (UK)")
+    given = {
+        "Type": "ACCRECCREDIT",
+        "CreditNoteNumber": number,
+        "Reference": reference,
+        "Contact": {"ContactID": next(iter(organisation.contacts))},
+        "Status": "DRAFT",
+        "LineAmountTypes": "NoTax",
+        "LineItems": [{"Description": "x", "Quantity": 1, "UnitAmount": Decimal(3), "AccountCode": "200"}],
+    }
+    assert add_document(books.xero, organisation, given).status == 200
+
+
+def test_two_lines_of_the_same_price_are_two_notes_also_where_the_first_number_was_taken(
+    books: OneProcess,
+) -> None:
+    books.company(**APPROVED)
+    order = Maker().order(UNTRACKED, 0, 3)
+    for item in order["items"]:
+        item |= {name: order["items"][0][name] for name in order["items"][0] if name not in ("id", "sku")}
+    books.send(order)
+    books.run()
+    number = books.entry(order).number
+    taken(books, f"{number}-CN")
+    for line in (1, 2):
+        cancelled(books, order, line)
+        ask(books, order, "cancel")
+        books.run()
+    entry = books.entry(order)
+    assert [note.number for note in entry.credit_notes] == [f"{number}-CN2", f"{number}-CN3"]
+    assert len({note.id for note in entry.credit_notes}) == 2
+    assert len(notes_of(books, number)) == 2
+
+
+def test_a_note_whose_total_xero_rounds_otherwise_is_known_again_when_its_answer_was_lost(
+    books: OneProcess,
+) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order, 1)
+
+    def a_cent_less() -> None:
+        [note] = notes_of(books, number)
+        note.total -= Decimal("0.01")
+        raise Killed
+
+    at_call(books, "PUT", "/CreditNotes?", a_cent_less, after=True)
+    ask(books, order, "cancel")
+    books.run()
+    [note] = notes_of(books, number)
+    [kept] = books.entry(order).credit_notes
+    assert (kept.number, kept.total) == (note.number, f"{note.total:.2f}")
+
+
+# --- calls that end late, and calls that are refused
+
+
+# --- switching off, pausing, moving
+
+
+# --- messages in between
+
+
+# --- faults of ours
+
+
+def test_a_fault_of_ours_after_the_call_forgets_nothing_of_it(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch, our_faults: list[Fault]
+) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    with monkeypatch.context() as patched:
+        patched.setattr(corrections._Carried, "_note_made", lambda *_: 1 / 0)
+        ask(books, order, "cancel")
+        books.run()
+    assert problem(books.entry(order)) == "our_fault"
+    our_faults.clear()
+    ask(books, order, "try_again")
+    books.run()
+    assert books.entry(order).correction is None
+    assert len(notes_of(books, number)) == 1
