@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -33,11 +33,15 @@ def books() -> Iterator[OneProcess]:
 
 def posted(books: OneProcess, place: int = 0, **changes: Any) -> dict[str, Any]:
     """An order of three lines that is in the books."""
-    order = Maker().order(UNTRACKED, place, 3, **changes)
+    order = an_order(place, 3, **changes)
     books.send(order)
     books.run()
     assert books.entry(order).state is State.POSTED
     return order
+
+
+def an_order(place: int, lines: int, **changes: Any) -> dict[str, Any]:
+    return Maker().order(UNTRACKED, place, lines, **({"id": 61530000 + place} | changes))
 
 
 def cancelled(books: OneProcess, order: dict[str, Any], *lines: int) -> None:
@@ -114,6 +118,44 @@ def problem(entry: Entry) -> str:
 # --- nothing is forgotten
 
 
+def test_a_correction_that_waits_is_not_forgotten_when_the_lane_has_other_work(books: OneProcess) -> None:
+    books.company(**APPROVED, credit_note_status="DRAFT")
+    order = posted(books)
+    cancelled(books, order)
+    ask(books, order, "cancel")
+    books.run(timedelta(minutes=5))
+    assert books.entry(order).reason == "note_is_draft"
+    books.send(an_order(1, 1))
+    books.run(timedelta(minutes=2))
+    # a wake-up that is lost costs nothing
+    books.queue.waiting.clear()
+    by_hand(books, f"KX-{order['id']}-CN", Status="AUTHORISED")
+    books.run(timedelta(hours=3), until_quiet=False)
+    assert books.entry(order).reason == ""
+    assert in_xero(books, f"KX-{order['id']}").outstanding == 0
+
+
+def test_nor_when_the_process_dies_that_has_just_written_how_long_it_waits(books: OneProcess) -> None:
+    books.company(**APPROVED, credit_note_status="DRAFT")
+    order = posted(books)
+    cancelled(books, order)
+    release = books.lanes.release
+
+    def dying(*about: Any, **more: Any) -> bool:
+        if books.entry(order).reason == "note_is_draft":
+            books.lanes.release = release  # type: ignore[method-assign]
+            raise Killed
+        return release(*about, **more)
+
+    books.lanes.release = dying  # type: ignore[method-assign]
+    ask(books, order, "cancel")
+    books.run(timedelta(minutes=5))
+    assert books.entry(order).reason == "note_is_draft"
+    by_hand(books, f"KX-{order['id']}-CN", Status="AUTHORISED")
+    books.run(timedelta(hours=3), until_quiet=False)
+    assert books.entry(order).reason == ""
+
+
 def corrections_a_round() -> int:
     from bookkeeping.use_cases.posting.turn import CORRECTED_A_ROUND
 
@@ -173,7 +215,7 @@ def test_two_lines_of_the_same_price_are_two_notes_also_where_the_first_number_w
     books: OneProcess,
 ) -> None:
     books.company(**APPROVED)
-    order = Maker().order(UNTRACKED, 0, 3)
+    order = an_order(0, 3)
     for item in order["items"]:
         item |= {name: order["items"][0][name] for name in order["items"][0] if name not in ("id", "sku")}
     books.send(order)
