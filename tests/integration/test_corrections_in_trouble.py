@@ -156,6 +156,28 @@ def test_nor_when_the_process_dies_that_has_just_written_how_long_it_waits(books
     assert books.entry(order).reason == ""
 
 
+def test_more_orders_than_a_round_corrects_are_all_corrected_however_late_an_index_shows_them(
+    books: OneProcess,
+) -> None:
+    books.company()
+    orders = [an_order(place, 1) for place in range(corrections_a_round() + 5)]
+    books.send(*orders)
+    books.run()
+    for order in orders:
+        cancelled(books, order)
+        ask(books, order, "cancel")
+    # the index shows nothing for a while
+    real = books.orders.due
+    until = books.clock.now() + timedelta(seconds=10)
+
+    def late(lane: str, now: datetime, limit: int) -> tuple[list[str], datetime | None]:
+        return real(lane, now, limit) if now > until else ([], None)
+
+    books.orders.due = late  # type: ignore[method-assign]
+    books.run()
+    assert {books.entry(order).reason for order in orders} == {""}
+
+
 def corrections_a_round() -> int:
     from bookkeeping.use_cases.posting.turn import CORRECTED_A_ROUND
 

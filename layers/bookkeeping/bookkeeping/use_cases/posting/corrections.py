@@ -119,7 +119,7 @@ class Corrections:
         while True:
             with suppress(Conflict):
                 [saved] = orders.save_together([change(entry)], holder.lane)
-                if saved.due_at is None:
+                if saved.due_at is None or saved.due_at > holder.now:
                     holder.keys.discard(order_key(*saved.key))
                 return saved
             now = orders.get(*entry.key)

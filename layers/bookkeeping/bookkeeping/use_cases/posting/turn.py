@@ -190,7 +190,11 @@ class Turn:
                 due.setdefault(entry.company, []).append(entry)
             else:
                 self._correct_or_remove(entry, entry.due_at)
-        holder.keys |= {order_key(*entry.key) for entries in due.values() for entry in entries}
+        holder.keys |= {
+            order_key(*entry.key)
+            for entries in (*due.values(), *self._to_correct.values())
+            for entry in entries
+        }
         if not due:
             # the index showed only orders that earlier turns sent; the due ones come after them
             self._handled.update(chosen)
