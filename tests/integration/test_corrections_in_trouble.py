@@ -187,7 +187,70 @@ def corrections_a_round() -> int:
 # --- a note in a document's history is worth nothing
 
 
+@pytest.mark.parametrize(
+    "fault", ["forbidden", "not_found", "error_before_commit", "reply_lost", "rate_limit_minute"]
+)
+def test_a_history_note_that_fails_holds_nothing_up(books: OneProcess, fault: str) -> None:
+    books.company()
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    books.xero.faults.add(
+        {
+            "kind": fault,
+            "method": "PUT",
+            "path_prefix": f"/api.xro/2.0/Invoices/{in_xero(books, number).id}/History",
+            **({"retry_after": 20} if fault.startswith("rate") else {}),
+        }
+    )
+    began = books.clock.now()
+    ask(books, order, "cancel")
+    other = an_order(1, 1)
+    books.send(other)
+    books.run(timedelta(minutes=1))
+    assert books.entry(order).correction is None
+    assert books.entry(other).state is State.POSTED
+    connection = books.connections.connection("412077")
+    assert connection is not None
+    assert connection.status == "connected"
+    if not fault.startswith("rate"):
+        assert books.entry(other).documents["invoice"].at - began < timedelta(seconds=5)
+
+
+def test_an_edit_in_between_is_shown_even_where_the_history_note_is_refused_for_too_many_calls(
+    books: OneProcess,
+) -> None:
+    books.company()
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    books.xero.faults.add(
+        {
+            "kind": "rate_limit_minute",
+            "method": "PUT",
+            "path_prefix": "/api.xro/2.0/Invoices/",
+            "retry_after": 20,
+        }
+    )
+    at_call(books, "POST", "/Invoices/", lambda: line_edited(books, number))
+    ask(books, order, "cancel")
+    books.run()
+    assert problem(books.entry(order)) == "edited_meanwhile"
+
+
 # --- a person's edit
+
+
+def test_an_edit_between_the_reading_and_the_deleting_is_shown_also_after_a_crash(books: OneProcess) -> None:
+    books.company()
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    at_call(books, "POST", "/Invoices/", lambda: line_edited(books, number))
+    at_call(books, "PUT", "/History", dies)
+    ask(books, order, "cancel")
+    books.run()
+    assert problem(books.entry(order)) == "edited_meanwhile"
 
 
 def credited_by_hand(books: OneProcess, number: str, amount: str, note: str = "BY-HAND") -> None:

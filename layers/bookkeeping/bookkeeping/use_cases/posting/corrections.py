@@ -36,7 +36,15 @@ from bookkeeping.domain.corrections import Correction, CreditNote
 from bookkeeping.domain.credit_notes import CENT
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero
-from bookkeeping.domain.errors import CallRefused, CompanyHeld, Conflict, Offline, OutcomeUnknown, XeroError
+from bookkeeping.domain.errors import (
+    CallRefused,
+    CompanyHeld,
+    Conflict,
+    Offline,
+    OutcomeUnknown,
+    Throttled,
+    XeroError,
+)
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -183,7 +191,7 @@ class _Carried:
 
     def _advance(self) -> bool:
         """Take the next step; whether there is another one to take now."""
-        if self._entry.correction is None:
+        if self._entry.correction is None or self._correction.problem is not None:
             return False
         if self._correction.step and not self._resolved():
             return False
@@ -393,10 +401,7 @@ class _Carried:
 
     def _call(self, call: Callable[[Observe], T]) -> T:
         """A call that changes something in Xero. Raises _Doubtful, _Refused, CompanyHeld or TurnEnds."""
-        started = self._holder.start(call)
-        while not started.done():
-            self._holder.await_first([started])
-        answer = started.result()
+        answer = self._answer(call)
         if not isinstance(answer, Exception):
             self._holder.note_answer(self._company, created=True)
             return answer
@@ -416,6 +421,12 @@ class _Carried:
             self._note(**OVER)
         self._holder.handle_failure(self._company, answer)
         raise CompanyHeld from answer
+
+    def _answer(self, call: Callable[[Observe], T]) -> T | Exception:
+        started = self._holder.start(call)
+        while not started.done():
+            self._holder.await_first([started])
+        return started.result()
 
     def _stopped(self, messages: tuple[str, ...], number: str, done: str) -> OrderStopped:
         """Xero refused the step, so nothing of it was done: a person has to look."""
@@ -453,20 +464,21 @@ class _Carried:
             return
         posted = self._entry.documents[kind]
         found = self._document(kind, posted.id)
-        done = found is not None and found.status == status
-        if done and found is not None:
-            noted = replace(posted, status=found.status)
-            deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
-            self._save(
-                lambda one: replace(
-                    _with(one, self._holder.now, due_at=self._holder.now, **{**OVER, "deleted": deleted}),
-                    documents={**one.documents, kind: noted},
-                )
-            )
-            self._add_history(kind, posted.id, posted.number, status)
-            self._check_unedited(kind, found, DONE[status])
-        else:
+        if found is None or found.status != status:
             self._note(**OVER)
+            return
+        deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
+        # in one write, so that a crash leaves no edit unshown
+        edited = self._edited(kind, found, DONE[status])
+        over = {**OVER, "deleted": deleted, "problem": edited}
+        due_at = None if edited else self._holder.now
+        self._save(
+            lambda one: replace(
+                _with(one, self._holder.now, due_at=due_at, **over),
+                documents={**one.documents, kind: replace(posted, status=status)},
+            )
+        )
+        self._add_history(kind, posted.id, posted.number, status)
 
     def _resolve_note(self) -> bool:
         planned = self._correction.note
@@ -490,15 +502,13 @@ class _Carried:
         self._note(**OVER)
         return True
 
-    def _check_unedited(self, kind: DocumentKind, found: DocumentInXero, done: str) -> None:
-        """Raises OrderStopped where a person changed the document between the reading and what was done."""
+    def _edited(self, kind: DocumentKind, found: DocumentInXero, done: str) -> Problem | None:
+        """The problem where a person changed the document between the reading and what was done."""
         posted = self._entry.documents[kind]
         if found.fingerprint == posted.fingerprint:
-            return
+            return None
         details = {"order": self._entry.order_id, "number": posted.number, "done": done}
-        raise OrderStopped(
-            Problem("edited_meanwhile", details | versions(posted.total, posted.currency, found))
-        )
+        return Problem("edited_meanwhile", details | versions(posted.total, posted.currency, found))
 
     # --- ends
 
@@ -516,7 +526,9 @@ class _Carried:
         """Everything is done. What was credited is read once more, in case a person changed it meanwhile."""
         invoice = self._before.get("invoice")
         if invoice is not None and self._read.documents.get("invoice") is not None:
-            self._check_unedited("invoice", self._read.documents["invoice"], "credited")
+            edited = self._edited("invoice", self._read.documents["invoice"], "credited")
+            if edited is not None:
+                raise OrderStopped(edited)
         of = self._correction.dealt_with
         self._save(lambda one: ledger.corrected(ledger.dealt_with(one, of), None, self._holder.now))
 
@@ -532,10 +544,13 @@ class _Carried:
         details = done_words(
             self._correction, self._entry.order_id, number, status if status in VOID_OR_DELETED else ""
         )
-        with suppress(CompanyHeld, CallRefused):
-            self._holder.call(
-                self._company, lambda observe: xero.add_history(kind, id_, details, access, key, observe)
-            )
+        self._holder.await_budget()
+        answer = self._answer(lambda observe: xero.add_history(kind, id_, details, access, key, observe))
+        if isinstance(answer, Throttled | Offline):
+            # the whole lane has to wait
+            self._holder.handle_failure(self._company, answer)
+        if isinstance(answer, Exception) and not isinstance(answer, XeroError):
+            raise answer
 
     def _note(self, **changes: Any) -> None:
         """Note so much of the correction, which goes on at once."""
