@@ -253,6 +253,36 @@ def test_an_edit_between_the_reading_and_the_deleting_is_shown_also_after_a_cras
     assert problem(books.entry(order)) == "edited_meanwhile"
 
 
+def test_an_edit_between_the_reading_and_the_credit_note_is_shown_and_nothing_further_is_done(
+    books: OneProcess,
+) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    at_call(books, "PUT", "/CreditNotes", lambda: line_edited(books, number))
+    ask(books, order, "cancel")
+    books.run()
+    assert problem(books.entry(order)) == "edited_meanwhile"
+    [note] = notes_of(books, number)
+    assert not note.allocations
+    ask(books, order, "done_by_hand")
+    assert books.entry(order).reason == ""
+
+
+@pytest.mark.parametrize("part", ["/CreditNotes?", "/Allocations"])
+def test_such_an_edit_is_shown_also_where_the_answer_is_lost(books: OneProcess, part: str) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    at_call(books, "PUT", "/CreditNotes?", lambda: line_edited(books, number))
+    at_call(books, "PUT", part, dies, after=True)
+    ask(books, order, "cancel")
+    books.run()
+    assert problem(books.entry(order)) == "edited_meanwhile"
+
+
 def credited_by_hand(books: OneProcess, number: str, amount: str, note: str = "BY-HAND") -> None:
     """A person makes a credit note of their own in Xero, and allocates it to the invoice."""
     from local.xero.people import add_document
@@ -274,6 +304,37 @@ def credited_by_hand(books: OneProcess, number: str, amount: str, note: str = "B
     }
     assert add_document(books.xero, organisation, given).status == 200
     by_hand(books, note, Allocate={"Invoice": number})
+
+
+def test_a_draft_note_that_a_person_deletes_is_left_to_the_person(books: OneProcess) -> None:
+    books.company(**APPROVED, credit_note_status="DRAFT")
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    ask(books, order, "cancel")
+    books.run(timedelta(minutes=5))
+    by_hand(books, f"{number}-CN", Status="DELETED")
+    books.run(timedelta(hours=2), until_quiet=False)
+    entry = books.entry(order)
+    assert (entry.reason, entry.correction) == ("changed", None)
+    ask(books, order, "cancel")
+    books.run(timedelta(minutes=5))
+    assert [note.number for note in notes_of(books, number)] == [f"{number}-CN", f"{number}-CN2"]
+    assert books.entry(order).reason == "note_is_draft"
+
+
+def test_a_draft_that_a_person_has_deleted_is_not_taken_for_one_that_lost_a_line(books: OneProcess) -> None:
+    books.company(cancellations="drafts")
+    order = posted(books)
+    number = books.entry(order).number
+    by_hand(books, number, Status="DELETED")
+    cancelled(books, order, 1)
+    books.run()
+    entry = books.entry(order)
+    assert (entry.number, entry.reason, entry.correction) == (number, "changed", None)
+    ask(books, order, "post_again")
+    books.run()
+    assert books.entry(order).number == f"{number}-2"
 
 
 # --- numbers

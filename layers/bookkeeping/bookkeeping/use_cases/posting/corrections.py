@@ -28,9 +28,9 @@ from bookkeeping.domain.correction_steps import (
     Rest,
     SetStatus,
     done_words,
+    edited_meanwhile,
     kinds_of,
     next_step,
-    versions,
 )
 from bookkeeping.domain.corrections import Correction, CreditNote
 from bookkeeping.domain.credit_notes import CENT
@@ -166,8 +166,6 @@ class _Carried:
         self._entry = entry
         self._read_at = holder.now
         self._read = Read({}, {})
-        self._before: dict[DocumentKind, DocumentInXero] = {}
-        """Each document as it was when something was done to it in this turn."""
 
     @property
     def _correction(self) -> Correction:
@@ -320,7 +318,6 @@ class _Carried:
             # waiting for a call took too long: read and decide anew
             self._note(**OVER)
             return
-        self._before[step.kind] = self._read.documents[step.kind]
         xero, access = self._holder.adapters.xero, self._turn.access
         try:
             self._call(
@@ -335,7 +332,6 @@ class _Carried:
         if not self._unchanged():
             self._note(**OVER)
             return
-        self._before["invoice"] = self._read.documents["invoice"]
         xero, access = self._holder.adapters.xero, self._turn.access
         try:
             answers = self._call(
@@ -469,7 +465,7 @@ class _Carried:
             return
         deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
         # in one write, so that a crash leaves no edit unshown
-        edited = self._edited(kind, found, DONE[status])
+        edited = edited_meanwhile(self._entry, found, DONE[status])
         over = {**OVER, "deleted": deleted, "problem": edited}
         due_at = None if edited else self._holder.now
         self._save(
@@ -502,14 +498,6 @@ class _Carried:
         self._note(**OVER)
         return True
 
-    def _edited(self, kind: DocumentKind, found: DocumentInXero, done: str) -> Problem | None:
-        """The problem where a person changed the document between the reading and what was done."""
-        posted = self._entry.documents[kind]
-        if found.fingerprint == posted.fingerprint:
-            return None
-        details = {"order": self._entry.order_id, "number": posted.number, "done": done}
-        return Problem("edited_meanwhile", details | versions(posted.total, posted.currency, found))
-
     # --- ends
 
     def _rest(self, why: str) -> None:
@@ -523,12 +511,6 @@ class _Carried:
             self._save(lambda one: _with(one, self._holder.now, rests=why))
 
     def _finish(self) -> None:
-        """Everything is done. What was credited is read once more, in case a person changed it meanwhile."""
-        invoice = self._before.get("invoice")
-        if invoice is not None and self._read.documents.get("invoice") is not None:
-            edited = self._edited("invoice", self._read.documents["invoice"], "credited")
-            if edited is not None:
-                raise OrderStopped(edited)
         of = self._correction.dealt_with
         self._save(lambda one: ledger.corrected(ledger.dealt_with(one, of), None, self._holder.now))
 
