@@ -5,7 +5,6 @@ It starts in a moment, where the whole local system takes half a minute.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from local.samples import UNTRACKED, Maker
 from local.xero.organisations import Document
 from local.xero.people import change_document
 from tests.integration.one_process import CHART, OneProcess, in_memory
-from tests.integration.popup import Answer, Browser, Popup, http_event
+from tests.integration.popup import Answer, Popup, http_event
 
 
 class BooksAtWork:

@@ -153,13 +153,13 @@ class Invoice:
 
     def try_some(self, chance: random.Random) -> str:
         """Credit what a person may ask for; the problem, where it is none that can be credited."""
+        refused = ""
         try:
             self.credit(self.some(chance))
         except OrderStopped as stopped:
-            assert stopped.problem.code in ("credit_too_much", "nothing_to_credit")
-            return stopped.problem.code
-        else:
-            return ""
+            refused = stopped.problem.code
+        assert refused in ("", "credit_too_much", "nothing_to_credit")
+        return refused
 
     def some(self, chance: random.Random) -> Correction:
         """What a person may ask to credit of it."""

@@ -122,14 +122,22 @@ def _check_gone(entry: Entry, read: Read) -> None:
 def _of_invoice(basis: _Basis) -> NextStep | None:
     correction, invoice = basis.correction, basis.read.documents.get("invoice")
     if invoice is None or invoice.void_or_deleted:
-        # of a draft, what was not cancelled is posted again
-        return PostAgain() if correction.what == "credit" and correction.deleted else None
-    unsettled = next((note for note in basis.entry.credit_notes if note.id and not note.settled), None)
-    if unsettled is not None:
+        if correction.what != "credit":
+            return None
+        # of a draft, what was not cancelled is posted again; one that a person deleted is theirs
+        return PostAgain() if correction.deleted else HandBack()
+    notes = [note for note in basis.entry.credit_notes if note.invoice_id == invoice.id]
+    if correction.noted:
+        if edited := edited_meanwhile(basis.entry, invoice, "credited"):
+            raise OrderStopped(edited)
+    else:
+        _check_as_posted(basis, invoice)
+    if unsettled := next((note for note in notes if not note.settled), None):
         return _of_note(basis, unsettled, invoice)
     if correction.noted:
-        return None
-    _check_as_posted(basis, invoice)
+        made = next(note for note in notes if note.number == correction.noted)
+        # a person has deleted the note: they decide what becomes of the rest
+        return None if made.counts else HandBack()
     _check_credited_from_here(basis, invoice)
     if invoice.status in UNAPPROVED:
         if correction.what == "credit" and not correction.of_message:
@@ -178,6 +186,15 @@ def _check_as_posted(basis: _Basis, document: DocumentInXero) -> None:
     raise basis.stop(
         "document_edited", number=posted.number, **versions(posted.total, posted.currency, document)
     )
+
+
+def edited_meanwhile(entry: Entry, document: DocumentInXero, done: str) -> Problem | None:
+    """The problem where a person changed the document between the reading and what was done."""
+    posted = entry.documents[document.kind]
+    if document.fingerprint == posted.fingerprint:
+        return None
+    details = {"order": entry.order_id, "number": posted.number, "done": done}
+    return Problem("edited_meanwhile", details | versions(posted.total, posted.currency, document))
 
 
 def _may_void(basis: _Basis, invoice: DocumentInXero) -> bool:

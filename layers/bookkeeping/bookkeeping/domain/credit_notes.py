@@ -181,12 +181,11 @@ class _CreditNote:
         }
 
     def _number(self) -> str:
-        """The next number of the series, after those that are used and those found to be somebody else's."""
-        begins = f"{self._invoice.number}-CN"
-        used = (note.number.removeprefix(begins) for note in self._notes)
-        last = max((int(number) if number.isdigit() else 1 for number in used), default=0)
+        """The first number behind all those of earlier notes and those that were found to be somebody else's."""
+        base = f"{self._invoice.number}-CN"
+        last = max((int(note.number.removeprefix(base) or 1) for note in self._notes), default=0)
         place = last + self._correction.taken + 1
-        return f"{begins}{place if place > 1 else ''}"
+        return f"{base}{place if place > 1 else ''}"
 
     # --- how much of each line
 

@@ -38,7 +38,7 @@ def _saying(words: str, code: str, refusal: Refusal | None = None, *names: str) 
     return _Saying(re.compile(words, re.IGNORECASE | re.DOTALL), code, refusal, names)
 
 
-_THING_WITH_NUMBER = r"\b(?:invoice|(?:purchase ?)?order|credit ?note|document)\s?(?:#|num(?:ber)?\b|no\b)"
+_THING_WITH_NUMBER = r"\b(?:invoice|(?:purchase ?)?order|document)\s?(?:#|num(?:ber)?\b|no\b)"
 
 # The most actionable first: of several messages the one that stands highest here becomes the problem.
 _SAYINGS: Final = (

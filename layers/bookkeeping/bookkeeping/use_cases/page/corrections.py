@@ -61,7 +61,7 @@ def choices(entry: Entry) -> list[Asked]:
     if document.status in VOID_OR_DELETED:
         found.append("post_again")
     elif "invoice" not in entry.documents:
-        found += ["cancel", "post_again"]
+        found.append("cancel")
     elif ledger.cancellation(entry, "", entry.changed_at) is not None:
         found += ["cancel", "credit", "post_again"]
     else:

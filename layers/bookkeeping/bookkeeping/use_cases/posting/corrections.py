@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from bookkeeping.adapters.containment import contained
@@ -27,13 +28,23 @@ from bookkeeping.domain.correction_steps import (
     Rest,
     SetStatus,
     done_words,
+    edited_meanwhile,
     kinds_of,
     next_step,
 )
 from bookkeeping.domain.corrections import Correction, CreditNote
+from bookkeeping.domain.credit_notes import CENT
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero, versions
-from bookkeeping.domain.errors import CallRefused, CompanyHeld, Conflict, Offline, OutcomeUnknown, XeroError
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero
+from bookkeeping.domain.errors import (
+    CallRefused,
+    CompanyHeld,
+    Conflict,
+    Offline,
+    OutcomeUnknown,
+    Throttled,
+    XeroError,
+)
 from bookkeeping.domain.events import corrected
 from bookkeeping.domain.ledger import Books, Entry, Posted, State
 from bookkeeping.domain.pacing import back_off
@@ -58,6 +69,14 @@ class _Doubtful(Exception):
 
 class _FactsOutdated(Exception):
     """Xero refused the step for something of the organisation that is known here from a while ago."""
+
+
+class _Refused(Exception):
+    """Xero refused the step, so nothing of it was done."""
+
+    def __init__(self, messages: tuple[str, ...]) -> None:
+        super().__init__(messages)
+        self.messages = messages
 
 
 class Corrections:
@@ -113,7 +132,7 @@ class Corrections:
         while True:
             with suppress(Conflict):
                 [saved] = orders.save_together([change(entry)], holder.lane)
-                if saved.due_at is None:
+                if saved.due_at is None or saved.due_at > holder.now:
                     holder.keys.discard(order_key(*saved.key))
                 return saved
             now = orders.get(*entry.key)
@@ -156,8 +175,6 @@ class _Carried:
         self._entry = entry
         self._read_at = holder.now
         self._read = Read({}, {})
-        self._before: dict[DocumentKind, DocumentInXero] = {}
-        """Each document as it was when something was done to it in this turn."""
 
     @property
     def _correction(self) -> Correction:
@@ -185,7 +202,7 @@ class _Carried:
 
     def _advance(self) -> bool:
         """Take the next step; whether there is another one to take now."""
-        if self._entry.correction is None:
+        if self._entry.correction is None or self._correction.problem is not None:
             return False
         if self._correction.step and not self._resolved():
             return False
@@ -317,13 +334,13 @@ class _Carried:
             # waiting for a call took too long: read and decide anew
             self._note(**OVER)
             return
-        self._before[step.kind] = self._read.documents[step.kind]
         xero, access = self._holder.adapters.xero, self._turn.access
-        self._call(
-            lambda observe: xero.set_status(step.kind, posted.id, step.status, access, key, observe),
-            number=posted.number,
-            done=DONE[step.status],
-        )
+        try:
+            self._call(
+                lambda observe: xero.set_status(step.kind, posted.id, step.status, access, key, observe)
+            )
+        except _Refused as refused:
+            raise self._stopped(refused.messages, posted.number, DONE[step.status]) from None
         self._resolved()
 
     def _make_note(self, step: MakeNote) -> None:
@@ -331,23 +348,26 @@ class _Carried:
         if not self._unchanged():
             self._note(**OVER)
             return
-        self._before["invoice"] = self._read.documents["invoice"]
         xero, access = self._holder.adapters.xero, self._turn.access
-        answers = self._call(
-            lambda observe: xero.create("credit_note", [step.body], access, key, observe),
-            number=self._entry.documents["invoice"].number,
-            done="credited",
-        )
-        if not answers:
-            raise _Doubtful
-        [answer] = answers
-        if answer.ok:
+        try:
+            answers = self._call(
+                lambda observe: xero.create("credit_note", [step.body], access, key, observe)
+            )
+            if not answers:
+                raise _Doubtful
+            [answer] = answers
+            if not answer.ok:
+                raise _Refused(answer.messages)
+        except _Refused as refused:
+            # whatever its words: perhaps only for its number
+            found = self._document("credit_note", step.note.number)
+            if found is None:
+                number = self._entry.documents["invoice"].number
+                raise self._stopped(refused.messages, number, "credited") from None
+            self._found(found, step.note)
+        else:
             total = step.note.total if answer.total is None else f"{answer.total:.2f}"
             self._note_made(replace(step.note, id=answer.id, status=answer.status, total=total))
-        elif "number" in refusals(answer.messages):
-            self._number_taken(step.note)
-        else:
-            self._refused(answer.messages, self._entry.documents["invoice"].number, "credited")
 
     def _note_made(self, note: CreditNote) -> None:
         made = replace(note, at=self._holder.now)
@@ -360,22 +380,21 @@ class _Carried:
         self._add_history("credit_note", note.id, note.number, note.status)
         self._add_history("invoice", note.invoice_id, note.number, note.status)
 
-    def _number_taken(self, planned: CreditNote) -> None:
+    def _found(self, found: DocumentInXero, planned: CreditNote) -> None:
         """The number is in use: by our own note of an earlier call, or by somebody else's."""
-        found = self._document("credit_note", planned.number)
-        if found is not None and self._is_ours(found, planned):
-            self._note_made(replace(planned, id=found.id, status=found.status))
-            return
-        taken = self._correction.taken + 1
-        self._note(**{**OVER, "taken": taken})
+        if self._is_ours(found, planned):
+            total = f"{found.total:.2f}"
+            self._note_made(replace(planned, id=found.id, status=found.status, total=total))
+        else:
+            self._note(**{**OVER, "taken": self._correction.taken + 1})
 
     def _is_ours(self, found: DocumentInXero, planned: CreditNote) -> bool:
-        invoice = self._entry.documents["invoice"]
-        return (
-            found.reference == invoice.number
-            and f"{found.total:.2f}" == planned.total
-            and found.currency == planned.currency
-        )
+        if any(note.id == found.id for note in self._entry.credit_notes):
+            return False
+        # Xero may round a line's tax otherwise
+        about_the_same = abs(found.total - Decimal(planned.total)) <= CENT * len(found.lines)
+        named = found.reference == self._entry.documents["invoice"].number
+        return named and about_the_same and found.currency == planned.currency
 
     def _allocate(self, note: CreditNote, amount: Any) -> None:
         key = self._begin("allocation", note=note)
@@ -384,19 +403,17 @@ class _Carried:
             return
         xero, access = self._holder.adapters.xero, self._turn.access
         on = self._day(self._holder.now).isoformat()
-        self._call(
-            lambda observe: xero.allocate(note.id, note.invoice_id, amount, on, access, key, observe),
-            number=note.number,
-            done="allocated to the invoice",
-        )
+        try:
+            self._call(
+                lambda observe: xero.allocate(note.id, note.invoice_id, amount, on, access, key, observe)
+            )
+        except _Refused as refused:
+            raise self._stopped(refused.messages, note.number, "allocated to the invoice") from None
         self._note(**OVER)
 
-    def _call(self, call: Callable[[Observe], T], *, number: str, done: str) -> T:
-        """A call that changes something in Xero. Raises _Doubtful, OrderStopped, CompanyHeld or TurnEnds."""
-        started = self._holder.start(call)
-        while not started.done():
-            self._holder.await_first([started])
-        answer = started.result()
+    def _call(self, call: Callable[[Observe], T]) -> T:
+        """A call that changes something in Xero. Raises _Doubtful, _Refused, CompanyHeld or TurnEnds."""
+        answer = self._answer(call)
         if not isinstance(answer, Exception):
             self._holder.note_answer(self._company, created=True)
             return answer
@@ -405,7 +422,7 @@ class _Carried:
             messages = [*answer.messages]
             for element in answer.elements:
                 messages += answered("credit_note", element).messages
-            self._refused(tuple(messages), number, done)
+            raise _Refused(tuple(messages))
         if isinstance(answer, OutcomeUnknown) and not isinstance(answer, Offline):
             self._holder.count(unknown=1)
             raise _Doubtful from answer
@@ -417,14 +434,20 @@ class _Carried:
         self._holder.handle_failure(self._company, answer)
         raise CompanyHeld from answer
 
-    def _refused(self, messages: tuple[str, ...], number: str, done: str) -> None:
-        """Xero refused the step, so nothing of it was done. Raises OrderStopped, or _FactsOutdated once in a turn."""
+    def _answer(self, call: Callable[[Observe], T]) -> T | Exception:
+        started = self._holder.start(call)
+        while not started.done():
+            self._holder.await_first([started])
+        return started.result()
+
+    def _stopped(self, messages: tuple[str, ...], number: str, done: str) -> OrderStopped:
+        """Xero refused the step, so nothing of it was done: a person has to look. Once in a turn, _FactsOutdated."""
         self._note(**OVER)
         read = self._holder.has_read_facts(self._turn.access.organisation_id)
         if "facts" in refusals(messages) and not read:
             raise _FactsOutdated
         details = {"order": self._entry.order_id, "number": number, "done": done}
-        raise OrderStopped(Problem("correction_refused", details, quoted(messages)))
+        return OrderStopped(Problem("correction_refused", details, quoted(messages)))
 
     # --- what became of a step
 
@@ -456,20 +479,21 @@ class _Carried:
             return
         posted = self._entry.documents[kind]
         found = self._document(kind, posted.id)
-        done = found is not None and found.status == status
-        if done and found is not None:
-            noted = _as_read(posted, found, self._holder.now)
-            deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
-            self._save(
-                lambda one: replace(
-                    _with(one, self._holder.now, due_at=self._holder.now, **{**OVER, "deleted": deleted}),
-                    documents={**one.documents, kind: noted},
-                )
-            )
-            self._add_history(kind, posted.id, posted.number, status)
-            self._check_unedited(kind, found, DONE[status])
-        else:
+        if found is None or found.status != status:
             self._note(**OVER)
+            return
+        deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
+        # in one write, so that a crash leaves no edit unshown
+        edited = edited_meanwhile(self._entry, found, DONE[status])
+        over = {**OVER, "deleted": deleted, "problem": edited}
+        due_at = None if edited else self._holder.now
+        self._save(
+            lambda one: replace(
+                _with(one, self._holder.now, due_at=due_at, **over),
+                documents={**one.documents, kind: _as_read(posted, found, self._holder.now)},
+            )
+        )
+        self._add_history(kind, posted.id, posted.number, status)
 
     def _resolve_note(self) -> bool:
         planned = self._correction.note
@@ -477,7 +501,7 @@ class _Carried:
             return True
         found = self._document("credit_note", planned.number)
         if found is not None:
-            self._number_taken(planned)
+            self._found(found, planned)
             return True
         if self._holder.tick() < self._over_at():
             self._wait_until(self._over_at())
@@ -493,16 +517,6 @@ class _Carried:
         self._note(**OVER)
         return True
 
-    def _check_unedited(self, kind: DocumentKind, found: DocumentInXero, done: str) -> None:
-        """Raises OrderStopped where a person changed the document between the reading and what was done."""
-        posted = self._entry.documents[kind]
-        if found.fingerprint == posted.fingerprint:
-            return
-        details = {"order": self._entry.order_id, "number": posted.number, "done": done}
-        raise OrderStopped(
-            Problem("edited_meanwhile", details | versions(posted.total, posted.currency, found))
-        )
-
     # --- ends
 
     def _rest(self, why: str) -> None:
@@ -517,10 +531,6 @@ class _Carried:
             self._save(lambda one: _with(one, self._holder.now, rests=why))
 
     def _finish(self) -> None:
-        """Everything is done. What was credited is read once more, in case a person changed it meanwhile."""
-        invoice = self._before.get("invoice")
-        if invoice is not None and self._read.documents.get("invoice") is not None:
-            self._check_unedited("invoice", self._read.documents["invoice"], "credited")
         self._publish()
         of, books = self._correction.dealt_with, self._turn.books
         # what the platform has said meanwhile is looked at in its turn
@@ -549,10 +559,13 @@ class _Carried:
         key = f"{access.organisation_id}:{self._holder.adapters.new_id()}"
         ended = status if status in VOID_OR_DELETED else ""
         details = done_words(self._entry, self._correction, number, ended)
-        with suppress(CompanyHeld, CallRefused):
-            self._holder.call(
-                self._company, lambda observe: xero.add_history(kind, id_, details, access, key, observe)
-            )
+        self._holder.await_budget()
+        answer = self._answer(lambda observe: xero.add_history(kind, id_, details, access, key, observe))
+        if isinstance(answer, Throttled | Offline):
+            # the whole lane has to wait
+            self._holder.handle_failure(self._company, answer)
+        if isinstance(answer, Exception) and not isinstance(answer, XeroError):
+            raise answer
 
     def _note(self, **changes: Any) -> None:
         """Note so much of the correction, which goes on at once."""
