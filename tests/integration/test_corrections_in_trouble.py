@@ -420,7 +420,7 @@ def test_a_fault_of_ours_after_the_call_forgets_nothing_of_it(
         patched.setattr(corrections._Carried, "_note_made", lambda *_: 1 / 0)
         ask(books, order, "cancel")
         books.run()
-    assert problem(books.entry(order)) == "our_fault"
+    assert problem(books.entry(order)) == "correction_fault"
     our_faults.clear()
     ask(books, order, "try_again")
     books.run()

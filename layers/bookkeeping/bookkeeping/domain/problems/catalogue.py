@@ -733,6 +733,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Correct {number} in that organisation by hand. Then press “Done by hand”.",
         ),
+        Kind(
+            "correction_fault",
+            "Order {order}: the correction of {number} stopped because of a mistake in this integration, or an outage"
+            " (reference {reference}). It may be half done; nothing is done twice.",
+            "operator",
+            "Whoever runs this integration has been told. Once it is mended, press “Try again”: it then looks in Xero"
+            " first.",
+        ),
         # --- ours ---
         Kind(
             "our_fault",

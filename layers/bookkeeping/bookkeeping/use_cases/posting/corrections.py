@@ -115,7 +115,8 @@ class Corrections:
         return {"order": entry.order_id, "number": entry.number, "document": "sales invoice"}
 
     def _at_fault(self, entry: Entry, reference: str) -> None:
-        self._stop(self._anew(entry), Problem("our_fault", {"order": entry.order_id, "reference": reference}))
+        about = {"order": entry.order_id, "number": entry.number, "reference": reference}
+        self._stop(self._anew(entry), Problem("correction_fault", about))
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
         # what somebody else has asked for since is looked at anew
