@@ -64,11 +64,11 @@ def _message(kept: Any, see: See) -> bytes:
     return packed(f"{text}\n" + (_inside(content, see, "order", lines="order line") if content else ""))
 
 
-def _credited(kept: Any, see: See, name: str, inner: str = "credited") -> Any:
+def _credited(kept: Any, see: See, name: str) -> Any:
     """An object with what is credited in it."""
     found = dict(kept)
     if "credited" in found:
-        found["credited"] = [see(inner, dict(one)) for one in found["credited"]]
+        found["credited"] = [see("credited", dict(one)) for one in found["credited"]]
     return see(name, found)
 
 
@@ -79,7 +79,7 @@ def _notes(kept: Any, see: See) -> Any:
 def _correction(kept: Any, see: See) -> Any:
     found = dict(kept)
     if found.get("note"):
-        found["note"] = _credited(found["note"], see, "planned note", "planned credit")
+        found["note"] = _credited(found["note"], see, "credit note")
     if found.get("problem"):
         found["problem"] = see("problem", dict(found["problem"]))
     return _credited(found, see, "correction")
