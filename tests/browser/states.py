@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 
@@ -47,7 +47,7 @@ def open_page(site: Site, page: Page, more: str = "") -> None:
 def changed(reason: str | None = "changed", **more: object) -> dict[str, object]:
     """An order that changed after it was posted."""
     words = CHANGED[reason] if reason else "In Xero."
-    about = {
+    about: dict[str, Any] = {
         "changes": ["Quantity of TSHIRT-NAVY-XL: 12 when posted, now 10"],
         "reason": reason,
         "words": words,

@@ -1,4 +1,4 @@
-"""In a browser: orders that changed after posting leave the books, each once, by who may decide it and by nobody else."""
+"""In a browser: orders that changed after posting leave the books once each, by whoever may decide it."""
 
 from __future__ import annotations
 
@@ -159,9 +159,9 @@ def test_a_person_credits_quantities_and_amounts_of_lines_and_of_the_shipping(
     books.run()
     [invoice, note] = books.documents(number)
     assert [(line.quantity, line.unit_amount) for line in note.lines] == [
-        (1, invoice.lines[0].unit_amount),
-        (1, Decimal("1.50")),
-        (1, Decimal("0.95")),
+        (Decimal(1), invoice.lines[0].unit_amount),
+        (Decimal(1), Decimal("1.50")),
+        (Decimal(1), Decimal("0.95")),
     ]
     page.reload()
     expect(page.locator(".documents").first).to_contain_text("Approved, credited in part")
