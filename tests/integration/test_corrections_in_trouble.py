@@ -283,6 +283,26 @@ def test_such_an_edit_is_shown_also_where_the_answer_is_lost(books: OneProcess, 
     assert problem(books.entry(order)) == "edited_meanwhile"
 
 
+def test_a_person_who_pays_in_the_same_moment_keeps_the_note_unallocated_and_is_told(
+    books: OneProcess,
+) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    total = in_xero(books, number).total
+    at_call(books, "PUT", "/Allocations", lambda: by_hand(books, number, Pay=total))
+    ask(books, order, "cancel")
+    books.run()
+    [note] = notes_of(books, number)
+    assert (note.total, note.allocations) == (total, [])
+    assert problem(books.entry(order)) == "correction_refused"
+    ask(books, order, "try_again")
+    books.run()
+    assert books.entry(order).correction is None
+    assert len(notes_of(books, number)) == 1
+
+
 def credited_by_hand(books: OneProcess, number: str, amount: str, note: str = "BY-HAND") -> None:
     """A person makes a credit note of their own in Xero, and allocates it to the invoice."""
     from local.xero.people import add_document
@@ -304,6 +324,32 @@ def credited_by_hand(books: OneProcess, number: str, amount: str, note: str = "B
     }
     assert add_document(books.xero, organisation, given).status == 200
     by_hand(books, note, Allocate={"Invoice": number})
+
+
+def test_what_a_person_has_credited_in_xero_is_not_credited_again(books: OneProcess) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    total = in_xero(books, number).total
+    credited_by_hand(books, number, str(total))
+    cancelled(books, order)
+    ask(books, order, "cancel")
+    books.run()
+    assert notes_of(books, number) == []
+    assert problem(books.entry(order)) == "credited_by_hand"
+    ask(books, order, "done_by_hand")
+    assert books.entry(order).reason == ""
+
+
+def test_what_a_person_credits_in_the_same_moment_is_shown(books: OneProcess) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    at_call(books, "PUT", "/CreditNotes?", lambda: credited_by_hand(books, number, "5.00"))
+    ask(books, order, "cancel")
+    books.run()
+    assert problem(books.entry(order)) == "credited_by_hand"
 
 
 def test_a_draft_note_that_a_person_deletes_is_left_to_the_person(books: OneProcess) -> None:

@@ -134,6 +134,9 @@ def _of_invoice(basis: _Basis) -> NextStep | None:
             raise OrderStopped(edited)
     else:
         _check_as_posted(basis, invoice)
+    if {*invoice.credited_by} - {note.id for note in notes}:
+        details = {"credited": f"{invoice.credited:.2f}", "currency": invoice.currency}
+        raise basis.stop("credited_by_hand", number=invoice.number, **details)
     if unsettled := next((note for note in notes if not note.settled), None):
         return _of_note(basis, unsettled, invoice)
     if correction.noted:

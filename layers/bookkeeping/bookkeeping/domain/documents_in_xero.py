@@ -67,6 +67,8 @@ class DocumentInXero:
     """What of an invoice is neither paid nor credited."""
     paid: Decimal = _NONE
     credited: Decimal = _NONE
+    credited_by: tuple[str, ...] = ()
+    """The ids of the credit notes that are allocated to an invoice."""
     remaining_credit: Decimal = _NONE
     """What of a credit note is neither allocated nor refunded."""
     allocated: tuple[Allocated, ...] = ()
@@ -90,7 +92,7 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
     lines = element.get("LineItems")
     if not isinstance(lines, list) or not all(isinstance(line, Mapping) for line in lines):
         raise ValueError(f"a {DOCUMENT_KINDS[kind].words} without its lines")
-    allocations = element.get("Allocations")
+    allocations, notes = element.get("Allocations"), element.get("CreditNotes")
     return DocumentInXero(
         kind=kind,
         id=_text(element, DOCUMENT_KINDS[kind].id_key),
@@ -110,6 +112,11 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
         due=_amount(element, "AmountDue"),
         paid=_amount(element, "AmountPaid"),
         credited=_amount(element, "AmountCredited"),
+        credited_by=tuple(
+            _text(note, "CreditNoteID")
+            for note in (notes if isinstance(notes, list) else ())
+            if isinstance(note, Mapping)
+        ),
         remaining_credit=_amount(element, "RemainingCredit"),
         allocated=tuple(
             Allocated(_text(invoice, "InvoiceID"), _amount(one, "Amount"))

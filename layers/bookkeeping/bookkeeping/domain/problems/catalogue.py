@@ -680,6 +680,13 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " hand”.",
         ),
         Kind(
+            "credited_by_hand",
+            "Order {order}: {number} has a credit note in Xero that was not made from here. {credited} {currency} of it"
+            " are credited by now. Nothing further was done.",
+            "accountant",
+            "Credit in Xero by hand what is left of {number}, or take back what is too much. Then press “Done by hand”.",
+        ),
+        Kind(
             "document_not_found",
             "Order {order}: its {document} {number} is not to be found in Xero, so nothing was done.",
             "accountant",
