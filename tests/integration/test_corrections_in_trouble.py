@@ -283,6 +283,19 @@ def test_such_an_edit_is_shown_also_where_the_answer_is_lost(books: OneProcess, 
     assert problem(books.entry(order)) == "edited_meanwhile"
 
 
+def test_a_draft_that_a_person_deletes_in_the_same_moment_is_as_good_as_deleted_from_here(
+    books: OneProcess,
+) -> None:
+    books.company()
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    at_call(books, "POST", "/Invoices/", lambda: by_hand(books, number, Status="DELETED"))
+    ask(books, order, "cancel")
+    books.run()
+    assert (books.entry(order).reason, books.entry(order).correction) == ("", None)
+
+
 def test_a_person_who_pays_in_the_same_moment_keeps_the_note_unallocated_and_is_told(
     books: OneProcess,
 ) -> None:
@@ -446,6 +459,24 @@ def test_a_note_whose_total_xero_rounds_otherwise_is_known_again_when_its_answer
 
 
 # --- calls that end late, and calls that are refused
+
+
+def test_nothing_else_is_decided_while_a_call_may_still_be_carried_out(books: OneProcess) -> None:
+    """A void that ends late must not meet a credit note that was made instead of it."""
+    books.company(**APPROVED, void_approved=True)
+    order = posted(books, sale_datetime="2026-11-28 10:00:00")
+    number = books.entry(order).number
+    cancelled(books, order)
+    books.xero.faults.add(
+        {"kind": "slow_commit", "method": "POST", "path_prefix": "/api.xro/2.0/Invoices", "seconds": 100}
+    )
+    ask(books, order, "cancel")
+    books.run(timedelta(seconds=40), until_quiet=False)
+    books.save_settings("412077", void_approved=False)
+    books.run(timedelta(hours=1), until_quiet=False)
+    assert in_xero(books, number).status == "VOIDED"
+    assert notes_of(books, number) == []
+    assert books.entry(order).correction is None
 
 
 # --- switching off, pausing, moving

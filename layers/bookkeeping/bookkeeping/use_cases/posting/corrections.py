@@ -324,8 +324,9 @@ class _Carried:
                 lambda observe: xero.set_status(step.kind, posted.id, step.status, access, key, observe)
             )
         except _Refused as refused:
-            raise self._stopped(refused.messages, posted.number, DONE[step.status]) from None
-        self._resolved()
+            # perhaps because a person, or a call of ours that ended late, has done it already
+            if not self._is_set():
+                raise self._stopped(refused.messages, posted.number, DONE[step.status]) from None
 
     def _make_note(self, step: MakeNote) -> None:
         key = self._begin("note", note=step.note)
@@ -437,32 +438,36 @@ class _Carried:
         correction = self._correction
         match correction.step:
             case "status":
-                self._resolve_status()
-                return True
+                return self._is_set() or self._is_over()
             case "note":
                 return self._resolve_note()
             case _:
-                return self._resolve_allocation()
+                # allocations add up: it is looked for the first one only when none can arrive any more
+                return self._is_over()
 
-    def _over_at(self) -> datetime:
-        """When no call of the step can be carried out any more."""
+    def _is_over(self) -> bool:
+        """Whether no call of the step can be carried out any more: then it is decided anew. Else it waits for that."""
         sent_at = self._correction.sent_at or self._holder.now
-        return sent_at + self._holder.adapters.waits.late_commit
+        over_at = sent_at + self._holder.adapters.waits.late_commit
+        if self._holder.tick() < over_at:
+            self._wait_until(over_at)
+            return False
+        self._note(**OVER)
+        return True
 
     def _wait_until(self, at: datetime, **changes: Any) -> None:
         self._save(lambda one: _with(one, self._holder.now, due_at=at, **changes))
         self._holder.resume_by(at)
 
-    def _resolve_status(self) -> None:
-        """Read the document: the same call again does no harm, so that there is nothing to wait for."""
+    def _is_set(self) -> bool:
+        """Whether the document is deleted or voided, as it was to be."""
         kind, status = self._correction.kind, self._correction.status
         if kind is None:
-            return
+            return False
         posted = self._entry.documents[kind]
         found = self._document(kind, posted.id)
         if found is None or found.status != status:
-            self._note(**OVER)
-            return
+            return False
         deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
         # in one write, so that a crash leaves no edit unshown
         edited = edited_meanwhile(self._entry, found, DONE[status])
@@ -475,6 +480,7 @@ class _Carried:
             )
         )
         self._add_history(kind, posted.id, posted.number, status)
+        return True
 
     def _resolve_note(self) -> bool:
         planned = self._correction.note
@@ -484,19 +490,7 @@ class _Carried:
         if found is not None:
             self._found(found, planned)
             return True
-        if self._holder.tick() < self._over_at():
-            self._wait_until(self._over_at())
-            return False
-        self._note(**OVER)
-        return True
-
-    def _resolve_allocation(self) -> bool:
-        """Allocations add up, so it is made again only if none is there once none can arrive any more."""
-        if self._holder.tick() < self._over_at():
-            self._wait_until(self._over_at())
-            return False
-        self._note(**OVER)
-        return True
+        return self._is_over()
 
     # --- ends
 
