@@ -283,6 +283,49 @@ def test_such_an_edit_is_shown_also_where_the_answer_is_lost(books: OneProcess, 
     assert problem(books.entry(order)) == "edited_meanwhile"
 
 
+def test_a_document_that_was_read_while_xero_answered_slowly_is_read_again_before_anything_is_done(
+    books: OneProcess,
+) -> None:
+    books.company()
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+
+    def slow() -> None:
+        line_edited(books, number)
+        books.clock.advance(8)
+
+    at_call(books, "GET", f"/Invoices/{in_xero(books, number).id}", slow, after=True)
+    ask(books, order, "cancel")
+    books.run()
+    assert problem(books.entry(order)) == "document_edited"
+    assert in_xero(books, number).status == "DRAFT"
+
+
+def test_xero_is_asked_at_longer_and_longer_intervals_while_each_answer_is_too_old_to_act_on(
+    books: OneProcess,
+) -> None:
+    books.company()
+    order = posted(books)
+    cancelled(books, order)
+    books.xero.faults.add(
+        {
+            "kind": "slow_answer",
+            "method": "GET",
+            "path_prefix": "/api.xro/2.0/Invoices/",
+            "seconds": 8,
+            "times": 1000,
+        }
+    )
+    ask(books, order, "cancel")
+    before = len(books.calls())
+    books.run(timedelta(minutes=10), until_quiet=False)
+    assert len(books.calls()) - before < 40
+    books.xero.faults.remove()
+    books.run(timedelta(hours=1), until_quiet=False)
+    assert books.entry(order).documents["invoice"].status == "DELETED"
+
+
 def test_a_draft_that_a_person_deletes_in_the_same_moment_is_as_good_as_deleted_from_here(
     books: OneProcess,
 ) -> None:

@@ -7,11 +7,12 @@ came, the next turn looks first what became of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from bookkeeping.adapters.containment import contained
@@ -53,6 +54,7 @@ from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
 
+K = TypeVar("K")
 T = TypeVar("T")
 READ_AT_MOST: Final = timedelta(seconds=5)
 """What is done to a document rests on a reading no older than this."""
@@ -134,6 +136,10 @@ class Corrections:
             if now is None or now.correction != asked:
                 raise Conflict
             entry = now
+
+
+def _there(found: Mapping[K, DocumentInXero | None]) -> dict[K, DocumentInXero]:
+    return {key: document for key, document in found.items() if document is not None}
 
 
 def _with(entry: Entry, now: datetime, *, due_at: datetime | None = None, **changes: Any) -> Entry:
@@ -241,32 +247,46 @@ class _Carried:
     # --- reading
 
     def _look(self) -> None:
-        """Read the order's documents, and note what a person has done to them since."""
-        documents: dict[DocumentKind, DocumentInXero] = {}
+        """Read the order's documents at once, and note what a person has done to them since."""
         wanted = kinds_of(self._entry)
         if self._correction.what == "post_again":
             wanted = [kind for kind in DOCUMENT_KINDS if kind in self._entry.documents]
-        for kind in wanted:
-            posted = self._entry.documents[kind]
-            found = self._document(kind, posted.id)
-            if found is None:
-                details = {"document": DOCUMENT_KINDS[kind].words, "number": posted.number}
+        notes = [note.id for note in self._entry.credit_notes if note.id and not note.settled]
+        self._holder.await_budget()
+        # from when they are asked for: an answer may take its time
+        self._read_at = self._holder.tick()
+        found = self._documents(
+            [
+                *((kind, self._entry.documents[kind].id) for kind in wanted),
+                *(("credit_note", id_) for id_ in notes),
+            ]
+        )
+        documents = dict(zip(wanted, found, strict=False))
+        for kind, document in documents.items():
+            if document is None:
+                details = {
+                    "document": DOCUMENT_KINDS[kind].words,
+                    "number": self._entry.documents[kind].number,
+                }
                 raise OrderStopped(Problem("document_not_found", {"order": self._entry.order_id, **details}))
-            documents[kind] = found
-        notes: dict[str, DocumentInXero] = {}
-        for note in self._entry.credit_notes:
-            if note.id and not note.settled:
-                found = self._document("credit_note", note.id)
-                if found is not None:
-                    notes[note.id] = found
-        self._read, self._read_at = Read(documents, notes), self._holder.tick()
+        self._read = Read(_there(documents), _there(dict(zip(notes, found[len(wanted) :], strict=True))))
         self._note_statuses()
 
-    def _document(self, kind: DocumentKind, id_or_number: str) -> DocumentInXero | None:
+    def _documents(self, asked: Sequence[tuple[DocumentKind, str]]) -> list[DocumentInXero | None]:
+        """The documents by their ids or numbers, read side by side; None where there is none."""
         xero, access = self._holder.adapters.xero, self._turn.access
-        return self._holder.call(
-            self._company, lambda observe: xero.document(kind, id_or_number, access, observe)
-        )
+        calls = [partial(xero.document, kind, id_or_number, access) for kind, id_or_number in asked]
+        found: dict[int, DocumentInXero | None] = {}
+        for place, answer in self._holder.each_answer(self._company, calls, reads=True):
+            if isinstance(answer, XeroError):
+                self._holder.handle_failure(self._company, answer)
+                raise CompanyHeld from answer
+            found[place] = answer
+        return [found[place] for place in range(len(asked))]
+
+    def _document(self, kind: DocumentKind, id_or_number: str) -> DocumentInXero | None:
+        [found] = self._documents([(kind, id_or_number)])
+        return found
 
     def _note_statuses(self) -> None:
         """Keep what was read of the documents' statuses. A note that is gone, or has done its work, is settled."""
@@ -305,19 +325,19 @@ class _Carried:
     # --- steps
 
     def _begin(self, step: str, **changes: Any) -> str:
-        """Write the step down, and return the key of its call. Reads anew first if that takes too long."""
+        """Write the step down, and return the key of its call. Raises _Doubtful where what was read is too old by now."""
         self._holder.await_budget()
-        key = f"{self._turn.access.organisation_id}:{self._holder.adapters.new_id()}"
-        self._note(step=step, sent_at=self._holder.now, rests="", **changes)
-        return key
+        if self._unchanged():
+            self._note(step=step, sent_at=self._holder.now, rests="", **changes)
+            if self._unchanged():
+                return f"{self._turn.access.organisation_id}:{self._holder.adapters.new_id()}"
+            self._note(**{**OVER, "tries": self._correction.tries})
+        # read and decided anew, after a longer and longer while
+        raise _Doubtful
 
     def _set_status(self, step: SetStatus) -> None:
         posted = self._entry.documents[step.kind]
         key = self._begin("status", kind=step.kind, status=step.status)
-        if not self._unchanged():
-            # waiting for a call took too long: read and decide anew
-            self._note(**OVER)
-            return
         xero, access = self._holder.adapters.xero, self._turn.access
         try:
             self._call(
@@ -330,9 +350,6 @@ class _Carried:
 
     def _make_note(self, step: MakeNote) -> None:
         key = self._begin("note", note=step.note)
-        if not self._unchanged():
-            self._note(**OVER)
-            return
         xero, access = self._holder.adapters.xero, self._turn.access
         try:
             answers = self._call(
@@ -383,9 +400,6 @@ class _Carried:
 
     def _allocate(self, note: CreditNote, amount: Any) -> None:
         key = self._begin("allocation", note=note)
-        if not self._unchanged():
-            self._note(**OVER)
-            return
         xero, access = self._holder.adapters.xero, self._turn.access
         on = self._day(self._holder.now).isoformat()
         try:
