@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.domain.corrections import Credited
-from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.domain.ledger import Entry, Pause, State
 from bookkeeping.use_cases.posting import corrections
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Document
@@ -523,6 +524,89 @@ def test_nothing_else_is_decided_while_a_call_may_still_be_carried_out(books: On
 
 
 # --- switching off, pausing, moving
+
+
+def test_switched_off_while_a_call_has_no_answer_it_is_found_out_and_the_rest_left_to_a_person(
+    books: OneProcess,
+) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    at_call(books, "PUT", "/CreditNotes?", dies, after=True)
+    ask(books, order, "cancel")
+    books.run(timedelta(seconds=5))
+    books.save_settings("412077", enabled=False)
+    books.run()
+    entry = books.entry(order)
+    assert (entry.reason, entry.correction) == ("changed", None)
+    assert [note.number for note in entry.credit_notes] == [f"{number}-CN"]
+    books.save_settings("412077", enabled=True)
+    ask(books, order, "cancel")
+    books.run()
+    assert books.entry(order).reason == ""
+    [note] = notes_of(books, number)
+    assert len(note.allocations) == 1
+
+
+def test_switched_off_between_two_orders_the_second_stays_as_it_is(books: OneProcess) -> None:
+    books.company()
+    orders = [posted(books, place) for place in range(3)]
+    for order in orders:
+        cancelled(books, order)
+
+    def off() -> None:
+        books.save_settings("412077", enabled=False)
+        books.clock.advance(3)
+
+    at_call(books, "POST", "/Invoices/", off, after=True)
+    for order in orders:
+        ask(books, order, "cancel")
+    books.run()
+    statuses = sorted(in_xero(books, f"KX-{order['id']}").status for order in orders)
+    assert statuses == ["DELETED", "DRAFT", "DRAFT"]
+    assert sorted(books.entry(order).reason for order in orders) == ["", "changed", "changed"]
+
+
+def test_paused_between_two_steps_the_second_waits_until_it_is_resumed(books: OneProcess) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    pauses = Pauses(books.resource, "ConnectionsTable")
+
+    def pause() -> None:
+        pauses.add("412077", Pause("operator", books.clock.now()))
+        books.clock.advance(3)
+
+    at_call(books, "PUT", "/CreditNotes?", pause, after=True)
+    ask(books, order, "cancel")
+    books.run(timedelta(minutes=30), until_quiet=False)
+    [note] = notes_of(books, number)
+    assert (note.allocations, books.entry(order).reason) == ([], "correcting")
+    pauses.remove("412077")
+    books.ring(books.entry(order))
+    books.run()
+    assert books.entry(order).reason == ""
+    assert in_xero(books, number).outstanding == 0
+
+
+def test_a_correction_goes_with_its_company_into_another_lane(books: OneProcess) -> None:
+    books.company()
+    order = posted(books)
+    cancelled(books, order)
+    ask(books, order, "cancel")
+    connection = books.connections.connection("412077")
+    assert connection is not None
+    other = replace(connection, client_id=f"APP{413000:0>29}")
+    # the same organisation through another app; nobody freed anything
+    books.connect("413000", books.organisation("Demo Company (UK)"))
+    tokens = books.secrets.get_secret_value(SecretId="kornitx-xero/413000/tokens")["SecretString"]
+    held = json.loads(tokens)
+    books.secrets.put_secret_value(SecretId="kornitx-xero/412077/tokens", SecretString=json.dumps(held))
+    books.connections.save_connection(other)
+    books.run()
+    assert books.entry(order).documents["invoice"].status == "DELETED"
 
 
 # --- messages in between

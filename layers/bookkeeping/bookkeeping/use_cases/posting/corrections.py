@@ -76,6 +76,11 @@ class _Refused(Exception):
         self.messages = messages
 
 
+def under_way(entry: Entry) -> bool:
+    """Whether a call for the order may have been sent whose outcome is not known."""
+    return entry.correction is not None and bool(entry.correction.step)
+
+
 class Corrections:
     def __init__(self, holder: LaneHolder, publisher: Publisher) -> None:
         self._holder = holder
@@ -83,16 +88,19 @@ class Corrections:
 
     def leave(self, entry: Entry, books: Books) -> None:
         """The company does not post in this lane now: what was not begun is handed back to a person, or waits."""
-        correction = entry.correction
-        if correction is None:
-            return
-        if not books.settings.enabled and not correction.step:
-            self.save(entry, lambda one: ledger.corrected(one, None, self._holder.now))
-        elif books.open and not ledger.here(entry, books):
-            self._stop(entry, Problem("posted_elsewhere", self._about(entry)))
-        else:
-            # connecting again has it carried on
-            self.save(entry, lambda one: ledger.corrected(one, one.correction, self._holder.now))
+        # what somebody else has asked for since is looked at in the next round
+        with suppress(Conflict):
+            if not books.settings.enabled and not under_way(entry):
+                self.save(entry, lambda one: ledger.corrected(one, None, self._holder.now))
+                return
+            carried_on = ledger.carried_on(entry, books, self._holder.now)
+            if carried_on is None:
+                # connecting again has it carried on
+                self.save(entry, lambda one: ledger.corrected(one, one.correction, self._holder.now))
+                return
+            if carried_on.due_at is not None:
+                self._holder.ring_elsewhere(carried_on.lane, order_key(*entry.key))
+            self.save(entry, lambda one: ledger.carried_on(one, books, self._holder.now) or one)
 
     def carry_out(self, company_turn: CompanyTurn, entry: Entry) -> None:
         """Carry the order's correction as far as it goes now. Raises CompanyHeld or TurnEnds."""
@@ -107,9 +115,6 @@ class Corrections:
 
     def _anew(self, entry: Entry) -> Entry:
         return self._holder.adapters.orders.get(*entry.key) or entry
-
-    def _about(self, entry: Entry) -> dict[str, str]:
-        return {"order": entry.order_id, "number": entry.number, "document": "sales invoice"}
 
     def _at_fault(self, entry: Entry, reference: str) -> None:
         self._stop(self._anew(entry), Problem("our_fault", {"order": entry.order_id, "reference": reference}))
@@ -129,7 +134,7 @@ class Corrections:
         while True:
             with suppress(Conflict):
                 [saved] = orders.save_together([change(entry)], holder.lane)
-                if saved.due_at is None or saved.due_at > holder.now:
+                if saved.due_at is None or saved.due_at > holder.now or saved.lane != holder.lane.key:
                     holder.keys.discard(order_key(*saved.key))
                 return saved
             now = orders.get(*entry.key)
@@ -327,6 +332,9 @@ class _Carried:
     def _begin(self, step: str, **changes: Any) -> str:
         """Write the step down, and return the key of its call. Raises _Doubtful where what was read is too old by now."""
         self._holder.await_budget()
+        if self._turn.outdated():
+            # switched off, paused or moved: the next round looks
+            raise Conflict
         if self._unchanged():
             self._note(step=step, sent_at=self._holder.now, rests="", **changes)
             if self._unchanged():
