@@ -502,6 +502,16 @@ def test_a_note_whose_total_xero_rounds_otherwise_is_known_again_when_its_answer
     assert (kept.number, kept.total) == (note.number, f"{note.total:.2f}")
 
 
+def test_an_order_that_is_posted_again_and_again_has_the_numbers_two_and_three(books: OneProcess) -> None:
+    books.company()
+    order = posted(books, id=2)
+    for number in ("KX-2", "KX-2-2"):
+        by_hand(books, number, Status="DELETED")
+        ask(books, order, "post_again")
+        books.run()
+    assert books.entry(order).number == "KX-2-3"
+
+
 # --- calls that end late, and calls that are refused
 
 
@@ -610,6 +620,62 @@ def test_a_correction_goes_with_its_company_into_another_lane(books: OneProcess)
 
 
 # --- messages in between
+
+
+def test_an_order_that_is_live_again_before_anything_was_done_keeps_its_documents(books: OneProcess) -> None:
+    books.company(cancellations="all")
+    order = posted(books)
+    live = json.loads(json.dumps(order))
+    at_call(books, "GET", "/Invoices/", lambda: (books.clock.advance(1), books.send(live)))
+    cancelled(books, order)
+    books.run()
+    entry = books.entry(order)
+    assert in_xero(books, entry.number).status == "DRAFT"
+    assert (entry.reason, entry.correction) == ("", None)
+
+
+def test_what_is_cancelled_while_another_line_is_corrected_is_corrected_by_itself_as_well(
+    books: OneProcess,
+) -> None:
+    books.company(**APPROVED, cancellations="all")
+    order = posted(books)
+    cancelled(books, order, 1)
+    at_call(books, "PUT", "/Allocations", lambda: cancelled(books, order, 2))
+    books.run()
+    entry = books.entry(order)
+    assert [[one.line for one in note.credited] for note in entry.credit_notes] == [[1], [2]]
+    assert (entry.reason, entry.correction) == ("", None)
+
+
+def test_a_message_that_cannot_be_read_does_not_bring_back_the_cancelled_line(books: OneProcess) -> None:
+    books.company(cancellations="drafts")
+    order = posted(books)
+    number = books.entry(order).number
+    unreadable = json.loads(json.dumps(order)) | {"items": "none"}
+    cancelled(books, order, 1)
+    at_call(books, "POST", "/Invoices/", lambda: (books.clock.advance(1), books.send(unreadable)), after=True)
+    books.run()
+    assert in_xero(books, number).status == "DELETED"
+    live = [
+        document
+        for document in books.organisation("Demo Company (UK)").documents.values()
+        if document.number.startswith(number) and document.status not in ("DELETED", "VOIDED")
+    ]
+    assert live == []
+    assert books.entry(order).state is State.NEEDS_ATTENTION
+
+
+def test_an_order_posted_again_that_ends_otherwise_is_told_of(books: OneProcess) -> None:
+    books.company()
+    order = posted(books)
+    number = books.entry(order).number
+    by_hand(books, number, Status="DELETED")
+    cancelled(books, order)
+    ask(books, order, "post_again")
+    books.run()
+    entry = books.entry(order)
+    assert (entry.state, entry.reason, entry.due_at) == (State.SKIPPED, "cancelled", None)
+    assert [event["order_id"] for event in books.bus.of("OrderSkipped")] == [str(order["id"])]
 
 
 # --- faults of ours

@@ -738,6 +738,15 @@ def _after_posting(entry: Entry) -> str:
     return "correction_stopped" if correction.problem else correction.rests or "correcting"
 
 
+def outdated(entry: Entry) -> bool:
+    """Whether the platform has said something else before anything was done for the cancellation it told of."""
+    correction = entry.correction
+    if correction is None or not (correction.what == "take_back" or correction.of_message):
+        return False
+    begun = correction.step or correction.noted or correction.deleted
+    return not begun and correction.dealt_with != entry.newest.content_hash
+
+
 def here(entry: Entry, books: Books) -> bool:
     """Whether the company is connected to the organisation that has the order's documents."""
     connection = books.connection
@@ -843,29 +852,26 @@ def next_number(number: str, prefix_and_id: str) -> str:
 def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     """Post the order anew under its next number, without the documents that were deleted or voided."""
     gone = {kind: posted for kind, posted in entry.documents.items() if posted.status in VOID_OR_DELETED}
-    newer = entry.newer if entry.newer is not None and entry.newer.content else None
-    base = entry.number.removesuffix(_suffix(entry.number, entry.order_id))
+    # what was too long to be kept beside the content is known no more
+    too_long = entry.newer is not None and not entry.newer.content and entry.newer.problem is None
+    newer = None if too_long else entry.newer
+    base = entry.former[0].number if entry.former else entry.number
     renewed = replace(
         entry,
         documents={kind: posted for kind, posted in entry.documents.items() if kind not in gone},
         former=(*entry.former, *gone.values())[-MOST_FORMER:],
         number=next_number(entry.number, base),
         message=newer or entry.message,
-        newer=None if newer else entry.newer,
-        changes=(),
+        newer=entry.newer if too_long else None,
+        changes=entry.changes if too_long else (),
         correction=None,
-        dealt_with=entry.newest.content_hash,
+        dealt_with=entry.dealt_with if too_long else entry.newest.content_hash,
         refusals=0,
         at_most=BATCH_SIZE,
     )
     if renewed.documents:
         return held_back_half(renewed, books.settings, now) or become_due(renewed, books, now)
     return decide(renewed, books, now)
-
-
-def _suffix(number: str, order_id: str) -> str:
-    """What stands behind the order's id in its number."""
-    return number.rpartition(order_id)[2]
 
 
 # --- freed

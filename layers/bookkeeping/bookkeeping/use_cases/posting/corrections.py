@@ -46,6 +46,7 @@ from bookkeeping.domain.errors import (
     Throttled,
     XeroError,
 )
+from bookkeeping.domain.events import EVENT_OF
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -84,7 +85,7 @@ def under_way(entry: Entry) -> bool:
 class Corrections:
     def __init__(self, holder: LaneHolder, publisher: Publisher) -> None:
         self._holder = holder
-        self._publisher = publisher
+        self.publisher = publisher
 
     def leave(self, entry: Entry, books: Books) -> None:
         """The company does not post in this lane now: what was not begun is handed back to a person, or waits."""
@@ -174,6 +175,7 @@ class _Carried:
         self._holder = holder
         self._turn = company_turn
         self._corrections = corrections
+        self._publisher = corrections.publisher
         self._entry = entry
         self._read_at = holder.now
         self._read = Read({}, {})
@@ -207,6 +209,9 @@ class _Carried:
         if not self._turn.books.may_send:
             self._save(lambda one: ledger.corrected(one, None, self._holder.now))
             return False
+        if ledger.outdated(self._entry):
+            self._end(self._entry.dealt_with)
+            return True
         self._look()
         step = next_step(
             self._entry,
@@ -233,8 +238,8 @@ class _Carried:
                 self._post_again()
                 return False
             case Finish():
-                self._finish()
-                return False
+                self._end(self._correction.dealt_with)
+                return self._entry.correction is not None
         return True
 
     # --- days
@@ -336,7 +341,12 @@ class _Carried:
             # switched off, paused or moved: the next round looks
             raise Conflict
         if self._unchanged():
+            known = self._entry.newest
             self._note(step=step, sent_at=self._holder.now, rests="", **changes)
+            if self._entry.newest != known:
+                # a message came in between
+                self._note(**OVER)
+                raise Conflict
             if self._unchanged():
                 return f"{self._turn.access.organisation_id}:{self._holder.adapters.new_id()}"
             self._note(**{**OVER, "tries": self._correction.tries})
@@ -526,14 +536,30 @@ class _Carried:
         else:
             self._save(lambda one: _with(one, self._holder.now, rests=why))
 
-    def _finish(self) -> None:
-        of = self._correction.dealt_with
-        self._save(lambda one: ledger.corrected(ledger.dealt_with(one, of), None, self._holder.now))
+    def _end(self, dealt_with: str) -> None:
+        """The correction is over. What the platform has said meanwhile is looked after as it is after any message."""
+
+        def ended(one: Entry) -> Entry:
+            over = ledger.corrected(ledger.dealt_with(one, dealt_with), None, self._holder.now)
+            return ledger.look_after_posting(over, self._turn.books, self._holder.now)
+
+        self._save(ended)
 
     def _post_again(self) -> None:
-        self._save(lambda one: ledger.post_again(one, self._turn.books, self._holder.now))
+        holder = self._holder
+
+        def posted_again(one: Entry) -> Entry:
+            again = ledger.post_again(one, self._turn.books, holder.now)
+            if again.state in EVENT_OF:
+                # it stays among what is due until the bus was told
+                return replace(again, lane=holder.lane.key, due_at=holder.now)
+            return again
+
+        self._save(posted_again)
         if self._entry.state is State.QUEUED:
-            self._holder.look_again_at([order_key(*self._entry.key)])
+            holder.look_again_at([order_key(*self._entry.key)])
+        elif self._entry.state in EVENT_OF:
+            self._publisher.publish_and_remove(self._entry)
 
     def _add_history(self, kind: DocumentKind, id_: str, number: str, status: str) -> None:
         """Say in Xero what was done. Where that fails, nothing else depends on it."""
