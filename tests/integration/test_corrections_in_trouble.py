@@ -665,6 +665,27 @@ def test_a_message_that_cannot_be_read_does_not_bring_back_the_cancelled_line(bo
     assert books.entry(order).state is State.NEEDS_ATTENTION
 
 
+def test_the_rest_of_a_line_is_credited_when_it_is_cancelled_after_some_pieces_of_it_were(
+    books: OneProcess,
+) -> None:
+    books.company(**APPROVED)
+    order = an_order(0, 3)
+    order["items"][0]["quantity"] = 3
+    books.send(order)
+    books.run()
+    ask(books, order, "credit", lines=[Credited(1, pieces="1")])
+    books.run()
+    cancelled(books, order, 1, 2)
+    ask(books, order, "cancel")
+    books.run()
+    entry = books.entry(order)
+    assert [[(one.line, one.pieces) for one in note.credited] for note in entry.credit_notes] == [
+        [(1, "1")],
+        [(1, "2"), (2, f"{order['items'][1]['quantity']}")],
+    ]
+    assert entry.reason == ""
+
+
 def test_an_order_posted_again_that_ends_otherwise_is_told_of(books: OneProcess) -> None:
     books.company()
     order = posted(books)
@@ -676,6 +697,30 @@ def test_an_order_posted_again_that_ends_otherwise_is_told_of(books: OneProcess)
     entry = books.entry(order)
     assert (entry.state, entry.reason, entry.due_at) == (State.SKIPPED, "cancelled", None)
     assert [event["order_id"] for event in books.bus.of("OrderSkipped")] == [str(order["id"])]
+
+
+def test_approved_purchase_orders_are_no_drafts(books: OneProcess) -> None:
+    australia = books.organisation("Demo Company (AU)")
+    books.company(
+        TRACKED,
+        australia,
+        process_method="tracked",
+        purchase_order_status="AUTHORISED",
+        cancellations="drafts",
+    )
+    order = Maker().order(TRACKED, 0, 1, status=1, status_name="Received")
+    books.send(order)
+    books.run()
+    entry = books.entry(order, TRACKED)
+    assert entry.state is State.POSTED, entry
+    cancelled(books, order)
+    books.run()
+    entry = books.entry(order, TRACKED)
+    assert {kind: one.status for kind, one in entry.documents.items()} == {
+        "invoice": "DELETED",
+        "purchase_order": "AUTHORISED",
+    }
+    assert (entry.reason, entry.correction) == ("changed", None)
 
 
 # --- faults of ours

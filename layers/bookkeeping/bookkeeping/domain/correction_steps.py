@@ -223,6 +223,8 @@ def _of_purchase_order(basis: _Basis) -> NextStep | None:
         return Rest("ask_supplier")
     if order.status == "BILLED" or order.sent_to_contact:
         return Rest("ask_supplier")
+    if basis.correction.drafts_only and order.status not in UNAPPROVED:
+        return HandBack()
     _check_as_posted(basis, order)
     return SetStatus("purchase_order", "DELETED")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -774,16 +775,25 @@ def cancellation(entry: Entry, by: str, now: datetime) -> Correction | None:
         return None
     if all(line.cancelled for line in newer.order.lines):
         return what
-    left = (
-        Credited(one.line)
-        for one in credited
-        if not any(
-            one.line == before.line for note in entry.credit_notes if note.counts for before in note.credited
-        )
-    )
-    lines = entry.message.order.lines
-    pieces = tuple(replace(one, pieces=plain_number(lines[one.line - 1].quantity)) for one in left)
-    return replace(what, what="credit", credited=pieces, of_message=True) if pieces else None
+    before = [one for note in credit_notes(entry) for one in note.credited]
+    if any(not one.pieces and one.line in {line.line for line in credited} for one in before):
+        # some of a line was credited as money
+        return None
+    left = tuple(one for line in credited if (one := _rest_of(line.line, entry, before)) is not None)
+    return replace(what, what="credit", credited=left, of_message=True) if left else None
+
+
+def credit_notes(entry: Entry) -> list[CreditNote]:
+    """The notes that stand on the order's invoice, or will once a person approves them."""
+    invoice = entry.documents.get("invoice")
+    return [note for note in entry.credit_notes if note.counts and invoice and note.invoice_id == invoice.id]
+
+
+def _rest_of(place: int, entry: Entry, before: Sequence[Credited]) -> Credited | None:
+    """The pieces of the line that were never credited."""
+    pieces = entry.message.order.lines[place - 1].quantity
+    pieces -= sum(Decimal(one.pieces) for one in before if one.line == place)
+    return Credited(place, plain_number(pieces)) if pieces > 0 else None
 
 
 def _cancelled_lines(posted: Order, newer: Order) -> list[Credited]:
