@@ -57,7 +57,7 @@ PARTS: Mapping[str, type[Stored]] = {
 }
 SAID_ELSEWHERE = {"message": {"content", "stage"}, "connection": {"company"}}
 """Fields that are stored beside the part, or in the row's key."""
-OF_AN_ORDER = set(DOCUMENT_KINDS) - {"credit_note"}
+OF_AN_ORDER: set[str] = {str(kind) for kind in DOCUMENT_KINDS} - {"credit_note"}
 """Kinds of documents that orders are posted as. Credit notes stand beside them."""
 ADD = (
     "No kept row has this. `python -m tests.rows NAME` keeps today's rows in another folder. Add the hashes of its"

@@ -127,18 +127,29 @@ def _of_invoice(basis: _Basis) -> NextStep | None:
         # of a draft, what was not cancelled is posted again; one that a person deleted is theirs
         return PostAgain() if correction.deleted else HandBack()
     notes = [note for note in basis.entry.credit_notes if note.invoice_id == invoice.id]
-    if correction.noted:
-        if edited := edited_meanwhile(basis.entry, invoice, "credited"):
-            raise OrderStopped(edited)
-    else:
-        _check_as_posted(basis, invoice)
+    _check_untouched(basis, invoice, notes)
     if unsettled := next((note for note in notes if not note.settled), None):
         return _of_note(basis, unsettled, invoice)
     if correction.noted:
-        made = next(note for note in notes if note.number == correction.noted)
+        noted = next(note for note in notes if note.number == correction.noted)
         # a person has deleted the note: they decide what becomes of the rest
-        return None if made.counts else HandBack()
-    _check_credited_from_here(basis, invoice)
+        return None if noted.counts else HandBack()
+    return _of_invoice_as_posted(basis, invoice)
+
+
+def _check_untouched(basis: _Basis, invoice: DocumentInXero, notes: Sequence[CreditNote]) -> None:
+    """Raises OrderStopped where a person has changed or credited the invoice in Xero."""
+    if not basis.correction.noted:
+        _check_as_posted(basis, invoice)
+    elif edited := edited_meanwhile(basis.entry, invoice, "credited"):
+        raise OrderStopped(edited)
+    if {*invoice.credited_by} - {note.id for note in notes}:
+        details = {"credited": f"{invoice.credited:.2f}", "currency": invoice.currency}
+        raise basis.stop("credited_by_hand", number=invoice.number, **details)
+
+
+def _of_invoice_as_posted(basis: _Basis, invoice: DocumentInXero) -> NextStep | None:
+    correction = basis.correction
     if invoice.status in UNAPPROVED:
         if correction.what == "credit" and not correction.of_message:
             raise basis.stop("still_a_draft", number=invoice.number)
@@ -162,18 +173,6 @@ def _of_note(basis: _Basis, note: CreditNote, invoice: DocumentInXero) -> NextSt
     amount = min(in_xero.remaining_credit, invoice.due)
     allocated = any(one.invoice_id == invoice.id for one in in_xero.allocated)
     return Allocate(note, amount) if amount > 0 and not allocated else None
-
-
-def _check_credited_from_here(basis: _Basis, invoice: DocumentInXero) -> None:
-    """Raises OrderStopped where a person has credited some of the invoice: together it could be more than all."""
-    ours = {note.id for note in basis.entry.credit_notes}
-    if set(invoice.credited_by) - ours:
-        raise basis.stop(
-            "credited_by_hand",
-            number=invoice.number,
-            credited=f"{invoice.credited:.2f}",
-            currency=invoice.currency,
-        )
 
 
 def _check_as_posted(basis: _Basis, document: DocumentInXero) -> None:
@@ -226,6 +225,8 @@ def _of_purchase_order(basis: _Basis) -> NextStep | None:
         return Rest("ask_supplier")
     if order.status == "BILLED" or order.sent_to_contact:
         return Rest("ask_supplier")
+    if basis.correction.drafts_only and order.status not in UNAPPROVED:
+        return HandBack()
     _check_as_posted(basis, order)
     return SetStatus("purchase_order", "DELETED")
 

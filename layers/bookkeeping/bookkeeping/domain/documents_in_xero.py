@@ -90,13 +90,13 @@ class DocumentInXero:
     """What of an invoice is neither paid nor credited."""
     paid: Decimal = _NONE
     credited: Decimal = _NONE
+    credited_by: tuple[str, ...] = ()
+    """The ids of the credit notes that are allocated to an invoice."""
     remaining_credit: Decimal = _NONE
     """What of a credit note is neither allocated nor refunded."""
     allocated: tuple[Allocated, ...] = ()
     sent_to_contact: bool = False
     branding_theme_id: str = ""
-    credited_by: tuple[str, ...] = ()
-    """Of an invoice: the ids of the credit notes that are allocated to it."""
 
     @property
     def void_or_deleted(self) -> bool:
@@ -130,7 +130,7 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
     lines = element.get("LineItems")
     if not isinstance(lines, list) or not all(isinstance(line, Mapping) for line in lines):
         raise ValueError(f"a {DOCUMENT_KINDS[kind].words} without its lines")
-    allocations, credit_notes = element.get("Allocations"), element.get("CreditNotes")
+    allocations, notes = element.get("Allocations"), element.get("CreditNotes")
     return DocumentInXero(
         kind=kind,
         id=_text(element, DOCUMENT_KINDS[kind].id_key),
@@ -150,6 +150,11 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
         due=_amount(element, "AmountDue"),
         paid=_amount(element, "AmountPaid"),
         credited=_amount(element, "AmountCredited"),
+        credited_by=tuple(
+            _text(note, "CreditNoteID")
+            for note in (notes if isinstance(notes, list) else ())
+            if isinstance(note, Mapping)
+        ),
         remaining_credit=_amount(element, "RemainingCredit"),
         allocated=tuple(
             Allocated(_text(invoice, "InvoiceID"), _amount(one, "Amount"))
@@ -158,11 +163,6 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
         ),
         sent_to_contact=element.get("SentToContact") is True,
         branding_theme_id=_text(element, "BrandingThemeID"),
-        credited_by=tuple(
-            _text(one, "CreditNoteID")
-            for one in (credit_notes if isinstance(credit_notes, list) else ())
-            if isinstance(one, Mapping)
-        ),
     )
 
 

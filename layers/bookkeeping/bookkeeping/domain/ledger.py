@@ -268,7 +268,7 @@ class Entry(Stored):
     @property
     def number_without_suffix(self) -> str:
         """The number under which it was posted first: the prefix and the order's id."""
-        return self.number.removesuffix(self.number.rpartition(self.order_id)[2])
+        return self.former[0].number if self.former else self.number
 
     @property
     def frozen(self) -> bool:
@@ -765,6 +765,15 @@ def _after_posting(entry: Entry) -> str:
     return "correction_stopped" if correction.problem else correction.rests or "correcting"
 
 
+def outdated(entry: Entry) -> bool:
+    """Whether the platform has said something else before anything was done for the cancellation it told of."""
+    correction = entry.correction
+    if correction is None or not (correction.what == "take_back" or correction.of_message):
+        return False
+    begun = correction.step or correction.noted or correction.deleted
+    return not begun and correction.dealt_with != entry.newest.content_hash
+
+
 def here(entry: Entry, books: Books) -> bool:
     """Whether the company is connected to the organisation that has the order's documents."""
     connection = books.connection
@@ -867,17 +876,19 @@ def next_number(number: str, prefix_and_id: str) -> str:
 def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     """Post the order anew under its next number, without the documents that were deleted or voided."""
     gone = {kind: posted for kind, posted in entry.documents.items() if posted.status in VOID_OR_DELETED}
-    newer = entry.newer if entry.newer is not None and entry.newer.content else None
+    # what was too long to be kept beside the content is known no more
+    too_long = entry.newer is not None and not entry.newer.content and entry.newer.problem is None
+    newer = None if too_long else entry.newer
     renewed = replace(
         entry,
         documents={kind: posted for kind, posted in entry.documents.items() if kind not in gone},
         former=(*entry.former, *gone.values())[-MOST_FORMER:],
         number=next_number(entry.number, entry.number_without_suffix),
         message=newer or entry.message,
-        newer=None if newer else entry.newer,
-        changes=(),
+        newer=entry.newer if too_long else None,
+        changes=entry.changes if too_long else (),
         correction=_supplier_to_ask(entry),
-        dealt_with=entry.newest.content_hash,
+        dealt_with=entry.dealt_with if too_long else entry.newest.content_hash,
         refusals=0,
         at_most=BATCH_SIZE,
     )

@@ -680,6 +680,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " hand”.",
         ),
         Kind(
+            "credited_by_hand",
+            "Order {order}: {number} has a credit note in Xero that was not made from here. {credited} {currency} of it"
+            " are credited by now. Nothing further was done.",
+            "accountant",
+            "Credit in Xero by hand what is left of {number}, or take back what is too much. Then press “Done by"
+            " hand”.",
+        ),
+        Kind(
             "document_not_found",
             "Order {order}: its {document} {number} is not to be found in Xero, so nothing was done.",
             "accountant",
@@ -711,13 +719,6 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Press “Done by hand”, then “Credit part of it” with other quantities or amounts; or credit it in Xero by"
             " hand.",
-        ),
-        Kind(
-            "credited_by_hand",
-            "Order {order}: {credited} {currency} of {number} is credited in Xero by a credit note that does not come"
-            " from here, so nothing was done.",
-            "accountant",
-            "Credit what is left of {number} in Xero by hand. Then press “Done by hand”.",
         ),
         Kind(
             "posted_unrecorded",

@@ -7,16 +7,17 @@ came, the next turn looks first what became of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.orders import order_key
-from bookkeeping.adapters.xero_api import Observe, answered
+from bookkeeping.adapters.xero_api import Answered, Observe, answered
 from bookkeeping.domain import ledger
 from bookkeeping.domain.correction_steps import (
     Allocate,
@@ -33,8 +34,8 @@ from bookkeeping.domain.correction_steps import (
     next_step,
 )
 from bookkeeping.domain.corrections import Correction, CreditNote
-from bookkeeping.domain.credit_notes import CENT
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
+from bookkeeping.domain.documents import CENT
 from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero
 from bookkeeping.domain.errors import (
     CallRefused,
@@ -45,7 +46,7 @@ from bookkeeping.domain.errors import (
     Throttled,
     XeroError,
 )
-from bookkeeping.domain.events import corrected
+from bookkeeping.domain.events import EVENT_OF, corrected
 from bookkeeping.domain.ledger import Books, Entry, Posted, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -54,6 +55,7 @@ from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
 
+K = TypeVar("K")
 T = TypeVar("T")
 READ_AT_MOST: Final = timedelta(seconds=5)
 """What is done to a document rests on a reading no older than this."""
@@ -79,23 +81,31 @@ class _Refused(Exception):
         self.messages = messages
 
 
+def under_way(entry: Entry) -> bool:
+    """Whether a call for the order may have been sent whose outcome is not known."""
+    return entry.correction is not None and bool(entry.correction.step)
+
+
 class Corrections:
     def __init__(self, holder: LaneHolder, publisher: Publisher) -> None:
         self._holder = holder
-        self._publisher = publisher
+        self.publisher = publisher
 
     def leave(self, entry: Entry, books: Books) -> None:
         """The company does not post in this lane now: what was not begun is handed back to a person, or waits."""
-        correction = entry.correction
-        if correction is None:
-            return
-        if not books.settings.enabled and not correction.step:
-            self.save(entry, lambda one: ledger.corrected(one, None, self._holder.now))
-        elif books.open and not ledger.here(entry, books):
-            self._stop(entry, Problem("posted_elsewhere", self._about(entry)))
-        else:
-            # connecting again has it carried on
-            self.save(entry, lambda one: ledger.corrected(one, one.correction, self._holder.now))
+        # what somebody else has asked for since is looked at in the next round
+        with suppress(Conflict):
+            if not books.settings.enabled and not under_way(entry):
+                self.save(entry, lambda one: ledger.corrected(one, None, self._holder.now))
+                return
+            carried_on = ledger.carried_on(entry, books, self._holder.now)
+            if carried_on is None:
+                # connecting again has it carried on
+                self.save(entry, lambda one: ledger.corrected(one, one.correction, self._holder.now))
+                return
+            if carried_on.due_at is not None:
+                self._holder.ring_elsewhere(carried_on.lane, order_key(*entry.key))
+            self.save(entry, lambda one: ledger.carried_on(one, books, self._holder.now) or one)
 
     def carry_out(self, company_turn: CompanyTurn, entry: Entry) -> None:
         """Carry the order's correction as far as it goes now. Raises CompanyHeld or TurnEnds."""
@@ -110,9 +120,6 @@ class Corrections:
 
     def _anew(self, entry: Entry) -> Entry:
         return self._holder.adapters.orders.get(*entry.key) or entry
-
-    def _about(self, entry: Entry) -> dict[str, str]:
-        return {"order": entry.order_id, "number": entry.number, "document": "sales invoice"}
 
     def _at_fault(self, entry: Entry, reference: str) -> None:
         about = {"order": entry.order_id, "number": entry.number, "reference": reference}
@@ -133,13 +140,17 @@ class Corrections:
         while True:
             with suppress(Conflict):
                 [saved] = orders.save_together([change(entry)], holder.lane)
-                if saved.due_at is None or saved.due_at > holder.now:
+                if saved.due_at is None or saved.due_at > holder.now or saved.lane != holder.lane.key:
                     holder.keys.discard(order_key(*saved.key))
                 return saved
             now = orders.get(*entry.key)
             if now is None or now.correction != asked:
                 raise Conflict
             entry = now
+
+
+def _there(found: Mapping[K, DocumentInXero | None]) -> dict[K, DocumentInXero]:
+    return {key: document for key, document in found.items() if document is not None}
 
 
 def _with(entry: Entry, now: datetime, *, due_at: datetime | None = None, **changes: Any) -> Entry:
@@ -173,6 +184,7 @@ class _Carried:
         self._holder = holder
         self._turn = company_turn
         self._corrections = corrections
+        self._publisher = corrections.publisher
         self._entry = entry
         self._read_at = holder.now
         self._read = Read({}, {})
@@ -210,6 +222,9 @@ class _Carried:
         if not self._turn.books.may_send:
             self._save(lambda one: ledger.corrected(one, None, self._holder.now))
             return False
+        if ledger.outdated(self._entry):
+            self._end(self._entry.dealt_with)
+            return True
         self._look()
         step = next_step(
             self._entry,
@@ -236,8 +251,8 @@ class _Carried:
                 self._post_again()
                 return False
             case Finish():
-                self._finish()
-                return False
+                self._end(self._correction.dealt_with)
+                return self._entry.correction is not None
         return True
 
     # --- days
@@ -255,32 +270,46 @@ class _Carried:
     # --- reading
 
     def _look(self) -> None:
-        """Read the order's documents, and note what a person has done to them since."""
-        documents: dict[DocumentKind, DocumentInXero] = {}
+        """Read the order's documents at once, and note what a person has done to them since."""
         wanted = kinds_of(self._entry)
         if self._correction.what == "post_again":
             wanted = [kind for kind in DOCUMENT_KINDS if kind in self._entry.documents]
-        for kind in wanted:
-            posted = self._entry.documents[kind]
-            found = self._document(kind, posted.id)
-            if found is None:
-                details = {"document": DOCUMENT_KINDS[kind].words, "number": posted.number}
+        notes = [note.id for note in self._entry.credit_notes if note.id]
+        self._holder.await_budget()
+        # from when they are asked for: an answer may take its time
+        self._read_at = self._holder.tick()
+        found = self._documents(
+            [
+                *((kind, self._entry.documents[kind].id) for kind in wanted),
+                *(("credit_note", id_) for id_ in notes),
+            ]
+        )
+        documents = dict(zip(wanted, found, strict=False))
+        for kind, document in documents.items():
+            if document is None:
+                details = {
+                    "document": DOCUMENT_KINDS[kind].words,
+                    "number": self._entry.documents[kind].number,
+                }
                 raise OrderStopped(Problem("document_not_found", {"order": self._entry.order_id, **details}))
-            documents[kind] = found
-        notes: dict[str, DocumentInXero] = {}
-        for note in self._entry.credit_notes:
-            if note.id:
-                found = self._document("credit_note", note.id)
-                if found is not None:
-                    notes[note.id] = found
-        self._read, self._read_at = Read(documents, notes), self._holder.tick()
+        self._read = Read(_there(documents), _there(dict(zip(notes, found[len(wanted) :], strict=True))))
         self._note_statuses()
 
-    def _document(self, kind: DocumentKind, id_or_number: str) -> DocumentInXero | None:
+    def _documents(self, asked: Sequence[tuple[DocumentKind, str]]) -> list[DocumentInXero | None]:
+        """The documents by their ids or numbers, read side by side; None where there is none."""
         xero, access = self._holder.adapters.xero, self._turn.access
-        return self._holder.call(
-            self._company, lambda observe: xero.document(kind, id_or_number, access, observe)
-        )
+        calls = [partial(xero.document, kind, id_or_number, access) for kind, id_or_number in asked]
+        found: dict[int, DocumentInXero | None] = {}
+        for place, answer in self._holder.each_answer(self._company, calls, reads=True):
+            if isinstance(answer, XeroError):
+                self._holder.handle_failure(self._company, answer)
+                raise CompanyHeld from answer
+            found[place] = answer
+        return [found[place] for place in range(len(asked))]
+
+    def _document(self, kind: DocumentKind, id_or_number: str) -> DocumentInXero | None:
+        [found] = self._documents([(kind, id_or_number)])
+        return found
 
     def _note_statuses(self) -> None:
         """Keep what was read of the documents' statuses. A note that is gone, or has done its work, is settled."""
@@ -322,43 +351,52 @@ class _Carried:
     # --- steps
 
     def _begin(self, step: str, **changes: Any) -> str:
-        """Write the step down, and return the key of its call. Reads anew first if that takes too long."""
+        """Write the step down, and return the key of its call. Raises _Doubtful where what was read is too old."""
         self._holder.await_budget()
-        key = f"{self._turn.access.organisation_id}:{self._holder.adapters.new_id()}"
-        self._note(step=step, sent_at=self._holder.now, rests="", **changes)
-        return key
+        if self._turn.outdated():
+            # switched off, paused or moved: the next round looks
+            raise Conflict
+        if self._unchanged():
+            known = self._entry.newest
+            self._note(step=step, sent_at=self._holder.now, rests="", **changes)
+            if self._entry.newest != known:
+                # a message came in between
+                self._note(**OVER)
+                raise Conflict
+            if self._unchanged():
+                return f"{self._turn.access.organisation_id}:{self._holder.adapters.new_id()}"
+            self._note(**{**OVER, "tries": self._correction.tries})
+        # read and decided anew, after a longer and longer while
+        raise _Doubtful
 
     def _set_status(self, step: SetStatus) -> None:
         posted = self._entry.documents[step.kind]
         key = self._begin("status", kind=step.kind, status=step.status)
-        if not self._unchanged():
-            # waiting for a call took too long: read and decide anew
-            self._note(**OVER)
-            return
         xero, access = self._holder.adapters.xero, self._turn.access
         try:
             self._call(
                 lambda observe: xero.set_status(step.kind, posted.id, step.status, access, key, observe)
             )
         except _Refused as refused:
-            raise self._stopped(refused.messages, posted.number, DONE[step.status]) from None
-        self._resolved()
+            # perhaps because a person, or a call of ours that ended late, has done it already
+            if not self._is_set():
+                raise self._stopped(refused.messages, posted.number, DONE[step.status]) from None
 
     def _make_note(self, step: MakeNote) -> None:
         key = self._begin("note", note=step.note)
-        if not self._unchanged():
-            self._note(**OVER)
-            return
         xero, access = self._holder.adapters.xero, self._turn.access
-        try:
-            answers = self._call(
-                lambda observe: xero.create("credit_note", [step.body], access, key, observe)
-            )
+
+        def create(observe: Observe) -> Answered:
+            answers = xero.create("credit_note", [step.body], access, key, observe)
             if not answers:
-                raise _Doubtful
+                raise OutcomeUnknown("200 without the credit note", answered=True)
             [answer] = answers
             if not answer.ok:
-                raise _Refused(answer.messages)
+                raise CallRefused(400, answer.messages)
+            return answer
+
+        try:
+            answer = self._call(create)
         except _Refused as refused:
             # whatever its words: perhaps only for its number
             found = self._document("credit_note", step.note.number)
@@ -399,9 +437,6 @@ class _Carried:
 
     def _allocate(self, note: CreditNote, amount: Any) -> None:
         key = self._begin("allocation", note=note)
-        if not self._unchanged():
-            self._note(**OVER)
-            return
         xero, access = self._holder.adapters.xero, self._turn.access
         on = self._day(self._holder.now).isoformat()
         try:
@@ -457,32 +492,36 @@ class _Carried:
         correction = self._correction
         match correction.step:
             case "status":
-                self._resolve_status()
-                return True
+                return self._is_set() or self._is_over()
             case "note":
                 return self._resolve_note()
             case _:
-                return self._resolve_allocation()
+                # allocations add up: it is looked for the first one only when none can arrive any more
+                return self._is_over()
 
-    def _over_at(self) -> datetime:
-        """When no call of the step can be carried out any more."""
+    def _is_over(self) -> bool:
+        """Whether no call of the step can be carried out any more: then it is decided anew. Else it waits for that."""
         sent_at = self._correction.sent_at or self._holder.now
-        return sent_at + self._holder.adapters.waits.late_commit
+        over_at = sent_at + self._holder.adapters.waits.late_commit
+        if self._holder.tick() < over_at:
+            self._wait_until(over_at)
+            return False
+        self._note(**OVER)
+        return True
 
     def _wait_until(self, at: datetime, **changes: Any) -> None:
         self._save(lambda one: _with(one, self._holder.now, due_at=at, **changes))
         self._holder.resume_by(at)
 
-    def _resolve_status(self) -> None:
-        """Read the document: the same call again does no harm, so that there is nothing to wait for."""
+    def _is_set(self) -> bool:
+        """Whether the document is deleted or voided, as it was to be."""
         kind, status = self._correction.kind, self._correction.status
         if kind is None:
-            return
+            return False
         posted = self._entry.documents[kind]
         found = self._document(kind, posted.id)
         if found is None or found.status != status:
-            self._note(**OVER)
-            return
+            return False
         deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
         # in one write, so that a crash leaves no edit unshown
         edited = edited_meanwhile(self._entry, found, DONE[status])
@@ -495,6 +534,7 @@ class _Carried:
             )
         )
         self._add_history(kind, posted.id, posted.number, status)
+        return True
 
     def _resolve_note(self) -> bool:
         planned = self._correction.note
@@ -504,19 +544,7 @@ class _Carried:
         if found is not None:
             self._found(found, planned)
             return True
-        if self._holder.tick() < self._over_at():
-            self._wait_until(self._over_at())
-            return False
-        self._note(**OVER)
-        return True
-
-    def _resolve_allocation(self) -> bool:
-        """Allocations add up, so it is made again only if none is there once none can arrive any more."""
-        if self._holder.tick() < self._over_at():
-            self._wait_until(self._over_at())
-            return False
-        self._note(**OVER)
-        return True
+        return self._is_over()
 
     # --- ends
 
@@ -531,17 +559,15 @@ class _Carried:
         else:
             self._save(lambda one: _with(one, self._holder.now, rests=why))
 
-    def _finish(self) -> None:
+    def _end(self, dealt_with: str) -> None:
+        """The correction is over. What the platform has said meanwhile is looked after as it is after any message."""
+
+        def ended(one: Entry) -> Entry:
+            over = ledger.corrected(ledger.dealt_with(one, dealt_with), None, self._holder.now)
+            return ledger.look_after_posting(over, self._turn.books, self._holder.now)
+
         self._publish()
-        of, books = self._correction.dealt_with, self._turn.books
-        # what the platform has said meanwhile is looked at in its turn
-        self._save(
-            lambda one: ledger.look_after_posting(
-                ledger.corrected(ledger.dealt_with(one, of), None, self._holder.now), books, self._holder.now
-            )
-        )
-        if self._entry.correction is not None:
-            self._holder.look_again_at([order_key(*self._entry.key)])
+        self._save(ended)
 
     def _publish(self) -> None:
         """Tell the platform what was done, before the correction ends: a crash in between has it told again."""
@@ -550,9 +576,20 @@ class _Carried:
 
     def _post_again(self) -> None:
         self._publish()
-        self._save(lambda one: ledger.post_again(one, self._turn.books, self._holder.now))
+        holder = self._holder
+
+        def posted_again(one: Entry) -> Entry:
+            again = ledger.post_again(one, self._turn.books, holder.now)
+            if again.state in EVENT_OF:
+                # it stays among what is due until the bus was told
+                return replace(again, lane=holder.lane.key, due_at=holder.now)
+            return again
+
+        self._save(posted_again)
         if self._entry.state is State.QUEUED:
-            self._holder.look_again_at([order_key(*self._entry.key)])
+            holder.look_again_at([order_key(*self._entry.key)])
+        elif self._entry.state in EVENT_OF:
+            self._publisher.publish_and_remove(self._entry)
 
     def _add_history(self, kind: DocumentKind, id_: str, number: str, status: str) -> None:
         """Say in Xero what was done. Where that fails, nothing else depends on it."""

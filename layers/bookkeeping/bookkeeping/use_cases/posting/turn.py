@@ -34,7 +34,7 @@ from bookkeeping.domain.errors import CompanyHeld, Conflict, Lost, TurnEnds
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import BATCH_SIZE, GATHER
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument, in_batches
-from bookkeeping.use_cases.posting.corrections import Corrections
+from bookkeeping.use_cases.posting.corrections import Corrections, under_way
 from bookkeeping.use_cases.posting.lane_holder import (
     LaneHolder,
     PostingAdapters,
@@ -243,7 +243,7 @@ class Turn:
                     continue
                 company_turn: CompanyTurn | None = None
                 for entry in entries[:CORRECTED_A_ROUND]:
-                    if not books.settings.enabled or not self._holder.is_here(books):
+                    if not self._holder.is_here(books) or not (books.settings.enabled or under_way(entry)):
                         self._corrections.leave(entry, books)
                         continue
                     company_turn = company_turn or CompanyTurn.of(books, self._holder, self._publisher)
