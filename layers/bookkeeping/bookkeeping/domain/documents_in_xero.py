@@ -90,10 +90,13 @@ class DocumentInXero:
     """What of an invoice is neither paid nor credited."""
     paid: Decimal = _NONE
     credited: Decimal = _NONE
+    credited_by: tuple[str, ...] = ()
+    """The ids of the credit notes that are allocated to an invoice."""
     remaining_credit: Decimal = _NONE
     """What of a credit note is neither allocated nor refunded."""
     allocated: tuple[Allocated, ...] = ()
     sent_to_contact: bool = False
+    branding_theme_id: str = ""
 
     @property
     def void_or_deleted(self) -> bool:
@@ -127,7 +130,7 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
     lines = element.get("LineItems")
     if not isinstance(lines, list) or not all(isinstance(line, Mapping) for line in lines):
         raise ValueError(f"a {DOCUMENT_KINDS[kind].words} without its lines")
-    allocations = element.get("Allocations")
+    allocations, notes = element.get("Allocations"), element.get("CreditNotes")
     return DocumentInXero(
         kind=kind,
         id=_text(element, DOCUMENT_KINDS[kind].id_key),
@@ -147,6 +150,11 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
         due=_amount(element, "AmountDue"),
         paid=_amount(element, "AmountPaid"),
         credited=_amount(element, "AmountCredited"),
+        credited_by=tuple(
+            _text(note, "CreditNoteID")
+            for note in (notes if isinstance(notes, list) else ())
+            if isinstance(note, Mapping)
+        ),
         remaining_credit=_amount(element, "RemainingCredit"),
         allocated=tuple(
             Allocated(_text(invoice, "InvoiceID"), _amount(one, "Amount"))
@@ -154,6 +162,7 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
             if isinstance(one, Mapping) and isinstance(invoice := one.get("Invoice"), Mapping)
         ),
         sent_to_contact=element.get("SentToContact") is True,
+        branding_theme_id=_text(element, "BrandingThemeID"),
     )
 
 
@@ -174,6 +183,16 @@ def _line(line: Mapping[str, Any]) -> LineInXero:
             if isinstance(one, Mapping)
         ),
     )
+
+
+def versions(total: str, currency: str, document: DocumentInXero) -> dict[str, str]:
+    """A document as posted, and as it is in Xero now, in words for a problem."""
+    lines = len(document.lines)
+    now = (
+        f"{document.total:.2f} {document.currency}, dated {document.dated_on}, for “{document.contact_name}”,"
+        f" {lines} {'line' if lines == 1 else 'lines'}"
+    )
+    return {"posted": f"{total} {currency}", "now": now}
 
 
 def _fingerprint(document: DocumentInXero) -> str:

@@ -199,14 +199,15 @@ class OrdersTable:
         transact(self._client, [lane.held_in(self._connections), *others, *puts])
         return saved
 
-    def due(self, lane: str, now: datetime, limit: int) -> list[str]:
-        """Keys of the lane's rows that are due, longest due first. An index: it may lag behind the rows."""
-        answer = self._table.query(
-            IndexName="due",
-            KeyConditionExpression=Key("lane").eq(lane) & Key("due_at").lte(stamp(now)),
-            Limit=limit,
-        )
-        return [item["key"] for item in answer["Items"]]
+    def due(self, lane: str, now: datetime, limit: int) -> tuple[list[str], datetime | None]:
+        """Keys of the lane's rows that are due, longest due first, and when the next one will be.
+
+        An index: it may lag behind the rows. None: there is no other one, or `limit` were read.
+        """
+        answer = self._table.query(IndexName="due", KeyConditionExpression=Key("lane").eq(lane), Limit=limit)
+        at = stamp(now)
+        later = next((item["due_at"] for item in answer["Items"] if item["due_at"] > at), None)
+        return [item["key"] for item in answer["Items"] if item["due_at"] <= at], later and moment(later)
 
     def in_list(self, company: str, state: State, reason: str, limit: int) -> list[str]:
         """Keys of a company's rows in that state for that reason. An index: it may lag behind the rows.

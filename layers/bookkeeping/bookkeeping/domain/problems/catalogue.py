@@ -680,10 +680,19 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " hand”.",
         ),
         Kind(
+            "credited_by_hand",
+            "Order {order}: {number} has a credit note in Xero that was not made from here. {credited} {currency} of it"
+            " are credited by now. Nothing further was done.",
+            "accountant",
+            "Credit in Xero by hand what is left of {number}, or take back what is too much. Then press “Done by"
+            " hand”.",
+        ),
+        Kind(
             "document_not_found",
             "Order {order}: its {document} {number} is not to be found in Xero, so nothing was done.",
             "accountant",
-            "Look for {number} in Xero. If it is gone, press “Post again” or “Done by hand”.",
+            "Look for {number} in Xero, also among what is deleted or voided. Correct it there by hand if need be. Then"
+            " press “Done by hand”.",
         ),
         Kind(
             "still_a_draft",
@@ -699,15 +708,24 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "nothing_to_credit",
-            "Order {order}: {number} comes to 0.00, so there is nothing to credit.",
+            "Order {order}: what was to be credited of {number} comes to 0.00, so there is no credit note.",
             "accountant",
-            "Void {number} in Xero if its stock is to come back. Then press “Done by hand”.",
+            "If stock is to come back, book that in Xero by hand. Then press “Done by hand”.",
         ),
         Kind(
             "credit_too_much",
-            "Order {order}: more was to be credited than is left of {number}: {left} {currency}.",
+            "Order {order}: {asked} {currency} was to be credited. At most {left} {currency} can be credited of it on"
+            " {number}.",
             "accountant",
-            "Enter smaller quantities or amounts.",
+            "Press “Done by hand”, then “Credit part of it” with other quantities or amounts; or credit it in Xero by"
+            " hand.",
+        ),
+        Kind(
+            "posted_unrecorded",
+            "Order {order}: {number} was posted by an earlier version of this integration, so it can't be told whether"
+            " anybody has changed it in Xero since. Nothing was done to it.",
+            "accountant",
+            "Credit, void or delete {number} in Xero by hand. Then press “Done by hand”.",
         ),
         Kind(
             "posted_elsewhere",
@@ -715,6 +733,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " now, so nothing was done.",
             "accountant",
             "Correct {number} in that organisation by hand. Then press “Done by hand”.",
+        ),
+        Kind(
+            "correction_fault",
+            "Order {order}: the correction of {number} stopped because of a mistake in this integration, or an outage"
+            " (reference {reference}). It may be half done; nothing is done twice.",
+            "operator",
+            "Whoever runs this integration has been told. Once it is mended, press “Try again”: it then looks in Xero"
+            " first.",
         ),
         # --- ours ---
         Kind(
