@@ -105,7 +105,7 @@ class Corrections:
 
     def carry_out(self, company_turn: CompanyTurn, entry: Entry) -> None:
         """Carry the order's correction as far as it goes now. Raises CompanyHeld or TurnEnds."""
-        with contained(*entry.key, lambda reference: self._at_fault(entry, reference)):
+        with contained(*entry.key, partial(self.at_fault, entry)):
             try:
                 _Carried(self._holder, company_turn, self, entry).run()
             except OrderStopped as stopped:
@@ -117,13 +117,17 @@ class Corrections:
     def _anew(self, entry: Entry) -> Entry:
         return self._holder.adapters.orders.get(*entry.key) or entry
 
-    def _at_fault(self, entry: Entry, reference: str) -> None:
-        self._stop(self._anew(entry), Problem("our_fault", {"order": entry.order_id, "reference": reference}))
+    def at_fault(self, entry: Entry, reference: str) -> None:
+        """A fault of ours stops the correction. What its step may have done is found out when it is tried again."""
+        # where even that fails, at least the row shows it
+        with contained(*entry.key, partial(self.publisher.mark, *entry.key)):
+            problem = Problem("our_fault", {"order": entry.order_id, "reference": reference})
+            self._stop(self._anew(entry), problem)
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
         # what somebody else has asked for since is looked at anew
         with suppress(Conflict):
-            self.save(entry, lambda one: _with(one, self._holder.now, problem=problem, **OVER))
+            self.save(entry, lambda one: _with(one, self._holder.now, problem=problem))
 
     def save(self, entry: Entry, change: Callable[[Entry], Entry]) -> Entry:
         """Write the change while holding the lane, also where a message has changed the row meanwhile. Raises Conflict.
