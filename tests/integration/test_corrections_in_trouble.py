@@ -797,3 +797,27 @@ def test_a_fault_of_ours_that_even_stopping_meets_is_shown_and_tried_again(
     entry = books.entry(order)
     assert (entry.state, entry.reason, entry.correction) == (State.POSTED, "", None)
     assert entry.documents["invoice"].status == "DELETED"
+
+
+# --- calls
+
+
+@pytest.mark.parametrize(
+    ("settings", "at_most"),
+    [
+        pytest.param({}, 3, id="a draft deleted"),
+        pytest.param(APPROVED, 6, id="an approved one credited"),
+        pytest.param(APPROVED | {"void_approved": True}, 3, id="an approved one voided"),
+    ],
+)
+def test_a_correction_takes_few_calls(books: OneProcess, settings: dict[str, Any], at_most: int) -> None:
+    books.company(**settings)
+    order = posted(books, sale_datetime="2026-11-22 10:00:00")
+    cancelled(books, order)
+    before = len(books.calls())
+    ask(books, order, "cancel")
+    books.run()
+    made = [f"{call.method} {call.path}" for call in books.calls()[before:]]
+    assert books.entry(order).reason == ""
+    assert len([call for call in made if not call.endswith("/History")]) <= at_most, made
+    assert len(made) <= at_most + 2, made

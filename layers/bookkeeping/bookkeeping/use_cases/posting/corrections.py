@@ -420,7 +420,7 @@ class _Carried:
         named = found.reference == self._entry.documents["invoice"].number
         return named and about_the_same and found.currency == planned.currency
 
-    def _allocate(self, note: CreditNote, amount: Any) -> None:
+    def _allocate(self, note: CreditNote, amount: Decimal) -> None:
         key = self._begin("allocation", note=note)
         xero, access = self._holder.adapters.xero, self._turn.access
         on = self._day(self._holder.now).isoformat()
@@ -430,7 +430,15 @@ class _Carried:
             )
         except _Refused as refused:
             raise self._stopped(refused.messages, note.number, "allocated to the invoice") from None
-        self._note(**OVER)
+        nothing_left = amount == self._read.notes[note.id].remaining_credit
+        # no need to read it again
+        settled = replace(note, settled=True, status="PAID" if nothing_left else note.status)
+        self._save(
+            lambda one: replace(
+                _with(one, self._holder.now, due_at=self._holder.now, **OVER),
+                credit_notes=tuple(settled if kept.id == note.id else kept for kept in one.credit_notes),
+            )
+        )
 
     def _call(self, call: Callable[[Observe], T]) -> T:
         """A call that changes something in Xero. Raises _Doubtful, _Refused, CompanyHeld or TurnEnds."""
