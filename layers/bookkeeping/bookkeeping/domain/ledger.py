@@ -904,7 +904,7 @@ def carried_on(entry: Entry, books: Books, now: datetime) -> Entry | None:
     if correction is None or correction.problem is not None or connection is None or not books.open:
         return None
     if here(entry, books):
-        return replace(entry, lane=connection.lane, due_at=now, changed_at=now)
+        return replace(corrected(entry, correction, now, due_at=now), lane=connection.lane)
     details = {"order": entry.order_id, "number": entry.number}
     return corrected(entry, replace(correction, problem=Problem("posted_elsewhere", details)), now)
 
@@ -1007,7 +1007,8 @@ def _tried_again(entry: Entry, freed: Entry, books: Books, by: str, now: datetim
     if entry.problem is not None and _differs(entry):
         freed = _accepted(freed, entry.problem, by, now)
     if not remaining(freed, books.settings):
-        return _at(freed, State.POSTED, now)
+        posted = _at(freed, State.POSTED, now)
+        return carried_on(posted, books, now) or look_after_posting(posted, books, now)
     return held_back_half(freed, books.settings, now) or become_due(freed, books, now)
 
 
