@@ -1,6 +1,6 @@
 // The tab Settings: the saved values, the typed values, and how the two are merged.
 
-import { byId, element, moment, momentWords, replace, same, say, whilePressed } from "./dom.js";
+import { byId, element, moment, momentWords, nothingHeld, replace, same, say, whilePressed } from "./dom.js";
 import { leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
 import { historyItems } from "./history.js";
 
@@ -259,6 +259,7 @@ export class SettingsTab {
     const name = input.dataset?.setting;
     const list = input.dataset?.list;
     if (!name || !list) return;
+    await nothingHeld();
     const value = input.value.trim();
     const place = byId(`${name}-hint`);
     if (!value) say(place, "");
