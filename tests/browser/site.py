@@ -308,6 +308,11 @@ class Site:
     notes: list[Json] = field(default_factory=list)
     """What the next Save says beside having saved."""
     advice: list[Json] = field(default_factory=list)
+    usual_accounts: Json = field(default_factory=dict)
+    freed: int = 0
+    """How many orders the next Save tries again."""
+    company_name: str = "Thistle & Thread"
+    help_url: str = "https://help.example.com/xero"
     session_over: bool = False
     refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
     """Answers that take the place of the usual ones, by method and path: `PUT settings`."""
@@ -356,6 +361,7 @@ class Site:
             "fields": [],
             "advice": self.advice,
             "app": self.app_answer(),
+            "usual_accounts": self.usual_accounts,
             "history": self.history,
         }
 
@@ -414,10 +420,9 @@ def create_app(site: Site) -> Flask:
                 .get_template("message.html")
                 .render(title="Your session is over", static=addresses)
             )
-        person = {"user": site.user_id, "name": site.user}
-        return (
-            templates().get_template("settings.html").render(company=company, person=person, static=addresses)
-        )
+        person = {"user": site.user_id, "name": site.user, "company_name": site.company_name}
+        told = {"company": company, "person": person, "static": addresses, "help_url": site.help_url}
+        return templates().get_template("settings.html").render(**told)
 
     @app.get("/message")
     def message() -> str:
@@ -465,7 +470,7 @@ def create_app(site: Site) -> Flask:
             }
             return {"error": error, "current": site.settings_answer()}, 409
         site.save(site.user, body["settings"])
-        return site.settings_answer() | {"notes": site.notes}
+        return site.settings_answer() | {"notes": site.notes, "freed": site.freed}
 
     @app.put(f"{api}/credentials")
     def put_credentials() -> Json:

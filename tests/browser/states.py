@@ -125,7 +125,10 @@ def fields_refused(site: Site, page: Page) -> None:
             "message": "1 to 12 capital letters, digits and hyphens, not ending in a digit",
         },
         {"name": "payment_terms_days", "message": "must be at most 365"},
-        {"name": "tax_types.1.tax_type", "message": "RROUTPUT has 5 % in Xero, and the row is for 20 %"},
+        {
+            "name": "tax_types.1.tax_type",
+            "message": "5% (VAT on Income) (RROUTPUT) has 5 % in Xero, and the row is for 20 %",
+        },
     ]
     site.refuse("PUT settings", 422, "invalid", "Some settings can't be saved.", fields=fields)
     open_page(site, page)

@@ -72,8 +72,8 @@ export function combobox(input, lists) {
         const option = element(
           "li",
           { role: "option", id: `${id}-${index}`, "aria-selected": choice.value === input.value ? "true" : "false" },
-          element("b", {}, choice.value),
-          choice.label ? element("span", {}, choice.label) : "",
+          element("b", {}, choice.title || choice.value),
+          choice.label && !choice.title ? element("span", {}, choice.label) : "",
           choice.detail ? element("small", {}, choice.detail) : "",
         );
         option.addEventListener("pointerdown", (event) => event.preventDefault());

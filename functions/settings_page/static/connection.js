@@ -22,11 +22,11 @@ export class ConnectionSection {
     this.api = api;
     this.lists = lists;
     this.tab = tab;
-    tab.onCredentials = () => this.load();
     whilePressed(byId("get-access-token"), () => this.connect());
     whilePressed(byId("reconnect"), () => this.connect());
     whilePressed(byId("use-organisation"), () => this.chooseOrganisation());
     whilePressed(byId("confirm-organisation"), () => this.chooseOrganisation(this.now.organisation.id));
+    byId("organisation-choices").addEventListener("change", () => this.error(""));
     byId("disconnect").addEventListener("click", () => byId("disconnect-dialog").showModal());
     whilePressed(byId("disconnect-yes"), () => this.disconnect());
     // the browser's Back button may show this page as it was before
@@ -84,6 +84,7 @@ export class ConnectionSection {
     replace(byId("refresh-token-expires"), moment(connection.refresh_token?.expires_at) || "–");
     this.lists.connectedTo(status === "connected" ? organisation?.id : "");
     this.tab.connectedAs(connection);
+    this.onStatus?.(status);
   }
 
   showChoices(choices) {

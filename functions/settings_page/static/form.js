@@ -188,6 +188,16 @@ export function showErrors(form, errors) {
   return first;
 }
 
+/** Takes the error away from a field that a person corrects. True if no field is left with one. */
+export function corrected(form, input) {
+  const field = input.closest("[data-field]");
+  const place = field && byId(`${field.dataset.field}-error`);
+  if (!place || place.hidden) return false;
+  say(place, "");
+  for (const one of inputsOf(field)) one.removeAttribute("aria-invalid");
+  return !form.querySelector("[aria-invalid]");
+}
+
 /** Errors whose field is not on this page. They are shown beside Save. */
 export const withoutField = (errors) =>
   errors.filter(({ name }) => !byId(`${name.split(".")[0]}-error`)).map(({ name, message }) => `${name}: ${message}`);

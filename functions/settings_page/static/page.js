@@ -86,13 +86,10 @@ api.addEventListener("session-over", () => {
   replace(byId("session-notice"), notice);
 });
 
-function showOutcome() {
-  const address = new URL(location.href);
-  const code = address.searchParams.get("connect");
-  if (!code) return;
-  address.searchParams.delete("connect");
-  history.replaceState(null, "", address);
-  const { good, title, words, fix, goTo, doneBySaving } = outcome(code);
+/** The result of connecting. It stands until a save or another state of the connection makes it untrue. */
+function showOutcome(code) {
+  const button = [...document.querySelectorAll("#get-access-token, #reconnect")].find((one) => !one.hidden).textContent;
+  const { good, title, words, fix, goTo, doneBySaving } = outcome(code, button);
   const heading = element("h2", { tabindex: "-1" }, title);
   replace(
     byId("outcome"),
@@ -106,11 +103,26 @@ function showOutcome() {
     ),
   );
   heading.focus();
-  if (doneBySaving) settings.onSaved = () => replace(byId("outcome"));
+  const { status } = connection.now ?? {};
+  connection.onStatus = (now) => now !== status && replace(byId("outcome"));
+  told = doneBySaving;
 }
 
+const address = new URL(location.href);
+const code = address.searchParams.get("connect");
+let told = "";
+if (code) {
+  address.searchParams.delete("connect");
+  history.replaceState(null, "", address);
+}
+settings.onSaved = (what) => {
+  if (what === told) replace(byId("outcome"));
+  // what was wrong when the button was pressed may be right now
+  connection.error("");
+  if (what === "credentials") connection.load();
+};
+
 route();
-showOutcome();
-await Promise.all([settings.load(), connection.load()]);
+await Promise.all([settings.load(), connection.load().then(() => code && showOutcome(code))]);
 // the tab shows how many orders need attention, even before it is opened
 if (!orders.pages) orders.load();

@@ -1,7 +1,7 @@
 // The tab Settings: the saved values, the typed values, and how the two are merged.
 
 import { byId, element, moment, momentWords, nothingHeld, replace, same, say, whilePressed } from "./dom.js";
-import { leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
+import { corrected, leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
 import { historyItems } from "./history.js";
 
 const DRAFT_KEPT_FOR = 24 * 3600_000;
@@ -24,7 +24,10 @@ export class SettingsTab {
     this.unknown = {};
     this.leaving = false;
     this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.form.addEventListener("input", () => this.showChanged());
+    this.form.addEventListener("input", (event) => {
+      if (corrected(this.form, event.target)) say(byId("save-error"), "");
+      this.showChanged();
+    });
     this.form.addEventListener("change", (event) => this.showName(event.target));
     whilePressed(byId("save"), () => this.save());
     whilePressed(byId("copy-redirect"), copyRedirect);
@@ -57,6 +60,7 @@ export class SettingsTab {
     // the form is hidden until now, because its fields held no saved values
     this.form.classList.add("loaded");
     this.showApp();
+    for (const [name, code] of Object.entries(saved.usual_accounts)) byId(name).placeholder = `usually ${code}`;
     this.showHistory();
     this.showChanged();
     this.showNames();
@@ -108,7 +112,7 @@ export class SettingsTab {
     showErrors(this.form, []);
     this.forgetDraft();
     this.status(wasChanged ? `Saved ${momentWords(new Date())}.` : "Everything is saved.", this.missing(), ...this.notes);
-    this.onSaved?.();
+    this.onSaved?.("settings");
     return true;
   }
 
@@ -120,7 +124,7 @@ export class SettingsTab {
     if (this.clientSecret.value.trim() === secret) this.clientSecret.value = "";
     this.loaded.app = app;
     this.showApp();
-    this.onCredentials?.();
+    this.onSaved?.("credentials");
   }
 
   async saveSettings() {
@@ -130,6 +134,7 @@ export class SettingsTab {
       const saved = await this.api.put("settings", { version: this.loaded.version, settings: typed });
       this.take(saved, "typed", typed);
       this.showNotes(saved.notes || []);
+      if (saved.freed) this.notes.unshift(` ${saved.freed === 1 ? "1 order" : `${saved.freed} orders`} that had stopped or waited will be tried again now.`);
     } catch (refused) {
       if (refused.status !== 409 || !refused.body.current) throw refused;
       this.settle(refused, typed);
@@ -244,7 +249,16 @@ export class SettingsTab {
   showHistory() {
     const { history, saved_by: by, saved_at: at } = this.loaded;
     replace(byId("saved-by"), at ? ["Last saved ", moment(at), by ? ` by ${by}` : ""] : "Nothing saved yet");
-    replace(byId("history-list"), historyItems(history));
+    replace(byId("history-list"), historyItems(history.map((act) => ({ ...act, what: act.changes ? act.changes.map((one) => this.changeWords(one)).join("; ") : act.what }))));
+  }
+
+  /** What a save changed, such as “Sales account: 200 → 205”; of a table the rows that were added and removed. */
+  changeWords({ name, old, new: now }) {
+    const setting = this.settings[name];
+    if (!setting) return name;
+    if (typeof now !== "object" || now === null) return `${setting.label}: ${setting.words(old)} → ${setting.words(now)}`;
+    const parts = [["removed", old], ["added", now]].filter(([, rows]) => Object.keys(rows).length);
+    return `${setting.label}: ${parts.map(([done, rows]) => `${done} ${setting.words(rows)}`).join(", ") || "rows in another order"}`;
   }
 
   showChanged() {
@@ -298,7 +312,8 @@ export class SettingsTab {
     ].filter(Boolean);
     const where = connection?.organisation?.name || "Xero";
     // only for saved values; remarks on typed values stand beside their fields
-    const unknown = Object.keys(this.unknown).filter((name) => this.unknown[name]?.value === settings[name]);
+    const needed = (name) => settings.process_method === "tracked" || !byId(name).closest(".tracked-only");
+    const unknown = Object.keys(this.unknown).filter((name) => this.unknown[name]?.value === settings[name] && needed(name));
     if (todo.length) {
       replace(
         byId("todo"),

@@ -31,6 +31,18 @@ class Act(Answer):
     what: str
 
 
+class SettingChange(Answer):
+    """A setting that a save changed. Of a table the rows that differ."""
+
+    name: str
+    old: Any
+    new: Any
+
+
+class SettingsAct(Act):
+    changes: NotRequired[list[SettingChange]]
+
+
 class Named(Answer):
     id: str
     name: str
@@ -81,8 +93,10 @@ class Settings(Answer):
     fields: list[Field]
     advice: list[Note]
     app: App
-    history: list[Act]
+    usual_accounts: dict[str, str]
+    history: list[SettingsAct]
     notes: NotRequired[list[Note]]
+    freed: NotRequired[int]
 
 
 class SavedApp(Answer):

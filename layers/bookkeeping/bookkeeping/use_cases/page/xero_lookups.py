@@ -74,7 +74,7 @@ def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str
     except AccessRefused:
         return {
             "error": "xero_unavailable",
-            "message": "Xero refuses access. Press Get Access Token and connect again.",
+            "message": "Xero refuses access. Press Reconnect and allow access again.",
         }
     except (XeroError, StoreUnavailable):
         return {
