@@ -39,6 +39,7 @@ from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
 from bookkeeping.use_cases.page.preview import NoAnswer, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
+from bookkeeping.use_cases.page.setup_check import check_setup
 
 HERE = Path(__file__).parent
 LAUNCH_ISSUER = os.environ["LAUNCH_ISSUER"]
@@ -121,6 +122,11 @@ def _printed(text: str) -> str:
 
 
 Printed = Annotated[str, AfterValidator(_printed), Field(json_schema_extra={"pattern": "^[!-~]+$"})]
+
+
+class OnScreen(Strict):
+    settings: dict[str, Any] = {}
+    """Those that are not saved yet."""
 
 
 class Credentials(Strict):
@@ -410,7 +416,7 @@ def _refused_answers(method: str, path: str) -> Json:
         words |= {413: "The body is too large.", 415: "The body does not say that it is JSON."}
     if method == "post" or "/xero/" in path or (method, path) == ("put", "/api/{company}/settings"):
         words[409] = "This can't be done as things are now."
-    if "/xero/" in path or path.endswith("/preview"):
+    if "/xero/" in path or path.endswith(("/preview", "/check-setup")):
         words[503] = "Xero does not answer."
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {str(status): {"description": text, "content": content} for status, text in words.items()}
@@ -443,10 +449,7 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
     try:
         saved, freed = settings_form.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
-        fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
-        return _answer(
-            422, _error("invalid", "Nothing was saved: some values need correcting.", fields=fields)
-        )
+        return _values_refused("Nothing was saved: some values need correcting.", refused)
     except settings_form.ChangedMeanwhile as changed:
         by, at = changed.saved.by, changed.saved.at.isoformat()
         words = f"{by} changed the settings meanwhile. Look at what changed, then save again."
@@ -457,6 +460,21 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
     return _answer(
         200, settings_form.shown(adapters, company, _redirect_uri()) | {"notes": notes, "freed": freed}
     )
+
+
+def _values_refused(message: str, refused: SettingsRefused) -> Response[Any]:
+    fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
+    return _answer(422, _error("invalid", message, fields=fields))
+
+
+@app.post("/api/<company>/check-setup")
+def post_check_setup(company: Company, on_screen: Annotated[OnScreen, Body()]) -> Response[Any]:
+    try:
+        return _answer(200, check_setup(adapters, company, on_screen.settings))
+    except SettingsRefused as refused:
+        return _values_refused("Not checked: some values need correcting.", refused)
+    except NoAnswer as none:
+        return _no_answer(*none.args)
 
 
 def _contact_notes(settings: Settings) -> list[Json]:

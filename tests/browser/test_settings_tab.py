@@ -106,17 +106,17 @@ def test_a_secret_without_a_client_id_is_not_sent(site: Site, page: Page) -> Non
 def test_a_refused_value_is_told_beside_its_field_and_nothing_typed_is_lost(site: Site, page: Page) -> None:
     site.set_up()
     open_page(site, page)
-    refused = [{"name": "number_prefix", "message": "not ending in a digit"}]
+    refused = [{"name": "number_prefix", "message": "company 9 uses it already"}]
     site.refuse("PUT settings", 422, "invalid", "Some settings can't be saved.", fields=refused)
     field(page, "Contact name").fill("Somebody new")
     page.locator("#more > summary").click()
-    field(page, "Number prefix").fill("KX1")
+    field(page, "Number prefix").fill("KXA-")
     page.locator("#more > summary").click()
     save(page)
     prefix = field(page, "Number prefix")
     expect(prefix).to_be_focused()
     expect(prefix).to_have_attribute("aria-invalid", "true")
-    expect(page.locator("#number_prefix-error")).to_have_text("not ending in a digit")
+    expect(page.locator("#number_prefix-error")).to_have_text("company 9 uses it already")
     assert "number_prefix-error" in (prefix.get_attribute("aria-describedby") or "")
     expect(field(page, "Contact name")).to_have_value("Somebody new")
     site.refusals.clear()
@@ -126,6 +126,28 @@ def test_a_refused_value_is_told_beside_its_field_and_nothing_typed_is_lost(site
     expect(page.locator("#number_prefix-error")).to_be_hidden()
     expect(prefix).not_to_have_attribute("aria-invalid", "true")
     assert site.settings["contact_name"] == "Somebody new"
+
+
+@pytest.mark.parametrize(
+    ("label", "typed", "name", "words"),
+    [
+        ("Number prefix", "kx1", "number_prefix", "1 to 12 capital letters"),
+        ("Number prefix", "ABCDEFGHIJKL-", "number_prefix", "1 to 12 capital letters"),
+        ("Payment terms in days", "366", "payment_terms_days", "365"),
+        ("Branding theme", "standard", "branding_theme_id", "as Xero lists it"),
+    ],
+)
+def test_a_value_that_breaks_a_rule_is_told_before_it_is_sent(
+    site: Site, page: Page, label: str, typed: str, name: str, words: str
+) -> None:
+    site.set_up()
+    open_page(site, page)
+    page.locator("#more > summary").click()
+    field(page, label).fill(typed)
+    save(page)
+    expect(page.locator(f"#{name}-error")).to_contain_text(words)
+    expect(field(page, label)).to_be_focused()
+    assert saved_with(site) == []
 
 
 def test_an_error_goes_as_soon_as_its_field_is_corrected(site: Site, page: Page) -> None:

@@ -77,6 +77,13 @@ function canonical(value) {
   );
 }
 
+/** Asks by a dialog: true if its button of the value “yes” closed it. */
+export function agreed(dialog) {
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((answer) => dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true }));
+}
+
 let held = false;
 const waiting = [];
 

@@ -1,6 +1,7 @@
 // The page as a whole: its two tabs, the result of connecting, and the end of the session.
 
 import { Api } from "./api.js";
+import { SetupCheck } from "./check_setup.js";
 import { ConnectionSection } from "./connection.js";
 import { byId, element, replace, whilePressed } from "./dom.js";
 import { leadTo } from "./form.js";
@@ -14,6 +15,7 @@ const api = new Api(company);
 const lists = new XeroLists(api);
 const settings = new SettingsTab(api, lists, { company, user });
 const connection = new ConnectionSection(api, lists, settings);
+const check = new SetupCheck(api, settings);
 const orders = new OrdersTab(api);
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -56,10 +58,6 @@ tabs.forEach((tab, index) => {
   });
 });
 window.addEventListener("hashchange", route);
-
-for (const dialog of document.querySelectorAll("dialog")) {
-  dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
-}
 
 whilePressed(byId("log-out"), async () => {
   settings.keepDraft();
@@ -116,6 +114,7 @@ if (code) {
   history.replaceState(null, "", address);
 }
 settings.onSaved = (what) => {
+  check.settingsSaved();
   if (what === told) replace(byId("outcome"));
   // what was wrong when the button was pressed may be right now
   connection.error("");

@@ -1,7 +1,7 @@
 // The tab Settings: the saved values, the typed values, and how the two are merged.
 
-import { byId, element, moment, momentWords, nothingHeld, replace, same, say, whilePressed } from "./dom.js";
-import { corrected, leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
+import { agreed, byId, element, moment, momentWords, nothingHeld, replace, same, say, whilePressed } from "./dom.js";
+import { corrected, invalidIn, leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
 import { historyItems } from "./history.js";
 
 const DRAFT_KEPT_FOR = 24 * 3600_000;
@@ -31,7 +31,6 @@ export class SettingsTab {
     this.form.addEventListener("change", (event) => this.showName(event.target));
     whilePressed(byId("save"), () => this.save());
     whilePressed(byId("copy-redirect"), copyRedirect);
-    byId("conflict-form").addEventListener("submit", (event) => event.preventDefault());
     window.addEventListener("beforeunload", (event) => {
       if (this.changed && !this.leaving) event.preventDefault();
     });
@@ -83,18 +82,32 @@ export class SettingsTab {
     return Boolean(this.loaded) && (this.credentialsChanged || Object.keys(this.typed).length > 0);
   }
 
+  get values() {
+    return Object.fromEntries(Object.entries(this.settings).map(([name, setting]) => [name, setting.value]));
+  }
+
+  /** Whether it is this save that lets orders go to Xero. */
+  get switchesOn() {
+    const { missing } = this.loaded;
+    const completes = missing.length > 0 && missing.every((name) => this.settings[name].value);
+    return this.connection?.status === "connected" && this.settings.enabled.value && (this.typed.enabled || completes);
+  }
+
   // --- saving ---
 
   /** Saves the changes. True if nothing is left unsaved. */
   async save() {
     if (!this.loaded) return false;
-    const doubled = Object.values(this.settings).filter((setting) => setting.problem);
-    const halves = this.credentialsChanged && !this.clientId.value.trim() ? [{ name: "client_id", message: "Enter the Client ID, too." }] : [];
-    if (doubled.length || halves.length) {
-      return this.refuse([...halves, ...doubled.map(({ name, problem }) => ({ name, message: problem }))]);
-    }
+    const half = this.credentialsChanged && !this.clientId.value.trim();
+    this.clientId.setCustomValidity(half ? "Enter the Client ID, too." : "");
+    const invalid = invalidIn(this.form);
+    if (invalid.length) return this.refuse(invalid);
     this.notes = [];
     const wasChanged = this.changed;
+    if (this.switchesOn && !(await this.mayGoOn())) {
+      this.status("Not saved yet.");
+      return false;
+    }
     this.status("Saving …");
     const errors = [];
     for (const step of [() => this.saveCredentials(), () => this.saveSettings()]) {
@@ -154,7 +167,7 @@ export class SettingsTab {
         place.classList.add("warn");
       }
     }
-    this.notes = notes.map(({ message }) => ` ${message}`);
+    this.notes.push(...notes.map(({ message }) => ` ${message}`));
   }
 
   refuse(errors) {
@@ -219,16 +232,14 @@ export class SettingsTab {
     );
     byId("conflict-save").textContent = both.length ? "Save with these choices" : "Save mine as well";
     this.status("Not saved yet.");
-    const dialog = byId("conflict-dialog");
-    byId("conflict-save").onclick = async () => {
+    agreed(byId("conflict-dialog")).then(async (yes) => {
+      if (!yes) return;
       const chosen = new FormData(byId("conflict-form"));
-      dialog.close();
       for (const name of both) if (chosen.get(name) === "theirs") this.settings[name].value = current.settings[name];
       this.take(current);
       await this.save();
       byId("save").focus();
-    };
-    dialog.showModal();
+    });
     byId("conflict-heading").focus();
   }
 

@@ -127,9 +127,27 @@ class Connection(Answer):
     tenant_id: str
     access_token: Token
     refresh_token: Token
-    scopes_missing: list[str]
+    scopes_missing: str
+    """In words; empty if nothing is missing."""
     connected_by: str
     connected_at: str | None
+
+
+class SetupCheck(Answer):
+    """One thing that was looked at, in words, and how to put it right."""
+
+    name: str
+    title: str
+    result: Literal["good", "warning", "wrong", "unknown"]
+    words: str
+    fix: str
+    setting: str
+    """The setting that puts it right; empty if none does."""
+
+
+class SetupChecks(Answer):
+    checks: list[SetupCheck]
+    checked_at: str
 
 
 # --- lists of Xero
@@ -247,6 +265,7 @@ class Preview(Answer):
 ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "settings"): Settings,
     ("put", "settings"): Settings,
+    ("post", "check-setup"): SetupChecks,
     ("put", "credentials"): SavedApp,
     ("post", "connect"): Consent,
     ("get", "connection"): Connection,
