@@ -98,6 +98,9 @@ def everything_open(site: Site, page: Page) -> None:
         errors_email="accounts@example.com",
         currency="GBP",
         purchase_tax_type="INPUT2",
+        process_method="tracked",
+        cogs_account_code="310",
+        inventory_asset_account_code="630",
     )
     open_page(site, page)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")

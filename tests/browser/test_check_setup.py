@@ -20,6 +20,7 @@ def test_what_is_wrong_leads_to_its_setting_and_goes_once_another_is_saved(site:
     page.get_by_role("button", name="Check setup").click()
     items = page.locator("#checks li")
     expect(items).to_have_count(len(CHECKS))
+    expect(page.locator("#todo")).to_contain_text("Orders that meet what is not right below will stop.")
     assert [call.body for call in site.asked("POST", "check-setup")] == [{"settings": {"currency": "EUR"}}]
     expect(items.nth(3)).to_contain_text("Contact (Not right): The contact “Kornit X orders” is archived")
     items.nth(3).get_by_role("button", name="Contact").click()
@@ -30,6 +31,7 @@ def test_what_is_wrong_leads_to_its_setting_and_goes_once_another_is_saved(site:
     page.get_by_label("Contact name", exact=True).fill("Kornit X wholesale")
     save(page)
     expect(page.locator("#checks")).to_be_empty()
+    expect(page.locator("#todo")).to_contain_text("Everything is set up.")
 
 
 def test_before_it_is_switched_on_what_is_wrong_must_be_put_right_or_confirmed(

@@ -23,6 +23,7 @@ export class SetupCheck {
       const { checks, checked_at: at } = await this.api.post("check-setup", { settings: this.tab.typed });
       this.checked = values;
       const wrong = checks.filter(({ result }) => result === "wrong").length;
+      this.found(wrong);
       const summary = wrong ? `${wrong === 1 ? "One thing is" : `${wrong} things are`} not right` : "Nothing is wrong";
       replace(byId("checks"), element("p", {}, element("b", {}, summary), ", as of ", moment(at), "."), element("ul", { class: "checks" }, checks.map(item)));
       return checks;
@@ -46,7 +47,14 @@ export class SetupCheck {
 
   /** A check of other settings than those that are saved now says nothing of them. */
   settingsSaved() {
-    if (this.checked && !same(this.checked, this.tab.values)) replace(byId("checks"));
+    if (!this.checked || same(this.checked, this.tab.values)) return;
+    replace(byId("checks"));
+    this.found(0);
+  }
+
+  found(wrong) {
+    this.tab.foundWrong = wrong > 0;
+    this.tab.showTodo();
   }
 }
 

@@ -341,6 +341,8 @@ export class SettingsTab {
         element("p", { class: "notice warn" }, "Orders that need this will stop:"),
         element("ul", { class: "todo" }, unknown.map((name) => element("li", {}, leadTo(name, this.settings[name].label), `: ${this.unknown[name].words}`))),
       );
+    } else if (connected && this.foundWrong) {
+      replace(byId("todo"), element("p", { class: "notice warn" }, "Orders that meet what is not right below will stop."));
     } else if (connected) {
       replace(byId("todo"), element("p", { class: "notice good" }, `Everything is set up. Orders are posted to ${where}.`));
     } else {
