@@ -37,7 +37,7 @@ from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
-from bookkeeping.use_cases.page.preview import NoAnswer, NotConnected, preview
+from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
 from bookkeeping.use_cases.page.setup_check import check_setup
 
@@ -145,6 +145,14 @@ class Retry(Strict):
 
 class RetryAll(Strict):
     problem: str = Field(min_length=1, max_length=100)
+
+
+class Previewed(BaseModel):
+    """An order, bare or as `order`, or the id of one. `settings` take the place of those that are saved."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    order_id: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,18}$")
+    settings: dict[str, Any] | None = None
 
 
 class Nothing(Strict):
@@ -449,7 +457,7 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
     try:
         saved, freed = settings_form.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
-        return _values_refused("Nothing was saved: some values need correcting.", refused)
+        return _answer(422, _refused_settings("Nothing was saved: some values need correcting.", refused))
     except settings_form.ChangedMeanwhile as changed:
         by, at = changed.saved.by, changed.saved.at.isoformat()
         words = f"{by} changed the settings meanwhile. Look at what changed, then save again."
@@ -462,19 +470,19 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
     )
 
 
-def _values_refused(message: str, refused: SettingsRefused) -> Response[Any]:
-    fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
-    return _answer(422, _error("invalid", message, fields=fields))
-
-
 @app.post("/api/<company>/check-setup")
 def post_check_setup(company: Company, on_screen: Annotated[OnScreen, Body()]) -> Response[Any]:
     try:
         return _answer(200, check_setup(adapters, company, on_screen.settings))
     except SettingsRefused as refused:
-        return _values_refused("Not checked: some values need correcting.", refused)
+        return _answer(422, _refused_settings("Not checked: some values need correcting.", refused))
     except NoAnswer as none:
         return _no_answer(*none.args)
+
+
+def _refused_settings(words: str, refused: SettingsRefused) -> Json:
+    fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
+    return _error("invalid", words, fields=fields)
 
 
 def _contact_notes(settings: Settings) -> list[Json]:
@@ -661,7 +669,7 @@ def _order(company: str, order_id: str) -> Entry:
 
 @app.get("/api/<company>/orders/<order_id>")
 def get_order(company: Company, order_id: OrderId) -> Json:
-    return _view(company).whole(_order(company, order_id))
+    return _view(company).explained(_order(company, order_id))
 
 
 @app.post("/api/<company>/orders/<order_id>/retry")
@@ -689,10 +697,17 @@ def post_retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Resp
 
 
 @app.post("/api/<company>/preview")
-def post_preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Response[Any]:
+def post_preview(company: Company, asked: Annotated[Previewed, Body()]) -> Response[Any]:
     try:
         # parsed again from the text, because the router has made amounts floats
-        return _answer(200, preview(adapters, company, app.current_event.decoded_body or ""))
+        body = app.current_event.decoded_body or ""
+        return _answer(
+            200, preview(adapters, company, body, order_id=asked.order_id, settings=asked.settings)
+        )
+    except NoSuchOrder:
+        raise NotFoundError from None
+    except SettingsRefused as refused:
+        return _answer(422, _refused_settings("Some values on screen need correcting first.", refused))
     except NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))
     except NoAnswer:
