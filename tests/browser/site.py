@@ -17,6 +17,9 @@ from flask import Flask, Response, jsonify, redirect, request
 from jinja2 import Environment, FileSystemLoader
 from werkzeug.serving import make_server
 
+from bookkeeping.domain.documents_in_xero import stands_by
+from bookkeeping.domain.problems.catalogue import CHANGED
+from bookkeeping.use_cases.page.corrections import LABELS, Asked
 from functions.settings_page.join_modules import joined
 
 Json = dict[str, Any]
@@ -53,6 +56,9 @@ SETTINGS: Json = {
     "start_from": None,
     "order_time_zone": "",
     "refunded_orders": "ask",
+    "cancellations": "ask",
+    "void_approved": False,
+    "credit_note_status": "AUTHORISED",
     "cost_currency": "",
     "free_of_charge": "none",
     "lock_date_action": "hold",
@@ -137,11 +143,16 @@ def connection(status: str = "not_connected", **more: Any) -> Json:
         "tenant_id": ORGANISATION["id"] if linked else "",
         "access_token": {"masked": masked, "expires_at": "2031-03-04T10:42:00Z" if tokens else None},
         "refresh_token": {"masked": masked, "expires_at": "2031-05-03T10:12:00Z" if tokens else None},
-        "scopes_missing": [],
+        "scopes_missing": "",
         "connected_by": "Ada Moore" if linked else None,
         "connected_at": "2031-03-04T10:12:00Z" if linked else None,
         **more,
     }
+
+
+def check(name: str, title: str, words: str, result: str = "good", fix: str = "", setting: str = "") -> Json:
+    """One thing of Check setup as the API tells it."""
+    return {"name": name, "title": title, "result": result, "words": words, "fix": fix, "setting": setting}
 
 
 def tax_row(rate: str, tax_type: str, ships_to: str = "anywhere", *, reverse_charge: bool = False) -> Json:
@@ -251,8 +262,62 @@ def invoice(order_id: str, **more: Any) -> Json:
         "currency": "GBP",
         "link": f"https://go.xero.com/app/!mBdtL/invoicing/view/{order_id}",
         "notes": [],
+        "stands": stands_by(str(more.get("status", "DRAFT"))),
+        "read_at": None,
         **more,
     }
+
+
+AFTER_POSTING: Json = {
+    "version": 3,
+    "may_credit": True,
+    "choices": [],
+    "correction": None,
+    "credit_notes": [],
+    "creditable": [],
+    "may_return_stock": False,
+}
+"""What the API tells of an order beside what was posted."""
+
+
+CREDITABLE: list[Json] = [
+    {
+        "line": 1,
+        "description": "Organic T-shirt, navy, XL, front print",
+        "quantity": "12",
+        "left": "10",
+        "credited": "9.90",
+    },
+    {"line": 2, "description": "Mug “Good morning”", "quantity": "1", "left": "0", "credited": "10.00"},
+    {"line": 0, "description": "Shipping", "quantity": "1", "left": "", "credited": "1.00"},
+]
+CREDITED: Json = {
+    "number": "KX-5012340-CN",
+    "status": "PAID",
+    "total": "20.90",
+    "currency": "GBP",
+    "link": "https://go.xero.com/note/1",
+    "credited": [
+        {"line": 1, "pieces": "2", "amount": "9.90"},
+        {"line": 2, "pieces": "1", "amount": "10.00"},
+        {"line": 0, "pieces": "", "amount": "1.00"},
+    ],
+}
+"""A credit note as the API tells it."""
+
+
+def offered(*asked: Asked) -> list[Json]:
+    """What a person can ask for, as the API tells it."""
+    words = {
+        "cancel": "KX-5012340 is approved: a credit note over all that is left of it is created, and allocated to the"
+        " invoice as far as that is unpaid. What somebody has changed in Xero is left alone, and shown here.",
+        "credit": "You enter quantities or amounts, and a credit note over them is created, and allocated to the"
+        " invoice as far as that is unpaid. Only an approved invoice can be credited.",
+        "post_again": "Only if KX-5012340 is deleted or voided in Xero: the order is posted anew as KX-5012340-2.",
+        "try_again": "Xero is asked how its documents stand, and what was asked for goes on from there.",
+        "done_by_hand": "Nothing is done in Xero. The order leaves the list of those changed after posting.",
+    }
+    return [{"asked": one, "label": LABELS[one], "words": words[one]} for one in asked]
 
 
 def because(about: str, words: str, setting: str = "", title: str = "", field: str = "") -> Json:
@@ -350,6 +415,11 @@ def contact_note(name: str) -> Json:
     }
 
 
+def changed(one: Json) -> bool:
+    """Whether it changed after it was posted."""
+    return one["state"] == "posted" and bool(one["reason"])
+
+
 def why(one: Json) -> str:
     return str(one["problem"]["code"] if one["problem"] else one["reason"] or "")
 
@@ -438,6 +508,14 @@ class Site:
     notes: list[Json] = field(default_factory=list)
     """What the next Save says beside having saved."""
     advice: list[Json] = field(default_factory=list)
+    usual_accounts: Json = field(default_factory=dict)
+    checks: list[Json] = field(
+        default_factory=lambda: [check("app", "Xero app", "Connected to Thistle & Thread Ltd.")]
+    )
+    freed: int = 0
+    """How many orders the next Save tries again."""
+    company_name: str = "Thistle & Thread"
+    help_url: str = "https://help.example.com/xero"
     session_over: bool = False
     refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
     """Answers that take the place of the usual ones, by method and path: `PUT settings`."""
@@ -486,6 +564,7 @@ class Site:
             "fields": [],
             "advice": self.advice,
             "app": self.app_answer(),
+            "usual_accounts": self.usual_accounts,
             "history": self.history,
         }
 
@@ -544,10 +623,9 @@ def create_app(site: Site) -> Flask:
                 .get_template("message.html")
                 .render(title="Your session is over", static=addresses)
             )
-        person = {"user": site.user_id, "name": site.user}
-        return (
-            templates().get_template("settings.html").render(company=company, person=person, static=addresses)
-        )
+        person = {"user": site.user_id, "name": site.user, "company_name": site.company_name}
+        told = {"company": company, "person": person, "static": addresses, "help_url": site.help_url}
+        return templates().get_template("settings.html").render(**told)
 
     @app.get("/message")
     def message() -> str:
@@ -595,7 +673,11 @@ def create_app(site: Site) -> Flask:
             }
             return {"error": error, "current": site.settings_answer()}, 409
         site.save(site.user, body["settings"])
-        return site.settings_answer() | {"notes": site.notes}
+        return site.settings_answer() | {"notes": site.notes, "freed": site.freed}
+
+    @app.post(f"{api}/check-setup")
+    def check_setup() -> Json:
+        return {"checks": site.checks, "checked_at": "2031-03-04T10:50:00Z"}
 
     @app.put(f"{api}/credentials")
     def put_credentials() -> Json:
@@ -654,7 +736,7 @@ def create_app(site: Site) -> Flask:
         fitting = [
             one
             for one in site.orders
-            if asked.get("status", one["state"]) == one["state"]
+            if asked.get("status", one["state"]) in (one["state"], "changed" if changed(one) else "")
             and (not asked.get("problem") or why(one) == asked["problem"])
             and asked.get("search", "").lower()
             in f"{one['number']} {one['ref']} {one['external_ref']}".lower()
@@ -665,6 +747,7 @@ def create_app(site: Site) -> Flask:
         problems: dict[str, int] = {}
         for one in site.orders:
             counts[one["state"]] = counts.get(one["state"], 0) + 1
+            counts["changed"] = counts.get("changed", 0) + changed(one)
             if one["problem"]:
                 problems[one["problem"]["code"]] = problems.get(one["problem"]["code"], 0) + 1
         answer = {
@@ -677,20 +760,41 @@ def create_app(site: Site) -> Flask:
     def found(order_id: str) -> Json | None:
         return next((one for one in site.orders if one["id"] == order_id), None)
 
+    def whole(one: Json) -> Json:
+        return {
+            "lines": LINES,
+            "shipping": {"price": "3.29", "price_inc_tax": "3.95", "tax_rate": "20"},
+            "totals": {"net": "52.79", "taxes": [{"rate": "20", "tax": "10.56"}], "total": "63.35"},
+            "explained": [explained_in_xero(one["id"], kind=made["kind"]) for made in one["documents"]],
+            "same_shipping": [],
+            "history": HISTORY,
+            **AFTER_POSTING,
+            **one,
+        }
+
     @app.get(f"{api}/orders/<order_id>")
     def one_order(order_id: str) -> Json | tuple[Json, int]:
         one = found(order_id)
         if one is None:
             return {"error": {"code": "not_found", "message": "There is no such order."}}, 404
-        whole = {
-            "lines": LINES,
-            "shipping": {"price": "3.29", "price_inc_tax": "3.95", "tax_rate": "20"},
-            "totals": {"net": "52.79", "taxes": [{"rate": "20", "tax": "10.56"}], "total": "63.35"},
-            "explained": [explained_in_xero(order_id, kind=one["kind"]) for one in one["documents"]],
-            "same_shipping": [],
-            "history": HISTORY,
-        }
-        return whole | one
+        return whole(one)
+
+    @app.post(f"{api}/orders/<order_id>/correction")
+    def correction(order_id: str) -> Json:
+        one = found(order_id)
+        assert one is not None
+        if request.get_json()["asked"] == "done_by_hand":
+            one.update(reason=None, words="In Xero.", choices=offered("credit", "cancel", "post_again"))
+        else:
+            one.update(reason="correcting", words=CHANGED["correcting"], choices=[])
+        return whole(one)
+
+    @app.post(f"{api}/orders/<order_id>/look")
+    def look(order_id: str) -> Json:
+        one = found(order_id)
+        assert one is not None
+        one["documents"][0].update(stands="part_paid", status="AUTHORISED", read_at="2031-03-04T11:00:00Z")
+        return whole(one)
 
     @app.post(f"{api}/preview")
     def preview() -> Json | tuple[Json, int]:
@@ -726,13 +830,13 @@ def create_app(site: Site) -> Flask:
 
     @app.post(f"{api}/orders/set-aside")
     def set_aside() -> Json:
-        return changed("set_aside", set_aside=aside(site.user, request.get_json()["reason"]))
+        return moved_to("set_aside", set_aside=aside(site.user, request.get_json()["reason"]))
 
     @app.post(f"{api}/orders/take-back")
     def take_back() -> Json:
-        return changed("queued")
+        return moved_to("queued")
 
-    def changed(state: str, **more: Any) -> Json:
+    def moved_to(state: str, **more: Any) -> Json:
         ids = request.get_json()["ids"]
         for id_ in ids:
             one = found(id_)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 
+from bookkeeping.domain.problems.catalogue import CHANGED
 from tests.browser.site import (
+    CREDITABLE,
+    CREDITED,
     ORGANISATION,
     OTHER_ORGANISATION,
     Call,
     Site,
+    check,
     connection,
     explained_in_xero,
     invoice,
+    offered,
     order,
     problem,
     tax_row,
@@ -49,6 +54,19 @@ READ_AGAIN = {
 }
 
 
+def changed(reason: str | None = "changed", **more: object) -> dict[str, object]:
+    """An order that changed after it was posted."""
+    words = CHANGED[reason] if reason else "In Xero."
+    about: dict[str, Any] = {
+        "changes": ["Quantity of TSHIRT-NAVY-XL: 12 when posted, now 10"],
+        "reason": reason,
+        "words": words,
+        "choices": offered("credit", "cancel", "post_again", "done_by_hand"),
+        "creditable": CREDITABLE,
+    }
+    return order("5012340", **(about | more))
+
+
 def busy_orders() -> list[dict[str, object]]:
     return [
         order("5012345", "queued"),
@@ -56,7 +74,7 @@ def busy_orders() -> list[dict[str, object]]:
         order("5012343", "needs_attention"),
         order("5012342", "needs_attention", problem=problem("5012342", "item_not_tracked")),
         order("5012341", "waiting"),
-        order("5012340", changes=["Quantity of TSHIRT-NAVY-XL: 12 when posted, now 10"]),
+        changed(),
         order("5012339"),
         order("5012338", "skipped"),
         order("5012337", "set_aside"),
@@ -107,6 +125,9 @@ def everything_open(site: Site, page: Page) -> None:
         errors_email="accounts@example.com",
         currency="GBP",
         purchase_tax_type="INPUT2",
+        process_method="tracked",
+        cogs_account_code="310",
+        inventory_asset_account_code="630",
     )
     open_page(site, page)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -132,16 +153,19 @@ def fields_refused(site: Site, page: Page) -> None:
     fields = [
         {
             "name": "number_prefix",
-            "message": "1 to 12 capital letters, digits and hyphens, not ending in a digit",
+            "message": "company 9 uses it in Thistle & Thread Ltd already; enter another one",
         },
-        {"name": "payment_terms_days", "message": "must be at most 365"},
-        {"name": "tax_types.1.tax_type", "message": "RROUTPUT has 5 % in Xero, and the row is for 20 %"},
+        {"name": "payment_terms_days", "message": "a whole number is needed"},
+        {
+            "name": "tax_types.1.tax_type",
+            "message": "5% (VAT on Income) (RROUTPUT) has 5 % in Xero, and the row is for 20 %",
+        },
     ]
     site.refuse("PUT settings", 422, "invalid", "Some settings can't be saved.", fields=fields)
     open_page(site, page)
     page.locator("#more > summary").click()
-    page.get_by_label("Number prefix").fill("kx1")
-    page.get_by_label("Payment terms in days").fill("999")
+    page.get_by_label("Number prefix").fill("KXX-")
+    page.get_by_label("Payment terms in days").fill("99")
     page.get_by_role("button", name="Add a tax rate").click()
     page.get_by_label("Rate in %").fill("20")
     page.get_by_role("button", name="Save", exact=True).click()
@@ -195,6 +219,52 @@ def unsaved(site: Site, page: Page) -> None:
     expect(page.locator("#save-status")).to_contain_text("unsaved")
 
 
+CHECKS = [
+    check("app", "Xero app", "Connected to Thistle & Thread Ltd."),
+    check("permissions", "Permissions", "Everything that is needed is allowed."),
+    check("plan", "Xero plan", "Xero did not say what the organisation's plan allows.", "unknown"),
+    check(
+        "contact",
+        "Contact",
+        "The contact “Kornit X orders” is archived in Xero.",
+        "wrong",
+        "Restore it there, or enter another.",
+        "contact_name",
+    ),
+    check(
+        "calls", "Calls left today", "60 calls are left today.", "warning", "Orders that find none left wait."
+    ),
+]
+
+
+@state
+def setup_checked(site: Site, page: Page) -> None:
+    site.set_up()
+    site.checks = CHECKS
+    open_page(site, page)
+    page.get_by_role("button", name="Check setup").click()
+    expect(page.locator("#checks")).to_contain_text("One thing is not right")
+
+
+@state
+def setup_not_checked(site: Site, page: Page) -> None:
+    site.set_up()
+    site.refuse("POST check-setup", 503, "xero_unavailable", "Xero does not answer right now.")
+    open_page(site, page)
+    page.get_by_role("button", name="Check setup").click()
+    expect(page.locator("#checks")).to_contain_text("does not answer")
+
+
+@state
+def asking_before_switching_on(site: Site, page: Page) -> None:
+    site.set_up(enabled=False)
+    site.checks = CHECKS
+    open_page(site, page)
+    page.get_by_label("Switched on").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("is archived in Xero")
+
+
 # --- connection ---
 
 
@@ -215,7 +285,7 @@ _connection_state(
     previous_organisation=ORGANISATION,
     tenant_id=OTHER_ORGANISATION["id"],
 )
-_connection_state("needs_reconnect", scopes_missing=["accounting.contacts"])
+_connection_state("needs_reconnect", scopes_missing="contacts")
 _connection_state("wrong_credentials")
 _connection_state("cut_off")
 _connection_state("disconnected")
@@ -344,6 +414,111 @@ def orders_whose_calls_are_used_up(site: Site, page: Page) -> None:
     site.orders, site.read_again = busy_orders(), READ_AGAIN | {"spent": True}
     open_page(site, page, "#orders")
     expect(page.locator("#read-again")).to_contain_text("used up")
+
+
+@state
+def orders_changed_after_posting(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page, "#orders")
+    page.get_by_role("radio", name="Changed after posting 1").check()
+    expect(page.locator("#order-rows > li")).to_have_count(1)
+
+
+@state
+def nothing_changed_after_posting(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = [order("5012339")]
+    open_page(site, page, "#orders")
+    page.get_by_role("radio", name="Changed after posting").check()
+    expect(page.get_by_role("heading", name="Nothing changed after posting")).to_be_visible()
+
+
+def _changed_state(name: str, reason: str | None, **more: object) -> None:
+    def way(site: Site, page: Page) -> None:
+        site.set_up()
+        site.orders = [changed(reason, **more)]
+        open_page(site, page, "#orders/5012340")
+        expect(page.locator("#one-order-body h3").first).to_be_visible()
+
+    STATES[f"order_{name}"] = way
+
+
+_edited = {
+    "code": "document_edited",
+    "sentence": "Order 5012340: KX-5012340 was changed in Xero after it was posted, so nothing was done to it. Posted:"
+    " 98.45 GBP. In Xero now: 88.45 GBP, dated 2031-03-04, for “Kornit X orders”, 2 lines.",
+    "who": "accountant",
+    "fix": "Credit, void or correct KX-5012340 in Xero by hand. Then press “Done by hand”.",
+    "xero_says": [],
+}
+_stopped = {"what": "take_back", "by": "Ada Moore", "at": "2031-03-04T11:00:00Z", "problem": _edited}
+_refused = _stopped | {
+    "problem": _edited | {"xero_says": ["The document date cannot be before the end of year lock date."]}
+}
+_changed_state("changed", "changed")
+_changed_state(
+    "changed_after_production",
+    "changed",
+    documents=[_purchase_order, invoice("5012340", status="AUTHORISED")],
+    choices=offered("cancel", "credit", "post_again", "done_by_hand"),
+    may_return_stock=True,
+)
+_changed_state("changed_for_who_may_not_credit", "changed", may_credit=False)
+_changed_state("being_corrected", "correcting", choices=[])
+_changed_state(
+    "whose_correction_stopped",
+    "correction_stopped",
+    correction=_refused,
+    choices=offered("try_again", "done_by_hand", "post_again"),
+)
+_changed_state(
+    "whose_credit_note_is_a_draft",
+    "note_is_draft",
+    choices=offered("try_again"),
+    credit_notes=[CREDITED | {"status": "DRAFT"}],
+)
+_changed_state(
+    "credited",
+    None,
+    choices=offered("credit", "cancel", "post_again"),
+    credit_notes=[CREDITED],
+    documents=[
+        invoice("5012340", status="AUTHORISED", stands="part_credited", read_at="2031-03-04T11:00:00Z")
+    ],
+)
+
+
+@state
+def order_that_could_be_corrected(site: Site, page: Page) -> None:
+    STATES["order_credited"](site, page)
+    page.get_by_text("Take it out of the books, or credit it").click()
+    expect(page.get_by_role("button", name="Cancel it in Xero")).to_be_visible()
+
+
+@state
+def crediting(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = [changed(may_return_stock=True)]
+    site.refuse(
+        "POST orders/5012340/correction",
+        409,
+        "nothing_to_correct",
+        "Enter a quantity or an amount for at least one line.",
+    )
+    open_page(site, page, "#orders/5012340")
+    page.get_by_role("button", name="Credit part of it").click()
+    page.get_by_role("button", name="Credit", exact=True).click()
+    expect(page.locator("#credit-error")).to_contain_text("at least one line")
+
+
+@state
+def order_looked_at(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page, "#orders/5012339")
+    page.get_by_role("button", name="Look now").click()
+    expect(page.locator("#one-order-status")).to_have_text("Read from Xero.")
 
 
 @state

@@ -139,7 +139,7 @@ def test_prices_keep_all_their_decimals(site: Site, page: Page) -> None:
 def test_changes_after_posting_are_shown_on_the_list_and_on_the_order(site: Site, page: Page) -> None:
     open_orders(site, page)
     changed = page.get_by_role("listitem").filter(has_text="5012340")
-    expect(changed).to_contain_text("Changed on the platform after it was posted.")
+    expect(changed).to_contain_text("changed on the platform after it was posted")
     changed.get_by_role("link").click()
     expect(page.get_by_role("region", name="Changes after posting")).to_contain_text("12 when posted, now 10")
 

@@ -58,6 +58,7 @@ ENVIRONMENT = {
     "XERO_IDENTITY_URL": XERO,
     "XERO_API_URL": XERO,
     "XERO_PORTAL_URL": "",
+    "HELP_URL": "https://help.example.com/xero",
     "XERO_WEB_URL": XERO,
     "PUBLIC_URL": "",
     "XERO_DESK_FUNCTION": "xero_desk",
@@ -209,6 +210,7 @@ class Popup:
             "sub": "user-1",
             "name": "Ada Moore",
             "company": "412077",
+            "company_name": "Thistle & Thread",
             "exp": int((now + timedelta(minutes=5)).timestamp()),
             "jti": f"jti-{next(self._once)}",
         } | changes
@@ -227,9 +229,11 @@ class Popup:
             },
         )
 
-    def browser(self, company: str = "412077", user: str = "user-1", name: str = "Ada Moore") -> Browser:
+    def browser(
+        self, company: str = "412077", user: str = "user-1", name: str = "Ada Moore", **claims: Any
+    ) -> Browser:
         """Somebody's browser with the popup open."""
-        answer = self.launch(self.token(company=company, sub=user, name=name))
+        answer = self.launch(self.token(**{"company": company, "sub": user, "name": name} | claims))
         assert answer.status == 303, answer
         return Browser(self, company, answer.headers["set-cookie"].partition(";")[0])
 

@@ -29,6 +29,7 @@ JSON = {"origin": ORIGIN, "sec-fetch-site": "same-origin", "content-type": "appl
 ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "settings", None),
     ("PUT", "settings", {"version": 0, "settings": {}}),
+    ("POST", "check-setup", {}),
     ("PUT", "credentials", {"client_id": "A", "client_secret": "B"}),
     ("POST", "connect", {}),
     ("GET", "connection", None),
@@ -42,6 +43,8 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "orders", None),
     ("GET", "orders/61530418", None),
     ("POST", "orders/61530418/retry", {}),
+    ("POST", "orders/61530418/correction", {"asked": "cancel", "version": 1}),
+    ("POST", "orders/61530418/look", {}),
     ("POST", "orders/retry", {"problem": "setting_missing"}),
     ("POST", "orders/set-aside", {"ids": ["61530418"], "reason": "Booked by hand"}),
     ("POST", "orders/take-back", {"ids": ["61530418"]}),

@@ -155,8 +155,8 @@ def test_an_entry_comes_back_as_it_was_saved(stores: Stores) -> None:
     saved = stores.orders.save(full)
     assert stores.orders.get(UNTRACKED, "1") == saved
     assert stores.orders.get_many([f"{UNTRACKED}#1", f"{UNTRACKED}#1", "nothing#1"]) == [saved]
-    assert stores.orders.due(LANE, NOON, 10) == [f"{UNTRACKED}#1"]
-    assert stores.orders.due(LANE, NOON - timedelta(seconds=1), 10) == []
+    assert stores.orders.due(LANE, NOON, 10) == ([f"{UNTRACKED}#1"], None)
+    assert stores.orders.due(LANE, NOON - timedelta(seconds=1), 10) == ([], NOON)
     assert "due_at" not in entry_to_item(queued(due_at=None))
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, get_args
 from unittest.mock import patch
 
@@ -18,6 +18,7 @@ from bookkeeping.adapters.tables.lanes import Failing
 from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
+from bookkeeping.domain.corrections import Correction, Credited, CreditNote, Step, What
 from bookkeeping.domain.ledger import (
     FREED_BY_SETTINGS,
     Act,
@@ -31,7 +32,7 @@ from bookkeeping.domain.ledger import (
 )
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Disposition, Order, read_order
-from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.rechecks import Recheck
 from bookkeeping.domain.time_zones import Calendar
@@ -138,9 +139,10 @@ def _each_kind(world: OneProcess) -> None:
     entries = [replace(plain, state=state) for state in State]
     entries += [replace(plain, state=State.SKIPPED, reason=reason) for reason in SKIPPED]
     entries += [replace(plain, state=State.WAITING, reason=reason) for reason in WAITS]
+    entries += [replace(plain, state=State.POSTED, reason=reason) for reason in CHANGED]
     entries += [_stopped(plain, code) for code in CATALOGUE]
     entries += [_said(plain, order, disposition) for disposition in get_args(Disposition)]
-    entries.append(_full(plain, order))
+    entries += [_full(plain, order), *_corrected(plain)]
     for place, entry in enumerate(entries, start=1):
         world.orders.save(replace(entry, order_id=str(place)))
     choice = Choice("org-1", "Org One", "connection-1")
@@ -225,7 +227,18 @@ def _full(plain: Entry, order: Order) -> Entry:
     said = replace(order, flaw=flaw, completion_flaw=flaw, dispatch_by=order.sold_at, ships_to="GB")
     at = plain.received_at
     posted = Posted(
-        "id", "KX-9", "PAID", "1.00", "GBP", at, adopted=True, notes=("Note",), settings_version=2
+        "id",
+        "KX-9",
+        "PAID",
+        "1.00",
+        "GBP",
+        at,
+        adopted=True,
+        notes=("Note",),
+        fingerprint="0123456789abcdef",
+        stands="credited",
+        read_at=at,
+        settings_version=2,
     )
     return replace(
         plain,
@@ -253,7 +266,57 @@ def _full(plain: Entry, order: Order) -> Entry:
         changes=("Currency: GBP → EUR",),
         history=(Act("Ada Moore", "retry", at, "account_not_found", at, 3), Act("", FREED_BY_SETTINGS, at)),
         set_aside=SetAside("Ada Moore", at, "Booked by hand as INV-7", State.NEEDS_ATTENTION),
+        stage="made",
+        credit_notes=(_note(at),),
+        dealt_with="0123",
+        former=(replace(posted, status="DELETED"),),
     )
+
+
+def _note(at: datetime) -> CreditNote:
+    return CreditNote(
+        number="KX-1-CN",
+        total="1.20",
+        currency="GBP",
+        invoice_id="invoice-1",
+        credited=(Credited(1, pieces="1", amount="1.20", tax="0.20"), Credited(0, amount="1")),
+        id="note-1",
+        status="DRAFT",
+        at=at,
+        settled=True,
+    )
+
+
+def _corrected(plain: Entry) -> Iterator[Entry]:
+    """Posted orders whose documents are being corrected: each thing asked for, and each step."""
+    at = plain.received_at
+    posted = Posted("id", "KX-1", "AUTHORISED", "1.20", "GBP", at, fingerprint="0123456789abcdef")
+    entry = replace(plain, state=State.POSTED, number="KX-1", documents={"invoice": posted})
+    for what in get_args(What):
+        for step in get_args(Step):
+            correction = Correction(
+                what,
+                "Ada Moore",
+                at,
+                "0123",
+                credited=(Credited(1, pieces="1"),),
+                of_message=True,
+                with_stock=True,
+                drafts_only=True,
+                noted="KX-1-CN",
+                deleted=True,
+                rests="note_is_draft",
+                problem=Problem("still_a_draft", {"order": "1", "number": "KX-1"}),
+                step=step,
+                kind="invoice",
+                status="DELETED",
+                note=replace(_note(at), id="", status="", at=None),
+                sent_at=at,
+                tries=1,
+                taken=2,
+                looks=3,
+            )
+            yield replace(entry, correction=correction)
 
 
 def secrets(popup: Popup) -> dict[str, Any]:

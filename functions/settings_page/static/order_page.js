@@ -1,6 +1,7 @@
 // One order: what it says, what became of it in Xero and why, and what happened to it.
 
 import { amount, codeWords, element, moment, upperFirst, webAddress } from "./dom.js";
+import { changedBadge, standing } from "./corrections.js";
 import { explained } from "./explained.js";
 import { historyItems } from "./history.js";
 
@@ -20,17 +21,11 @@ export const WHO = {
   operator: "Whoever runs this integration",
 };
 export const KINDS = { invoice: "Sales invoice", purchase_order: "Purchase order" };
-const DOCUMENT_STATES = {
-  DRAFT: "Draft",
-  SUBMITTED: "Awaiting approval",
-  AUTHORISED: "Approved",
-  PAID: "Paid",
-  BILLED: "Billed",
-  VOIDED: "Voided",
-  DELETED: "Deleted",
-};
 
-export const badge = (state) => element("span", { class: `badge ${STATES[state]?.[1] || "plain"}` }, STATES[state]?.[0] || codeWords(state));
+export function badge(order) {
+  const [words, look] = changedBadge(order) || STATES[order.state] || [codeWords(order.state), "plain"];
+  return element("span", { class: `badge ${look}` }, words);
+}
 
 /** The problem's sentence without the order's number, which is shown beside it. */
 export const sentenceOf = ({ id, problem }) => upperFirst(problem.sentence.replace(`Order ${id}: `, ""));
@@ -41,11 +36,12 @@ export function toPreview({ id, documents, lines = [] }) {
   return element("p", {}, element("a", { href: `#preview/${encodeURIComponent(id)}` }, "Preview it under the settings on screen"));
 }
 
-export function factsOfOrder(order) {
+/** `standing`: what is shown below its documents of where they stand. */
+export function factsOfOrder(order, standing) {
   return [
-    changesOf(order),
     sameShippingOf(order),
     documentsOf(order),
+    standing,
     factsOf(order),
     linesOf(order),
     totalsOf(order),
@@ -66,19 +62,6 @@ function sameShippingOf({ same_shipping: others = [] }) {
   );
 }
 
-function changesOf({ changes, set_aside: aside }) {
-  if (!changes.length) return "";
-  const listed = element("ul", {}, changes.map((change) => element("li", {}, change)));
-  if (aside) return element("section", { class: "notice warn", "aria-label": "Changes" }, element("h3", {}, "Sent again since it was set aside"), listed);
-  return element(
-    "section",
-    { class: "notice warn", "aria-label": "Changes after posting" },
-    element("h3", {}, "Changed on the platform after it was posted"),
-    element("p", {}, "The documents in Xero are left as they are. Correct them there if the change matters for your books:"),
-    listed,
-  );
-}
-
 function documentsOf({ documents, explained: reasons = [] }) {
   if (!documents.length) return "";
   return [
@@ -91,7 +74,7 @@ function documentsOf({ documents, explained: reasons = [] }) {
         return element(
           "li",
           {},
-          element("div", {}, element("b", {}, `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}`), element("span", { class: "help" }, DOCUMENT_STATES[one.status] || one.status)),
+          element("div", {}, element("b", {}, `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}`), element("span", { class: "help" }, standing(one))),
           element("div", { class: "amount" }, amount(one.total, one.currency)),
           address
             ? element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, "Open in Xero", element("span", { class: "hidden-words" }, `: ${one.number}, opens in a new tab`))

@@ -1,5 +1,6 @@
 // The tab Orders: every order's state, and what a person can do about it.
 
+import { AfterPosting, beingCorrected } from "./corrections.js";
 import { amount, byId, codeWords, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
 import { ReadAgain, helpWith, setAside, wasSetAside } from "./problems.js";
@@ -41,6 +42,7 @@ export class OrdersTab {
     this.problems = new Map();
     this.open = null;
     this.lookedAt = Date.now();
+    this.afterPosting = new AfterPosting(api, this, WHO);
     this.filter.addEventListener("submit", (event) => {
       event.preventDefault();
       this.load();
@@ -126,6 +128,9 @@ export class OrdersTab {
     if (status === "needs_attention" && !search && !problem && !from && !to) {
       return [element("h3", {}, "Nothing needs attention"), element("p", {}, "Every order is posted, or on its way.")];
     }
+    if (status === "changed" && !search && !problem && !from && !to) {
+      return [element("h3", {}, "Nothing changed after posting"), element("p", {}, "Every posted order is as it was, or has been dealt with.")];
+    }
     const clear = element("button", { type: "button", class: "quiet" }, "Show all orders");
     clear.addEventListener("click", () => {
       this.filter.reset();
@@ -196,7 +201,7 @@ export class OrdersTab {
   lookAgain() {
     if (document.hidden || byId("orders-panel").hidden) return;
     this.sayOpen();
-    const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state));
+    const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state) || beingCorrected(order));
     if (!underWay && Date.now() - this.lookedAt < LOOK_FOR_NEW_AFTER) return;
     this.lookNow();
   }
@@ -250,10 +255,17 @@ export class OrdersTab {
     }
   }
 
+  /** Show an order as it stands after a press, and say what came of it. */
+  tell(order, words) {
+    this.showOrder(order);
+    byId("one-order-status").textContent = words;
+    byId("one-order-heading").focus();
+  }
+
   showOrder(order) {
     this.open = order;
     const focused = byId("one-order-body").contains(document.activeElement);
-    replace(byId("one-order-heading"), `Order ${order.id} `, badge(order.state));
+    replace(byId("one-order-heading"), `Order ${order.id} `, badge(order));
     const did = async (words) => {
       await this.show(order.id, { quietly: true });
       byId("one-order-status").textContent = words;
@@ -264,12 +276,13 @@ export class OrdersTab {
       byId("one-order-body"),
       wasSetAside(...about),
       ...(order.set_aside ? [] : [this.problemOf(order), ...helpWith(...about)]),
-      order.problem || order.set_aside ? "" : element("p", {}, order.words),
+      order.problem || order.set_aside || order.correction?.problem ? "" : element("p", {}, order.words),
       !order.problem && order.can_retry ? element("p", { class: "actions" }, this.mainButton(order), this.retryAllButton(order)) : "",
       order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
       setAside(...about),
+      order.set_aside ? "" : this.afterPosting.decisions(order),
       toPreview(order),
-      ...factsOfOrder(order),
+      ...factsOfOrder(order, this.afterPosting.standing(order)),
     );
     if (focused) byId("one-order-heading").focus();
   }
@@ -356,12 +369,12 @@ function listed(order) {
       element("a", { href: `#orders/${encodeURIComponent(order.id)}`, "data-id": order.id }, `Order ${order.id}`),
       references ? element("span", { class: "help" }, references) : "",
     ),
-    element("div", { class: "order-state" }, badge(order.state)),
+    element("div", { class: "order-state" }, badge(order)),
     element(
       "div",
       { class: "order-words" },
       element("p", {}, order.problem && !order.set_aside ? sentenceOf(order) : order.words),
-      order.changes.length ? element("p", { class: "warn-words" }, order.set_aside ? "Sent again since it was set aside." : "Changed on the platform after it was posted.") : "",
+      order.set_aside && order.changes.length ? element("p", { class: "warn-words" }, "Sent again since it was set aside.") : "",
       order.documents.length
         ? element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}, ${amount(one.total, one.currency)}`).join(" · "))
         : "",

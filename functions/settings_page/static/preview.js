@@ -14,6 +14,8 @@ export class Preview {
     this.card.addEventListener("toggle", () => this.offer());
     byId("preview-form").addEventListener("submit", (event) => event.preventDefault());
     whilePressed(byId("show-preview"), () => this.show());
+    // by itself a browser shows only the line of a text box that is typed in, and the bar with Save may cover the rest
+    byId("preview-pasted").addEventListener("focus", ({ target }) => target.scrollIntoView({ block: "nearest" }));
     settings.form.addEventListener("input", (event) => {
       const own = this.card.contains(event.target);
       if (!own && byId("preview-result").children.length) this.status("The settings on screen are others by now. Press Preview again.");

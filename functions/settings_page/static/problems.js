@@ -105,6 +105,7 @@ export function wasSetAside(order, api, did, failed) {
     "section",
     { class: "notice", "aria-label": "Set aside" },
     element("p", {}, element("b", {}, aside.by), " set it aside ", moment(aside.at), ": ", aside.because),
+    order.changes.length ? [element("h3", {}, "Sent again since it was set aside"), element("ul", {}, order.changes.map((change) => element("li", {}, change)))] : "",
     order.problem ? element("p", { class: "help" }, "Before that it had stopped. ", order.problem.sentence) : "",
     element("p", { class: "help" }, "No message, no setting and no Retry posts it. Taken back, it is tried again."),
     element("p", { class: "actions" }, whilePressed(back, () => change("take-back", order, {}, api, failed, () => did("Taken back. What becomes of it shows here in a moment.")))),

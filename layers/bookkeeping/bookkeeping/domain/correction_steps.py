@@ -15,7 +15,7 @@ from typing import Any, Literal
 from bookkeeping.domain.corrections import Correction, CreditNote
 from bookkeeping.domain.credit_notes import credit_note
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.documents_in_xero import UNAPPROVED, VOID_OR_DELETED, DocumentInXero
+from bookkeeping.domain.documents_in_xero import UNAPPROVED, VOID_OR_DELETED, DocumentInXero, versions
 from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -111,27 +111,45 @@ class _Basis:
 
 def _check_gone(entry: Entry, read: Read) -> None:
     """Raises OrderStopped where a document still stands that would be posted again."""
-    invoice = read.documents.get("invoice")
-    if invoice is not None and not invoice.void_or_deleted:
+    document = read.documents.get("invoice") or read.documents.get("purchase_order")
+    if document is not None and not document.void_or_deleted:
+        words = DOCUMENT_KINDS[document.kind].words
         raise OrderStopped(
-            Problem(
-                "still_in_xero",
-                {"order": entry.order_id, "number": invoice.number, "document": "sales invoice"},
-            )
+            Problem("still_in_xero", {"order": entry.order_id, "number": document.number, "document": words})
         )
 
 
 def _of_invoice(basis: _Basis) -> NextStep | None:
     correction, invoice = basis.correction, basis.read.documents.get("invoice")
     if invoice is None or invoice.void_or_deleted:
-        # of a draft, what was not cancelled is posted again
-        return PostAgain() if correction.what == "credit" and correction.deleted else None
-    unsettled = next((note for note in basis.entry.credit_notes if note.id and not note.settled), None)
-    if unsettled is not None:
+        if correction.what != "credit":
+            return None
+        # of a draft, what was not cancelled is posted again; one that a person deleted is theirs
+        return PostAgain() if correction.deleted else HandBack()
+    notes = [note for note in basis.entry.credit_notes if note.invoice_id == invoice.id]
+    _check_untouched(basis, invoice, notes)
+    if unsettled := next((note for note in notes if not note.settled), None):
         return _of_note(basis, unsettled, invoice)
     if correction.noted:
-        return None
-    _check_as_posted(basis, invoice)
+        noted = next(note for note in notes if note.number == correction.noted)
+        # a person has deleted the note: they decide what becomes of the rest
+        return None if noted.counts else HandBack()
+    return _of_invoice_as_posted(basis, invoice)
+
+
+def _check_untouched(basis: _Basis, invoice: DocumentInXero, notes: Sequence[CreditNote]) -> None:
+    """Raises OrderStopped where a person has changed or credited the invoice in Xero."""
+    if not basis.correction.noted:
+        _check_as_posted(basis, invoice)
+    elif edited := edited_meanwhile(basis.entry, invoice, "credited"):
+        raise OrderStopped(edited)
+    if {*invoice.credited_by} - {note.id for note in notes}:
+        details = {"credited": f"{invoice.credited:.2f}", "currency": invoice.currency}
+        raise basis.stop("credited_by_hand", number=invoice.number, **details)
+
+
+def _of_invoice_as_posted(basis: _Basis, invoice: DocumentInXero) -> NextStep | None:
+    correction = basis.correction
     if invoice.status in UNAPPROVED:
         if correction.what == "credit" and not correction.of_message:
             raise basis.stop("still_a_draft", number=invoice.number)
@@ -158,23 +176,24 @@ def _of_note(basis: _Basis, note: CreditNote, invoice: DocumentInXero) -> NextSt
 
 
 def _check_as_posted(basis: _Basis, document: DocumentInXero) -> None:
-    """Raises OrderStopped where a person has changed the document in Xero."""
+    """Raises OrderStopped where a person has changed the document in Xero, or that can't be told."""
     posted = basis.entry.documents[document.kind]
     if posted.fingerprint == document.fingerprint:
         return
+    if not posted.fingerprint:
+        raise basis.stop("posted_unrecorded", number=posted.number)
     raise basis.stop(
         "document_edited", number=posted.number, **versions(posted.total, posted.currency, document)
     )
 
 
-def versions(total: str, currency: str, document: DocumentInXero) -> dict[str, str]:
-    """A document as posted, and as it is in Xero now, in words for a problem."""
-    lines = len(document.lines)
-    now = (
-        f"{document.total:.2f} {document.currency}, dated {document.dated_on}, for “{document.contact_name}”,"
-        f" {lines} {'line' if lines == 1 else 'lines'}"
-    )
-    return {"posted": f"{total} {currency}", "now": now}
+def edited_meanwhile(entry: Entry, document: DocumentInXero, done: str) -> Problem | None:
+    """The problem where a person changed the document between the reading and what was done."""
+    posted = entry.documents[document.kind]
+    if document.fingerprint == posted.fingerprint:
+        return None
+    details = {"order": entry.order_id, "number": posted.number, "done": done}
+    return Problem("edited_meanwhile", details | versions(posted.total, posted.currency, document))
 
 
 def _may_void(basis: _Basis, invoice: DocumentInXero) -> bool:
@@ -184,6 +203,9 @@ def _may_void(basis: _Basis, invoice: DocumentInXero) -> bool:
     if invoice.total == 0:
         # nothing of it could be credited
         return True
+    if not basis.correction.with_stock and any(line.item_code for line in invoice.lines):
+        # a void would bring back stock that is gone
+        return False
     on, locked = invoice.dated_on, basis.organisation.lock_date
     return (
         basis.settings.void_approved
@@ -203,15 +225,18 @@ def _of_purchase_order(basis: _Basis) -> NextStep | None:
         return Rest("ask_supplier")
     if order.status == "BILLED" or order.sent_to_contact:
         return Rest("ask_supplier")
+    if basis.correction.drafts_only and order.status not in UNAPPROVED:
+        return HandBack()
     _check_as_posted(basis, order)
     return SetStatus("purchase_order", "DELETED")
 
 
-def done_words(correction: Correction, order_id: str, number: str, status: str) -> str:
-    """What stands in the document's history in Xero."""
+def done_words(entry: Entry, correction: Correction, number: str, status: str) -> str:
+    """What stands in the document's history in Xero: what was done, who asked for it, and why."""
     done = {"DELETED": "deleted", "VOIDED": "voided"}.get(status, f"credited by {number}")
     who = correction.by or "the setting “Cancelled after posting”"
-    return f"Kornit X order {order_id}: {done} after it was posted, asked for by {who}."
+    why = " ".join(entry.changes) or "The order is unchanged on the platform."
+    return f"Kornit X order {entry.order_id}: {done}, asked for by {who}. {why}"
 
 
 def kinds_of(entry: Entry) -> Sequence[DocumentKind]:

@@ -8,13 +8,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.organisation import xero_date
 
 VOID_OR_DELETED: Final = frozenset({"DELETED", "VOIDED"})
 UNAPPROVED: Final = frozenset({"DRAFT", "SUBMITTED"})
+Stands = Literal[
+    "",
+    "draft",
+    "awaiting_approval",
+    "approved",
+    "part_paid",
+    "part_credited",
+    "paid",
+    "credited",
+    "billed",
+    "voided",
+    "deleted",
+]
+"""Where a document stands in Xero; empty: not known."""
+_STANDS: Final[Mapping[str, Stands]] = {
+    "DRAFT": "draft",
+    "SUBMITTED": "awaiting_approval",
+    "AUTHORISED": "approved",
+    "PAID": "paid",
+    "BILLED": "billed",
+    "VOIDED": "voided",
+    "DELETED": "deleted",
+}
 _NONE: Final = Decimal(0)
 _FINGERPRINT: Final = 16
 """Hexadecimal digits."""
@@ -67,10 +90,13 @@ class DocumentInXero:
     """What of an invoice is neither paid nor credited."""
     paid: Decimal = _NONE
     credited: Decimal = _NONE
+    credited_by: tuple[str, ...] = ()
+    """The ids of the credit notes that are allocated to an invoice."""
     remaining_credit: Decimal = _NONE
     """What of a credit note is neither allocated nor refunded."""
     allocated: tuple[Allocated, ...] = ()
     sent_to_contact: bool = False
+    branding_theme_id: str = ""
 
     @property
     def void_or_deleted(self) -> bool:
@@ -78,9 +104,23 @@ class DocumentInXero:
         return self.status in VOID_OR_DELETED
 
     @property
+    def stands(self) -> Stands:
+        """Where it stands in Xero, which calls an invoice paid that is credited in full."""
+        if self.status == "PAID" and self.credited and not self.paid:
+            return "credited"
+        if self.status == "AUTHORISED" and (self.paid or self.credited):
+            return "part_paid" if self.paid else "part_credited"
+        return stands_by(self.status)
+
+    @property
     def fingerprint(self) -> str:
         """The same as long as nobody changes its contact, date, currency or lines. A status is no such change."""
         return _fingerprint(self)
+
+
+def stands_by(status: str) -> Stands:
+    """Where a document stands, as far as its status tells."""
+    return _STANDS.get(status, "")
 
 
 def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
@@ -90,7 +130,7 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
     lines = element.get("LineItems")
     if not isinstance(lines, list) or not all(isinstance(line, Mapping) for line in lines):
         raise ValueError(f"a {DOCUMENT_KINDS[kind].words} without its lines")
-    allocations = element.get("Allocations")
+    allocations, notes = element.get("Allocations"), element.get("CreditNotes")
     return DocumentInXero(
         kind=kind,
         id=_text(element, DOCUMENT_KINDS[kind].id_key),
@@ -110,6 +150,11 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
         due=_amount(element, "AmountDue"),
         paid=_amount(element, "AmountPaid"),
         credited=_amount(element, "AmountCredited"),
+        credited_by=tuple(
+            _text(note, "CreditNoteID")
+            for note in (notes if isinstance(notes, list) else ())
+            if isinstance(note, Mapping)
+        ),
         remaining_credit=_amount(element, "RemainingCredit"),
         allocated=tuple(
             Allocated(_text(invoice, "InvoiceID"), _amount(one, "Amount"))
@@ -117,6 +162,7 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
             if isinstance(one, Mapping) and isinstance(invoice := one.get("Invoice"), Mapping)
         ),
         sent_to_contact=element.get("SentToContact") is True,
+        branding_theme_id=_text(element, "BrandingThemeID"),
     )
 
 
@@ -137,6 +183,16 @@ def _line(line: Mapping[str, Any]) -> LineInXero:
             if isinstance(one, Mapping)
         ),
     )
+
+
+def versions(total: str, currency: str, document: DocumentInXero) -> dict[str, str]:
+    """A document as posted, and as it is in Xero now, in words for a problem."""
+    lines = len(document.lines)
+    now = (
+        f"{document.total:.2f} {document.currency}, dated {document.dated_on}, for “{document.contact_name}”,"
+        f" {lines} {'line' if lines == 1 else 'lines'}"
+    )
+    return {"posted": f"{total} {currency}", "now": now}
 
 
 def _fingerprint(document: DocumentInXero) -> str:

@@ -5,6 +5,7 @@ docs/schemas/ is generated from the types of their details: `make schemas`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,8 @@ from typing_extensions import TypedDict
 
 from bookkeeping.domain.connection import ConnectionStatus
 from bookkeeping.domain.document_kinds import DocumentKind
-from bookkeeping.domain.ledger import Entry, State
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
+from bookkeeping.domain.ledger import Entry, Posted, State
 from bookkeeping.domain.moments import stamp
 
 _DESCRIBED: Final = ConfigDict(use_attribute_docstrings=True)
@@ -108,6 +110,22 @@ class OrderChangedAfterPosting(OrderDetail):
 
 
 @with_config(_DESCRIBED)
+class CorrectedDocument(EventDocument):
+    """A credit note, or a document that was deleted or voided."""
+
+    status: str
+    """As in Xero: `DELETED`, `VOIDED`, or of a credit note `DRAFT`, `AUTHORISED` or `PAID`."""
+
+
+@with_config(_DESCRIBED)
+class OrderCorrected(OrderDetail):
+    """Documents of the order, which was posted, were deleted, voided or credited."""
+
+    corrected: list[CorrectedDocument]
+    """Everything that was done so far."""
+
+
+@with_config(_DESCRIBED)
 class ConnectionDetail(Detail):
     """What is said of a company's connection to Xero."""
 
@@ -131,6 +149,7 @@ DETAILS: Final = {
         OrderNeedsAttention,
         OrderSkipped,
         OrderChangedAfterPosting,
+        OrderCorrected,
         ConnectionLost,
         ConnectionRestored,
     )
@@ -198,6 +217,42 @@ def events(entry: Entry) -> list[Event]:
     return found
 
 
+def corrected(entry: Entry) -> list[Event]:
+    """The event of what was done to a posted order's documents; none where nothing was. One more deed, another id."""
+    found: list[CorrectedDocument] = [
+        {**_document(kind, posted), "status": posted.status}
+        for kind, posted in entry.documents.items()
+        if posted.status in VOID_OR_DELETED
+    ]
+    found += [
+        {
+            "kind": "credit_note",
+            "id": note.id,
+            "number": note.number,
+            "total": note.total,
+            "currency": note.currency,
+            "status": note.status,
+        }
+        for note in entry.credit_notes
+    ]
+    if not found:
+        return []
+    done = ",".join(f"{one['kind']} {one['number']} {one['status']}" for one in found)
+    about = _about(entry, "corrected", hashlib.sha256(done.encode()).hexdigest()[:16], entry.changed_at)
+    detail: OrderCorrected = {**about, "corrected": found}
+    return [Event("OrderCorrected", about["id"], entry.changed_at, detail)]
+
+
+def _document(kind: DocumentKind, posted: Posted) -> EventDocument:
+    return {
+        "kind": kind,
+        "id": posted.id,
+        "number": posted.number,
+        "total": posted.total,
+        "currency": posted.currency,
+    }
+
+
 def _about(entry: Entry, what: str, which: str, at: datetime) -> OrderDetail:
     return {
         "id": f"{entry.company}#{entry.order_id}#{what}#{which}",
@@ -208,13 +263,8 @@ def _about(entry: Entry, what: str, which: str, at: datetime) -> OrderDetail:
         "number": entry.number,
         "organisation_id": entry.organisation_id,
         "documents": [
-            {
-                "kind": kind,
-                "id": posted.id,
-                "number": posted.number,
-                "total": posted.total,
-                "currency": posted.currency,
-            }
+            _document(kind, posted)
             for kind, posted in entry.documents.items()
+            if posted.status not in VOID_OR_DELETED
         ],
     }

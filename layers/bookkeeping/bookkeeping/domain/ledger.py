@@ -18,7 +18,6 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, Literal, Self
 
-from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.corrections import Correction, Credited, CreditNote
 from bookkeeping.domain.countries import place_words
@@ -30,7 +29,7 @@ from bookkeeping.domain.documents import (
     waits_for_dispatch,
     wants,
 )
-from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, stands_by
 from bookkeeping.domain.errors import StillBeingSent
 from bookkeeping.domain.orders import (
     NO_SALE,
@@ -121,6 +120,15 @@ class Posted(Stored):
     """Of the document as it was posted; empty where Xero did not list its lines."""
     settings_version: int = 0
     """The version of the settings that made it, where the order went on under another one; else 0."""
+    stands: str = ""
+    """How far it was approved, paid or credited when it was last read after posting. No payment is kept."""
+    read_at: datetime | None = None
+    """When that was."""
+
+    @property
+    def stood(self) -> str:
+        """Where it stood in Xero when that was last known."""
+        return self.stands or stands_by(self.status)
 
     def __post_init__(self) -> None:
         # what Xero answers and what is noted is of any length
@@ -293,6 +301,11 @@ class Entry(Stored):
         return self.problem.code if self.problem else self.reason
 
     @property
+    def number_without_suffix(self) -> str:
+        """The number under which it was posted first: the prefix and the order's id."""
+        return self.former[0].number if self.former else self.number
+
+    @property
     def frozen(self) -> bool:
         return bool(self.documents or self.batch)
 
@@ -304,7 +317,9 @@ class Entry(Stored):
     @property
     def to_do(self) -> bool:
         """Whether a turn in its lane has something to do for it, once it is due."""
-        return self.state is State.QUEUED or (self.state is State.POSTED and self.correction is not None)
+        if self.state is State.POSTED and self.correction is not None:
+            return not self.correction.rests or self.correction.rests == "note_is_draft"
+        return self.state is State.QUEUED
 
     @property
     def before_production(self) -> bool:
@@ -484,10 +499,13 @@ def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
     known = entry.message
     if _says_the_same(message, entry):
         # the platform is, or is back, at what was posted
-        kept = replace(known, sent_at=message.sent_at, first_sent_at=known.first_sent_at or known.sent_at)
+        kept = replace(known, sent_at=message.sent_at, first_sent_at=sent_first(known))
         changed_at = now if entry.newer else entry.changed_at
         return replace(entry, message=kept, newer=None, changes=(), changed_at=changed_at)
     changes = _differences(entry, message) if entry.documents else ()
+    if entry.newer is not None and entry.newer.content_hash == message.content_hash and message.content:
+        # said again: what it says counts from the day on which it was said first
+        message = replace(message, first_sent_at=min(sent_first(entry.newer), sent_first(message)))
     if _bytes(entry.message) + _bytes(message) > ROOM:
         if not entry.documents:
             raise StillBeingSent(f"order {entry.order_id}")
@@ -688,7 +706,12 @@ def sibling(entry: Entry) -> str | None:
 
 def sent_at(message: Message) -> datetime:
     """When the message was first sent."""
-    return datetime.fromtimestamp((message.first_sent_at or message.sent_at) / 1000, UTC)
+    return datetime.fromtimestamp(sent_first(message) / 1000, UTC)
+
+
+def sent_first(message: Message) -> int:
+    """The same in milliseconds."""
+    return message.first_sent_at or message.sent_at
 
 
 def begin(
@@ -767,8 +790,7 @@ def _dispatched_since(known: Message, message: Message) -> Message:
     """The message, dated by the one that first said that the order is dispatched."""
     if not (known.content and message.content and known.order.dispatched and message.order.dispatched):
         return message
-    first = min(known.first_sent_at or known.sent_at, message.first_sent_at or message.sent_at)
-    return replace(message, first_sent_at=first)
+    return replace(message, first_sent_at=min(sent_first(known), sent_first(message)))
 
 
 def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Entry:
@@ -799,11 +821,16 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
 
 def look_after_posting(entry: Entry, books: Books, now: datetime) -> Entry:
     """A posted order under what the platform says of it by now: for a person to look at, or corrected by itself."""
-    if entry.correction is None and changed_since(entry) and not entry.batch:
+    if is_free(entry.correction) and changed_since(entry) and not entry.batch:
         asked = _by_itself(entry, books.settings, now) if books.may_send and here(entry, books) else None
         if asked is not None:
             return correct(entry, asked, books, now)
     return replace(entry, reason=_after_posting(entry))
+
+
+def is_free(correction: Correction | None) -> bool:
+    """Whether nothing more is done by itself."""
+    return correction is None or correction.rests == "ask_supplier"
 
 
 def changed_since(entry: Entry) -> bool:
@@ -820,6 +847,15 @@ def _after_posting(entry: Entry) -> str:
     if correction is None:
         return "changed" if changed_since(entry) else ""
     return "correction_stopped" if correction.problem else correction.rests or "correcting"
+
+
+def outdated(entry: Entry) -> bool:
+    """Whether the platform has said something else before anything was done for the cancellation it told of."""
+    correction = entry.correction
+    if correction is None or not (correction.what == "take_back" or correction.of_message):
+        return False
+    begun = correction.step or correction.noted or correction.deleted
+    return not begun and correction.dealt_with != entry.newest.content_hash
 
 
 def here(entry: Entry, books: Books) -> bool:
@@ -849,16 +885,8 @@ def cancellation(entry: Entry, by: str, now: datetime) -> Correction | None:
         return None
     if all(line.cancelled for line in newer.order.lines):
         return what
-    left = (
-        Credited(one.line)
-        for one in credited
-        if not any(
-            one.line == before.line for note in entry.credit_notes if note.counts for before in note.credited
-        )
-    )
-    lines = entry.message.order.lines
-    pieces = tuple(replace(one, pieces=plain_number(lines[one.line - 1].quantity)) for one in left)
-    return replace(what, what="credit", credited=pieces, of_message=True) if pieces else None
+    # of each, what is left of it: some may have been credited before
+    return replace(what, what="credit", credited=tuple(credited), of_message=True)
 
 
 def _cancelled_lines(posted: Order, newer: Order) -> list[Credited]:
@@ -908,7 +936,7 @@ def carried_on(entry: Entry, books: Books, now: datetime) -> Entry | None:
     if correction is None or correction.problem is not None or connection is None or not books.open:
         return None
     if here(entry, books):
-        return replace(entry, lane=connection.lane, due_at=now, changed_at=now)
+        return replace(corrected(entry, correction, now, due_at=now), lane=connection.lane)
     details = {"order": entry.order_id, "number": entry.number}
     return corrected(entry, replace(correction, problem=Problem("posted_elsewhere", details)), now)
 
@@ -916,6 +944,11 @@ def carried_on(entry: Entry, books: Books, now: datetime) -> Entry | None:
 def dealt_with(entry: Entry, content_hash: str) -> Entry:
     """The posted order with its changes dealt with, up to a message of that content."""
     return replace(entry, dealt_with=content_hash)
+
+
+def as_read(posted: Posted, status: str, stands: str, now: datetime) -> Posted:
+    """The document with its status and where it stands in Xero, as it was just read."""
+    return replace(posted, status=status, stands=stands, read_at=now)
 
 
 def next_number(number: str, prefix_and_id: str) -> str:
@@ -927,18 +960,19 @@ def next_number(number: str, prefix_and_id: str) -> str:
 def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     """Post the order anew under its next number, without the documents that were deleted or voided."""
     gone = {kind: posted for kind, posted in entry.documents.items() if posted.status in VOID_OR_DELETED}
-    newer = entry.newer if entry.newer is not None and entry.newer.content else None
-    base = entry.number.removesuffix(_suffix(entry.number, entry.order_id))
+    # what was too long to be kept beside the content is known no more
+    too_long = entry.newer is not None and not entry.newer.content and entry.newer.problem is None
+    newer = None if too_long else entry.newer
     renewed = replace(
         entry,
         documents={kind: posted for kind, posted in entry.documents.items() if kind not in gone},
         former=(*entry.former, *gone.values())[-MOST_FORMER:],
-        number=next_number(entry.number, base),
+        number=next_number(entry.number, entry.number_without_suffix),
         message=newer or entry.message,
-        newer=None if newer else entry.newer,
-        changes=(),
-        correction=None,
-        dealt_with=entry.newest.content_hash,
+        newer=entry.newer if too_long else None,
+        changes=entry.changes if too_long else (),
+        correction=_supplier_to_ask(entry),
+        dealt_with=entry.dealt_with if too_long else entry.newest.content_hash,
         refusals=0,
         at_most=BATCH_SIZE,
     )
@@ -947,9 +981,12 @@ def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     return decide(renewed, books, now)
 
 
-def _suffix(number: str, order_id: str) -> str:
-    """What stands behind the order's id in its number."""
-    return number.rpartition(order_id)[2]
+def _supplier_to_ask(entry: Entry) -> Correction | None:
+    """What stays of a correction whose order is posted again beside its purchase order, cancelled lines and all."""
+    correction, order = entry.correction, entry.documents.get("purchase_order")
+    if correction is None or correction.what != "credit" or order is None or order.status in VOID_OR_DELETED:
+        return None
+    return replace(correction, rests="ask_supplier")
 
 
 # --- freed
@@ -979,6 +1016,8 @@ def retry(
         at_most=BATCH_SIZE,
         items_as_they_are=entry.items_as_they_are or items_as_they_are,
         no_sale=_decided(entry, no_sale),
+        # who posts what is left of a cancelled order knows that it is cancelled
+        dealt_with=entry.newest.content_hash if no_sale == "post" and entry.frozen else entry.dealt_with,
     )
     tried = _tried_again(entry, freed, books, by, now)
     if not by and (tried.state, tried.why) == (entry.state, entry.why):
@@ -1001,7 +1040,8 @@ def _tried_again(entry: Entry, freed: Entry, books: Books, by: str, now: datetim
     if entry.problem is not None and _differs(entry):
         freed = _accepted(freed, entry.problem, by, now)
     if not remaining(freed, books.settings):
-        return _at(freed, State.POSTED, now)
+        posted = _at(freed, State.POSTED, now)
+        return carried_on(posted, books, now) or look_after_posting(posted, books, now)
     return held_back_half(freed, books.settings, now) or become_due(freed, books, now)
 
 

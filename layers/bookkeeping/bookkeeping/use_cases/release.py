@@ -261,7 +261,7 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release 
             return None
         # it is due in a lane that its company has left
         return ledger.become_due(entry, books, now) if entry.documents else ledger.decide(entry, books, now)
-    if entry.correction is not None:
+    if entry.state is State.POSTED:
         return ledger.carried_on(entry, books, now)
     if release is None:
         return ledger.retry(entry, books, by, now)

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 
 from bookkeeping.domain.corrections import What
 from bookkeeping.domain.document_kinds import DocumentKind
+from bookkeeping.domain.documents_in_xero import Stands
 from bookkeeping.domain.ledger import State
 from bookkeeping.domain.reasons import About
 from bookkeeping.use_cases.page.corrections import Asked
@@ -32,6 +33,18 @@ class Act(Answer):
     at: str
     by: str
     what: str
+
+
+class SettingChange(Answer):
+    """A setting that a save changed. Of a table the rows that differ."""
+
+    name: str
+    old: Any
+    new: Any
+
+
+class SettingsAct(Act):
+    changes: NotRequired[list[SettingChange]]
 
 
 class Named(Answer):
@@ -96,8 +109,10 @@ class Settings(Answer):
     fields: list[Field]
     advice: list[Note]
     app: App
-    history: list[Act]
+    usual_accounts: dict[str, str]
+    history: list[SettingsAct]
     notes: NotRequired[list[Note]]
+    freed: NotRequired[int]
 
 
 class SavedApp(Answer):
@@ -128,9 +143,27 @@ class Connection(Answer):
     tenant_id: str
     access_token: Token
     refresh_token: Token
-    scopes_missing: list[str]
+    scopes_missing: str
+    """In words; empty if nothing is missing."""
     connected_by: str
     connected_at: str | None
+
+
+class SetupCheck(Answer):
+    """One thing that was looked at, in words, and how to put it right."""
+
+    name: str
+    title: str
+    result: Literal["good", "warning", "wrong", "unknown"]
+    words: str
+    fix: str
+    setting: str
+    """The setting that puts it right; empty if none does."""
+
+
+class SetupChecks(Answer):
+    checks: list[SetupCheck]
+    checked_at: str
 
 
 # --- lists of Xero
@@ -179,6 +212,8 @@ class Document(Answer):
     currency: str
     link: str | None
     notes: list[str]
+    stands: Stands
+    read_at: str | None
 
 
 class SetAside(Answer):
@@ -243,6 +278,24 @@ class Correction(Answer):
     by: str
     at: str
     problem: Problem | None
+
+
+class Offered(Answer):
+    """What a person can ask for, what its button says, and what will happen."""
+
+    asked: Asked
+    label: str
+    words: str
+
+
+class Creditable(Answer):
+    """A line of the order, or line 0, its shipping, and what credit notes took back of it."""
+
+    line: int
+    description: str
+    quantity: str
+    left: str
+    credited: str
 
 
 class Shipping(Answer):
@@ -342,7 +395,9 @@ class WholeOrder(Order):
     history: list[Act]
     version: int
     may_credit: bool
-    choices: list[Asked]
+    choices: list[Offered]
+    creditable: list[Creditable]
+    may_return_stock: bool
     correction: Correction | None
     credit_notes: list[CreditNote]
 
@@ -352,7 +407,7 @@ class Orders(Answer):
 
     orders: list[Order]
     cursor: str | None
-    counts: NotRequired[dict[State, int]]
+    counts: NotRequired[dict[State | Literal["changed"], int]]
     problems: NotRequired[dict[str, int]]
 
 
@@ -408,6 +463,7 @@ class Preview(Answer):
 ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "settings"): Settings,
     ("put", "settings"): Settings,
+    ("post", "check-setup"): SetupChecks,
     ("put", "credentials"): SavedApp,
     ("post", "connect"): Consent,
     ("get", "connection"): Connection,
@@ -422,6 +478,7 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "orders/{order_id}"): WholeOrder,
     ("post", "orders/{order_id}/retry"): Order,
     ("post", "orders/{order_id}/correction"): WholeOrder,
+    ("post", "orders/{order_id}/look"): WholeOrder,
     ("post", "orders/retry"): Retried,
     ("post", "orders/set-aside"): Done,
     ("post", "orders/take-back"): Done,

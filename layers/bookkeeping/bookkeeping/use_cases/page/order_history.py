@@ -15,17 +15,14 @@ from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.ledger import Act, Entry, Posted, State
 from bookkeeping.domain.problems.catalogue import ACCEPT, CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import worded
+from bookkeeping.use_cases.page.corrections import LABELS
 
-WORDS: Final = {
+WORDS: Final[dict[str, str]] = {
     "retry": "Pressed Retry",
     "accept": f"Pressed “{ACCEPT}”",
     "post": "Pressed Post",
     "skip": "Pressed Skip",
-    "cancel": "Pressed “Cancel it in Xero”",
-    "credit": "Pressed “Credit part of it”",
-    "post_again": "Pressed “Post again”",
-    "try_again": "Pressed “Try again”",
-    "done_by_hand": "Pressed “Done by hand”",
+    **{str(asked): f"Pressed “{label}”" for asked, label in LABELS.items()},
     "set_aside": "Set it aside",
     "take_back": "Took it back",
     ledger.FREED_BY_XERO: "Tried again because something that it waited for was changed in Xero",

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.lanes import Batch
-from bookkeeping.adapters.tables.orders import order_key
+from bookkeeping.adapters.tables.orders import SOME_REASON, order_key
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
@@ -45,29 +45,33 @@ LOOKED_AT: Final = 400
 COUNTED: Final = 1000
 PARTS: Final = 20
 """Of orders with one reference of the sales channel, so many are compared."""
-LISTS: Final = (
-    State.NEEDS_ATTENTION,
-    State.WAITING,
+LISTS: Final[tuple[tuple[State, str | None], ...]] = (
+    (State.NEEDS_ATTENTION, None),
+    # those that changed after they were posted
+    (State.POSTED, SOME_REASON),
+    (State.WAITING, None),
     # what is being posted as well
-    State.QUEUED,
-    State.POSTED,
-    State.SKIPPED,
-    State.SET_ASIDE,
+    (State.QUEUED, ""),
+    (State.POSTED, ""),
+    (State.SKIPPED, None),
+    (State.SET_ASIDE, None),
 )
-_COUNTED_STATES: Final = LISTS[1:]
+"""States and reasons in the order in which they are listed; None means every reason."""
+_COUNTED_STATES: Final = (State.WAITING, State.QUEUED, State.POSTED, State.SKIPPED, State.SET_ASIDE)
 """Those that need attention are counted with their problems."""
 _REFERENCES: Final = -1
 """The place of a cursor within the orders whose sales channel's reference begins as searched."""
-_WHYLESS: Final = frozenset({State.QUEUED, State.POSTING, State.POSTED})
+_WITH_WHY: Final = frozenset({State.NEEDS_ATTENTION, State.WAITING, State.SKIPPED})
 
 
 @dataclass(frozen=True)
 class Asked:
     """The filters of the Orders tab."""
 
-    state: State | None = None
+    state: State | Literal["changed"] | None = None
+    """`changed`: posted, and changed afterwards."""
     why: str = ""
-    """A problem's code, or the reason for waiting or skipping."""
+    """A problem's code, or the reason for waiting or skipping, or of what changed after posting."""
     search: str = ""
     first_day: date | None = None
     last_day: date | None = None
@@ -101,7 +105,8 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     page: dict[str, Any] = {"orders": shown, "cursor": cursor or None}
     if first.counts:
         page["counts"] = {str(state): count for state, count in first.counts.items()}
-        page["problems"] = Counter(first.reasons)
+        page["counts"]["changed"] = len(first.changed)
+        page["problems"] = Counter([*first.reasons, *first.changed])
     return page
 
 
@@ -118,6 +123,7 @@ class _First:
             calls |= {one: partial(_keys, adapters, company, asked, one, PAGE) for one in _lists(asked)}
             # counts are of all the orders, whatever is searched
             calls["reasons"] = partial(orders.reasons, company, State.NEEDS_ATTENTION, COUNTED)
+            calls["changed"] = partial(orders.reasons, company, State.POSTED, COUNTED)
             calls |= {state: partial(orders.count, company, state, COUNTED) for state in _COUNTED_STATES}
         got = dict(zip(calls, adapters.together(list(calls.values())), strict=True))
         self.connection: Connection | None
@@ -129,6 +135,8 @@ class _First:
             one: got[one] for one in _lists(asked) if one in got
         }
         self.reasons: list[str] = got.get("reasons", [])
+        self.changed: list[str] = got.get("changed", [])
+        """Why orders are listed that changed after they were posted."""
         self.counts: dict[State, int] = {}
         if "reasons" in got:
             counts = {state: got[state] for state in _COUNTED_STATES}
@@ -229,19 +237,31 @@ def _lists(asked: Asked) -> list[tuple[State, str | None]]:
     """The states and reasons to list; None means every reason."""
     if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
         return []
-    states = LISTS if asked.state is None else (asked.state,)
+    lists: list[tuple[State, str | None]]
+    if asked.state == "changed":
+        lists = [(State.POSTED, SOME_REASON)]
+    else:
+        # orders that are being posted are listed with the queued ones
+        state = State.QUEUED if asked.state is State.POSTING else asked.state
+        lists = [one for one in LISTS if state in (None, one[0])]
+    if asked.why in CHANGED:
+        return [(State.POSTED, asked.why)] if (State.POSTED, SOME_REASON) in lists else []
     if asked.why:
         # what stopped an order that was set aside concerns nobody any more, unless they ask for it
-        leave_out = _WHYLESS if asked.state else _WHYLESS | {State.SET_ASIDE}
-        return [(state, asked.why) for state in states if state not in leave_out]
-    return [(state, "" if state in _WHYLESS else None) for state in states]
+        with_why = _WITH_WHY | {State.SET_ASIDE} if asked.state is State.SET_ASIDE else _WITH_WHY
+        return [(state, asked.why) for state, _ in lists if state in with_why]
+    return lists
 
 
 def _fits(entry: Entry, asked: Asked) -> bool:
     """Whether the row matches the filters now. The index may be stale."""
     day = entry.changed_at.astimezone(UTC).date()
     return (
-        (asked.state in (None, entry.state) or (asked.state is State.QUEUED and entry.state in UNDER_WAY))
+        (
+            asked.state in (None, entry.state)
+            or (asked.state is State.QUEUED and entry.state in UNDER_WAY)
+            or (asked.state == "changed" and entry.state is State.POSTED and bool(entry.reason))
+        )
         and asked.why in ("", entry.why)
         and (asked.first_day is None or day >= asked.first_day)
         and (asked.last_day is None or day <= asked.last_day)
@@ -378,7 +398,9 @@ class View:
         correction, short_code = entry.correction, self._short_code(entry.organisation_id)
         return {
             "version": entry.version,
-            "choices": corrections.choices(entry),
+            "choices": self._choices(entry),
+            "creditable": [vars(one) for one in corrections.creditable(entry)],
+            "may_return_stock": corrections.may_return_stock(entry),
             "correction": correction
             and {
                 "what": correction.what,
@@ -401,6 +423,15 @@ class View:
                 for note in entry.credit_notes
             ],
         }
+
+    def _choices(self, entry: Entry) -> list[dict[str, str]]:
+        asked = corrections.choices(entry)
+        saved = self._adapters.settings.current(self._company) if asked else None
+        return [
+            {"asked": one, "label": corrections.LABELS[one], "words": corrections.words(one, entry, saved[0])}
+            for one in asked
+            if saved is not None
+        ]
 
     def explained(self, entry: Entry, *, may_credit: bool = False) -> dict[str, Any]:
         """The whole order, with the reasons of its documents. It reads more than the row."""
@@ -439,7 +470,8 @@ class View:
         reason = entry.reason
         match entry.state:
             case State.POSTED:
-                return CHANGED.get(reason, "In Xero."), None
+                stopped = entry.correction and entry.correction.problem
+                return stopped.sentence if stopped else CHANGED.get(reason, "In Xero."), None
             case State.NEEDS_ATTENTION:
                 return entry.problem.sentence if entry.problem else "", None
             case State.SKIPPED:
@@ -492,6 +524,8 @@ class View:
             "currency": posted.currency,
             "link": link(self._adapters.web_url, kind, posted.id, self._short_code(entry.organisation_id)),
             "notes": list(posted.notes),
+            "stands": posted.stood,
+            "read_at": posted.read_at.isoformat() if posted.read_at else None,
         }
 
     def _short_code(self, organisation_id: str) -> str:

@@ -13,6 +13,9 @@ from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.xero_api import Access, Xero
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.contacts import why_unusable
+from bookkeeping.domain.document_kinds import DocumentKind
+from bookkeeping.domain.documents_in_xero import DocumentInXero
 from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
@@ -66,15 +69,15 @@ def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str
         return do(XeroLookups(adapters, company), **known)
     except NotConnected:
         return {"error": "not_connected"}
-    except Throttled:
+    except Throttled as throttled:
         return {
-            "error": "xero_unavailable",
+            "error": "no_calls_left" if throttled.limit == "day" else "xero_unavailable",
             "message": "Xero takes no more calls for the moment. Try again in a minute.",
         }
     except AccessRefused:
         return {
-            "error": "xero_unavailable",
-            "message": "Xero refuses access. Press Get Access Token and connect again.",
+            "error": "access_refused",
+            "message": "Xero refuses access. Press Reconnect and allow access again.",
         }
     except (XeroError, StoreUnavailable):
         return {
@@ -135,22 +138,63 @@ class XeroLookups:
         """Cache the ContactID of that name for coming orders; a note if the contact can't be used."""
         found = self._facts().look_up_contact(name)
         if isinstance(found, Problem):
-            notes = {
-                "contact_archived": f"The contact “{name}” is archived in Xero. Restore it, or enter another.",
-                "contact_not_unique": f"Xero has more than one contact named “{name}”. Rename or merge them there.",
-                "contact_not_searchable": f"Xero refused to look for “{name}”. Check that name.",
-            }
-            missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
-            note = notes.get(found.code, missing)
-            if "similar" in found.details:
-                note = f"In Xero are {found.details['similar']}, and none is named “{name}”. Enter the exact name."
+            note = " ".join(why_unusable(name, found))
             return {"note": note, "code": found.code, "details": dict(found.details)}
         return {"contact": {"id": found.id, "name": found.name}}
+
+    def setup(self, contacts: Sequence[str] = ()) -> dict[str, Any]:
+        """What Xero says now of the organisation, its plan and these contacts, in six calls."""
+        facts = self._facts()
+        organisation, _ = facts.organisation(timedelta(0))
+        names = list(dict.fromkeys(filter(None, contacts)))
+        found = facts.contacts_in_one_call(names)
+        return {
+            "organisation": organisation.to_json(),
+            "contacts": [
+                {"name": name, "code": one.code, "details": dict(one.details)}
+                if isinstance(one, Problem)
+                else {"name": name, "contact": {"id": one.id, "name": one.name}}
+                for name, one in found.items()
+            ],
+            "actions": self._actions(),
+            "calls_left": next((one.day for one in reversed(self._limits) if one.day is not None), None),
+        }
+
+    def _actions(self) -> dict[str, str] | None:
+        """What the organisation's plan allows; None where Xero does not tell this app."""
+        try:
+            [answer] = self._read([("Organisation/Actions", {})])
+        except (AccessRefused, CallRefused):
+            # the other calls have just been answered
+            return None
+        listed = answer.get("Actions") if isinstance(answer, Mapping) else None
+        return {
+            one["Name"]: str(one.get("Status"))
+            for one in (listed if isinstance(listed, list) else [])
+            if isinstance(one, Mapping) and isinstance(one.get("Name"), str)
+        }
 
     def organisation(self) -> dict[str, Any]:
         """Read the organisation's facts into the cache, if they are missing or stale."""
         known, read_at = self._organisation()
         return {"organisation": known.id, "read_at": read_at.isoformat()}
+
+    def standing(self, documents: Mapping[DocumentKind, str]) -> dict[str, Any]:
+        """Where the documents with these ids stand in Xero now. Of one that is not there, nothing."""
+        xero, observe = self._adapters.xero, self._limits.append
+
+        def reading(kind: DocumentKind, id_: str) -> Callable[[Access], DocumentInXero | None]:
+            return lambda access: xero.document(kind, id_, access, observe)
+
+        found = self._ask([reading(kind, id_) for kind, id_ in documents.items()])
+        for one in found:
+            if isinstance(one, CallRefused):
+                raise one
+        return {
+            "documents": {
+                one.kind: {"status": one.status, "stands": one.stands} for one in found if one is not None
+            }
+        }
 
     def disconnect(self) -> dict[str, Any]:
         """End the access in Xero after a disconnect: `ended`, `shared` or `left`; else the result is not known yet."""
@@ -184,14 +228,22 @@ class XeroLookups:
         return self._facts().organisation(KEPT_BY_PAGE)
 
     def _read(self, queries: Sequence[Query]) -> list[Any]:
+        xero, observe = self._adapters.xero, self._limits.append
+
+        def reading(resource: str, params: Mapping[str, str]) -> Callable[[Access], Any]:
+            return lambda access: xero.read(resource, access, observe, **params)
+
+        return self._ask([reading(*query) for query in queries])
+
+    def _ask(self, calls: Sequence[Callable[[Access], Any]]) -> list[Any]:
+        """The answers of calls to Xero, or Xero's refusals."""
         organisation_id, tokens = self._connection().organisation_id, self._tokens()
         refused_first: int | None = None
         answers: list[Any] = []
-        while len(answers) < len(queries):
-            resource, params = queries[len(answers)]
+        while len(answers) < len(calls):
             access = Access(organisation_id, tokens.access_token)
             try:
-                answers.append(self._adapters.xero.read(resource, access, self._limits.append, **params))
+                answers.append(calls[len(answers)](access))
             except TokenExpired as expired:
                 if refused_first is not None:
                     # a newer token does not help either
@@ -214,5 +266,7 @@ TASKS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
     "contacts": XeroLookups.contacts,
     "contact": XeroLookups.contact,
     "organisation": XeroLookups.organisation,
+    "standing": XeroLookups.standing,
+    "setup": XeroLookups.setup,
     "disconnect": XeroLookups.disconnect,
 }

@@ -7,15 +7,17 @@ came, the next turn looks first what became of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.orders import order_key
-from bookkeeping.adapters.xero_api import Observe, answered
+from bookkeeping.adapters.xero_api import Answered, Observe, answered
 from bookkeeping.domain import ledger
 from bookkeeping.domain.correction_steps import (
     Allocate,
@@ -27,15 +29,25 @@ from bookkeeping.domain.correction_steps import (
     Rest,
     SetStatus,
     done_words,
+    edited_meanwhile,
     kinds_of,
     next_step,
-    versions,
 )
 from bookkeeping.domain.corrections import Correction, CreditNote
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
+from bookkeeping.domain.documents import CENT
 from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero
-from bookkeeping.domain.errors import CallRefused, CompanyHeld, Conflict, Offline, OutcomeUnknown, XeroError
-from bookkeeping.domain.ledger import Books, Entry, State
+from bookkeeping.domain.errors import (
+    CallRefused,
+    CompanyHeld,
+    Conflict,
+    Offline,
+    OutcomeUnknown,
+    Throttled,
+    XeroError,
+)
+from bookkeeping.domain.events import EVENT_OF, corrected
+from bookkeeping.domain.ledger import Books, Entry, Posted, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.problems.xero_messages import quoted, refusals
@@ -43,6 +55,7 @@ from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
 
+K = TypeVar("K")
 T = TypeVar("T")
 READ_AT_MOST: Final = timedelta(seconds=5)
 """What is done to a document rests on a reading no older than this."""
@@ -56,27 +69,47 @@ class _Doubtful(Exception):
     """A call of this step got no usable answer: what became of it is looked up at a later time."""
 
 
+class _FactsOutdated(Exception):
+    """Xero refused the step for something of the organisation that is known here from a while ago."""
+
+
+class _Refused(Exception):
+    """Xero refused the step, so nothing of it was done."""
+
+    def __init__(self, messages: tuple[str, ...]) -> None:
+        super().__init__(messages)
+        self.messages = messages
+
+
+def under_way(entry: Entry) -> bool:
+    """Whether a call for the order may have been sent whose outcome is not known."""
+    return entry.correction is not None and bool(entry.correction.step)
+
+
 class Corrections:
     def __init__(self, holder: LaneHolder, publisher: Publisher) -> None:
         self._holder = holder
-        self._publisher = publisher
+        self.publisher = publisher
 
     def leave(self, entry: Entry, books: Books) -> None:
         """The company does not post in this lane now: what was not begun is handed back to a person, or waits."""
-        correction = entry.correction
-        if correction is None:
-            return
-        if not books.settings.enabled and not correction.step:
-            self.save(entry, lambda one: ledger.corrected(one, None, self._holder.now))
-        elif books.open and not ledger.here(entry, books):
-            self._stop(entry, Problem("posted_elsewhere", self._about(entry)))
-        else:
-            # connecting again has it carried on
-            self.save(entry, lambda one: ledger.corrected(one, one.correction, self._holder.now))
+        # what somebody else has asked for since is looked at in the next round
+        with suppress(Conflict):
+            if not books.settings.enabled and not under_way(entry):
+                self.save(entry, lambda one: ledger.corrected(one, None, self._holder.now))
+                return
+            carried_on = ledger.carried_on(entry, books, self._holder.now)
+            if carried_on is None:
+                # connecting again has it carried on
+                self.save(entry, lambda one: ledger.corrected(one, one.correction, self._holder.now))
+                return
+            if carried_on.due_at is not None:
+                self._holder.ring_elsewhere(carried_on.lane, order_key(*entry.key))
+            self.save(entry, lambda one: ledger.carried_on(one, books, self._holder.now) or one)
 
     def carry_out(self, company_turn: CompanyTurn, entry: Entry) -> None:
         """Carry the order's correction as far as it goes now. Raises CompanyHeld or TurnEnds."""
-        with contained(*entry.key, lambda reference: self._at_fault(entry, reference)):
+        with contained(*entry.key, partial(self.at_fault, entry)):
             try:
                 _Carried(self._holder, company_turn, self, entry).run()
             except OrderStopped as stopped:
@@ -88,16 +121,17 @@ class Corrections:
     def _anew(self, entry: Entry) -> Entry:
         return self._holder.adapters.orders.get(*entry.key) or entry
 
-    def _about(self, entry: Entry) -> dict[str, str]:
-        return {"order": entry.order_id, "number": entry.number, "document": "sales invoice"}
-
-    def _at_fault(self, entry: Entry, reference: str) -> None:
-        self._stop(self._anew(entry), Problem("our_fault", {"order": entry.order_id, "reference": reference}))
+    def at_fault(self, entry: Entry, reference: str) -> None:
+        """A fault of ours stops the correction. What its step may have done is found out when it is tried again."""
+        # where even that fails, at least the row shows it
+        with contained(*entry.key, partial(self.publisher.mark, *entry.key)):
+            about = {"order": entry.order_id, "number": entry.number, "reference": reference}
+            self._stop(self._anew(entry), Problem("correction_fault", about))
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
         # what somebody else has asked for since is looked at anew
         with suppress(Conflict):
-            self.save(entry, lambda one: _with(one, self._holder.now, problem=problem, **OVER))
+            self.save(entry, lambda one: _with(one, self._holder.now, problem=problem))
 
     def save(self, entry: Entry, change: Callable[[Entry], Entry]) -> Entry:
         """Write the change while holding the lane, also where a message has changed the row meanwhile. Raises Conflict.
@@ -109,7 +143,7 @@ class Corrections:
         while True:
             with suppress(Conflict):
                 [saved] = orders.save_together([change(entry)], holder.lane)
-                if saved.due_at is None:
+                if saved.due_at is None or saved.due_at > holder.now or saved.lane != holder.lane.key:
                     holder.keys.discard(order_key(*saved.key))
                 return saved
             now = orders.get(*entry.key)
@@ -118,11 +152,19 @@ class Corrections:
             entry = now
 
 
+def _there(found: Mapping[K, DocumentInXero | None]) -> dict[K, DocumentInXero]:
+    return {key: document for key, document in found.items() if document is not None}
+
+
 def _with(entry: Entry, now: datetime, *, due_at: datetime | None = None, **changes: Any) -> Entry:
     """The order with its correction changed so. Not `due_at` any time: it rests."""
     if entry.correction is None:
         return entry
     return ledger.corrected(entry, replace(entry.correction, **changes), now, due_at=due_at)
+
+
+def _as_read(posted: Posted, document: DocumentInXero | None, now: datetime) -> Posted:
+    return posted if document is None else ledger.as_read(posted, document.status, document.stands, now)
 
 
 OVER: Final[Mapping[str, Any]] = {
@@ -145,11 +187,10 @@ class _Carried:
         self._holder = holder
         self._turn = company_turn
         self._corrections = corrections
+        self._publisher = corrections.publisher
         self._entry = entry
         self._read_at = holder.now
         self._read = Read({}, {})
-        self._before: dict[DocumentKind, DocumentInXero] = {}
-        """Each document as it was when something was done to it in this turn."""
 
     @property
     def _correction(self) -> Correction:
@@ -164,6 +205,10 @@ class _Carried:
         try:
             while self._advance():
                 pass
+        except _FactsOutdated:
+            # the next round of the turn reads them, and decides anew
+            self._holder.adapters.organisations.forget(self._turn.access.organisation_id)
+            self._holder.look_again_at([order_key(*self._entry.key)])
         except _Doubtful:
             waits, tries = self._holder.adapters.waits, self._correction.tries + 1
             wait = back_off(
@@ -173,13 +218,16 @@ class _Carried:
 
     def _advance(self) -> bool:
         """Take the next step; whether there is another one to take now."""
-        if self._entry.correction is None:
+        if self._entry.correction is None or self._correction.problem is not None:
             return False
         if self._correction.step and not self._resolved():
             return False
         if not self._turn.books.may_send:
             self._save(lambda one: ledger.corrected(one, None, self._holder.now))
             return False
+        if ledger.outdated(self._entry):
+            self._end(self._entry.dealt_with)
+            return True
         self._look()
         step = next_step(
             self._entry,
@@ -206,8 +254,8 @@ class _Carried:
                 self._post_again()
                 return False
             case Finish():
-                self._finish()
-                return False
+                self._end(self._correction.dealt_with)
+                return self._entry.correction is not None
         return True
 
     # --- days
@@ -216,54 +264,68 @@ class _Carried:
         return self._turn.organisation.calendar("").day(at)
 
     def _cancelled_on(self) -> date:
-        """The organisation's day of the message that cancelled the order, or on which a person asked."""
-        newest = self._entry.newest
-        if newest.content_hash == self._correction.dealt_with and self._entry.newer is not None:
-            return self._day(datetime.fromtimestamp(newest.sent_at / 1000, UTC))
+        """The organisation's day of the message that cancelled the order; where none did, on which a person asked."""
+        entry, of = self._entry, self._correction.dealt_with
+        if entry.newer is not None and entry.newer.content_hash == of != entry.dealt_with:
+            return self._day(ledger.sent_at(entry.newer))
         return self._day(self._correction.at)
 
     # --- reading
 
     def _look(self) -> None:
-        """Read the order's documents, and note what a person has done to them since."""
-        documents: dict[DocumentKind, DocumentInXero] = {}
+        """Read the order's documents at once, and note what a person has done to them since."""
         wanted = kinds_of(self._entry)
         if self._correction.what == "post_again":
             wanted = [kind for kind in DOCUMENT_KINDS if kind in self._entry.documents]
-        for kind in wanted:
-            posted = self._entry.documents[kind]
-            found = self._document(kind, posted.id)
-            if found is None:
-                details = {"document": DOCUMENT_KINDS[kind].words, "number": posted.number}
+        notes = [note.id for note in self._entry.credit_notes if note.id]
+        self._holder.await_budget()
+        # from when they are asked for: an answer may take its time
+        self._read_at = self._holder.tick()
+        found = self._documents(
+            [
+                *((kind, self._entry.documents[kind].id) for kind in wanted),
+                *(("credit_note", id_) for id_ in notes),
+            ]
+        )
+        documents = dict(zip(wanted, found, strict=False))
+        for kind, document in documents.items():
+            if document is None:
+                details = {
+                    "document": DOCUMENT_KINDS[kind].words,
+                    "number": self._entry.documents[kind].number,
+                }
                 raise OrderStopped(Problem("document_not_found", {"order": self._entry.order_id, **details}))
-            documents[kind] = found
-        notes: dict[str, DocumentInXero] = {}
-        for note in self._entry.credit_notes:
-            if note.id and not note.settled:
-                found = self._document("credit_note", note.id)
-                if found is not None:
-                    notes[note.id] = found
-        self._read, self._read_at = Read(documents, notes), self._holder.tick()
+        self._read = Read(_there(documents), _there(dict(zip(notes, found[len(wanted) :], strict=True))))
         self._note_statuses()
 
-    def _document(self, kind: DocumentKind, id_or_number: str) -> DocumentInXero | None:
+    def _documents(self, asked: Sequence[tuple[DocumentKind, str]]) -> list[DocumentInXero | None]:
+        """The documents by their ids or numbers, read side by side; None where there is none."""
         xero, access = self._holder.adapters.xero, self._turn.access
-        return self._holder.call(
-            self._company, lambda observe: xero.document(kind, id_or_number, access, observe)
-        )
+        calls = [partial(xero.document, kind, id_or_number, access) for kind, id_or_number in asked]
+        found: dict[int, DocumentInXero | None] = {}
+        for place, answer in self._holder.each_answer(self._company, calls, reads=True):
+            if isinstance(answer, XeroError):
+                self._holder.handle_failure(self._company, answer)
+                raise CompanyHeld from answer
+            found[place] = answer
+        return [found[place] for place in range(len(asked))]
+
+    def _document(self, kind: DocumentKind, id_or_number: str) -> DocumentInXero | None:
+        [found] = self._documents([(kind, id_or_number)])
+        return found
 
     def _note_statuses(self) -> None:
         """Keep what was read of the documents' statuses. A note that is gone, or has done its work, is settled."""
-        statuses = {kind: document.status for kind, document in self._read.documents.items()}
+        read = self._read.documents
         notes = [self._as_read(note) for note in self._entry.credit_notes]
-        known = {kind: self._entry.documents[kind].status for kind in statuses}
-        if statuses == known and notes == [*self._entry.credit_notes]:
+        unmoved = all(self._entry.documents[kind].stood == one.stands for kind, one in read.items())
+        if unmoved and notes == [*self._entry.credit_notes]:
             return
         self._save(
             lambda one: replace(
                 one,
                 documents={
-                    kind: replace(posted, status=statuses.get(kind, posted.status))
+                    kind: _as_read(posted, read.get(kind), self._read_at)
                     for kind, posted in one.documents.items()
                 },
                 credit_notes=tuple(notes),
@@ -272,10 +334,13 @@ class _Carried:
 
     def _as_read(self, note: CreditNote) -> CreditNote:
         in_xero = self._read.notes.get(note.id)
-        if not note.id or note.settled:
+        if not note.id:
             return note
         if in_xero is None or in_xero.void_or_deleted:
             return replace(note, status="DELETED" if in_xero is None else in_xero.status, settled=True)
+        note = replace(note, total=f"{in_xero.total:.2f}")
+        if note.settled:
+            return replace(note, status=in_xero.status)
         invoice = self._read.documents.get("invoice")
         allocated = any(one.invoice_id == note.invoice_id for one in in_xero.allocated)
         unpaid = invoice is not None and invoice.due > 0 and in_xero.remaining_credit > 0
@@ -289,50 +354,62 @@ class _Carried:
     # --- steps
 
     def _begin(self, step: str, **changes: Any) -> str:
-        """Write the step down, and return the key of its call. Reads anew first if that takes too long."""
+        """Write the step down, and return the key of its call. Raises _Doubtful where what was read is too old."""
         self._holder.await_budget()
-        key = f"{self._turn.access.organisation_id}:{self._holder.adapters.new_id()}"
-        self._note(step=step, sent_at=self._holder.now, rests="", **changes)
-        return key
+        if self._turn.outdated():
+            # switched off, paused or moved: the next round looks
+            raise Conflict
+        if self._unchanged():
+            known = self._entry.newest
+            self._note(step=step, sent_at=self._holder.now, rests="", **changes)
+            if self._entry.newest != known:
+                # a message came in between
+                self._note(**OVER)
+                raise Conflict
+            if self._unchanged():
+                return f"{self._turn.access.organisation_id}:{self._holder.adapters.new_id()}"
+            self._note(**{**OVER, "tries": self._correction.tries})
+        # read and decided anew, after a longer and longer while
+        raise _Doubtful
 
     def _set_status(self, step: SetStatus) -> None:
         posted = self._entry.documents[step.kind]
         key = self._begin("status", kind=step.kind, status=step.status)
-        if not self._unchanged():
-            # waiting for a call took too long: read and decide anew
-            self._note(**OVER)
-            return
-        self._before[step.kind] = self._read.documents[step.kind]
         xero, access = self._holder.adapters.xero, self._turn.access
-        self._call(
-            lambda observe: xero.set_status(step.kind, posted.id, step.status, access, key, observe),
-            number=posted.number,
-            done=DONE[step.status],
-        )
-        self._resolved()
+        try:
+            self._call(
+                lambda observe: xero.set_status(step.kind, posted.id, step.status, access, key, observe)
+            )
+        except _Refused as refused:
+            # perhaps because a person, or a call of ours that ended late, has done it already
+            if not self._is_set():
+                raise self._stopped(refused.messages, posted.number, DONE[step.status]) from None
 
     def _make_note(self, step: MakeNote) -> None:
         key = self._begin("note", note=step.note)
-        if not self._unchanged():
-            self._note(**OVER)
-            return
-        self._before["invoice"] = self._read.documents["invoice"]
         xero, access = self._holder.adapters.xero, self._turn.access
-        answers = self._call(
-            lambda observe: xero.create("credit_note", [step.body], access, key, observe),
-            number=self._entry.documents["invoice"].number,
-            done="credited",
-        )
-        if not answers:
-            raise _Doubtful
-        [answer] = answers
-        if answer.ok:
+
+        def create(observe: Observe) -> Answered:
+            answers = xero.create("credit_note", [step.body], access, key, observe)
+            if not answers:
+                raise OutcomeUnknown("200 without the credit note", answered=True)
+            [answer] = answers
+            if not answer.ok:
+                raise CallRefused(400, answer.messages)
+            return answer
+
+        try:
+            answer = self._call(create)
+        except _Refused as refused:
+            # whatever its words: perhaps only for its number
+            found = self._document("credit_note", step.note.number)
+            if found is None:
+                number = self._entry.documents["invoice"].number
+                raise self._stopped(refused.messages, number, "credited") from None
+            self._found(found, step.note)
+        else:
             total = step.note.total if answer.total is None else f"{answer.total:.2f}"
             self._note_made(replace(step.note, id=answer.id, status=answer.status, total=total))
-        elif "number" in refusals(answer.messages):
-            self._number_taken(step.note)
-        else:
-            self._refused(answer.messages, self._entry.documents["invoice"].number, "credited")
 
     def _note_made(self, note: CreditNote) -> None:
         made = replace(note, at=self._holder.now)
@@ -345,43 +422,45 @@ class _Carried:
         self._add_history("credit_note", note.id, note.number, note.status)
         self._add_history("invoice", note.invoice_id, note.number, note.status)
 
-    def _number_taken(self, planned: CreditNote) -> None:
+    def _found(self, found: DocumentInXero, planned: CreditNote) -> None:
         """The number is in use: by our own note of an earlier call, or by somebody else's."""
-        found = self._document("credit_note", planned.number)
-        if found is not None and self._is_ours(found, planned):
-            self._note_made(replace(planned, id=found.id, status=found.status))
-            return
-        taken = self._correction.taken + 1
-        self._note(**{**OVER, "taken": taken})
+        if self._is_ours(found, planned):
+            total = f"{found.total:.2f}"
+            self._note_made(replace(planned, id=found.id, status=found.status, total=total))
+        else:
+            self._note(**{**OVER, "taken": self._correction.taken + 1})
 
     def _is_ours(self, found: DocumentInXero, planned: CreditNote) -> bool:
-        invoice = self._entry.documents["invoice"]
-        return (
-            found.reference == invoice.number
-            and f"{found.total:.2f}" == planned.total
-            and found.currency == planned.currency
-        )
+        if any(note.id == found.id for note in self._entry.credit_notes):
+            return False
+        # Xero may round a line's tax otherwise
+        about_the_same = abs(found.total - Decimal(planned.total)) <= CENT * len(found.lines)
+        named = found.reference == self._entry.documents["invoice"].number
+        return named and about_the_same and found.currency == planned.currency
 
-    def _allocate(self, note: CreditNote, amount: Any) -> None:
+    def _allocate(self, note: CreditNote, amount: Decimal) -> None:
         key = self._begin("allocation", note=note)
-        if not self._unchanged():
-            self._note(**OVER)
-            return
         xero, access = self._holder.adapters.xero, self._turn.access
         on = self._day(self._holder.now).isoformat()
-        self._call(
-            lambda observe: xero.allocate(note.id, note.invoice_id, amount, on, access, key, observe),
-            number=note.number,
-            done="allocated to the invoice",
+        try:
+            self._call(
+                lambda observe: xero.allocate(note.id, note.invoice_id, amount, on, access, key, observe)
+            )
+        except _Refused as refused:
+            raise self._stopped(refused.messages, note.number, "allocated to the invoice") from None
+        nothing_left = amount == self._read.notes[note.id].remaining_credit
+        # no need to read it again
+        settled = replace(note, settled=True, status="PAID" if nothing_left else note.status)
+        self._save(
+            lambda one: replace(
+                _with(one, self._holder.now, due_at=self._holder.now, **OVER),
+                credit_notes=tuple(settled if kept.id == note.id else kept for kept in one.credit_notes),
+            )
         )
-        self._note(**OVER)
 
-    def _call(self, call: Callable[[Observe], T], *, number: str, done: str) -> T:
-        """A call that changes something in Xero. Raises _Doubtful, OrderStopped, CompanyHeld or TurnEnds."""
-        started = self._holder.start(call)
-        while not started.done():
-            self._holder.await_first([started])
-        answer = started.result()
+    def _call(self, call: Callable[[Observe], T]) -> T:
+        """A call that changes something in Xero. Raises _Doubtful, _Refused, CompanyHeld or TurnEnds."""
+        answer = self._answer(call)
         if not isinstance(answer, Exception):
             self._holder.note_answer(self._company, created=True)
             return answer
@@ -390,7 +469,7 @@ class _Carried:
             messages = [*answer.messages]
             for element in answer.elements:
                 messages += answered("credit_note", element).messages
-            self._refused(tuple(messages), number, done)
+            raise _Refused(tuple(messages))
         if isinstance(answer, OutcomeUnknown) and not isinstance(answer, Offline):
             self._holder.count(unknown=1)
             raise _Doubtful from answer
@@ -402,11 +481,20 @@ class _Carried:
         self._holder.handle_failure(self._company, answer)
         raise CompanyHeld from answer
 
-    def _refused(self, messages: tuple[str, ...], number: str, done: str) -> None:
-        """Xero refused the step, so nothing of it was done. Raises OrderStopped."""
+    def _answer(self, call: Callable[[Observe], T]) -> T | Exception:
+        started = self._holder.start(call)
+        while not started.done():
+            self._holder.await_first([started])
+        return started.result()
+
+    def _stopped(self, messages: tuple[str, ...], number: str, done: str) -> OrderStopped:
+        """Xero refused the step, so nothing of it was done: a person has to look. Once in a turn, _FactsOutdated."""
         self._note(**OVER)
+        read = self._holder.has_read_facts(self._turn.access.organisation_id)
+        if "facts" in refusals(messages) and not read:
+            raise _FactsOutdated
         details = {"order": self._entry.order_id, "number": number, "done": done}
-        raise OrderStopped(Problem("correction_refused", details, quoted(messages)))
+        return OrderStopped(Problem("correction_refused", details, quoted(messages)))
 
     # --- what became of a step
 
@@ -415,43 +503,49 @@ class _Carried:
         correction = self._correction
         match correction.step:
             case "status":
-                self._resolve_status()
-                return True
+                return self._is_set() or self._is_over()
             case "note":
                 return self._resolve_note()
             case _:
-                return self._resolve_allocation()
+                # allocations add up: it is looked for the first one only when none can arrive any more
+                return self._is_over()
 
-    def _over_at(self) -> datetime:
-        """When no call of the step can be carried out any more."""
+    def _is_over(self) -> bool:
+        """Whether no call of the step can be carried out any more: then it is decided anew. Else it waits for that."""
         sent_at = self._correction.sent_at or self._holder.now
-        return sent_at + self._holder.adapters.waits.late_commit
+        over_at = sent_at + self._holder.adapters.waits.late_commit
+        if self._holder.tick() < over_at:
+            self._wait_until(over_at)
+            return False
+        self._note(**OVER)
+        return True
 
     def _wait_until(self, at: datetime, **changes: Any) -> None:
         self._save(lambda one: _with(one, self._holder.now, due_at=at, **changes))
         self._holder.resume_by(at)
 
-    def _resolve_status(self) -> None:
-        """Read the document: the same call again does no harm, so that there is nothing to wait for."""
+    def _is_set(self) -> bool:
+        """Whether the document is deleted or voided, as it was to be."""
         kind, status = self._correction.kind, self._correction.status
         if kind is None:
-            return
+            return False
         posted = self._entry.documents[kind]
         found = self._document(kind, posted.id)
-        done = found is not None and found.status == status
-        if done and found is not None:
-            noted = replace(posted, status=found.status)
-            deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
-            self._save(
-                lambda one: replace(
-                    _with(one, self._holder.now, due_at=self._holder.now, **{**OVER, "deleted": deleted}),
-                    documents={**one.documents, kind: noted},
-                )
+        if found is None or found.status != status:
+            return False
+        deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
+        # in one write, so that a crash leaves no edit unshown
+        edited = edited_meanwhile(self._entry, found, DONE[status])
+        over = {**OVER, "deleted": deleted, "problem": edited}
+        due_at = None if edited else self._holder.now
+        self._save(
+            lambda one: replace(
+                _with(one, self._holder.now, due_at=due_at, **over),
+                documents={**one.documents, kind: _as_read(posted, found, self._holder.now)},
             )
-            self._add_history(kind, posted.id, posted.number, status)
-            self._check_unedited(kind, found, DONE[status])
-        else:
-            self._note(**OVER)
+        )
+        self._add_history(kind, posted.id, posted.number, status)
+        return True
 
     def _resolve_note(self) -> bool:
         planned = self._correction.note
@@ -459,36 +553,15 @@ class _Carried:
             return True
         found = self._document("credit_note", planned.number)
         if found is not None:
-            self._number_taken(planned)
+            self._found(found, planned)
             return True
-        if self._holder.tick() < self._over_at():
-            self._wait_until(self._over_at())
-            return False
-        self._note(**OVER)
-        return True
-
-    def _resolve_allocation(self) -> bool:
-        """Allocations add up, so it is made again only if none is there once none can arrive any more."""
-        if self._holder.tick() < self._over_at():
-            self._wait_until(self._over_at())
-            return False
-        self._note(**OVER)
-        return True
-
-    def _check_unedited(self, kind: DocumentKind, found: DocumentInXero, done: str) -> None:
-        """Raises OrderStopped where a person changed the document between the reading and what was done."""
-        posted = self._entry.documents[kind]
-        if found.fingerprint == posted.fingerprint:
-            return
-        details = {"order": self._entry.order_id, "number": posted.number, "done": done}
-        raise OrderStopped(
-            Problem("edited_meanwhile", details | versions(posted.total, posted.currency, found))
-        )
+        return self._is_over()
 
     # --- ends
 
     def _rest(self, why: str) -> None:
         """A person has to do something first. For the approval of a note it is looked now and then."""
+        self._publish()
         waits = why == "note_is_draft"
         looks = self._correction.looks + 1
         wait = back_off(looks, LOOK_FIRST, LOOK_AT_MOST, self._holder.adapters.chance)
@@ -497,30 +570,51 @@ class _Carried:
         else:
             self._save(lambda one: _with(one, self._holder.now, rests=why))
 
-    def _finish(self) -> None:
-        """Everything is done. What was credited is read once more, in case a person changed it meanwhile."""
-        invoice = self._before.get("invoice")
-        if invoice is not None and self._read.documents.get("invoice") is not None:
-            self._check_unedited("invoice", self._read.documents["invoice"], "credited")
-        of = self._correction.dealt_with
-        self._save(lambda one: ledger.corrected(ledger.dealt_with(one, of), None, self._holder.now))
+    def _end(self, dealt_with: str) -> None:
+        """The correction is over. What the platform has said meanwhile is looked after as it is after any message."""
+
+        def ended(one: Entry) -> Entry:
+            over = ledger.corrected(ledger.dealt_with(one, dealt_with), None, self._holder.now)
+            return ledger.look_after_posting(over, self._turn.books, self._holder.now)
+
+        self._publish()
+        self._save(ended)
+
+    def _publish(self) -> None:
+        """Tell the platform what was done, before the correction ends: a crash in between has it told again."""
+        if found := corrected(self._entry):
+            self._holder.adapters.events.put(found)
 
     def _post_again(self) -> None:
-        self._save(lambda one: ledger.post_again(one, self._turn.books, self._holder.now))
+        self._publish()
+        holder = self._holder
+
+        def posted_again(one: Entry) -> Entry:
+            again = ledger.post_again(one, self._turn.books, holder.now)
+            if again.state in EVENT_OF:
+                # it stays among what is due until the bus was told
+                return replace(again, lane=holder.lane.key, due_at=holder.now)
+            return again
+
+        self._save(posted_again)
         if self._entry.state is State.QUEUED:
-            self._holder.look_again_at([order_key(*self._entry.key)])
+            holder.look_again_at([order_key(*self._entry.key)])
+        elif self._entry.state in EVENT_OF:
+            self._publisher.publish_and_remove(self._entry)
 
     def _add_history(self, kind: DocumentKind, id_: str, number: str, status: str) -> None:
         """Say in Xero what was done. Where that fails, nothing else depends on it."""
         xero, access = self._holder.adapters.xero, self._turn.access
         key = f"{access.organisation_id}:{self._holder.adapters.new_id()}"
-        details = done_words(
-            self._correction, self._entry.order_id, number, status if status in VOID_OR_DELETED else ""
-        )
-        with suppress(CompanyHeld, CallRefused):
-            self._holder.call(
-                self._company, lambda observe: xero.add_history(kind, id_, details, access, key, observe)
-            )
+        ended = status if status in VOID_OR_DELETED else ""
+        details = done_words(self._entry, self._correction, number, ended)
+        self._holder.await_budget()
+        answer = self._answer(lambda observe: xero.add_history(kind, id_, details, access, key, observe))
+        if isinstance(answer, Throttled | Offline):
+            # the whole lane has to wait
+            self._holder.handle_failure(self._company, answer)
+        if isinstance(answer, Exception) and not isinstance(answer, XeroError):
+            raise answer
 
     def _note(self, **changes: Any) -> None:
         """Note so much of the correction, which goes on at once."""

@@ -34,7 +34,7 @@ from bookkeeping.domain.errors import CompanyHeld, Conflict, Lost, TurnEnds
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import BATCH_SIZE, GATHER
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument, in_batches
-from bookkeeping.use_cases.posting.corrections import Corrections
+from bookkeeping.use_cases.posting.corrections import Corrections, under_way
 from bookkeeping.use_cases.posting.lane_holder import (
     LaneHolder,
     PostingAdapters,
@@ -165,7 +165,10 @@ class Turn:
     def _due(self) -> dict[str, list[Entry]]:
         """The lane's due orders by company, the longest due first. Each company gets an equal share of the round."""
         holder, orders = self._holder, self._holder.adapters.orders
-        shown = orders.due(holder.lane.key, holder.now, LOOKED_AT)
+        shown, later = orders.due(holder.lane.key, holder.now, LOOKED_AT)
+        if later is not None:
+            # a correction that waits: what else the lane does must not make it forgotten
+            holder.resume_by(later)
         if len(shown) == LOOKED_AT:
             shown += self._behind(shown)
         # orders that were sent already come last, so that they take no place in the round
@@ -191,7 +194,11 @@ class Turn:
                 due.setdefault(entry.company, []).append(entry)
             else:
                 self._correct_or_remove(entry, entry.due_at)
-        holder.keys |= {order_key(*entry.key) for entries in due.values() for entry in entries}
+        holder.keys |= {
+            order_key(*entry.key)
+            for entries in (*due.values(), *self._to_correct.values())
+            for entry in entries
+        }
         if not due:
             # the index showed only orders that earlier turns sent; the due ones come after them
             self._handled.update(chosen)
@@ -232,7 +239,7 @@ class Turn:
     def _correct(self) -> None:
         """Correct documents of a few orders, so that what becomes due meanwhile goes out in between."""
         for company, entries in self._to_correct.items():
-            at_fault = partial(self._company_at_fault, company, ())
+            at_fault = partial(self._not_corrected, company, entries)
             with suppress(CompanyHeld), contained(company, then=at_fault):
                 books = self._holder.books(company)
                 if books.pause is not None:
@@ -240,11 +247,17 @@ class Turn:
                     continue
                 company_turn: CompanyTurn | None = None
                 for entry in entries[:CORRECTED_A_ROUND]:
-                    if not books.settings.enabled or not self._holder.is_here(books):
+                    if not self._holder.is_here(books) or not (books.settings.enabled or under_way(entry)):
                         self._corrections.leave(entry, books)
                         continue
                     company_turn = company_turn or CompanyTurn.of(books, self._holder, self._publisher)
                     self._corrections.carry_out(company_turn, entry)
+
+    def _not_corrected(self, company: str, entries: Sequence[Entry], reference: str) -> None:
+        """A fault of ours that is no single order's: the company is tried again, and then its orders show it."""
+        if self._holder.note_our_fault(company):
+            for entry in entries:
+                self._corrections.at_fault(entry, reference)
 
     def _company_turn(self, company: str, entries: Sequence[Entry]) -> CompanyTurn | None:
         """The company's turn; None if the company does not post in this lane now."""
