@@ -100,10 +100,18 @@ class Posted(Stored):
     adopted: bool = False
     """Found in Xero by its number after an outcome that never arrived."""
     notes: tuple[str, ...] = ()
+    tax: str = ""
+    """Of the total. What is empty here and below is not known: the book match does not compare it."""
+    dated_on: str = ""
+    """As in 2026-11-23."""
+    contact_check: str = ""
+    """The check value of its contact's id."""
+    lines_check: str = ""
+    """The check value of its lines: their accounts, tax types and amounts."""
 
     def __post_init__(self) -> None:
         # what Xero answers and what is noted is of any length
-        for name in ("id", "number", "status", "total", "currency"):
+        for name in ("id", "number", "status", "total", "currency", "tax"):
             object.__setattr__(self, name, within(getattr(self, name), LONGEST_FIELD))
         notes = tuple(within(note, LONGEST_NOTE) for note in self.notes[:MOST_NOTES])
         object.__setattr__(self, "notes", notes)
