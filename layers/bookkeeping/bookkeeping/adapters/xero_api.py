@@ -351,7 +351,6 @@ def listed(kind: ListedKind, element: Mapping[str, Any]) -> Listed:
         net=_amount(element.get("SubTotal")),
         tax=_amount(element.get("TotalTax")),
         total=_amount(element.get("Total")),
-        due=_amount(element.get("AmountDue")),
         paid=_amount(element.get("AmountPaid")),
         credited=_amount(element.get("AmountCredited")),
         lines_check=_lines_check(element.get("LineItems")),

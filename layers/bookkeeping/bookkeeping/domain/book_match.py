@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -49,7 +49,16 @@ _ALIVE: Final = ("DRAFT", "SUBMITTED", "AUTHORISED", "BILLED", "PAID")
 """From the lowest to the highest."""
 
 Standing = Literal[
-    "draft", "submitted", "approved", "billed", "part_paid", "paid", "credited", "voided", "deleted", "unknown"
+    "draft",
+    "submitted",
+    "approved",
+    "billed",
+    "part_paid",
+    "paid",
+    "credited",
+    "voided",
+    "deleted",
+    "unknown",
 ]
 STANDINGS: Final[Mapping[Standing, str]] = {
     "draft": "draft",
@@ -244,7 +253,8 @@ def judged(listed: Listed, entry: Entry, order: Sequence[Expected]) -> Differenc
     """What is wrong with a document that bears the number of an order in the ledger."""
     for document in order:
         if document.posted.id == listed.id:
-            return compared(document, listed)
+            found = compared(document, listed)
+            return replace(found, order_id=entry.order_id) if found else None
     if listed.dead or entry.batch:
         # in no books; or just being sent, and what became of it is looked up by posting itself
         return None
@@ -314,7 +324,7 @@ def in_words(difference: Difference) -> tuple[str, str]:
         case "missing":
             return (
                 f"{document} is not in Xero any more.",
-                "It was deleted, or the organisation was reset. If its order was not cancelled, enter it again in Xero.",
+                "It was deleted, or the organisation was reset. If its order stands, enter it again in Xero.",
             )
         case "doubled":
             return (
@@ -328,7 +338,11 @@ def in_words(difference: Difference) -> tuple[str, str]:
                 " prefix, or delete it.",
             )
         case "foreign":
-            belongs = f"was not posted from here for order {one.order_id}" if one.order_id else "belongs to no order"
+            belongs = (
+                f"was not posted from here for order {one.order_id}"
+                if one.order_id
+                else "belongs to no order"
+            )
             return (
                 f"{document} has the number prefix of these orders, but {belongs}.",
                 f"{history} If it was made by hand, give it a number without this prefix.",
@@ -388,8 +402,10 @@ class Part:
     """(company, prefix) → how many invoice numbers are used, the lowest and the highest order id."""
     skipped: list[tuple[str, str, str]] = field(default_factory=list)
     """Company, number and state of orders that have a number and no document."""
-    unseen: list[tuple[str, str, str, str, str]] = field(default_factory=list)
+    unseen: list[tuple[str, str, ListedKind, str, str]] = field(default_factory=list)
     """Company, order, kind, id and number of the ledger's documents that no list had."""
+    carried: list[tuple[str, Difference]] = field(default_factory=list)
+    """What the last match found of documents that no list of this one had, with the company of each."""
     changed: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Company, order, id and time of invoices changed since they were posted, whose lines are still to be read."""
     lines_read: Counter[str] = field(default_factory=Counter)
@@ -425,6 +441,7 @@ class Part:
             "used": [[*key, *figures] for key, figures in self.used.items()],
             "skipped": self.skipped,
             "unseen": self.unseen,
+            "carried": [[company, *one.to_json()] for company, one in self.carried],
             "changed": self.changed,
             "lines_read": self.lines_read,
             "others": self.others,
@@ -436,17 +453,21 @@ class Part:
         def rows(name: str) -> list[Any]:
             return [tuple(row) for row in kept.get(name, ())]
 
+        def differences(name: str) -> list[tuple[str, Difference]]:
+            return [(company, Difference.from_json(one)) for company, *one in kept.get(name, ())]
+
         return cls(
             documents=dict(kept.get("documents", {})),
             sums={
                 (company, kind, currency, standing): [*map(Decimal, figures)]
                 for company, kind, currency, standing, *figures in kept.get("sums", ())
             },
-            differences=[(company, Difference.from_json(one)) for company, *one in kept.get("differences", ())],
+            differences=differences("differences"),
             void=rows("void"),
             used={(company, prefix): figures for company, prefix, *figures in kept.get("used", ())},
             skipped=rows("skipped"),
             unseen=rows("unseen"),
+            carried=differences("carried"),
             changed=rows("changed"),
             lines_read=Counter(kept.get("lines_read", {})),
             others=int(kept.get("others", 0)),
@@ -499,8 +520,8 @@ def page_matched(
         if found is not None:
             part.differences.append((place.company, found))
         elif mine is not None and _line_question(mine, listed, since):
-            changed = (listed.updated_at or datetime.min).isoformat()
-            part.changed.append((place.company, place.order_id, listed.id, changed))
+            at = listed.updated_at.isoformat() if listed.updated_at else ""
+            part.changed.append((place.company, place.order_id, listed.id, at))
     return part, rowless
 
 

@@ -1,9 +1,9 @@
 """Book matches, in the ConnectionsTable, beside the lane they run in: how far one is, what it saw, what it found.
 
-    match                   the match of the lane: when the next one is due, and the progress of one under way
-    match-asked             somebody asked for one
-    match-part#RUN#PLACE    what a step saw; kept until the next match is finished
-    match-result#COMPANY    what the last finished match found for a company
+match                   the match of the lane: when the next one is due, and the progress of one under way
+match-asked             somebody asked for one
+match-part#RUN#PLACE    what a step saw; kept until the next match is finished
+match-result#COMPANY    what the last finished match found for a company
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.dynamodb import Item, put, query, read, refused_for, transact, update_if
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.adapters.tables.packing import packed, unpacked
-from bookkeeping.domain.book_match import Part, Result, Wanted
+from bookkeeping.domain.book_match import Part, Result, Wanted, id_key
 from bookkeeping.domain.errors import UnknownKind
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.stored import Stored
@@ -154,6 +154,15 @@ class BookMatches:
     def parts(self, lane: str, run: str) -> list[Part]:
         """What the steps of a run saw, in their order."""
         return [_part_in(item) for item in self._rows(lane, f"match-part#{run}#")]
+
+    def standing(self, lane: str, id_: str) -> tuple[str, datetime] | None:
+        """Where the document stood when the last match read it, and when that match began; None if it did not."""
+        match, short = self.get(lane), id_key(id_)
+        if match is None or match.last_began_at is None:
+            return None
+        found = (part.documents.get(short) for part in self.parts(lane, match.last_id))
+        standing = next(filter(None, found), None)
+        return (standing, match.last_began_at) if standing else None
 
     def forget_parts(self, lane: str, but: str) -> None:
         """Delete the parts of every run but one."""

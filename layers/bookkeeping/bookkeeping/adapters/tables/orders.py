@@ -522,9 +522,7 @@ def _posted_out(posted: Posted, entry: Entry) -> Item:
     """The document without its number where that is the order's."""
     notes = posted.notes and packed(json.dumps(posted.notes, ensure_ascii=False))
     posted_as = dict.fromkeys(_AS_POSTED, "") | {"as": _as_posted_out(posted)}
-    item = (
-        _told(posted.to_store(at=_at_out(posted.at), notes=notes, number="", **posted_as)) | posted.unknown
-    )
+    item = _told(posted.to_store(at=_at_out(posted.at), notes=notes, number="", **posted_as)) | posted.unknown
     return item if posted.number == entry.number else item | {"number": posted.number}
 
 

@@ -1,8 +1,8 @@
 """The book match of a lane, in its turns, a step at a time.
 
-A step is a page of Xero's list, or a thousand rows of the ledger. It is taken when no order is due, keeps what it saw in
-a part, and then the progress. So a match goes on where it was, whoever ends it: a step that was cut off is done again,
-and writes the same.
+A step is a page of Xero's list, or a thousand rows of the ledger. It is taken when no order is due. It keeps what it
+saw in a part, and then the progress. So a match goes on where it was, whoever ends it: a step that was cut off is done
+again, and writes the same.
 
     documents   Xero's lists, page by page: each document beside its order's row
     ledger      the ledger's rows: which of their documents no list had
@@ -33,11 +33,11 @@ from bookkeeping.domain.book_match import (
     Listed,
     ListedKind,
     Part,
-    compared,
     expected,
     folded,
     foreign,
     id_key,
+    judged,
     missing,
     numbered,
     page_matched,
@@ -123,6 +123,13 @@ class BookMatch:
         self._prefixes: dict[str, str] = {}
         self._parts: list[Part] = []
         """Those of the run that were read already."""
+        self._phases: Mapping[str, Callable[[Match], tuple[Part | None, Match]]] = {
+            "documents": self._documents,
+            "ledger": self._ledger,
+            "unseen": self._unseen,
+            "lines": self._lines,
+            "results": self._results,
+        }
 
     # --- when
 
@@ -143,10 +150,9 @@ class BookMatch:
         """Take the next step of a match that is due. Whether another one may follow at once."""
         if not self._holder.match_due:
             return False
-        going_on = False
         with contained("", then=self._at_fault, left_alone=self._leave):
-            going_on = self._step()
-        return going_on
+            return self._step()
+        return False
 
     def _step(self) -> bool:
         match = self._match or self._begun()
@@ -156,7 +162,7 @@ class BookMatch:
         if not match.id:
             return False
         try:
-            part, after = getattr(self, f"_{match.phase}")(match)
+            part, after = self._phases[match.phase](match)
         except CompanyHeld:
             self._put_off(match, self._holder.now + AGAIN, "xero")
             return False
@@ -415,13 +421,11 @@ class BookMatch:
     def _ledger(self, match: Match) -> tuple[Part | None, Match]:
         """A thousand rows of the ledger."""
         if match.place >= len(self._here) * len(STATES):
-            return None, self._into(match, "unseen")
+            return self._carried(match), self._into(match, "unseen")
         company, state = self._here[match.place // len(STATES)], STATES[match.place % len(STATES)]
         first = date.fromisoformat(match.first)
         since = None if match.in_full else datetime.combine(first - timedelta(days=2), time(), UTC)
-        keys, end = self._adapters.orders.changed_since(
-            company, state, since, limit=ROWS, after=match.after
-        )
+        keys, end = self._adapters.orders.changed_since(company, state, since, limit=ROWS, after=match.after)
         part, seen = Part(), self._seen(match)
         for entry in self._entries(keys):
             if entry.organisation_id and entry.organisation_id != self._holder.lane.organisation_id:
@@ -445,42 +449,61 @@ class BookMatch:
     def _unseen(self, match: Match) -> tuple[Part | None, Match]:
         """Documents that no list had, some in a call."""
         unseen = {row[3]: row for part in self._all(match) for row in part.unseen}
-        groups = list(_questions([(row[2], id_) for id_, row in unseen.items()]))
-        at_most = MOST_GROUPS_IN_FULL if match.in_full else MOST_GROUPS
+        carried = {one.id: (company, one) for part in self._all(match) for company, one in part.carried}
+        rows = {id_: (company, one.order_id, one.kind) for id_, (company, one) in carried.items()}
+        rows |= {id_: row[:3] for id_, row in unseen.items()}
+        groups = list(_questions([(kind, id_) for id_, (_, _, kind) in rows.items()]))
         if match.place >= len(groups):
             return None, self._into(match, "lines")
         part = Part()
-        if match.place >= at_most:
+        if match.place >= (MOST_GROUPS_IN_FULL if match.in_full else MOST_GROUPS):
             # so many at once were deleted, or the organisation was reset: no list has them
             together = groups[match.place : match.place + NOT_ASKED_FOR]
-            for group in together:
-                self._note_missing(part, [unseen[id_] for id_ in group.ids])
+            for id_ in (id_ for group in together for id_ in group.ids):
+                if id_ in unseen:
+                    company, order_id, kind, _, number = unseen[id_]
+                    part.differences.append((company, missing(order_id, kind, id_, number)))
+                else:
+                    part.differences.append(carried[id_])
             return part, replace(match, place=match.place + len(together))
         group = groups[match.place]
         found, match = self._asked_for(match, group)
-        rows = {
-            entry.key: entry
-            for entry in self._entries([order_key(*unseen[id_][:2]) for id_ in group.ids])
-        }
-        self._note_missing(part, [unseen[id_] for id_ in group.ids if id_ not in found])
-        for id_, listed in found.items():
-            company, order_id, *_ = unseen[id_]
-            entry = rows.get((company, order_id))
-            mine = next((one for one in self._expects(entry) if one.posted.id == id_), None) if entry else None
-            if mine is not None:
-                part.note_void(company, listed)
-                part.note(company, listed, summed=listed.dated_on >= match.first, place=None)
-                self._note(part, company, order_id, compared(mine, listed))
+        entries = self._entries([order_key(*rows[id_][:2]) for id_ in group.ids if rows[id_][1]])
+        by_key = {entry.key: entry for entry in entries}
+        for id_ in group.ids:
+            company, order_id, _ = rows[id_]
+            self._note_asked_for(part, match, company, by_key.get((company, order_id)), id_, found.get(id_))
         return part, replace(match, place=match.place + 1)
 
-    def _note_missing(self, part: Part, rows: Sequence[tuple[str, str, Any, str, str]]) -> None:
-        for company, order_id, kind, id_, number in rows:
-            part.differences.append((company, missing(order_id, kind, id_, number)))
+    def _note_asked_for(
+        self, part: Part, match: Match, company: str, entry: Entry | None, id_: str, listed: Listed | None
+    ) -> None:
+        """Note a document that was asked for by its id, and perhaps found."""
+        order = self._expects(entry) if entry else ()
+        mine = next((one for one in order if one.posted.id == id_), None)
+        difference: Difference | None = None
+        if listed is not None:
+            part.note_void(company, listed)
+            if mine is not None:
+                part.note(company, listed, summed=listed.dated_on >= match.first, place=None)
+            difference = judged(listed, entry, order) if entry else foreign(listed, "")
+        elif entry is not None and mine is not None and not mine.gone:
+            difference = missing(entry.order_id, mine.kind, id_, mine.posted.number)
+        if difference is not None:
+            part.differences.append((company, difference))
 
-    @staticmethod
-    def _note(part: Part, company: str, order_id: str, found: Difference | None) -> None:
-        if found is not None:
-            part.differences.append((company, replace(found, order_id=order_id)))
+    def _carried(self, match: Match) -> Part | None:
+        """What the last match found, and no list of this one has: it differs until somebody sets it right."""
+        seen = self._seen(match)
+        listed = {one.id for part in self._all(match) for _, one in part.differences}
+        listed |= {row[3] for part in self._all(match) for row in part.unseen}
+        part = Part()
+        for company in self._here:
+            before = self._matches.result(self._key, company)
+            for one in before.differences if before else ():
+                if one.id not in listed and id_key(one.id) not in seen:
+                    part.carried.append((company, one))
+        return part if part.carried else None
 
     def _lines(self, match: Match) -> tuple[Part | None, Match]:
         """Invoices that changed since they were posted, the latest changes first, with their lines."""
@@ -497,10 +520,12 @@ class BookMatch:
         part = Part()
         for id_, key in keys.items():
             entry = rows.get(key)
-            mine = next((one for one in self._expects(entry) if one.posted.id == id_), None) if entry else None
-            if mine is not None:
+            order = self._expects(entry) if entry else ()
+            if entry is not None and any(one.posted.id == id_ for one in order):
                 part.lines_read[key[0]] += 1
-                self._note(part, *key, compared(mine, found[id_]))
+                difference = judged(found[id_], entry, order)
+                if difference is not None:
+                    part.differences.append((key[0], difference))
         return part, replace(match, place=match.place + 1)
 
     def _asked_for(self, match: Match, group: _Question) -> tuple[dict[str, Listed], Match]:

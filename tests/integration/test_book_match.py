@@ -1,0 +1,364 @@
+"""The book match at the wire: the simulated Xero's lists beside the ledger, on virtual time."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from bookkeeping.adapters.tables.book_matches import Wish
+from bookkeeping.adapters.tables.dynamodb import together
+from bookkeeping.adapters.tables.lanes import MATCH
+from bookkeeping.domain import book_match
+from bookkeeping.domain.book_match import Result
+from bookkeeping.domain.ledger import State
+from bookkeeping.use_cases.wake_lanes import ring
+from local.samples import TRACKED, UNTRACKED, Maker
+from local.xero.organisations import Document, Organisation
+from local.xero.people import add_document, change_document
+from tests.integration.one_process import OneProcess, in_memory
+
+LISTS = 6
+"""Calls for the lists of a match whose lists have a page each: three kinds, in the window and changed since."""
+
+
+@pytest.fixture
+def books() -> Iterator[OneProcess]:
+    with mock_aws():
+        world = OneProcess(tables=in_memory)
+        company(world, UNTRACKED)
+        yield world
+
+
+def company(books: OneProcess, name: str, organisation: Organisation | None = None, **settings: Any) -> None:
+    """A company whose organisation lists it, and its number prefix."""
+    books.company(name, organisation, **settings)
+    connection = books.connections.connection(name)
+    assert connection is not None
+    claim = books.connections.claim_prefix(connection, settings.get("number_prefix", "KX-"))
+    together(books.resource.meta.client, [*books.connections.joins(connection), claim])
+
+
+def lane(books: OneProcess, company: str = UNTRACKED) -> str:
+    connection = books.connections.connection(company)
+    assert connection is not None
+    return connection.lane
+
+
+def ask(books: OneProcess, company: str = UNTRACKED, *, in_full: bool = False) -> None:
+    """What the button does."""
+    key, now = lane(books, company), books.clock.now()
+    books.matches.ask(key, Wish(in_full, now))
+    ring(books.lanes, books.wake_ups, {key: [MATCH]}, now)
+
+
+def result(books: OneProcess, company: str = UNTRACKED) -> Result:
+    found = books.matches.result(lane(books, company), company)
+    assert found is not None
+    return found
+
+
+def matched(books: OneProcess, company: str = UNTRACKED, *, in_full: bool = False) -> Result:
+    """What a match finds that begins now."""
+    books.clock.advance(60)
+    ask(books, company, in_full=in_full)
+    books.run()
+    return result(books, company)
+
+
+def found(one: Result) -> Counter[str]:
+    assert len(one.differences) == one.found
+    return Counter(difference.code for difference in one.differences)
+
+
+def post(books: OneProcess, count: int, company: str = UNTRACKED) -> list[dict[str, Any]]:
+    make = Maker()
+    orders = [make.order(company, place) for place in range(count)]
+    books.send(*orders)
+    books.run()
+    assert {books.entry(order, company).state for order in orders} == {State.POSTED}
+    # so that what people do is later than Xero's own time of the posting
+    books.clock.advance(600)
+    return orders
+
+
+def document(
+    books: OneProcess, order: dict[str, Any], company: str = UNTRACKED, kind: str = "invoice"
+) -> Document:
+    [here] = [
+        one
+        for organisation in books.xero.organisations.values()
+        for one in organisation.documents.values()
+        if one.id == books.entry(order, company).documents[kind].id  # type: ignore[index]
+    ]
+    return here
+
+
+def by_hand(books: OneProcess, number: str, **changes: Any) -> None:
+    organisation = books.organisation("Demo Company (UK)")
+    given = {
+        "Type": "ACCREC",
+        "InvoiceNumber": number,
+        "Contact": {"Name": books.contact(organisation)},
+        "LineItems": [
+            {"Description": "By hand", "UnitAmount": 5, "AccountCode": "200", "TaxType": "OUTPUT2"}
+        ],
+    } | changes
+    reply = add_document(books.xero, organisation, given)
+    assert reply.status == 200, reply.payload
+
+
+def edit(books: OneProcess, order: dict[str, Any], company: str = UNTRACKED, **changes: Any) -> None:
+    one = document(books, order, company)
+    [organisation] = [here for here in books.xero.organisations.values() if one.id in here.documents]
+    reply = change_document(books.xero, organisation, one, changes)
+    assert reply.status == 200, reply.payload
+
+
+# --- what a match finds
+
+
+def test_books_that_are_as_posted_differ_in_nothing(books: OneProcess) -> None:
+    post(books, 3)
+    one = matched(books)
+    assert (one.found, one.others, one.skips, one.voids) == (0, len(one_by_hand(books)), 0, 0)
+    [[kind, currency, standing, count, net, tax]] = one.sums
+    entries = [document for document in documents(books) if document.number.startswith("KX-")]
+    assert (kind, currency, standing, count) == ("invoice", "GBP", "draft", "3")
+    assert Decimal(net) == sum(document.sub_total for document in entries)
+    assert Decimal(tax) == sum(document.total_tax for document in entries)
+
+
+def documents(books: OneProcess) -> list[Document]:
+    return [*books.organisation("Demo Company (UK)").documents.values()]
+
+
+def one_by_hand(books: OneProcess) -> list[Document]:
+    return [one for one in documents(books) if one.kind == "ACCREC" and not one.number.startswith("KX-")]
+
+
+def test_the_first_match_comes_the_night_after_the_first_posting_and_every_night(books: OneProcess) -> None:
+    post(books, 1)
+    books.run(timedelta(days=1), until_quiet=False)
+    first = result(books)
+    books.run(timedelta(days=1), until_quiet=False)
+    second = result(books)
+    assert first.id != second.id
+    assert [one.began_at[11:13] in ("01", "02", "03", "04") for one in (first, second)] == [True, True]
+    assert not first.in_full
+    assert first.calls == 3, "nothing was matched before, so nothing changed since"
+    assert second.calls == LISTS
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"Date": "2026-11-25", "DueDate": "2026-12-30"}, {"date"}),
+        ({"Contact": {"Name": "O'Brien Prints"}}, {"contact"}),
+        ({"Status": "VOIDED"}, "voided"),
+        ({"Status": "DELETED"}, "deleted"),
+        ({"InvoiceNumber": "INV-77"}, {"number"}),
+    ],
+)
+def test_what_a_person_changed_is_told(books: OneProcess, changes: Any, fields: Any) -> None:
+    [one, other] = post(books, 2)
+    if changes.get("Status") == "VOIDED":
+        edit(books, one, Status="AUTHORISED")
+    edit(books, one, **changes)
+    [difference] = matched(books).differences
+    assert difference.order_id == str(one["id"])
+    if isinstance(fields, str):
+        assert difference.code == fields
+    else:
+        assert {name for name, *_ in difference.changes} == fields
+    sentence, fix = book_match.in_words(difference)
+    assert difference.number in sentence
+    assert fix
+    assert str(other["id"]) not in sentence
+
+
+def lines(books: OneProcess, order: dict[str, Any], **changes: Any) -> list[dict[str, Any]]:
+    """The document's lines, the first with the changes."""
+    views = [
+        {
+            "LineItemID": line.id,
+            "Description": line.description,
+            "Quantity": line.quantity,
+            "UnitAmount": line.unit_amount,
+            "AccountCode": line.account_code,
+            "TaxType": line.tax_type,
+        }
+        for line in document(books, order).lines
+    ]
+    return [views[0] | changes, *views[1:]]
+
+
+@pytest.mark.parametrize("changes", [{"AccountCode": "260"}, {"TaxType": "EXEMPTOUTPUT"}])
+def test_an_account_or_a_tax_type_that_was_changed_is_told_though_no_amount_differs(
+    books: OneProcess, changes: dict[str, str]
+) -> None:
+    books.xero.unconfirmed.choose("update_time_of_an_account_code", "moves")
+    [one] = post_untaxed(books)
+    before = replace(document(books, one))
+    edit(books, one, LineItems=lines(books, one, **changes))
+    assert document(books, one).total == before.total
+    [difference] = matched(books).differences
+    assert {name for name, *_ in difference.changes} == {"lines"}
+    assert result(books).lines_read == 1
+
+
+def post_untaxed(books: OneProcess) -> list[dict[str, Any]]:
+    order = Maker().order(UNTRACKED, 0)
+    for line in order["items"]:
+        line |= {"sale_vat_rate": "0", "unit_sale_price_inc_tax": line["unit_sale_price"]}
+    order |= {"shipping_price": "0", "shipping_price_inc_tax": "0"}
+    books.send(order)
+    books.run()
+    assert books.entry(order).state is State.POSTED, books.entry(order).problem
+    books.clock.advance(600)
+    return [order]
+
+
+def test_approving_and_paying_is_no_difference_and_shows_where_documents_stand(books: OneProcess) -> None:
+    approved, part, paid, draft = post(books, 4)
+    for one in (approved, part, paid):
+        edit(books, one, Status="AUTHORISED")
+    edit(books, part, Pay=1)
+    edit(books, paid, Pay=str(document(books, paid).total))
+    clean = matched(books)
+    assert clean.found == 0
+    assert clean.lines_read == 3, "those that changed since they were posted"
+    assert {(standing, count) for _, _, standing, count, *_ in clean.sums} == {
+        ("draft", "1"),
+        ("approved", "1"),
+        ("part_paid", "1"),
+        ("paid", "1"),
+    }
+    stands = {
+        order["id"]: books.matches.standing(lane(books), document(books, order).id)
+        for order in (approved, part, paid, draft)
+    }
+    assert [found and found[0] for found in stands.values()] == ["approved", "part_paid", "paid", "draft"]
+
+
+def test_a_second_document_for_an_order_and_one_for_no_order_are_told(books: OneProcess) -> None:
+    [one] = post(books, 1)
+    number = books.entry(one).number
+    for copied in (f"{number}-2", f"{number} copy", "KX-4711", "KX-by hand"):
+        by_hand(books, copied)
+    differences = {one.number: one for one in matched(books).differences}
+    assert {number: one.code for number, one in differences.items()} == {
+        f"{number}-2": "doubled",
+        f"{number} copy": "doubled",
+        "KX-4711": "foreign",
+        "KX-by hand": "foreign",
+    }
+    assert number in book_match.in_words(differences[f"{number}-2"])[0]
+
+
+def test_a_document_that_was_deleted_though_its_list_does_not_say_so_is_told(books: OneProcess) -> None:
+    books.xero.unconfirmed.choose("dead_documents_listed", "no")
+    one, other = post(books, 2)
+    edit(books, one, Status="DELETED")
+    found = matched(books)
+    assert [(difference.code, difference.order_id) for difference in found.differences] == [
+        ("missing", str(one["id"]))
+    ]
+    assert found.calls == 4, "three lists, and one call by ids"
+    assert other
+
+
+def test_after_a_fix_in_xero_the_next_match_is_clean_and_only_what_is_new_is_an_event(
+    books: OneProcess,
+) -> None:
+    [one] = post(books, 1)
+    there = document(books, one)
+    dated, due = there.dated_on.isoformat(), (there.due_on or there.dated_on).isoformat()
+    edit(books, one, Date="2026-11-25", DueDate="2026-12-30")
+    by_hand(books, "KX-4711")
+    matched(books)
+    assert matched(books).found == 2
+    [event] = books.bus.of("BooksDiffer")
+    assert (event["differences"], event["new"], len(event["sentences"])) == (2, 2, 2)
+    edit(books, one, Date=dated, DueDate=due)
+    change_document(
+        books.xero,
+        books.organisation("Demo Company (UK)"),
+        next(one for one in documents(books) if one.number == "KX-4711"),
+        {"Status": "DELETED"},
+    )
+    clean = matched(books)
+    assert (clean.found, clean.void) == (0, ["KX-4711"])
+    assert len(books.bus.of("BooksDiffer")) == 1
+
+
+def test_an_older_document_that_was_changed_since_the_last_match_is_found_outside_the_days(
+    books: OneProcess,
+) -> None:
+    [one] = post(books, 1)
+    matched(books)
+    books.clock.advance(timedelta(days=50).total_seconds())
+    books.run()
+    edit(books, one, Contact={"Name": "O'Brien Prints"})
+    [difference] = matched(books).differences
+    assert {name for name, *_ in difference.changes} == {"contact"}
+    assert result(books).sums == [], "it is not of these days"
+    again = matched(books)
+    assert (again.found, again.calls) == (1, LISTS + 1), (
+        "what is not set right still differs: asked for by its id"
+    )
+    edit(books, one, Contact={"Name": books.contact(books.organisation("Demo Company (UK)"))})
+    assert matched(books).found == 0
+    assert matched(books, in_full=True).found == 0
+
+
+def test_numbers_used_skipped_and_void_are_listed(books: OneProcess) -> None:
+    one, void = post(books, 2)
+    edit(books, void, Status="DELETED")
+    stopped = Maker().order(UNTRACKED, 7) | {"id": 99}
+    books.save_settings(UNTRACKED, contact_name="Nobody")
+    books.send(stopped)
+    books.run()
+    books.clock.advance(60)
+    books.save_settings(UNTRACKED, contact_name=books.contact(books.organisation("Demo Company (UK)")))
+    found = matched(books)
+    assert found.used == [["KX-", 1, int(one["id"]), int(one["id"])]]
+    assert found.void == [books.entry(void).number]
+    assert found.skipped == [["KX-99", "contact_not_found"]]
+
+
+def test_another_companys_documents_are_counted_and_its_orders_not_told(books: OneProcess) -> None:
+    organisation = books.organisation("Demo Company (UK)")
+    company(books, "420001", organisation, number_prefix="ZZ-")
+    post(books, 1)
+    by_hand(books, "ZZ-815")
+    one = matched(books)
+    assert (one.found, one.elsewhere) == (0, {"420001": 1})
+    assert "ZZ-815" not in json.dumps(one.to_json())
+    other = matched(books, "420001")
+    assert [difference.number for difference in other.differences] == ["ZZ-815"]
+    assert other.elsewhere == {UNTRACKED: 1}
+
+
+def test_purchase_orders_are_matched_too() -> None:
+    with mock_aws():
+        books = OneProcess(tables=in_memory)
+        company(
+            books, TRACKED, books.organisation("Demo Company (AU)"), process_method="tracked", tax_types=[]
+        )
+        one, two = post(books, 2, TRACKED)
+        assert matched(books, TRACKED).found == 0
+        [organisation] = [o for o in books.xero.organisations.values() if o.name == "Demo Company (AU)"]
+        order = document(books, one, TRACKED, "purchase_order")
+        reply = change_document(books.xero, organisation, order, {"Status": "DELETED"})
+        assert reply.status == 200
+        [difference] = matched(books, TRACKED).differences
+        assert (difference.code, difference.kind) == ("deleted", "purchase_order")
+        assert two
