@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from moto import mock_aws
@@ -16,14 +17,16 @@ from moto import mock_aws
 from bookkeeping.adapters.tables.book_matches import Wish
 from bookkeeping.adapters.tables.dynamodb import together
 from bookkeeping.adapters.tables.lanes import MATCH
+from bookkeeping.adapters.tables.orders import entry_to_item
 from bookkeeping.domain import book_match
-from bookkeeping.domain.book_match import Result
+from bookkeeping.domain.book_match import Difference, Expected, Listed, Result
 from bookkeeping.domain.ledger import State
 from bookkeeping.use_cases.wake_lanes import ring
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Document, Organisation
 from local.xero.people import add_document, change_document
 from tests.integration.one_process import OneProcess, in_memory
+from tests.storms.dynamodb import stored
 
 LISTS = 6
 """Calls for the lists of a match whose lists have a page each: three kinds, in the window and changed since."""
@@ -146,10 +149,14 @@ def one_by_hand(books: OneProcess) -> list[Document]:
 
 def test_the_first_match_comes_the_night_after_the_first_posting_and_every_night(books: OneProcess) -> None:
     post(books, 1)
-    books.run(timedelta(days=1), until_quiet=False)
-    first = result(books)
-    books.run(timedelta(days=1), until_quiet=False)
-    second = result(books)
+    found = []
+    for _ in range(2):
+        # it is half past nine in the morning
+        books.clock.advance(timedelta(hours=15).total_seconds())
+        books.run(timedelta(hours=5), until_quiet=False)
+        found.append(result(books))
+        books.clock.advance(timedelta(hours=4).total_seconds())
+    first, second = found
     assert first.id != second.id
     assert [one.began_at[11:13] in ("01", "02", "03", "04") for one in (first, second)] == [True, True]
     assert not first.in_full
@@ -212,6 +219,9 @@ def test_an_account_or_a_tax_type_that_was_changed_is_told_though_no_amount_diff
     [difference] = matched(books).differences
     assert {name for name, *_ in difference.changes} == {"lines"}
     assert result(books).lines_read == 1
+    assert matched(books).found == 1, "nobody has set it right"
+    edit(books, one, LineItems=lines(books, one, AccountCode="200", TaxType="ZERORATEDOUTPUT"))
+    assert matched(books).found == 0
 
 
 def post_untaxed(books: OneProcess) -> list[dict[str, Any]]:
@@ -362,3 +372,102 @@ def test_purchase_orders_are_matched_too() -> None:
         [difference] = matched(books, TRACKED).differences
         assert (difference.code, difference.kind) == ("deleted", "purchase_order")
         assert two
+
+
+# --- ten thousand documents
+
+
+MANY = 10_000
+EACH = 10
+
+
+def fill(books: OneProcess, orders: int) -> list[str]:
+    """So many posted orders, each a copy of a real one: their numbers."""
+    [order] = post(books, 1)
+    entry, there = books.entry(order), document(books, order)
+    organisation = books.organisation("Demo Company (UK)")
+    row = stored(entry_to_item(entry))
+    table = books.resource.tables["OrdersTable"]
+    numbers = []
+    for place in range(orders - 1):
+        order_id, id_ = str(10_000_000 + place), str(UUID(int=place, version=4))
+        posted = replace(entry.documents["invoice"], id=id_)
+        documents = {"invoice": row["documents"]["invoice"] | {"id": posted.id}}
+        at = row["list_key"]
+        own = {"key": f"{UNTRACKED}#{order_id}", "order_id": order_id, "documents": documents}
+        table.write(
+            (own["key"],), row | own | {"number": f"KX-{order_id}", "list_key": at, "external_ref": order_id}
+        )
+        organisation.add(replace(there, id=id_, number=f"KX-{order_id}", lines=there.lines, history=[]))
+        numbers.append(f"KX-{order_id}")
+    return numbers
+
+
+def change(books: OneProcess, number: str, **changes: Any) -> None:
+    organisation = books.organisation("Demo Company (UK)")
+    [one] = organisation.numbered("ACCREC", number, same_case=True)
+    reply = change_document(books.xero, organisation, one, changes)
+    assert reply.status == 200, reply.payload
+
+
+def spoil_forty(books: OneProcess, numbers: list[str]) -> dict[str, str]:
+    """Ten documents each that are doubled, deleted, changed and foreign: number → what is to be found."""
+    doubled, deleted, changed = (numbers[begin :: len(numbers) // EACH][:EACH] for begin in (3, 5, 7))
+    wanted: dict[str, str] = {}
+    for number in doubled:
+        by_hand(books, f"{number}-2")
+        wanted[f"{number}-2"] = "doubled"
+    for number in deleted:
+        change(books, number, Status="DELETED")
+        wanted[number] = "deleted"
+    for place, number in enumerate(changed):
+        if place < EACH // 2:
+            change(books, number, Contact={"Name": "O'Brien Prints"})
+        else:
+            tax_only(books, number)
+        wanted[number] = "changed"
+    for place in range(EACH):
+        by_hand(books, f"KX-99{place:06}")
+        wanted[f"KX-99{place:06}"] = "foreign"
+    return wanted
+
+
+def tax_only(books: OneProcess, number: str) -> None:
+    """Book a part of the tax as sales: the total stays."""
+    organisation = books.organisation("Demo Company (UK)")
+    [one] = organisation.numbered("ACCREC", number, same_case=True)
+    total = one.total
+    lines = [
+        {"Description": "All of it", "UnitAmount": total, "AccountCode": "200", "TaxType": "ZERORATEDOUTPUT"}
+    ]
+    change(books, number, LineItems=lines)
+    [one] = organisation.numbered("ACCREC", number, same_case=True)
+    assert (one.total, one.total_tax) == (total, Decimal(0))
+
+
+def told(one: Result) -> dict[str, str]:
+    return {difference.number: difference.code for difference in one.differences}
+
+
+def totals_only(document: Expected, listed: Listed) -> Difference | None:
+    """A mutant: it compares nothing but totals."""
+    if listed.dead or document.posted.total != f"{listed.total:.2f}":
+        return Difference("changed", listed.kind, listed.id, listed.number)
+    return None
+
+
+def test_forty_differences_among_ten_thousand_documents_are_found_within_25_calls(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = spoil_forty(books, fill(books, MANY))
+    assert len(wanted) == 4 * EACH
+    before = len(books.calls())
+    one = matched(books)
+    assert told(one) == wanted
+    assert one.found == 4 * EACH, "and no other"
+    assert sum(int(count) for _, _, _, count, *_ in one.sums) == MANY - EACH
+    assert len(books.calls()) - before == one.calls
+    assert one.calls <= 25
+    monkeypatch.setattr(book_match, "compared", totals_only)
+    mutant = matched(books)
+    assert set(told(mutant)) < set(wanted), "a match that compares totals only is caught"

@@ -501,7 +501,9 @@ class BookMatch:
         for company in self._here:
             before = self._matches.result(self._key, company)
             for one in before.differences if before else ():
-                if one.id not in listed and id_key(one.id) not in seen:
+                # a list of invoices does not show their lines
+                of_lines = one.kind == "invoice" and any(name == "lines" for name, *_ in one.changes)
+                if one.id not in listed and (of_lines or id_key(one.id) not in seen):
                     part.carried.append((company, one))
         return part if part.carried else None
 
