@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -21,12 +23,14 @@ from bookkeeping.adapters.tables.orders import entry_to_item
 from bookkeeping.domain import book_match
 from bookkeeping.domain.book_match import Difference, Expected, Listed, Result
 from bookkeeping.domain.ledger import State
+from bookkeeping.use_cases.posting import book_match as steps
 from bookkeeping.use_cases.wake_lanes import ring
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Document, Organisation
 from local.xero.people import add_document, change_document
-from tests.integration.one_process import OneProcess, in_memory
-from tests.storms.dynamodb import stored
+from tests.integration.one_process import Killed, OneProcess, in_memory
+from tests.our_faults import Fault
+from tests.storms.dynamodb import nobody, stored
 
 LISTS = 6
 """Calls for the lists of a match whose lists have a page each: three kinds, in the window and changed since."""
@@ -90,6 +94,11 @@ def post(books: OneProcess, count: int, company: str = UNTRACKED) -> list[dict[s
     # so that what people do is later than Xero's own time of the posting
     books.clock.advance(600)
     return orders
+
+
+def another(place: int = 0) -> dict[str, Any]:
+    """An order besides those that were posted."""
+    return Maker().order(UNTRACKED, place) | {"id": 70_000_000 + place}
 
 
 def document(
@@ -456,9 +465,7 @@ def totals_only(document: Expected, listed: Listed) -> Difference | None:
     return None
 
 
-def test_forty_differences_among_ten_thousand_documents_are_found_within_25_calls(
-    books: OneProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forty_differences_among_ten_thousand_documents_are_found_within_25_calls(books: OneProcess) -> None:
     wanted = spoil_forty(books, fill(books, MANY))
     assert len(wanted) == 4 * EACH
     before = len(books.calls())
@@ -468,6 +475,239 @@ def test_forty_differences_among_ten_thousand_documents_are_found_within_25_call
     assert sum(int(count) for _, _, _, count, *_ in one.sums) == MANY - EACH
     assert len(books.calls()) - before == one.calls
     assert one.calls <= 25
+
+
+def test_a_match_that_compares_totals_only_is_caught(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = spoil_forty(books, fill(books, 10 * EACH))
     monkeypatch.setattr(book_match, "compared", totals_only)
-    mutant = matched(books)
-    assert set(told(mutant)) < set(wanted), "a match that compares totals only is caught"
+    mutant = told(matched(books))
+    assert set(mutant) < set(wanted)
+    assert {wanted[number] for number in set(wanted) - set(mutant)} == {"changed"}
+
+
+# --- steps that are cut off, refused or put off
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A match of a few documents takes all the steps that one of thousands takes."""
+    monkeypatch.setattr(steps, "LISTED_A_PAGE", 10)
+    monkeypatch.setattr(steps, "ROWS", 10)
+    monkeypatch.setattr(steps, "A_GROUP", 4)
+
+
+class Deadly:
+    """Ends the process at one of the writes to the tables, before it is carried out."""
+
+    def __init__(self, books: OneProcess) -> None:
+        self._books = books
+        self._calls = self._dies_at = 0
+
+    def __call__(self, operation: str, about: str) -> None:
+        write = operation not in ("get_item", "query", "batch_get_item")
+        self._calls += write
+        if write and self._calls == self._dies_at:
+            raise Killed
+
+    def turn(self, dies_at: int) -> int:
+        """The turn that matches what is asked for now; how many writes it made."""
+        books, self._calls, self._dies_at = self._books, 0, dies_at
+        ask(books)
+        [(_, _, wake_up)] = books.queue.waiting
+        books.queue.waiting.clear()
+        books.resource.before = self
+        with suppress(Killed):
+            books.turn(wake_up)
+        books.resource.before = nobody
+        return self._calls
+
+
+def test_a_match_that_is_killed_at_any_step_goes_on_where_it_was(
+    books: OneProcess, small_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # only those that are asked for here
+    monkeypatch.setattr(steps, "next_night", lambda _lane, now, _zone: now + timedelta(days=30))
+    books.xero.unconfirmed.choose("dead_documents_listed", "no")
+    books.organisation("Demo Company (UK)").day_limit = 1_000_000
+    doubled, deleted, changed, seen, *_ = fill(books, 2 * EACH)
+    by_hand(books, f"{doubled}-2")
+    change(books, deleted, Status="DELETED")
+    tax_only(books, changed)
+    wanted = {f"{doubled}-2": "doubled", deleted: "missing", changed: "changed"}
+    first, clean = matched(books), matched(books)
+    assert told(first) == wanted
+    assert clean.calls > LISTS
+    deadly = Deadly(books)
+    took = deadly.turn(0)
+    # to die after a write is to die before the next one
+    for step in range(1, took + 1):
+        books.clock.advance(300)
+        change(books, seen, Reference=f"seen {step}")
+        asked_at, calls = books.clock.now(), len(books.calls())
+        deadly.turn(step)
+        # the lease ends, and the sweep finds what is under way
+        books.clock.advance(timedelta(minutes=11).total_seconds())
+        books.run()
+        again = result(books)
+        assert (told(again), again.sums) == (wanted, clean.sums), step
+        assert again.began_at >= asked_at.isoformat(), step
+        assert again.lines_read == 1
+        assert len(books.calls()) - calls <= clean.calls + 2, "that of the line, and one that is made twice"
+    assert len(books.bus.of("BooksDiffer")) == 1
+
+
+def test_orders_come_before_the_match(books: OneProcess, small_steps: None) -> None:
+    fill(books, 3 * EACH)
+    order = another()
+    ask(books)
+    books.send(order)
+    before = len(books.calls())
+    books.run()
+    paths = [(call.method, call.path.rpartition("/")[2]) for call in books.calls()[before:]]
+    assert paths.index(("PUT", "Invoices")) < paths.index(("GET", "PurchaseOrders"))
+    assert result(books).found == 0
+    # one that comes while a match is under way is posted before its next step
+    step = steps.BookMatch.step
+
+    def step_and_send(match: Any) -> bool:
+        if not books.orders.has(UNTRACKED, str(another(1)["id"])):
+            books.send(another(1))
+        return step(match)
+
+    before = len(books.calls())
+    with patch.object(steps.BookMatch, "step", step_and_send):
+        assert matched(books).found == 0
+    paths = [(call.method, call.path.rpartition("/")[2]) for call in books.calls()[before:]]
+    assert paths.index(("PUT", "Invoices")) in (1, 2), "after a page or so"
+
+
+def test_a_match_takes_five_per_cent_of_the_days_calls_and_goes_on_the_next_day(
+    books: OneProcess, small_steps: None
+) -> None:
+    organisation = books.organisation("Demo Company (UK)")
+    wanted = spoil_forty(books, fill(books, 10 * EACH))
+    organisation.day_limit = 240
+    ask(books)
+    books.run()
+    under_way = books.matches.get(lane(books))
+    assert under_way is not None
+    assert (under_way.waits_for, under_way.day_calls) == ("day_calls", 11), "five per cent"
+    assert books.matches.result(lane(books), UNTRACKED) is None
+    assert under_way.next_at.date() > books.clock.now().date()
+    for _ in range(2):
+        match = books.matches.get(lane(books))
+        assert match is not None
+        books.clock.advance((match.next_at - books.clock.now()).total_seconds())
+        books.run(timedelta(minutes=5), until_quiet=False)
+    assert told(result(books)) == wanted
+    assert books.clock.now() - (under_way.began_at or books.clock.now()) < timedelta(days=4)
+    assert result(books).began_at == (under_way.began_at or books.clock.now()).isoformat(), "the same one"
+
+
+@pytest.mark.parametrize("kind", ["reply_lost", "html_body", "refused"])
+def test_a_list_that_fails_is_asked_for_again_in_smaller_pages_and_holds_up_no_order(
+    books: OneProcess, kind: str
+) -> None:
+    fill(books, 6 * EACH)
+    fault = {"kind": kind, "path_prefix": "/api.xro/2.0/Invoices", "method": "GET", "times": 2}
+    books.xero.faults.add(fault | ({"message": "Too many"} if kind == "refused" else {}))
+    ask(books)
+    books.run(timedelta(minutes=1))
+    under_way = books.matches.get(lane(books))
+    assert under_way is not None
+    assert (under_way.page_size, under_way.tries) == (500, 1)
+    order = another()
+    books.send(order)
+    books.run(timedelta(seconds=20))
+    assert books.entry(order).state is State.POSTED
+    books.run(timedelta(minutes=30), until_quiet=False)
+    assert result(books).found == 0
+
+
+def test_a_list_that_always_fails_is_left_until_the_next_night(books: OneProcess) -> None:
+    post(books, 1)
+    books.xero.faults.add(
+        {"kind": "refused", "times": None, "path_prefix": "/api.xro/2.0/CreditNotes", "message": "No"}
+    )
+    ask(books)
+    books.run(timedelta(hours=2), until_quiet=False)
+    match = books.matches.get(lane(books))
+    assert match is not None
+    assert (match.id, match.waits_for) == ("", "refused")
+    assert match.next_at > books.clock.now() + timedelta(hours=6)
+    books.xero.faults.remove(None)
+    books.clock.advance((match.next_at - books.clock.now()).total_seconds())
+    books.run(timedelta(hours=1), until_quiet=False)
+    assert result(books).found == 0
+
+
+def test_a_match_waits_while_xero_is_down_or_has_no_calls_left(books: OneProcess) -> None:
+    post(books, 1)
+    for kind in ("maintenance", "rate_limit_minute", "rate_limit_day"):
+        books.xero.faults.add({"kind": kind, "times": 1, "method": "GET"})
+        before = result_id(books)
+        ask(books)
+        turns = len(books.xero.log.entries)
+        books.run(timedelta(hours=1), until_quiet=False)
+        if kind == "rate_limit_day":
+            assert result_id(books) == before
+            books.clock.advance(timedelta(hours=24).total_seconds())
+            books.run(timedelta(hours=1), until_quiet=False)
+        assert result_id(books) != before, kind
+        assert len(books.xero.log.entries) - turns < 40
+        books.xero.faults.remove(None)
+
+
+def result_id(books: OneProcess) -> str:
+    found = books.matches.result(lane(books), UNTRACKED)
+    return found.id if found else ""
+
+
+def test_a_company_that_is_not_connected_is_matched_once_it_is(books: OneProcess) -> None:
+    post(books, 1)
+    connection = books.connections.connection(UNTRACKED)
+    assert connection is not None
+    books.connections.save_connection(replace(connection, status="needs_reconnect"))
+    ask(books)
+    books.run()
+    match = books.matches.get(connection.lane)
+    assert match is not None
+    assert match.waits_for == "not_connected"
+    books.connections.save_connection(connection)
+    ask(books)
+    books.run()
+    assert result(books).found == 0
+
+
+def test_a_lane_that_nobody_posts_in_any_more_is_matched_no_more(books: OneProcess) -> None:
+    post(books, 1)
+    connection = books.connections.connection(UNTRACKED)
+    assert connection is not None
+    together(books.resource.meta.client, books.connections.leaves(connection))
+    ask(books)
+    books.run()
+    assert books.matches.get(connection.lane) is None
+    assert books.matches.result(connection.lane, UNTRACKED) is None
+
+
+def test_a_fault_of_ours_in_the_match_holds_up_no_order(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch, our_faults: list[Fault]
+) -> None:
+    post(books, 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(book_match, "numbered", lambda *_: 1 / 0)
+        broken.setattr(steps, "numbered", lambda *_: 1 / 0)
+        ask(books)
+        order = another()
+        books.send(order)
+        books.run(timedelta(minutes=5))
+        assert books.entry(order).state is State.POSTED
+    assert [type(fault.error) for fault in our_faults] == [ZeroDivisionError]
+    our_faults.clear()
+    match = books.matches.get(lane(books))
+    assert match is not None
+    assert (match.waits_for, match.tries) == ("our_fault", 1)
+    books.run(timedelta(minutes=20), until_quiet=False)
+    assert result(books).found == 0

@@ -36,7 +36,7 @@ YEAR: Final = timedelta(days=365)
 EARLIER: Final = timedelta(days=62)
 """How long before its posting a document may be dated, where the oldest ones are listed. Others are asked for by id."""
 JUST_POSTED: Final = timedelta(minutes=2)
-"""Xero's time of the last change, so soon after the posting, is that of the posting."""
+"""Xero's time of the last change, so soon after the posting, is that of the posting. Clocks differ, too."""
 MOST_LISTED: Final = 500
 """Differences that a company's result lists. More are only counted."""
 MOST_NUMBERS: Final = 1000
@@ -382,8 +382,8 @@ def wanted_lists(first: date, today: date, since: datetime | None, *, in_full: b
 
 
 def id_key(id_: str) -> str:
-    """A short name for a document's id, of which a match keeps thousands."""
-    return hashlib.sha256(id_.encode()).hexdigest()[:12]
+    """A short name for the id of a document, or of an order, of which a match keeps thousands."""
+    return hashlib.sha256(id_.encode()).hexdigest()[:10]
 
 
 @dataclass
@@ -392,6 +392,8 @@ class Part:
 
     documents: dict[str, str] = field(default_factory=dict)
     """Of the ledger's documents that were found: short id → where it stands."""
+    whole: list[str] = field(default_factory=list)
+    """Short ids (company/order) of orders all of whose documents were found: their rows need not be read again."""
     sums: dict[tuple[str, str, str, str], list[Decimal]] = field(default_factory=dict)
     """(company, kind, currency, standing) → how many, net, tax."""
     differences: list[tuple[str, Difference]] = field(default_factory=list)
@@ -435,6 +437,7 @@ class Part:
     def to_json(self) -> dict[str, Any]:
         return {
             "documents": self.documents,
+            "whole": self.whole,
             "sums": [[*key, *map(str, figures)] for key, figures in self.sums.items()],
             "differences": [[company, *one.to_json()] for company, one in self.differences],
             "void": self.void,
@@ -458,6 +461,7 @@ class Part:
 
         return cls(
             documents=dict(kept.get("documents", {})),
+            whole=list(kept.get("whole", ())),
             sums={
                 (company, kind, currency, standing): [*map(Decimal, figures)]
                 for company, kind, currency, standing, *figures in kept.get("sums", ())
@@ -487,12 +491,14 @@ def page_matched(
     expects: Expects,
     *,
     before: Mapping[str, str],
+    seen: Callable[[], Mapping[str, str]],
     summed: bool,
     since: datetime | None,
 ) -> tuple[Part, list[tuple[str, Listed, str]]]:
     """A page of Xero's list beside the ledger's rows, and the documents whose order has no row.
 
-    `before`: what the part before saw, for a document may come on two pages where others came in between.
+    `before`: what the part before saw, for a document may come on two pages where others came in between. `seen`: what
+    all the parts before saw.
     `since`: when the last match began. Lines are read of what has changed after it.
     """
     part, rowless = Part(), list[tuple[str, Listed, str]]()
@@ -516,6 +522,11 @@ def page_matched(
         mine = next((one for one in order if one.posted.id == listed.id), None)
         if mine is not None:
             part.note(place.company, listed, summed=summed, place=place)
+            others = [one for one in order if one is not mine and not one.gone]
+            if all(
+                id_key(one.posted.id) in part.documents or id_key(one.posted.id) in seen() for one in others
+            ):
+                part.whole.append(id_key(f"{place.company}#{place.order_id}"))
         found = judged(listed, entry, order)
         if found is not None:
             part.differences.append((place.company, found))
@@ -529,7 +540,8 @@ def _line_question(mine: Expected, listed: Listed, since: datetime | None) -> bo
     """Whether the lines of an invoice are to be read: it has changed since it was posted, and since the last match."""
     if not mine.posted.lines_check or listed.lines_check or listed.dead or listed.updated_at is None:
         return False
-    return listed.updated_at > max(mine.posted.at + JUST_POSTED, since or mine.posted.at)
+    changed_since = since is None or listed.updated_at >= since - JUST_POSTED
+    return changed_since and listed.updated_at > mine.posted.at + JUST_POSTED
 
 
 # --- the result

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any, Final
 from zlib import crc32
 from zoneinfo import ZoneInfo
@@ -63,6 +64,8 @@ NOT_ASKED_FOR: Final = 25
 """Groups beyond these that a step notes as missing."""
 SHARE: Final = 5
 """Per cent of the day's calls that matches may take."""
+FEW_CALLS: Final = 10
+"""They may take so many, also as long as Xero has not said how many are left: it gives a thousand at least."""
 SMALLEST_PAGE: Final = 100
 MOST_TRIES: Final = 5
 """After so many failed steps in a row, the match is left until the next night."""
@@ -164,7 +167,8 @@ class BookMatch:
         try:
             part, after = self._phases[match.phase](match)
         except CompanyHeld:
-            self._put_off(match, self._holder.now + AGAIN, "xero")
+            held = [until for until in self._holder.held.values() if until is not None]
+            self._put_off(self._match or match, min(held, default=self._holder.now + AGAIN), "xero")
             return False
         except _Paced:
             # orders that come in find enough calls; the match is still rung for
@@ -332,8 +336,7 @@ class BookMatch:
         if match.calls_on != today.isoformat():
             match = replace(match, calls_on=today.isoformat(), day_calls=0, day_most=0)
         left = holder.tally.day_left
-        # as long as Xero has not said how many are left, one call asks
-        share = max(1, match.day_most * SHARE // 100)
+        share = max(FEW_CALLS, match.day_most * SHARE // 100)
         if match.day_calls >= share or (left is not None and left <= NEARLY_GONE):
             midnight = datetime.combine(today + timedelta(days=1), time(), ZoneInfo(self._days.zone))
             until = next_night(self._key, midnight.astimezone(UTC), self._days.zone)
@@ -377,6 +380,7 @@ class BookMatch:
             self._rows_of(page),
             self._expects,
             before=before,
+            seen=cache(lambda: self._seen(match)),
             summed=not wanted.since,
             since=match.last_began_at,
         )
@@ -426,8 +430,9 @@ class BookMatch:
         first = date.fromisoformat(match.first)
         since = None if match.in_full else datetime.combine(first - timedelta(days=2), time(), UTC)
         keys, end = self._adapters.orders.changed_since(company, state, since, limit=ROWS, after=match.after)
+        whole = {short for part in self._all(match) for short in part.whole}
         part, seen = Part(), self._seen(match)
-        for entry in self._entries(keys):
+        for entry in self._entries([key for key in keys if id_key(key) not in whole]):
             if entry.organisation_id and entry.organisation_id != self._holder.lane.organisation_id:
                 continue
             self._note_row(part, entry, match, seen)
