@@ -33,7 +33,7 @@ from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
 from bookkeeping.domain.settings import Settings, SettingsRefused
 from bookkeeping.use_cases import connect
-from bookkeeping.use_cases.page import settings_form
+from bookkeeping.use_cases.page import book_match, settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
@@ -130,6 +130,10 @@ class Retry(Strict):
 
 class RetryAll(Strict):
     problem: str = Field(min_length=1, max_length=100)
+
+
+class Match(Strict):
+    in_full: bool = False
 
 
 class Nothing(Strict):
@@ -656,6 +660,21 @@ def post_retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Resp
         return _answer(200, retry_all(adapters, _session().person, which.problem))
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
+
+
+@app.get("/api/<company>/book-match")
+def get_book_match(company: Company) -> Json:
+    return book_match.book_match(adapters, company)
+
+
+@app.post("/api/<company>/book-match")
+def post_book_match(company: Company, how: Annotated[Match, Body()]) -> Response[Any]:
+    try:
+        shown = book_match.ask(adapters, company, in_full=how.in_full)
+    except book_match.NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+    logger.info("book match asked for", company=company, in_full=how.in_full)
+    return _answer(200, shown)
 
 
 @app.post("/api/<company>/preview")

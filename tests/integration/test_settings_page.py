@@ -44,6 +44,8 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "orders/61530418/retry", {}),
     ("POST", "orders/retry", {"problem": "setting_missing"}),
     ("POST", "preview", {"id": 1}),
+    ("GET", "book-match", None),
+    ("POST", "book-match", {}),
 ]
 
 
