@@ -1,6 +1,7 @@
 // The page as a whole: its two tabs, the result of connecting, and the end of the session.
 
 import { Api } from "./api.js";
+import { BookMatch } from "./book_match.js";
 import { ConnectionSection } from "./connection.js";
 import { byId, element, replace, whilePressed } from "./dom.js";
 import { leadTo } from "./form.js";
@@ -15,6 +16,7 @@ const lists = new XeroLists(api);
 const settings = new SettingsTab(api, lists, { company, user });
 const connection = new ConnectionSection(api, lists, settings);
 const orders = new OrdersTab(api);
+new BookMatch(api);
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 

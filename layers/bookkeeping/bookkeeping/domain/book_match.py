@@ -241,11 +241,11 @@ def compared(document: Expected, listed: Listed) -> Difference | None:
     contact_check = check_value(listed.contact_id)
     if posted.contact_check and contact_check and posted.contact_check != contact_check:
         # its name may be a consumer's by now: it is not repeated
-        changes.append(("contact", "the contact it was posted to", "another contact"))
+        changes.append(("contact", "", "another contact"))
     if _rank(listed.status) < _rank(posted.status):
         changes.append(("status", _status_words(posted.status), _status_words(listed.status)))
     if posted.lines_check and listed.lines_check and posted.lines_check != listed.lines_check:
-        changes.append(("lines", "the accounts, tax rates and amounts that were posted", "others"))
+        changes.append(("lines", "", "lines with another account, tax rate or amount"))
     return _of(listed, "changed", changes=tuple(changes)) if changes else None
 
 
@@ -310,7 +310,7 @@ def in_words(difference: Difference) -> tuple[str, str]:
     history = "Open it in Xero: “History and notes” says who did it."
     match one.code:
         case "changed":
-            changes = "; ".join(f"{name} {was} → {now}" for name, was, now in one.changes)
+            changes = "; ".join(f"{name} {was} → {now}" if was else now for name, was, now in one.changes)
             return (
                 f"{document} is not as it was posted: {changes}.",
                 f"{history} If it is right as it is now, leave it; else change it back there.",
