@@ -16,6 +16,7 @@ from moto import mock_aws
 
 from bookkeeping.adapters.queues import call_in
 from bookkeeping.adapters.secrets import AppSecret, TokenSecret
+from bookkeeping.adapters.tables.book_matches import Match
 from bookkeeping.adapters.tables.connections import KnownApp
 from bookkeeping.adapters.tables.lanes import Batch, Failing, Planned
 from bookkeeping.adapters.tables.releases import Release
@@ -49,10 +50,15 @@ PARTS: Mapping[str, type[Stored]] = {
     "batch": Batch,
     "planned": Planned,
     "failing": Failing,
+    "match": Match,
     "release": Release,
 }
-SAID_ELSEWHERE = {"message": {"content"}, "connection": {"company"}}
-"""Fields that are stored beside the part, or in the row's key."""
+SAID_ELSEWHERE = {
+    "message": {"content"},
+    "connection": {"company"},
+    "document": {"contact_check", "lines_check", "dated_on", "tax"},
+}
+"""Fields that are stored beside the part, in the row's key, or together in one attribute."""
 ADD = (
     "No kept row has this. `python -m tests.rows NAME` keeps today's rows in another folder. Add the hashes of its"
     " files to tests/rows/SHA256SUMS. From then on every version has to read them."
