@@ -89,7 +89,7 @@ def _shared(stack: Stack, connections: Any, connection: Connection) -> list[dict
     here = _keys(connections, ("pk", "sk"), Key("pk").eq(f"organisation#{connection.organisation_id}"))
     if any(row["sk"].startswith("company#") for row in here):
         # what the last book match saw may name its documents; the next one writes it anew
-        parts = Key("pk").eq(lane) & Key("sk").begins_with("match-part#")
+        parts = Key("pk").eq(lane) & Key("sk").begins_with("match-findings#")
         return [
             *({"pk": lane, "sk": f"batch#{batch.id}"} for batch in batches),
             {"pk": lane, "sk": f"match-result#{company}"},

@@ -20,7 +20,7 @@ from bookkeeping.adapters.tables.book_matches import Match, Wish
 from bookkeeping.adapters.tables.lanes import Failing, Lane
 from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.adapters.tables.releases import Release
-from bookkeeping.domain.book_match import Difference, Part, Wanted, folded
+from bookkeeping.domain.book_match import Difference, Findings, Wanted, folded
 from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
 from bookkeeping.domain.ledger import Act, Entry, Message, Pause, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
@@ -198,7 +198,7 @@ def _matched(world: OneProcess, lane: Lane) -> None:
         page=2,
         page_size=500,
         after="1|posted##",
-        parts=1,
+        steps=1,
         calls=3,
         calls_on="2026-11-23",
         day_calls=4,
@@ -209,7 +209,7 @@ def _matched(world: OneProcess, lane: Lane) -> None:
         last_began_at=now,
     )
     changed = Difference("changed", "invoice", "id-1", "KX-1", "1", (("tax", "0.17", "0.00"),))
-    part = Part(
+    findings = Findings(
         documents={"0123456789": "draft"},
         whole=["0123456789"],
         sums={(KINDS_OF, "invoice", "GBP", "draft"): [Decimal(1), Decimal("0.83"), Decimal("0.17")]},
@@ -224,9 +224,9 @@ def _matched(world: OneProcess, lane: Lane) -> None:
         elsewhere=Counter({"1": 1}),
     )
     about = {"began_at": now.isoformat(), "ended_at": now.isoformat(), "in_full": True, "first": "2026-10-20"}
-    world.matches.save_part(lane.key, replace(match, parts=0), part)
+    world.matches.save_findings(lane.key, replace(match, steps=0), findings)
     world.matches.save(lane, match)
-    world.matches.save_result(lane, KINDS_OF, folded(KINDS_OF, [part], id="run-1", calls=3, **about))
+    world.matches.save_result(lane, KINDS_OF, folded(KINDS_OF, [findings], id="run-1", calls=3, **about))
     world.matches.ask(lane.key, Wish(in_full=True, at=now))
 
 

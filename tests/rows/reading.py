@@ -121,8 +121,8 @@ def read(store: DynamoDB, table: str, item: Mapping[str, Any]) -> Any:
             return matches.get(key)
         case "match-asked":
             return matches.asked(key)
-        case "match-part":
-            return matches.parts(key, about.partition("#")[0])
+        case "match-findings":
+            return matches.all_findings(key, about.partition("#")[0])
         case "match-result":
             return matches.result(key, about)
         case "woken":

@@ -3,8 +3,8 @@
     ledger → Xero    every posted document is there, as it was posted
     Xero → ledger    every document whose number has a prefix of ours has its order in the ledger
 
-What a match has seen is noted in parts, a page of Xero or a list of the ledger each, and folded into one result a
-company. A part holds ids and numbers of documents, never a name.
+What a match finds is kept step by step, for a page of Xero or a list of the ledger each, and folded into one result a
+company. Findings hold ids and numbers of documents, never a name.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Listed:
     updated_at: datetime | None = None
 
     @property
-    def dead(self) -> bool:
+    def void_or_deleted(self) -> bool:
         return self.status in DEAD
 
     @property
@@ -222,7 +222,7 @@ class Difference:
 def compared(document: Expected, listed: Listed) -> Difference | None:
     """How the document in Xero differs from the one that was posted. What either does not know is not compared."""
     posted = document.posted
-    if listed.dead:
+    if listed.void_or_deleted:
         if document.gone:
             return None
         return _of(listed, "voided" if listed.status == "VOIDED" else "deleted")
@@ -255,7 +255,7 @@ def judged(listed: Listed, entry: Entry, order: Sequence[Expected]) -> Differenc
         if document.posted.id == listed.id:
             found = compared(document, listed)
             return replace(found, order_id=entry.order_id) if found else None
-    if listed.dead or entry.batch:
+    if listed.void_or_deleted or entry.batch:
         # in no books; or just being sent, and what became of it is looked up by posting itself
         return None
     if listed.kind == "credit_note":
@@ -273,7 +273,7 @@ def missing(order_id: str, kind: ListedKind, id_: str, number: str) -> Differenc
 
 def foreign(listed: Listed, order_id: str) -> Difference | None:
     """A document with a prefix of ours that belongs to no order."""
-    return None if listed.dead else _of(listed, "foreign", order_id)
+    return None if listed.void_or_deleted else _of(listed, "foreign", order_id)
 
 
 def _of(listed: Listed, code: Code, order_id: str = "", **about: Any) -> Difference:
@@ -387,8 +387,8 @@ def id_key(id_: str) -> str:
 
 
 @dataclass
-class Part:
-    """What one step of a match has seen."""
+class Findings:
+    """What one step of a match has found."""
 
     documents: dict[str, str] = field(default_factory=dict)
     """Of the ledger's documents that were found: short id → where it stands."""
@@ -420,7 +420,7 @@ class Part:
     def note(self, company: str, listed: Listed, *, summed: bool, place: Numbered | None) -> None:
         """Note a document of the ledger that is in Xero. `summed`: it is dated in the days of this match."""
         self.documents[id_key(listed.id)] = listed.standing
-        if listed.dead or not summed:
+        if listed.void_or_deleted or not summed:
             return
         figures = self.sums.setdefault((company, listed.kind, listed.currency, listed.standing), _nothing())
         for index, amount in enumerate((Decimal(1), listed.net or Decimal(0), listed.tax or Decimal(0))):
@@ -431,7 +431,7 @@ class Part:
             self.used[company, place.prefix] = [count + 1, min(lowest, order_id), max(highest, order_id)]
 
     def note_void(self, company: str, listed: Listed) -> None:
-        if listed.dead:
+        if listed.void_or_deleted:
             self.void.append((company, within(listed.number, LONGEST_NUMBER)))
 
     def to_json(self) -> dict[str, Any]:
@@ -452,7 +452,7 @@ class Part:
         }
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Part:
+    def from_json(cls, kept: Mapping[str, Any]) -> Findings:
         def rows(name: str) -> list[Any]:
             return [tuple(row) for row in kept.get(name, ())]
 
@@ -494,24 +494,24 @@ def page_matched(
     seen: Callable[[], Mapping[str, str]],
     summed: bool,
     since: datetime | None,
-) -> tuple[Part, list[tuple[str, Listed, str]]]:
+) -> tuple[Findings, list[tuple[str, Listed, str]]]:
     """A page of Xero's list beside the ledger's rows, and the documents whose order has no row.
 
-    `before`: what the part before saw, for a document may come on two pages where others came in between. `seen`: what
-    all the parts before saw.
+    `before`: what the step before found, for a document may come on two pages where others came in between. `seen`:
+    what all the steps before found.
     `since`: when the last match began. Lines are read of what has changed after it.
     """
-    part, rowless = Part(), list[tuple[str, Listed, str]]()
+    findings, rowless = Findings(), list[tuple[str, Listed, str]]()
     here = frozenset(companies)
     for listed in page:
         place = numbered(listed.number, prefixes)
         if place is None:
-            part.others += 1
+            findings.others += 1
             continue
         if place.company not in here:
-            part.elsewhere[place.company] += 1
+            findings.elsewhere[place.company] += 1
             continue
-        part.note_void(place.company, listed)
+        findings.note_void(place.company, listed)
         entry = rows.get((place.company, place.order_id))
         if entry is None:
             rowless.append((place.company, listed, place.order_id))
@@ -521,24 +521,30 @@ def page_matched(
         order = expects(entry)
         mine = next((one for one in order if one.posted.id == listed.id), None)
         if mine is not None:
-            part.note(place.company, listed, summed=summed, place=place)
+            findings.note(place.company, listed, summed=summed, place=place)
             others = [one for one in order if one is not mine and not one.gone]
             if all(
-                id_key(one.posted.id) in part.documents or id_key(one.posted.id) in seen() for one in others
+                id_key(one.posted.id) in findings.documents or id_key(one.posted.id) in seen()
+                for one in others
             ):
-                part.whole.append(id_key(f"{place.company}#{place.order_id}"))
+                findings.whole.append(id_key(f"{place.company}#{place.order_id}"))
         found = judged(listed, entry, order)
         if found is not None:
-            part.differences.append((place.company, found))
+            findings.differences.append((place.company, found))
         elif mine is not None and _line_question(mine, listed, since):
             at = listed.updated_at.isoformat() if listed.updated_at else ""
-            part.changed.append((place.company, place.order_id, listed.id, at))
-    return part, rowless
+            findings.changed.append((place.company, place.order_id, listed.id, at))
+    return findings, rowless
 
 
 def _line_question(mine: Expected, listed: Listed, since: datetime | None) -> bool:
     """Whether the lines of an invoice are to be read: it has changed since it was posted, and since the last match."""
-    if not mine.posted.lines_check or listed.lines_check or listed.dead or listed.updated_at is None:
+    if (
+        not mine.posted.lines_check
+        or listed.lines_check
+        or listed.void_or_deleted
+        or listed.updated_at is None
+    ):
         return False
     changed_since = since is None or listed.updated_at >= since - JUST_POSTED
     return changed_since and listed.updated_at > mine.posted.at + JUST_POSTED
@@ -586,8 +592,8 @@ class Result:
         return cls(**known | {"differences": [Difference.from_json(one) for one in kept["differences"]]})
 
 
-def folded(company: str, parts: Sequence[Part], **about: Any) -> Result:
-    """What the parts of a finished match come to for the company."""
+def folded(company: str, all_findings: Sequence[Findings], **about: Any) -> Result:
+    """What the steps of a finished match come to for the company."""
     result = Result(**about)
     sums: dict[tuple[str, str, str], list[Decimal]] = {}
     used: dict[str, list[int]] = {}
@@ -595,26 +601,26 @@ def folded(company: str, parts: Sequence[Part], **about: Any) -> Result:
     void: dict[str, None] = {}
     skipped: dict[str, str] = {}
     changed = 0
-    for part in parts:
-        for (whose, kind, currency, standing), figures in part.sums.items():
-            if whose == company:
+    for findings in all_findings:
+        for (owner, kind, currency, standing), figures in findings.sums.items():
+            if owner == company:
                 into = sums.setdefault((kind, currency, standing), _nothing())
                 into[:] = [a + b for a, b in zip(into, figures, strict=True)]
-        for (whose, prefix), (count, lowest, highest) in part.used.items():
-            if whose == company:
+        for (owner, prefix), (count, lowest, highest) in findings.used.items():
+            if owner == company:
                 before = used.get(prefix, [0, lowest, highest])
                 used[prefix] = [before[0] + count, min(before[1], lowest), max(before[2], highest)]
-        for whose, one in part.differences:
-            if whose == company:
+        for owner, one in findings.differences:
+            if owner == company:
                 # the last word counts: a document that was asked for by its id is known better than from a list
                 differences[one.id] = one
-        void |= dict.fromkeys(number for whose, number in part.void if whose == company)
-        skipped |= {number: why for whose, number, why in part.skipped if whose == company}
-        changed += sum(whose == company for whose, *_ in part.changed)
-        result.lines_read += part.lines_read[company]
-        result.others += part.others
-        for whose, count in part.elsewhere.items():
-            result.elsewhere[whose] = result.elsewhere.get(whose, 0) + count
+        void |= dict.fromkeys(number for owner, number in findings.void if owner == company)
+        skipped |= {number: why for owner, number, why in findings.skipped if owner == company}
+        changed += sum(owner == company for owner, *_ in findings.changed)
+        result.lines_read += findings.lines_read[company]
+        result.others += findings.others
+        for owner, count in findings.elsewhere.items():
+            result.elsewhere[owner] = result.elsewhere.get(owner, 0) + count
     found = sorted(differences.values(), key=lambda one: (one.code, one.number))
     result.sums = [[*key, *map(str, figures)] for key, figures in sorted(sums.items())]
     result.found, result.differences = len(found), found[:MOST_LISTED]

@@ -1,9 +1,9 @@
-"""Book matches, in the ConnectionsTable, beside the lane they run in: how far one is, what it saw, what it found.
+"""Book matches, in the ConnectionsTable, beside the lane they run in: how far one is, and what it found.
 
-match                   the match of the lane: when the next one is due, and the progress of one under way
-match-asked             somebody asked for one
-match-part#RUN#PLACE    what a step saw; kept until the next match is finished
-match-result#COMPANY    what the last finished match found for a company
+match                      the match of the lane: when the next one is due, and the progress of one under way
+match-asked                somebody asked for one
+match-findings#RUN#STEP    what a step found; kept until the next match is finished
+match-result#COMPANY       what the last finished match found for a company
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.dynamodb import Item, put, query, read, refused_for, transact, update_if
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.adapters.tables.packing import packed, unpacked
-from bookkeeping.domain.book_match import Part, Result, Wanted, id_key
+from bookkeeping.domain.book_match import Findings, Result, Wanted, id_key
 from bookkeeping.domain.errors import UnknownKind
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.stored import Stored
@@ -50,7 +50,8 @@ class Match(Stored):
     page_size: int = 0
     after: str = ""
     """The place in a list of the ledger to continue from."""
-    parts: int = 0
+    steps: int = 0
+    """How many of its steps have found something."""
     calls: int = 0
     """Those of this run."""
     calls_on: str = ""
@@ -63,11 +64,11 @@ class Match(Stored):
     waits_for: str = ""
     """Why the run does not go on before `next_at`."""
     last_id: str = ""
-    """The last finished run, whose parts are kept."""
+    """The last finished run, whose findings are kept."""
     last_began_at: datetime | None = None
 
-    def part_key(self, place: int) -> str:
-        return f"match-part#{self.id}#{place:06}"
+    def findings_key(self, place: int) -> str:
+        return f"match-findings#{self.id}#{place:06}"
 
 
 @dataclass(frozen=True)
@@ -139,35 +140,35 @@ class BookMatches:
         """The transaction item that forgets what was asked for, for a run of that kind begins."""
         return {"Delete": {"TableName": self._table.name, "Key": _key(lane, "match-asked")}}
 
-    # what steps saw
+    # what steps found
 
-    def save_part(self, lane: str, match: Match, part: Part) -> None:
-        """Keep what the next step of the run saw. The same step again writes the same row."""
-        text = json.dumps(part.to_json(), separators=(",", ":"))
-        key = _key(lane, match.part_key(match.parts))
-        self._table.put_item(Item=key | {"part": packed(text)})
+    def save_findings(self, lane: str, match: Match, findings: Findings) -> None:
+        """Keep what the next step of the run found. The same step again writes the same row."""
+        text = json.dumps(findings.to_json(), separators=(",", ":"))
+        key = _key(lane, match.findings_key(match.steps))
+        self._table.put_item(Item=key | {"findings": packed(text)})
 
-    def part(self, lane: str, match: Match, place: int) -> Part | None:
-        item = read(self._table, **_key(lane, match.part_key(place)))
-        return _part_in(item) if item else None
+    def findings(self, lane: str, match: Match, place: int) -> Findings | None:
+        item = read(self._table, **_key(lane, match.findings_key(place)))
+        return _findings_in(item) if item else None
 
-    def parts(self, lane: str, run: str) -> list[Part]:
-        """What the steps of a run saw, in their order."""
-        return [_part_in(item) for item in self._rows(lane, f"match-part#{run}#")]
+    def all_findings(self, lane: str, run: str) -> list[Findings]:
+        """What the steps of a run found, in their order."""
+        return [_findings_in(item) for item in self._rows(lane, f"match-findings#{run}#")]
 
     def standing(self, lane: str, id_: str) -> tuple[str, datetime] | None:
         """Where the document stood when the last match read it, and when that match began; None if it did not."""
         match, short = self.get(lane), id_key(id_)
         if match is None or match.last_began_at is None:
             return None
-        found = (part.documents.get(short) for part in self.parts(lane, match.last_id))
+        found = (findings.documents.get(short) for findings in self.all_findings(lane, match.last_id))
         standing = next(filter(None, found), None)
         return (standing, match.last_began_at) if standing else None
 
-    def forget_parts(self, lane: str, but: str) -> None:
-        """Delete the parts of every run but one."""
-        keep = f"match-part#{but}#"
-        gone = [item["sk"] for item in self._rows(lane, "match-part#") if not item["sk"].startswith(keep)]
+    def forget_findings(self, lane: str, but: str) -> None:
+        """Delete the findings of every run but one."""
+        keep = f"match-findings#{but}#"
+        gone = [item["sk"] for item in self._rows(lane, "match-findings#") if not item["sk"].startswith(keep)]
         with self._table.batch_writer() as writer:
             for sk in gone:
                 writer.delete_item(Key=_key(lane, sk))
@@ -211,14 +212,14 @@ def _match_out(lane: str, match: Match) -> Item:
     lists = [[one.kind, one.first, one.last, one.since] for one in match.lists]
     item = match.to_store(lists=lists, **{name: at and stamp(at) for name, at in moments.items()})
     # what says nothing is left out
-    told = {name: value for name, value in item.items() if value or name in match.unknown}
-    return _key(lane, "match") | {"agenda": "match"} | told
+    known = {name: value for name, value in item.items() if value or name in match.unknown}
+    return _key(lane, "match") | {"agenda": "match"} | known
 
 
 def _match_in(item: Mapping[str, Any]) -> Match:
     if item.get("phase", PHASES[0]) not in PHASES:
         raise UnknownKind(item["phase"])
-    names = ("place", "page", "page_size", "parts", "calls", "day_calls", "day_most", "tries")
+    names = ("place", "page", "page_size", "steps", "calls", "day_calls", "day_most", "tries")
     at = dict.fromkeys(("next_at", "began_at", "last_began_at"), moment)
     lists = {"lists": _lists_in}
     return Match.restored(item, ("pk", "sk", "agenda"), **dict.fromkeys(names, int), **at, **lists)
@@ -228,5 +229,5 @@ def _lists_in(kept: Any) -> tuple[Wanted, ...]:
     return tuple(Wanted(*one[:4]) for one in kept)
 
 
-def _part_in(item: Item) -> Part:
-    return Part.from_json(json.loads(unpacked(bytes(item["part"]))))
+def _findings_in(item: Item) -> Findings:
+    return Findings.from_json(json.loads(unpacked(bytes(item["findings"]))))

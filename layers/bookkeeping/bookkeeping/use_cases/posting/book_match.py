@@ -1,14 +1,14 @@
 """The book match of a lane, in its turns, a step at a time.
 
 A step is a page of Xero's list, or a thousand rows of the ledger. It is taken when no order is due. It keeps what it
-saw in a part, and then the progress. So a match goes on where it was, whoever ends it: a step that was cut off is done
+found, and then the progress. So a match goes on where it was, whoever ends it: a step that was cut off is done
 again, and writes the same.
 
     documents   Xero's lists, page by page: each document beside its order's row
     ledger      the ledger's rows: which of their documents no list had
     unseen      those are asked for by their ids
     lines       invoices that changed since they were posted: are the accounts and tax types still the same?
-    results     what the parts come to, for each company of the lane; an event where a match finds what is new
+    results     what the steps come to, for each company of the lane; an event where a match finds what is new
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from bookkeeping.domain.book_match import (
     EARLIER,
     Difference,
     Expects,
+    Findings,
     Listed,
     ListedKind,
-    Part,
     expected,
     folded,
     foreign,
@@ -124,9 +124,9 @@ class BookMatch:
         self._calendar: Calendar | None = None
         self._companies: list[str] | None = None
         self._prefixes: dict[str, str] = {}
-        self._parts: list[Part] = []
+        self._findings: list[Findings] = []
         """Those of the run that were read already."""
-        self._phases: Mapping[str, Callable[[Match], tuple[Part | None, Match]]] = {
+        self._phases: Mapping[str, Callable[[Match], tuple[Findings | None, Match]]] = {
             "documents": self._documents,
             "ledger": self._ledger,
             "unseen": self._unseen,
@@ -165,7 +165,7 @@ class BookMatch:
         if not match.id:
             return False
         try:
-            part, after = self._phases[match.phase](match)
+            findings, after = self._phases[match.phase](match)
         except CompanyHeld:
             held = [until for until in self._holder.held.values() if until is not None]
             self._put_off(self._match or match, min(held, default=self._holder.now + AGAIN), "xero")
@@ -177,10 +177,10 @@ class BookMatch:
         except _Waits as waits:
             self._put_off(waits.match, waits.until, waits.reason)
             return False
-        if part is not None:
-            self._matches.save_part(self._key, match, part)
-            after = replace(after, parts=match.parts + 1)
-            self._parts.append(part)
+        if findings is not None:
+            self._matches.save_findings(self._key, match, findings)
+            after = replace(after, steps=match.steps + 1)
+            self._findings.append(findings)
         if after.id:
             self._save(replace(after, tries=0, waits_for="", next_at=self._holder.now + AGAIN))
         return self._holder.match_due
@@ -220,13 +220,13 @@ class BookMatch:
             page=1,
             page_size=LISTED_A_PAGE,
             after="",
-            parts=0,
+            steps=0,
             calls=0,
             tries=0,
             waits_for="",
             next_at=now + AGAIN,
         )
-        self._parts = []
+        self._findings = []
         self._save(begun, *([self._matches.taken_up(self._key)] if wish else []))
         holder.lane = replace(holder.lane, match_planned=True)
         return begun
@@ -360,7 +360,7 @@ class BookMatch:
 
     # --- the phases: each gives what it saw, if anything, and the match after the step
 
-    def _documents(self, match: Match) -> tuple[Part | None, Match]:
+    def _documents(self, match: Match) -> tuple[Findings | None, Match]:
         wanted = match.lists[match.place]
         (page, pages), match = self._call(
             match,
@@ -372,8 +372,8 @@ class BookMatch:
         self._prefixes = self._prefixes or self._adapters.connections.prefixes(
             self._holder.lane.organisation_id
         )
-        before = self._part_before(match)
-        part, rowless = page_matched(
+        before = self._findings_before(match)
+        findings, rowless = page_matched(
             page,
             self._prefixes,
             self._here,
@@ -384,12 +384,12 @@ class BookMatch:
             summed=not wanted.since,
             since=match.last_began_at,
         )
-        self._note_rowless(part, rowless)
+        self._note_rowless(findings, rowless)
         if match.page < pages:
-            return part, replace(match, page=match.page + 1)
+            return findings, replace(match, page=match.page + 1)
         if match.place + 1 < len(match.lists):
-            return part, replace(match, place=match.place + 1, page=1, page_size=LISTED_A_PAGE)
-        return part, self._into(match, "ledger")
+            return findings, replace(match, place=match.place + 1, page=1, page_size=LISTED_A_PAGE)
+        return findings, self._into(match, "ledger")
 
     def _rows_of(self, page: Sequence[Listed]) -> dict[tuple[str, str], Entry]:
         """The rows of the orders that the documents' numbers name."""
@@ -406,13 +406,13 @@ class BookMatch:
         """The rows that can be read; posting itself shows those that can't."""
         return self._adapters.orders.get_many(keys, lambda item: contained(item["company"], item["order_id"]))
 
-    def _part_before(self, match: Match) -> Mapping[str, str]:
-        if self._parts:
-            return self._parts[-1].documents
-        part = self._matches.part(self._key, match, match.parts - 1) if match.parts else None
-        return part.documents if part else {}
+    def _findings_before(self, match: Match) -> Mapping[str, str]:
+        if self._findings:
+            return self._findings[-1].documents
+        findings = self._matches.findings(self._key, match, match.steps - 1) if match.steps else None
+        return findings.documents if findings else {}
 
-    def _note_rowless(self, part: Part, rowless: Sequence[tuple[str, Listed, str]]) -> None:
+    def _note_rowless(self, findings: Findings, rowless: Sequence[tuple[str, Listed, str]]) -> None:
         """Documents with a prefix of ours and no order that can be read."""
         for company, listed, order_id in rowless:
             if order_id and self._adapters.orders.has(company, order_id):
@@ -420,9 +420,9 @@ class BookMatch:
                 continue
             found = foreign(listed, "")
             if found is not None:
-                part.differences.append((company, found))
+                findings.differences.append((company, found))
 
-    def _ledger(self, match: Match) -> tuple[Part | None, Match]:
+    def _ledger(self, match: Match) -> tuple[Findings | None, Match]:
         """A thousand rows of the ledger."""
         if match.place >= len(self._here) * len(STATES):
             return self._carried(match), self._into(match, "unseen")
@@ -430,16 +430,16 @@ class BookMatch:
         first = date.fromisoformat(match.first)
         since = None if match.in_full else datetime.combine(first - timedelta(days=2), time(), UTC)
         keys, end = self._adapters.orders.changed_since(company, state, since, limit=ROWS, after=match.after)
-        whole = {short for part in self._all(match) for short in part.whole}
-        part, seen = Part(), self._seen(match)
+        whole = {short for findings in self._all(match) for short in findings.whole}
+        findings, seen = Findings(), self._seen(match)
         for entry in self._entries([key for key in keys if id_key(key) not in whole]):
             if entry.organisation_id and entry.organisation_id != self._holder.lane.organisation_id:
                 continue
-            self._note_row(part, entry, match, seen)
+            self._note_row(findings, entry, match, seen)
         after = replace(match, after=end) if end else replace(match, place=match.place + 1, after="")
-        return (part if part.unseen or part.skipped else None), after
+        return (findings if findings.unseen or findings.skipped else None), after
 
-    def _note_row(self, part: Part, entry: Entry, match: Match, seen: Mapping[str, str]) -> None:
+    def _note_row(self, findings: Findings, entry: Entry, match: Match, seen: Mapping[str, str]) -> None:
         order = self._expects(entry)
         for one in order:
             posted = one.posted
@@ -447,74 +447,84 @@ class BookMatch:
             settled = match.began_at is None or posted.at < match.began_at
             if one.gone or not in_days or not settled or id_key(posted.id) in seen:
                 continue
-            part.unseen.append((entry.company, entry.order_id, one.kind, posted.id, posted.number))
+            findings.unseen.append((entry.company, entry.order_id, one.kind, posted.id, posted.number))
         if entry.number and not order and not entry.batch and entry.state is not State.QUEUED:
-            part.skipped.append((entry.company, entry.number, entry.why))
+            findings.skipped.append((entry.company, entry.number, entry.why))
 
-    def _unseen(self, match: Match) -> tuple[Part | None, Match]:
+    def _unseen(self, match: Match) -> tuple[Findings | None, Match]:
         """Documents that no list had, some in a call."""
-        unseen = {row[3]: row for part in self._all(match) for row in part.unseen}
-        carried = {one.id: (company, one) for part in self._all(match) for company, one in part.carried}
+        unseen = {row[3]: row for findings in self._all(match) for row in findings.unseen}
+        carried = {
+            one.id: (company, one) for findings in self._all(match) for company, one in findings.carried
+        }
         rows = {id_: (company, one.order_id, one.kind) for id_, (company, one) in carried.items()}
         rows |= {id_: row[:3] for id_, row in unseen.items()}
         groups = list(_questions([(kind, id_) for id_, (_, _, kind) in rows.items()]))
         if match.place >= len(groups):
             return None, self._into(match, "lines")
-        part = Part()
+        findings = Findings()
         if match.place >= (MOST_GROUPS_IN_FULL if match.in_full else MOST_GROUPS):
             # so many at once were deleted, or the organisation was reset: no list has them
             together = groups[match.place : match.place + NOT_ASKED_FOR]
             for id_ in (id_ for group in together for id_ in group.ids):
                 if id_ in unseen:
                     company, order_id, kind, _, number = unseen[id_]
-                    part.differences.append((company, missing(order_id, kind, id_, number)))
+                    findings.differences.append((company, missing(order_id, kind, id_, number)))
                 else:
-                    part.differences.append(carried[id_])
-            return part, replace(match, place=match.place + len(together))
+                    findings.differences.append(carried[id_])
+            return findings, replace(match, place=match.place + len(together))
         group = groups[match.place]
         found, match = self._asked_for(match, group)
         entries = self._entries([order_key(*rows[id_][:2]) for id_ in group.ids if rows[id_][1]])
         by_key = {entry.key: entry for entry in entries}
         for id_ in group.ids:
             company, order_id, _ = rows[id_]
-            self._note_asked_for(part, match, company, by_key.get((company, order_id)), id_, found.get(id_))
-        return part, replace(match, place=match.place + 1)
+            self._note_asked_for(
+                findings, match, company, by_key.get((company, order_id)), id_, found.get(id_)
+            )
+        return findings, replace(match, place=match.place + 1)
 
     def _note_asked_for(
-        self, part: Part, match: Match, company: str, entry: Entry | None, id_: str, listed: Listed | None
+        self,
+        findings: Findings,
+        match: Match,
+        company: str,
+        entry: Entry | None,
+        id_: str,
+        listed: Listed | None,
     ) -> None:
         """Note a document that was asked for by its id, and perhaps found."""
         order = self._expects(entry) if entry else ()
         mine = next((one for one in order if one.posted.id == id_), None)
         difference: Difference | None = None
         if listed is not None:
-            part.note_void(company, listed)
+            findings.note_void(company, listed)
             if mine is not None:
-                part.note(company, listed, summed=listed.dated_on >= match.first, place=None)
+                findings.note(company, listed, summed=listed.dated_on >= match.first, place=None)
             difference = judged(listed, entry, order) if entry else foreign(listed, "")
         elif entry is not None and mine is not None and not mine.gone:
             difference = missing(entry.order_id, mine.kind, id_, mine.posted.number)
         if difference is not None:
-            part.differences.append((company, difference))
+            findings.differences.append((company, difference))
 
-    def _carried(self, match: Match) -> Part | None:
+    def _carried(self, match: Match) -> Findings | None:
         """What the last match found, and no list of this one has: it differs until somebody sets it right."""
         seen = self._seen(match)
-        listed = {one.id for part in self._all(match) for _, one in part.differences}
-        listed |= {row[3] for part in self._all(match) for row in part.unseen}
-        part = Part()
+        listed = {one.id for findings in self._all(match) for _, one in findings.differences}
+        listed |= {row[3] for findings in self._all(match) for row in findings.unseen}
+        findings = Findings()
         for company in self._here:
             before = self._matches.result(self._key, company)
             for one in before.differences if before else ():
                 # a list of invoices does not show their lines
                 of_lines = one.kind == "invoice" and any(name == "lines" for name, *_ in one.changes)
                 if one.id not in listed and (of_lines or id_key(one.id) not in seen):
-                    part.carried.append((company, one))
-        return part if part.carried else None
+                    findings.carried.append((company, one))
+        return findings if findings.carried else None
 
-    def _lines(self, match: Match) -> tuple[Part | None, Match]:
+    def _lines(self, match: Match) -> tuple[Findings | None, Match]:
         """Invoices that changed since they were posted, the latest changes first, with their lines."""
-        changed = {row[2]: row for part in self._all(match) for row in part.changed}
+        changed = {row[2]: row for findings in self._all(match) for row in findings.changed}
         latest = sorted(changed.values(), key=lambda row: (row[3], row[2]), reverse=True)
         groups = list(_questions([("invoice", row[2]) for row in latest]))
         groups = groups[: MOST_GROUPS_IN_FULL if match.in_full else MOST_GROUPS]
@@ -524,16 +534,16 @@ class BookMatch:
         found, match = self._asked_for(match, group)
         keys = {id_: (changed[id_][0], changed[id_][1]) for id_ in found}
         rows = {entry.key: entry for entry in self._entries([order_key(*key) for key in keys.values()])}
-        part = Part()
+        findings = Findings()
         for id_, key in keys.items():
             entry = rows.get(key)
             order = self._expects(entry) if entry else ()
             if entry is not None and any(one.posted.id == id_ for one in order):
-                part.lines_read[key[0]] += 1
+                findings.lines_read[key[0]] += 1
                 difference = judged(found[id_], entry, order)
                 if difference is not None:
-                    part.differences.append((key[0], difference))
-        return part, replace(match, place=match.place + 1)
+                    findings.differences.append((key[0], difference))
+        return findings, replace(match, place=match.place + 1)
 
     def _asked_for(self, match: Match, group: _Question) -> tuple[dict[str, Listed], Match]:
         """The documents of a group that Xero has, by id."""
@@ -553,10 +563,10 @@ class BookMatch:
     def _results(self, match: Match) -> tuple[None, Match]:
         """Tell each company what the match found, and plan the next one."""
         holder, now = self._holder, self._holder.now
-        parts = self._all(match)
+        all_findings = self._all(match)
         for company in self._here:
             with contained(company):
-                self._tell(company, match, parts)
+                self._tell(company, match, all_findings)
         wish = self._matches.asked(self._key)
         done = replace(
             match,
@@ -570,28 +580,28 @@ class BookMatch:
             last_began_at=match.began_at,
         )
         self._save(done)
-        self._match, self._parts = None, []
+        self._match, self._findings = None, []
         if wish is None:
             self._leave()
-        self._matches.forget_parts(self._key, but=done.last_id)
+        self._matches.forget_findings(self._key, but=done.last_id)
         holder.tally.matches.append(
             {
                 "companies": self._here,
                 "in_full": match.in_full,
                 "calls": match.calls,
-                "documents": sum(len(part.documents) for part in parts),
-                "differences": sum(len(part.differences) for part in parts),
+                "documents": sum(len(findings.documents) for findings in all_findings),
+                "differences": sum(len(findings.differences) for findings in all_findings),
             }
         )
         return None, done
 
-    def _tell(self, company: str, match: Match, parts: Sequence[Part]) -> None:
+    def _tell(self, company: str, match: Match, all_findings: Sequence[Findings]) -> None:
         before = self._matches.result(self._key, company)
         if before is not None and before.id == match.id:
             return
         result = folded(
             company,
-            parts,
+            all_findings,
             id=match.id,
             began_at=(match.began_at or self._holder.now).isoformat(),
             ended_at=self._holder.now.isoformat(),
@@ -606,19 +616,21 @@ class BookMatch:
             self._adapters.events.put([event])
         self._matches.save_result(self._holder.lane, company, result)
 
-    # --- the parts
+    # --- what the steps found
 
     def _into(self, match: Match, phase: str) -> Match:
         return replace(match, phase=phase, place=0, page=1, after="")
 
-    def _all(self, match: Match) -> list[Part]:
-        """What all the steps of the run saw."""
-        if len(self._parts) < match.parts:
-            self._parts = self._matches.parts(self._key, match.id)[: match.parts]
-        return self._parts
+    def _all(self, match: Match) -> list[Findings]:
+        """What all the steps of the run found."""
+        if len(self._findings) < match.steps:
+            self._findings = self._matches.all_findings(self._key, match.id)[: match.steps]
+        return self._findings
 
     def _seen(self, match: Match) -> dict[str, str]:
-        return {short: standing for part in self._all(match) for short, standing in part.documents.items()}
+        return {
+            short: standing for findings in self._all(match) for short, standing in findings.documents.items()
+        }
 
 
 def _questions(wanted: Sequence[tuple[ListedKind, str]]) -> Iterator[_Question]:
