@@ -37,7 +37,7 @@ from bookkeeping.use_cases.page import book_match, settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
-from bookkeeping.use_cases.page.preview import NoAnswer, NotConnected, preview
+from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
 
 HERE = Path(__file__).parent
@@ -134,6 +134,14 @@ class RetryAll(Strict):
 
 class Match(Strict):
     in_full: bool = False
+
+
+class Previewed(BaseModel):
+    """An order, bare or as `order`, or the id of one. `settings` take the place of those that are saved."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    order_id: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,18}$")
+    settings: dict[str, Any] | None = None
 
 
 class Nothing(Strict):
@@ -437,10 +445,7 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
     try:
         saved = settings_form.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
-        fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
-        return _answer(
-            422, _error("invalid", "Nothing was saved: some values need correcting.", fields=fields)
-        )
+        return _answer(422, _refused_settings("Nothing was saved: some values need correcting.", refused))
     except settings_form.ChangedMeanwhile as changed:
         by, at = changed.saved.by, changed.saved.at.isoformat()
         words = f"{by} changed the settings meanwhile. Look at what changed, then save again."
@@ -449,6 +454,11 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
         return _answer(409, error | {"current": settings_form.shown(adapters, company, _redirect_uri())})
     notes = _contact_notes(saved.settings)
     return _answer(200, settings_form.shown(adapters, company, _redirect_uri()) | {"notes": notes})
+
+
+def _refused_settings(words: str, refused: SettingsRefused) -> Json:
+    fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
+    return _error("invalid", words, fields=fields)
 
 
 def _contact_notes(settings: Settings) -> list[Json]:
@@ -635,7 +645,7 @@ def _order(company: str, order_id: str) -> Entry:
 
 @app.get("/api/<company>/orders/<order_id>")
 def get_order(company: Company, order_id: OrderId) -> Json:
-    return _view(company).whole(_order(company, order_id))
+    return _view(company).explained(_order(company, order_id))
 
 
 @app.post("/api/<company>/orders/<order_id>/retry")
@@ -678,10 +688,17 @@ def post_book_match(company: Company, how: Annotated[Match, Body()]) -> Response
 
 
 @app.post("/api/<company>/preview")
-def post_preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Response[Any]:
+def post_preview(company: Company, asked: Annotated[Previewed, Body()]) -> Response[Any]:
     try:
         # parsed again from the text, because the router has made amounts floats
-        return _answer(200, preview(adapters, company, app.current_event.decoded_body or ""))
+        body = app.current_event.decoded_body or ""
+        return _answer(
+            200, preview(adapters, company, body, order_id=asked.order_id, settings=asked.settings)
+        )
+    except NoSuchOrder:
+        raise NotFoundError from None
+    except SettingsRefused as refused:
+        return _answer(422, _refused_settings("Some values on screen need correcting first.", refused))
     except NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))
     except NoAnswer:

@@ -22,7 +22,7 @@ from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.book_match import Difference, Findings, Wanted, folded
 from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
-from bookkeeping.domain.ledger import Act, Entry, Message, Pause, Posted, SaleStatus, State
+from bookkeeping.domain.ledger import FREED_BY_SETTINGS, Act, Entry, Message, Pause, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Disposition, Order, read_order
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
@@ -260,6 +260,7 @@ def _full(plain: Entry, order: Order) -> Entry:
         dated_on="2026-11-20",
         contact_check="0a1b2c3d",
         lines_check="4e5f6071",
+        settings_version=2,
     )
     return replace(
         plain,
@@ -285,7 +286,7 @@ def _full(plain: Entry, order: Order) -> Entry:
         dated_on_dispatch=True,
         newer=Message.of(said, 3),
         changes=("Currency: GBP → EUR",),
-        history=(Act("Ada Moore", "retry", at),),
+        history=(Act("Ada Moore", "retry", at, "account_not_found", at, 3), Act("", FREED_BY_SETTINGS, at)),
     )
 
 

@@ -310,17 +310,19 @@ class BookMatch:
             isinstance(answer, OutcomeUnknown) and not isinstance(answer, Offline)
         ):
             # it is the list that fails, not the company's orders
-            raise self._too_much(match, "refused" if isinstance(answer, CallRefused) else "xero")
+            raise self._too_much(match, answer)
         if isinstance(answer, XeroError):
             self._save(match)
             holder.handle_failure(company, answer)
             raise CompanyHeld from answer
         raise answer
 
-    def _too_much(self, match: Match, reason: str) -> _Waits:
+    def _too_much(self, match: Match, error: XeroError) -> _Waits:
         """A list that gave no usable answer: smaller pages next time."""
-        holder = self._holder
+        holder, reason = self._holder, "refused" if isinstance(error, CallRefused) else "xero"
         if match.tries + 1 >= MOST_TRIES:
+            if reason == "refused":
+                holder.note_fault(f"the book match got no list: {error}")
             given_up = replace(match, id="", tries=0, lists=())
             return _Waits(given_up, next_night(self._key, holder.now, self._days.zone), reason)
         if match.phase == "documents" and match.page_size > SMALLEST_PAGE:
