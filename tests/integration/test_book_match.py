@@ -28,7 +28,7 @@ from bookkeeping.use_cases.wake_lanes import ring
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Document, Organisation
 from local.xero.people import add_document, change_document
-from tests.integration.one_process import Killed, OneProcess, in_memory
+from tests.integration.one_process import Killed, OneProcess, in_memory, spoil
 from tests.our_faults import Fault
 from tests.storms.dynamodb import nobody, stored
 
@@ -711,3 +711,56 @@ def test_a_fault_of_ours_in_the_match_holds_up_no_order(
     assert (match.waits_for, match.tries) == ("our_fault", 1)
     books.run(timedelta(minutes=20), until_quiet=False)
     assert result(books).found == 0
+
+
+def test_an_organisation_that_was_reset_is_told_within_a_few_calls(
+    small_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mock_aws():
+        books = OneProcess(tables=in_memory)
+        organisation = books.organisation("Demo Company (AU)")
+        company(books, TRACKED, organisation, process_method="tracked", tax_types=[])
+        monkeypatch.setattr(steps, "MOST_GROUPS", 3)
+        orders = post(books, 8, TRACKED)
+        assert matched(books, TRACKED).found == 0
+        documents = dict(organisation.documents)
+        organisation.documents.clear()
+        one = matched(books, TRACKED)
+        assert found(one) == {"missing": 2 * len(orders)}
+        assert one.calls == LISTS + 3
+        again = matched(books, TRACKED)
+        assert (found(again), len(books.bus.of("BooksDiffer"))) == (found(one), 1)
+        organisation.documents |= documents
+        assert matched(books, TRACKED).found == 0
+
+
+def test_a_match_leaves_half_of_the_minutes_calls_to_orders(books: OneProcess, small_steps: None) -> None:
+    fill(books, 4 * EACH)
+    for _ in range(5):
+        ask(books)
+        books.run(timedelta(seconds=1), until_quiet=False)
+    books.run(timedelta(minutes=5), until_quiet=False)
+    calls = [call.at for call in books.calls()]
+    for moment in calls:
+        in_a_minute = [at for at in calls if moment <= at < moment + timedelta(minutes=1)]
+        assert len(in_a_minute) <= 29 + 4
+    assert result(books).found == 0
+
+
+def test_a_row_that_can_not_be_read_makes_no_document_foreign(
+    books: OneProcess, our_faults: list[Fault]
+) -> None:
+    [one, other] = post(books, 2)
+    key = {"key": f"{UNTRACKED}#{one['id']}"}
+    spoil(books, "OrdersTable", key, message=b"not a message")
+    spoil(books, "OrdersTable", {"key": f"{UNTRACKED}#{other['id']}"}, state="of a newer version")
+    assert matched(books).found == 0
+    our_faults.clear()
+
+
+def test_a_lane_whose_match_is_planned_already_keeps_it(books: OneProcess) -> None:
+    post(books, 1)
+    planned = books.matches.get(lane(books))
+    assert planned is not None
+    books.matches.plan(lane(books), books.clock.now())
+    assert books.matches.get(lane(books)) == planned
