@@ -34,7 +34,7 @@ ANSWER_AT_MOST: Final = 32 * 1024 * 1024
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 NO_REASON: Final = "Xero refused it and gave no reason"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LISTS: Final = {"Organisation": "Organisations"}
+_LISTS: Final = {"Organisation": "Organisations", "Organisation/Actions": "Actions"}
 """Resource → the list in its answer, where the two have different names."""
 _NEVER_EMPTY: Final = ("Organisation", "Accounts", "TaxRates")
 """What every organisation has."""

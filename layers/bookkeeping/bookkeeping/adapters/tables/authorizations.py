@@ -158,7 +158,7 @@ def _session_key(id_hash: str) -> str:
 
 
 def _person(item: Mapping[str, Any]) -> Person:
-    return Person(item["user"], item["name"], item["company"])
+    return Person(item["user"], item["name"], item["company"], item.get("company_name", ""))
 
 
 def _epoch(at: datetime) -> int:
