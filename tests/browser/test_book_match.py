@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from tests.browser.site import Site, books_differ, matched
-from tests.browser.states import open_book_match
+from tests.browser.states import open_book_match, open_page
 
 
 def test_the_buttons_ask_for_a_match_and_the_page_shows_what_it_finds_by_itself(
@@ -33,7 +33,11 @@ def test_the_buttons_ask_for_a_match_and_the_page_shows_what_it_finds_by_itself(
 
 def test_nothing_is_asked_for_before_the_section_is_opened(site: Site, page: Page) -> None:
     site.book_match = matched()
-    open_book_match(site, page)
+    site.set_up()
+    open_page(site, page, "#orders")
+    assert site.asked("GET", "book-match") == []
+    page.get_by_role("heading", name="Book match").click()
+    expect(page.locator("#match-result")).to_contain_text("No difference")
     assert len(site.asked("GET", "book-match")) == 1
     page.get_by_role("heading", name="Book match").click()
     expect(page.locator("#match-result")).to_be_hidden()
