@@ -47,6 +47,8 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "orders/61530418/look", {}),
     ("POST", "orders/retry", {"problem": "setting_missing"}),
     ("POST", "preview", {"id": 1}),
+    ("GET", "book-match", None),
+    ("POST", "book-match", {}),
 ]
 
 

@@ -113,6 +113,14 @@ class Posted(Stored):
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     """Of the document as it was posted; empty where Xero did not list its lines."""
+    tax: str = ""
+    """Of the total. What is empty here and below is not known: the book match does not compare it."""
+    dated_on: str = ""
+    """As in 2026-11-23."""
+    contact_check: str = ""
+    """The check value of its contact's id."""
+    lines_check: str = ""
+    """The check value of its lines: their accounts, tax types and amounts."""
     settings_version: int = 0
     """The version of the settings that made it, where the order went on under another one; else 0."""
     stands: str = ""
@@ -127,7 +135,7 @@ class Posted(Stored):
 
     def __post_init__(self) -> None:
         # what Xero answers and what is noted is of any length
-        for name in ("id", "number", "status", "total", "currency"):
+        for name in ("id", "number", "status", "total", "currency", "tax"):
             object.__setattr__(self, name, within(getattr(self, name), LONGEST_FIELD))
         notes = tuple(within(note, LONGEST_NOTE) for note in self.notes[:MOST_NOTES])
         object.__setattr__(self, "notes", notes)

@@ -18,9 +18,10 @@ from typing import Any, Final, TypeVar
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import LONGEST_DELAY, PostingQueue, WakeUp
 from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.books import books_to_post
 from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.lanes import OTHERS, Failing, Lane, Lanes
+from bookkeeping.adapters.tables.lanes import MATCH, OTHERS, Failing, Lane, Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.settings import SettingsTable
@@ -45,6 +46,7 @@ from bookkeeping.domain.events import connection_lost
 from bookkeeping.domain.ledger import Books, Entry, Outcomes, State
 from bookkeeping.domain.pacing import (
     BATCH_SIZE,
+    CALLS_A_MINUTE,
     GATHER,
     IN_TROUBLE,
     NEARLY_GONE,
@@ -74,6 +76,7 @@ class PostingAdapters:
     settings: SettingsTable
     connections: ConnectionsTable
     lanes: Lanes
+    matches: BookMatches
     organisations: Organisations
     tokens: TokenSecret
     xero: Xero
@@ -112,6 +115,8 @@ class Tally:
     outcomes: Outcomes = field(default_factory=Outcomes)
     to_books: list[timedelta] = field(default_factory=list)
     """Of each order posted: how long after its message was sent."""
+    matches: list[dict[str, Any]] = field(default_factory=list)
+    """Book matches that were finished, for the log."""
     faults: list[str] = field(default_factory=list)
     """What was not expected and may be a bug of ours, for the alarm."""
 
@@ -140,6 +145,8 @@ class LaneHolder:
         """Companies whose posting was paused when it was last looked at. Whoever resumes it rings the lane."""
         self._unread = False
         """Whether there may be due orders that no round has read."""
+        self.match_due = False
+        """Whether a step of the lane's book match is to be taken when no order is due."""
         self._note_rung(lane.rung_for)
         self.rung_elsewhere: dict[str, list[str]] = {}
         self._connected_at: dict[str, datetime | None] = {}
@@ -267,7 +274,8 @@ class LaneHolder:
     def _note_rung(self, rung_for: frozenset[str]) -> None:
         if rung_for:
             self.paused.clear()
-        self.look_again_at(rung_for - {OTHERS})
+        self.match_due = self.match_due or MATCH in rung_for
+        self.look_again_at(rung_for - {OTHERS, MATCH})
         self._others = self._others or OTHERS in rung_for
 
     def _secure_lease(self) -> None:
@@ -313,7 +321,7 @@ class LaneHolder:
             next_at=next_at + waits.overdue if next_at and backlog and woken else next_at,
             calls=self._budget.calls,
             though_rung=though_rung,
-            keys=self.keys,
+            keys=self._rings_on(),
             backlog=backlog,
         ):
             return False
@@ -325,8 +333,16 @@ class LaneHolder:
         """Let the lane go as it is, after a fault of ours: the sweep has it taken again. No call may be out."""
         again_at = self.tick() + self.adapters.waits.settle_again
         self.adapters.lanes.release(
-            self.lane, next_at=again_at, calls=self._budget.calls, though_rung=True, keys={*self.keys, OTHERS}
+            self.lane,
+            next_at=again_at,
+            calls=self._budget.calls,
+            though_rung=True,
+            keys={*self._rings_on(), OTHERS},
         )
+
+    def _rings_on(self) -> set[str]:
+        """What the next turn is rung for by this one."""
+        return self.keys | ({MATCH} if self.match_due else set())
 
     def pause_ends(self) -> datetime | None:
         """When the lane's pause ends; None if it is over, which also clears it."""
@@ -410,6 +426,11 @@ class LaneHolder:
     def _allowed(self) -> int:
         """How many calls may start now."""
         return self._budget.allowed(self.now, self._count_out())
+
+    @property
+    def calls_to_spare(self) -> bool:
+        """Whether half of the minute's calls, or more, are left: what is not urgent takes no others."""
+        return self._budget.free_at(self.now) <= self.now and 2 * len(self._budget.calls) < CALLS_A_MINUTE
 
     def await_budget(self) -> None:
         """Wait until a call may start. Raises TurnEnds if that takes too long."""
