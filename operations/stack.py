@@ -167,6 +167,7 @@ def _adapters(web_url: str) -> PageAdapters:
         settings=from_environment.settings_table(),
         connections=from_environment.connections_table(),
         lanes=from_environment.lanes(),
+        matches=from_environment.book_matches(),
         organisations=from_environment.organisations(),
         releases=from_environment.releases(),
         apps=from_environment.apps(),

@@ -34,7 +34,7 @@ from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
 from bookkeeping.domain.settings import Settings, SettingsRefused, reason_in_words
 from bookkeeping.use_cases import connect
-from bookkeeping.use_cases.page import rereading, settings_form
+from bookkeeping.use_cases.page import book_match, rereading, settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.corrections import MOST_LINES, ChangedMeanwhile, NothingToCorrect, correct
@@ -92,6 +92,7 @@ adapters = PageAdapters(
     settings=from_environment.settings_table(),
     connections=from_environment.connections_table(),
     lanes=from_environment.lanes(),
+    matches=from_environment.book_matches(),
     organisations=from_environment.organisations(),
     releases=from_environment.releases(),
     apps=from_environment.apps(),
@@ -185,6 +186,10 @@ class AskedFor(Strict):
     version: int = Field(ge=0, le=10**9)
     lines: list[CreditedLine] = Field(default=[], max_length=MOST_LINES)
     goods_are_back: bool = False
+
+
+class Match(Strict):
+    in_full: bool = False
 
 
 class Previewed(BaseModel):
@@ -805,6 +810,21 @@ def post_set_aside(company: Company, which: Annotated[SetAside, Body()]) -> Resp
 @app.post("/api/<company>/orders/take-back")
 def post_take_back(company: Company, which: Annotated[ChosenOrders, Body()]) -> Response[Any]:
     return _answer(200, take_back(adapters, _session().person, which.ids))
+
+
+@app.get("/api/<company>/book-match")
+def get_book_match(company: Company) -> Json:
+    return book_match.book_match(adapters, company)
+
+
+@app.post("/api/<company>/book-match")
+def post_book_match(company: Company, how: Annotated[Match, Body()]) -> Response[Any]:
+    try:
+        shown = book_match.ask(adapters, company, in_full=how.in_full)
+    except book_match.NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+    logger.info("book match asked for", company=company, in_full=how.in_full)
+    return _answer(200, shown)
 
 
 @app.post("/api/<company>/preview")

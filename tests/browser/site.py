@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask, Response, jsonify, redirect, request
 from jinja2 import Environment, FileSystemLoader
@@ -482,6 +482,94 @@ class Call:
     body: Any
 
 
+NEVER_MATCHED: Final[Json] = {
+    "state": "never",
+    "words": "The books have not been matched yet.",
+    "next_at": "2031-03-05T02:10:00Z",
+    "result": None,
+}
+
+
+def matched(**changes: Any) -> Json:
+    """A match that found no difference."""
+    result: Json = {
+        "began_at": "2031-03-04T02:10:00Z",
+        "ended_at": "2031-03-04T02:11:00Z",
+        "in_full": False,
+        "first": "2031-01-28",
+        "calls": 7,
+        "found": 0,
+        "differences": [],
+        "sums": [
+            {
+                "kind": "invoice",
+                "words": "Sales invoice",
+                "currency": "GBP",
+                "stands": stands,
+                "in_accounts": in_accounts,
+                "count": count,
+                "net": net,
+                "tax": tax,
+            }
+            for stands, in_accounts, count, net, tax in (
+                ("draft", False, 3, "104.50", "20.90"),
+                ("paid", True, 1204, "98341.17", "19668.23"),
+            )
+        ],
+        "used": [{"prefix": "KX-", "count": 1207, "first": "KX-5011102", "last": "KX-5012340"}],
+        "void": [],
+        "voids": 0,
+        "skipped": [],
+        "skips": 0,
+        "others": 0,
+        "elsewhere": [],
+        "lines_read": 1,
+        "lines_left": 0,
+    }
+    result |= changes
+    return {"state": "idle", "words": "", "next_at": "2031-03-05T02:10:00Z", "result": result}
+
+
+def books_differ() -> Json:
+    """A match that found something of most kinds."""
+    found = [
+        (
+            "changed",
+            "5012340",
+            "Sales invoice KX-5012340 is not as it was posted: tax 3.17 → 0.00; another contact.",
+        ),
+        ("deleted", "5012339", "Sales invoice KX-5012339 was deleted in Xero."),
+        (
+            "foreign",
+            None,
+            "Sales invoice KX-99000001 has the number prefix of these orders, but belongs to no order.",
+        ),
+    ]
+    differences = [
+        {
+            "code": code,
+            "kind": "invoice",
+            "number": sentence.split()[2],
+            "order_id": order_id,
+            "sentence": sentence,
+            "fix": "Open it in Xero: “History and notes” says who did it.",
+            "link": f"https://go.xero.com/app/!k7Qd/invoicing/view/{place}",
+        }
+        for place, (code, order_id, sentence) in enumerate(found)
+    ]
+    return matched(
+        found=len(found),
+        differences=differences,
+        void=["KX-5012339", "KX-5012001"],
+        voids=2,
+        skipped=[{"number": "KX-5012343", "why": "contact_not_found"}],
+        skips=1,
+        others=17,
+        elsewhere=[{"company": "420001", "count": 211}],
+        lines_left=12,
+    )
+
+
 @dataclass
 class Site:
     """What the page is told, to be set by a test, and what it asked."""
@@ -503,6 +591,7 @@ class Site:
         default_factory=lambda: {"waiting": False, "read_at": None, "next_at": None, "spent": False}
     )
     """When Xero is read again for stopped orders."""
+    book_match: Json = field(default_factory=lambda: copy.deepcopy(NEVER_MATCHED))
     preview: Json | None = None
     """The next preview, where it is not the usual one."""
     notes: list[Json] = field(default_factory=list)
@@ -714,6 +803,15 @@ def create_app(site: Site) -> Flask:
         words = f"Orders go to {known[chosen]['name']}."
         site.connection = connection("connected", organisation=known[chosen], tenant_id=chosen, words=words)
         return site.connection
+
+    @app.get(f"{api}/book-match")
+    def get_book_match() -> Json:
+        return site.book_match
+
+    @app.post(f"{api}/book-match")
+    def post_book_match() -> Json:
+        site.book_match |= {"state": "under_way", "words": "It begins in a moment.", "next_at": None}
+        return site.book_match
 
     @app.get(f"{api}/xero/<kind>")
     def lists(kind: str) -> Json | tuple[Json, int]:

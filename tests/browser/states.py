@@ -16,10 +16,12 @@ from tests.browser.site import (
     OTHER_ORGANISATION,
     Call,
     Site,
+    books_differ,
     check,
     connection,
     explained_in_xero,
     invoice,
+    matched,
     offered,
     order,
     problem,
@@ -571,6 +573,46 @@ def order_retried(site: Site, page: Page) -> None:
     open_page(site, page, "#orders/5012343")
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+
+
+def open_book_match(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page, "#orders")
+    page.get_by_role("heading", name="Book match").click()
+
+
+@state
+def books_never_matched(site: Site, page: Page) -> None:
+    open_book_match(site, page)
+    expect(page.locator("#match-status")).to_contain_text("have not been matched yet")
+
+
+@state
+def books_that_match(site: Site, page: Page) -> None:
+    site.book_match = matched()
+    open_book_match(site, page)
+    expect(page.locator("#match-result")).to_contain_text("No difference")
+
+
+@state
+def books_that_differ(site: Site, page: Page) -> None:
+    site.book_match = books_differ()
+    open_book_match(site, page)
+    expect(page.locator("#match-result")).to_contain_text("3 differences")
+
+
+@state
+def books_being_matched(site: Site, page: Page) -> None:
+    open_book_match(site, page)
+    page.get_by_role("button", name="Match the books now").click()
+    expect(page.locator("#match-status")).to_contain_text("It begins in a moment")
+
+
+@state
+def books_that_can_not_be_matched(site: Site, page: Page) -> None:
+    site.refuse("GET book-match", 409, "not_connected", "Connect to Xero first.")
+    open_book_match(site, page)
+    expect(page.locator("#match-error")).to_contain_text("Connect to Xero first")
 
 
 @state

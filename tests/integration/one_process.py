@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, call_in
 from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import read, together
@@ -164,6 +165,7 @@ class OneProcess:
         self.settings = SettingsTable(resource, "SettingsTable")
         self.connections = ConnectionsTable(resource, "ConnectionsTable")
         self.lanes = Lanes(resource, "ConnectionsTable")
+        self.matches = BookMatches(resource, "ConnectionsTable")
         self.organisations = Organisations(resource, "ConnectionsTable")
         self.releases = Releases(resource, "ConnectionsTable")
         self.wake_ups = PostingQueue(self.queue, "posting", "backlog")
@@ -180,6 +182,7 @@ class OneProcess:
             connections=self.connections,
             lanes=self.lanes,
             releases=self.releases,
+            matches=self.matches,
             organisations=self.organisations,
             tokens=TokenSecret(self.secrets, PREFIX),
             xero=client,

@@ -53,6 +53,7 @@ def page(books: OneProcess) -> PageAdapters:
         ask=None,  # type: ignore[arg-type]
         together=lambda calls: [call() for call in calls],
         web_url="",
+        matches=books.matches,
         now=books.clock.now,
         new_id=lambda: "id",
     )

@@ -16,6 +16,7 @@ from moto import mock_aws
 
 from bookkeeping.adapters.queues import call_in
 from bookkeeping.adapters.secrets import AppSecret, TokenSecret
+from bookkeeping.adapters.tables.book_matches import Match
 from bookkeeping.adapters.tables.connections import KnownApp
 from bookkeeping.adapters.tables.lanes import Batch, Failing, Planned
 from bookkeeping.adapters.tables.releases import Release
@@ -56,10 +57,15 @@ PARTS: Mapping[str, type[Stored]] = {
     "failing": Failing,
     "recheck": Recheck,
     "set aside": SetAside,
+    "match": Match,
     "release": Release,
 }
-SAID_ELSEWHERE = {"message": {"content", "stage"}, "connection": {"company"}}
-"""Fields that are stored beside the part, or in the row's key."""
+SAID_ELSEWHERE = {
+    "message": {"content", "stage"},
+    "connection": {"company"},
+    "document": {"contact_check", "lines_check", "dated_on", "tax"},
+}
+"""Fields that are stored beside the part, in the row's key, or together in one attribute."""
 OF_AN_ORDER: set[str] = {str(kind) for kind in DOCUMENT_KINDS} - {"credit_note"}
 """Kinds of documents that orders are posted as. Credit notes stand beside them."""
 ADD = (

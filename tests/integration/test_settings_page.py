@@ -51,6 +51,8 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "xero/read-again", None),
     ("POST", "xero/read-again", {}),
     ("POST", "preview", {"id": 1}),
+    ("GET", "book-match", None),
+    ("POST", "book-match", {}),
 ]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, get_args
 from unittest.mock import patch
 
@@ -14,9 +16,11 @@ from moto import mock_aws
 
 from bookkeeping.adapters.queues import WakeUp
 from bookkeeping.adapters.secrets import App, AppSecret
-from bookkeeping.adapters.tables.lanes import Failing
+from bookkeeping.adapters.tables.book_matches import Match, Wish
+from bookkeeping.adapters.tables.lanes import Failing, Lane
 from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.adapters.tables.releases import Release
+from bookkeeping.domain.book_match import Difference, Findings, Wanted, folded
 from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
 from bookkeeping.domain.corrections import Correction, Credited, CreditNote, Step, What
 from bookkeeping.domain.ledger import (
@@ -189,6 +193,7 @@ def _each_kind(world: OneProcess) -> None:
             spent=True,
         ),
     )
+    _matched(world, lane)
     world.lanes.release(lane, next_at=now, calls=[now], though_rung=True, keys=["1#2"], backlog=True)
     world.lanes.note_opened("APP#org-1", now)
     world.lanes.ask_to_read("APP#org-1", now)
@@ -207,6 +212,56 @@ def _each_kind(world: OneProcess) -> None:
             items_as_they_are=True,
         )
     )
+
+
+def _matched(world: OneProcess, lane: Lane) -> None:
+    """A book match that is under way, and what the one before found."""
+    now = world.clock.now()
+    match = Match(
+        now + SOON,
+        id="run-2",
+        in_full=True,
+        began_at=now,
+        first="2026-10-20",
+        lists=(
+            Wanted("invoice", "2026-10-20"),
+            Wanted("credit_note", "", "2026-10-19", "2026-11-22T01:00:00"),
+        ),
+        phase="unseen",
+        place=1,
+        page=2,
+        page_size=500,
+        after="1|posted##",
+        steps=1,
+        calls=3,
+        calls_on="2026-11-23",
+        day_calls=4,
+        day_most=900,
+        tries=1,
+        waits_for="xero",
+        last_id="run-1",
+        last_began_at=now,
+    )
+    changed = Difference("changed", "invoice", "id-1", "KX-1", "1", (("tax", "0.17", "0.00"),))
+    findings = Findings(
+        documents={"0123456789": "draft"},
+        whole=["0123456789"],
+        sums={(KINDS_OF, "invoice", "GBP", "draft"): [Decimal(1), Decimal("0.83"), Decimal("0.17")]},
+        differences=[(KINDS_OF, changed)],
+        void=[(KINDS_OF, "KX-2")],
+        used={(KINDS_OF, "KX-"): [1, 1, 1]},
+        skipped=[(KINDS_OF, "KX-3", "contact_not_found")],
+        unseen=[(KINDS_OF, "4", "invoice", "id-4", "KX-4")],
+        carried=[(KINDS_OF, Difference("doubled", "invoice", "id-5", "KX-5-2", "5", other="KX-5"))],
+        changed=[(KINDS_OF, "6", "id-6", now.isoformat())],
+        others=2,
+        elsewhere=Counter({"1": 1}),
+    )
+    about = {"began_at": now.isoformat(), "ended_at": now.isoformat(), "in_full": True, "first": "2026-10-20"}
+    world.matches.save_findings(lane.key, replace(match, steps=0), findings)
+    world.matches.save(lane, match)
+    world.matches.save_result(lane, KINDS_OF, folded(KINDS_OF, [findings], id="run-1", calls=3, **about))
+    world.matches.ask(lane.key, Wish(in_full=True, at=now))
 
 
 def _stopped(plain: Entry, code: str) -> Entry:
@@ -238,6 +293,10 @@ def _full(plain: Entry, order: Order) -> Entry:
         fingerprint="0123456789abcdef",
         stands="credited",
         read_at=at,
+        tax="0.17",
+        dated_on="2026-11-20",
+        contact_check="0a1b2c3d",
+        lines_check="4e5f6071",
         settings_version=2,
     )
     return replace(

@@ -23,6 +23,7 @@ from botocore.exceptions import ReadTimeoutError
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, call_in
 from bookkeeping.adapters.secrets import AppSecret, TokenSecret
+from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import transact
 from bookkeeping.adapters.tables.lanes import Lanes
@@ -399,6 +400,7 @@ class Environment:
         self.settings = SettingsTable(self.store, "SettingsTable")
         self.connections = ConnectionsTable(self.store, "ConnectionsTable")
         self.lanes = Lanes(self.store, "ConnectionsTable")
+        self.matches = BookMatches(self.store, "ConnectionsTable")
         self.organisations = Organisations(self.store, "ConnectionsTable")
         self.releases = Releases(self.store, "ConnectionsTable")
         self.secrets = _Secrets(self)
@@ -438,6 +440,7 @@ class Environment:
             connections=self.connections,
             lanes=self.lanes,
             releases=self.releases,
+            matches=self.matches,
             organisations=self.organisations,
             tokens=TokenSecret(self.secrets, PREFIX),
             xero=client,
@@ -457,6 +460,7 @@ class Environment:
             settings=self.settings,
             connections=self.connections,
             lanes=self.lanes,
+            matches=self.matches,
             organisations=self.organisations,
             releases=self.releases,
             apps=AppSecret(self.secrets, PREFIX),

@@ -26,6 +26,7 @@ LIBRARIES = {
     "adapters.queues": "boto3",
     "adapters.secrets": "boto3",
     "adapters.tables.authorizations": "boto3",
+    "adapters.tables.book_matches": "boto3",
     "adapters.tables.connections": "boto3",
     "adapters.tables.dynamodb": "boto3",
     "adapters.tables.lanes": "boto3",

@@ -1,6 +1,7 @@
 // The page as a whole: its two tabs, the result of connecting, and the end of the session.
 
 import { Api } from "./api.js";
+import { BookMatch } from "./book_match.js";
 import { SetupCheck } from "./check_setup.js";
 import { ConnectionSection } from "./connection.js";
 import { byId, element, replace, whilePressed } from "./dom.js";
@@ -18,6 +19,7 @@ const settings = new SettingsTab(api, lists, { company, user });
 const connection = new ConnectionSection(api, lists, settings);
 const check = new SetupCheck(api, settings);
 const orders = new OrdersTab(api);
+new BookMatch(api);
 const preview = new Preview(api, settings, orders);
 
 const tabs = [...document.querySelectorAll("[role=tab]")];

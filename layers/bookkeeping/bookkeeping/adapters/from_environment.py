@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bookkeeping.adapters.queues import DeadLetterQueue, PostingQueue
     from bookkeeping.adapters.secrets import AppSecret, LaunchKey, TokenSecret
     from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
+    from bookkeeping.adapters.tables.book_matches import BookMatches
     from bookkeeping.adapters.tables.connections import ConnectionsTable
     from bookkeeping.adapters.tables.lanes import Lanes
     from bookkeeping.adapters.tables.orders import OrdersTable
@@ -59,6 +60,12 @@ def lanes() -> Lanes:
     from bookkeeping.adapters.tables.lanes import Lanes
 
     return Lanes(_dynamodb(), os.environ["CONNECTIONS_TABLE"])
+
+
+def book_matches() -> BookMatches:
+    from bookkeeping.adapters.tables.book_matches import BookMatches
+
+    return BookMatches(_dynamodb(), os.environ["CONNECTIONS_TABLE"])
 
 
 def organisations() -> Organisations:

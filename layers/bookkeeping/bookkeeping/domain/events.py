@@ -6,7 +6,7 @@ docs/schemas/ is generated from the types of their details: `make schemas`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -14,11 +14,12 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from bookkeeping.domain.book_match import Difference, Result, in_words
 from bookkeeping.domain.connection import ConnectionStatus
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
 from bookkeeping.domain.ledger import Entry, Posted, State
-from bookkeeping.domain.moments import stamp
+from bookkeeping.domain.moments import moment, stamp
 
 _DESCRIBED: Final = ConfigDict(use_attribute_docstrings=True)
 _Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -142,6 +143,18 @@ class ConnectionRestored(ConnectionDetail):
     """A company's orders can be posted again."""
 
 
+@with_config(_DESCRIBED)
+class BooksDiffer(Detail):
+    """A book match found differences between Xero and what was posted that the match before had not found."""
+
+    differences: int
+    """How many there are now."""
+    new: int
+    """How many of them are new."""
+    sentences: list[str]
+    """The first of the new ones, for a person."""
+
+
 DETAILS: Final = {
     detail.__name__: detail
     for detail in (
@@ -152,6 +165,7 @@ DETAILS: Final = {
         OrderCorrected,
         ConnectionLost,
         ConnectionRestored,
+        BooksDiffer,
     )
 }
 """The detail of each type of event."""
@@ -178,6 +192,24 @@ def _connection_event(
         "status": status,
     }
     return Event(type_, detail["id"], at, detail)
+
+
+MOST_TOLD: Final = 20
+
+
+def books_differ(company: str, organisation_id: str, result: Result, new: Sequence[Difference]) -> Event:
+    """A book match found what the one before had not."""
+    at = moment(result.ended_at)
+    detail: BooksDiffer = {
+        "id": f"{company}#{organisation_id}#books_differ#{result.id}",
+        "at": at.isoformat(),
+        "company": company,
+        "organisation_id": organisation_id,
+        "differences": result.found,
+        "new": len(new),
+        "sentences": [in_words(one)[0] for one in new[:MOST_TOLD]],
+    }
+    return Event("BooksDiffer", detail["id"], at, detail)
 
 
 EVENT_OF: Final = {

@@ -118,6 +118,14 @@ class Posted(Stored):
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     """Of the document as it was posted; empty where Xero did not list its lines."""
+    tax: str = ""
+    """Of the total. What is empty here and below is not known: the book match does not compare it."""
+    dated_on: str = ""
+    """As in 2026-11-23."""
+    contact_check: str = ""
+    """The check value of its contact's id."""
+    lines_check: str = ""
+    """The check value of its lines: their accounts, tax types and amounts."""
     settings_version: int = 0
     """The version of the settings that made it, where the order went on under another one; else 0."""
     stands: str = ""
@@ -132,7 +140,7 @@ class Posted(Stored):
 
     def __post_init__(self) -> None:
         # what Xero answers and what is noted is of any length
-        for name in ("id", "number", "status", "total", "currency"):
+        for name in ("id", "number", "status", "total", "currency", "tax"):
             object.__setattr__(self, name, within(getattr(self, name), LONGEST_FIELD))
         notes = tuple(within(note, LONGEST_NOTE) for note in self.notes[:MOST_NOTES])
         object.__setattr__(self, "notes", notes)
@@ -301,9 +309,12 @@ class Entry(Stored):
         return self.problem.code if self.problem else self.reason
 
     @property
-    def number_without_suffix(self) -> str:
-        """The number under which it was posted first: the prefix and the order's id."""
-        return self.former[0].number if self.former else self.number
+    def next_number(self) -> str:
+        """The number under which it is posted again: the first time with `-2`, then with `-3`."""
+        if not self.former:
+            return f"{self.number}-2"
+        first, _, count = self.number.rpartition("-")
+        return f"{first}-{int(count) + 1}"
 
     @property
     def frozen(self) -> bool:
@@ -951,12 +962,6 @@ def as_read(posted: Posted, status: str, stands: str, now: datetime) -> Posted:
     return replace(posted, status=status, stands=stands, read_at=now)
 
 
-def next_number(number: str, prefix_and_id: str) -> str:
-    """The number under which an order is posted again: the first one with `-2`, the next with `-3`."""
-    suffix = number.removeprefix(prefix_and_id).removeprefix("-")
-    return f"{prefix_and_id}-{int(suffix) + 1 if suffix.isdigit() else 2}"
-
-
 def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     """Post the order anew under its next number, without the documents that were deleted or voided."""
     gone = {kind: posted for kind, posted in entry.documents.items() if posted.status in VOID_OR_DELETED}
@@ -967,7 +972,7 @@ def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
         entry,
         documents={kind: posted for kind, posted in entry.documents.items() if kind not in gone},
         former=(*entry.former, *gone.values())[-MOST_FORMER:],
-        number=next_number(entry.number, entry.number_without_suffix),
+        number=entry.next_number,
         message=newer or entry.message,
         newer=entry.newer if too_long else None,
         changes=entry.changes if too_long else (),

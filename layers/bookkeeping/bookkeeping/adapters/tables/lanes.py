@@ -41,6 +41,8 @@ NAMED_AT_MOST: Final = 100
 """Orders that a lane's row names. Of more, it only says that there are some."""
 OTHERS: Final = "*"
 """Stands among the keys on a lane's row for orders that are not named."""
+MATCH: Final = "*match"
+"""Stands among them for the lane's book match."""
 SPREAD: Final = 8
 """Keys of an index that share the lanes. DynamoDB takes 1,000 write units a second for one of them."""
 LATE: Final = timedelta(seconds=5)
@@ -86,6 +88,8 @@ class Lane:
     """When an Orders tab that shows such orders last said that it is open. Never written by the holder."""
     asked_at: datetime = LONG_AGO
     """When somebody last asked for Xero to be read again. Never written by the holder."""
+    match_planned: bool = False
+    """Whether the lane has a book match to come."""
 
     @property
     def client_id(self) -> str:
@@ -255,6 +259,7 @@ class Lanes:
             _rung_for(item),
             None if item.get("day_left") is None else int(item["day_left"]),
             *_recheck_in(item),
+            item.get("match_planned", False),
         )
 
     def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> frozenset[str]:
@@ -306,7 +311,8 @@ class Lanes:
             condition = condition & Attr("rung").not_exists()
         expression = (
             "SET calls = :calls, failed_turns = :failed_turns, pause = :pause, paused_until = :paused_until,"
-            " failing = :failing, created_at = :created_at, look_at = :look_at, day_left = :day_left"
+            " failing = :failing, created_at = :created_at, look_at = :look_at, day_left = :day_left,"
+            " match_planned = :match_planned"
         )
         values: Item = {
             ":calls": stamps(calls),
@@ -316,6 +322,7 @@ class Lanes:
             ":created_at": stamp(lane.created_at),
             ":look_at": stamp(lane.look_at),
             ":day_left": lane.day_left,
+            ":match_planned": lane.match_planned,
             ":failing": {
                 company: failing.to_store(until=stamp(failing.until))
                 for company, failing in lane.failing.items()
@@ -394,6 +401,12 @@ class Lanes:
                 if since := _due_since(item, now):
                     to_wake[lane] = Overdue(int(item.get("fencing", 0)), since)
         return to_wake
+
+    def matches_due(self, now: datetime) -> list[str]:
+        """Lanes whose book match is due. Read from an index, which may lag. See `book_matches`."""
+        due = Key("agenda").eq("match") & Key("next_at").lte(stamp(now))
+        found = query(self._table, IndexName="agenda", KeyConditionExpression=due)
+        return [item["pk"].removeprefix("lane#") for item in found]
 
     # what the sweep remembers, in rows that nobody else reads
 

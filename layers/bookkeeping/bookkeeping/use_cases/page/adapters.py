@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bookkeeping.adapters.secrets import AppSecret
+from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.use_cases.connect import ConnectAdapters
 from bookkeeping.use_cases.release import ReleaseAdapters
@@ -16,6 +17,7 @@ from bookkeeping.use_cases.release import ReleaseAdapters
 class PageAdapters(ReleaseAdapters, ConnectAdapters):
     """A person changes the connection and releases orders here, so the adapters of both are included."""
 
+    matches: BookMatches
     organisations: Organisations
     apps: AppSecret
     """Only written: the page's role may not read it."""

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NotRequired
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from bookkeeping.domain.book_match import ListedKind
 from bookkeeping.domain.corrections import What
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.documents_in_xero import Stands
@@ -460,6 +461,82 @@ class Preview(Answer):
     problem: NotRequired[Problem]
 
 
+# --- the book match
+
+
+class Difference(Answer):
+    """A document in which the books differ from what was posted, and what to do about it."""
+
+    code: str
+    kind: ListedKind
+    number: str
+    order_id: str | None
+    sentence: str
+    fix: str
+    link: str | None
+
+
+class Sum(Answer):
+    """Documents of one kind, currency and state."""
+
+    kind: ListedKind
+    words: str
+    currency: str
+    stands: str
+    in_accounts: bool
+    count: int
+    net: str
+    tax: str
+
+
+class UsedNumbers(Answer):
+    prefix: str
+    count: int
+    first: str
+    last: str
+
+
+class SkippedNumber(Answer):
+    number: str
+    why: str
+
+
+class Elsewhere(Answer):
+    """Documents of another company in the same organisation, which has a match of its own."""
+
+    company: str
+    count: int
+
+
+class MatchResult(Answer):
+    """What the last finished match found. Long lists are cut; the numbers beside them are whole."""
+
+    began_at: str
+    ended_at: str
+    in_full: bool
+    first: str
+    calls: int
+    found: int
+    differences: list[Difference]
+    sums: list[Sum]
+    used: list[UsedNumbers]
+    void: list[str]
+    voids: int
+    skipped: list[SkippedNumber]
+    skips: int
+    others: int
+    elsewhere: list[Elsewhere]
+    lines_read: int
+    lines_left: int
+
+
+class BookMatch(Answer):
+    state: Literal["never", "under_way", "waiting", "idle"]
+    words: str
+    next_at: str | None
+    result: MatchResult | None
+
+
 ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "settings"): Settings,
     ("put", "settings"): Settings,
@@ -485,6 +562,8 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "xero/read-again"): ReadAgain,
     ("post", "xero/read-again"): ReadAgain,
     ("post", "preview"): Preview,
+    ("get", "book-match"): BookMatch,
+    ("post", "book-match"): BookMatch,
 }
 """The answer with which each route succeeds, by its method and its path after the company's."""
 

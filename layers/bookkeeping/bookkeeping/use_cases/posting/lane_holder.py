@@ -18,9 +18,10 @@ from typing import Any, Final, TypeVar
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import LONGEST_DELAY, PostingQueue, WakeUp
 from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.books import books_to_post
 from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.lanes import OTHERS, Failing, Lane, Lanes
+from bookkeeping.adapters.tables.lanes import MATCH, OTHERS, Failing, Lane, Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.releases import Releases
@@ -47,6 +48,7 @@ from bookkeeping.domain.ledger import Books, Entry, Outcomes, State
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.pacing import (
     BATCH_SIZE,
+    CALLS_A_MINUTE,
     GATHER,
     IN_TROUBLE,
     NEARLY_GONE,
@@ -79,6 +81,7 @@ class PostingAdapters:
     connections: ConnectionsTable
     lanes: Lanes
     releases: Releases
+    matches: BookMatches
     organisations: Organisations
     tokens: TokenSecret
     xero: Xero
@@ -117,6 +120,8 @@ class Tally:
     outcomes: Outcomes = field(default_factory=Outcomes)
     to_books: list[timedelta] = field(default_factory=list)
     """Of each order posted: how long after its message was sent."""
+    matches: list[dict[str, Any]] = field(default_factory=list)
+    """Book matches that were finished, for the log."""
     faults: list[str] = field(default_factory=list)
     """What was not expected and may be a bug of ours, for the alarm."""
 
@@ -145,6 +150,8 @@ class LaneHolder:
         """Companies whose posting was paused when it was last looked at. Whoever resumes it rings the lane."""
         self._unread = False
         """Whether there may be due orders that no round has read."""
+        self.match_due = False
+        """Whether a step of the lane's book match is to be taken when no order is due."""
         self._note_rung(lane.rung_for)
         self.rung_elsewhere: dict[str, list[str]] = {}
         self._connected_at: dict[str, datetime | None] = {}
@@ -296,7 +303,8 @@ class LaneHolder:
     def _note_rung(self, rung_for: frozenset[str]) -> None:
         if rung_for:
             self.paused.clear()
-        self.look_again_at(rung_for - {OTHERS})
+        self.match_due = self.match_due or MATCH in rung_for
+        self.look_again_at(rung_for - {OTHERS, MATCH})
         self._others = self._others or OTHERS in rung_for
 
     def _secure_lease(self) -> None:
@@ -350,7 +358,7 @@ class LaneHolder:
             next_at=row_due_at,
             calls=self._budget.calls,
             though_rung=though_rung,
-            keys=self.keys,
+            keys=self._rings_on(),
             backlog=backlog,
         ):
             return False
@@ -362,8 +370,16 @@ class LaneHolder:
         """Let the lane go as it is, after a fault of ours: the sweep has it taken again. No call may be out."""
         again_at = self.tick() + self.adapters.waits.settle_again
         self.adapters.lanes.release(
-            self.lane, next_at=again_at, calls=self._budget.calls, though_rung=True, keys={*self.keys, OTHERS}
+            self.lane,
+            next_at=again_at,
+            calls=self._budget.calls,
+            though_rung=True,
+            keys={*self._rings_on(), OTHERS},
         )
+
+    def _rings_on(self) -> set[str]:
+        """What the next turn is rung for by this one."""
+        return self.keys | ({MATCH} if self.match_due else set())
 
     def pause_ends(self) -> datetime | None:
         """When the lane's pause ends; None if it is over, which also clears it."""
@@ -447,6 +463,11 @@ class LaneHolder:
     def _allowed(self) -> int:
         """How many calls may start now."""
         return self._budget.allowed(self.now, self._count_out())
+
+    @property
+    def calls_to_spare(self) -> bool:
+        """Whether half of the minute's calls, or more, are left: what is not urgent takes no others."""
+        return self._budget.free_at(self.now) <= self.now and 2 * len(self._budget.calls) < CALLS_A_MINUTE
 
     def await_budget(self) -> None:
         """Wait until a call may start. Raises TurnEnds if that takes too long."""

@@ -17,6 +17,7 @@ from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.problems.xero_messages import quoted, refusals
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.texts import check_value
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 
 MOST_TAXES_NAMED: Final = 12
@@ -39,6 +40,10 @@ def posted(
         adopted=document is None,
         notes=() if document is None else document.notes,
         fingerprint=answered.fingerprint,
+        tax="" if answered.tax is None else f"{answered.tax:.2f}",
+        dated_on=answered.dated_on,
+        contact_check=check_value(answered.contact_id),
+        lines_check=answered.lines_check,
     )
     settled = ledger.settle_posted(
         entry, batch.kind, posted, company_turn.settings(entry), company_turn.books, now
