@@ -191,6 +191,8 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "ref": f"TT-{order_id}",
         "external_ref": f"SHOP#{order_id[-4:]}",
         "currency": "GBP",
+        "sold_on": "2031-03-03",
+        "total": "63.35",
         "documents": documents,
         "changes": [],
         "can_retry": state in {"needs_attention", "skipped"},

@@ -37,6 +37,23 @@ def test_the_tab_says_how_many_orders_need_attention_before_it_is_opened(site: S
     expect(page.get_by_role("tab", name="Orders 2 need attention")).to_be_visible()
 
 
+def test_a_row_says_date_reference_total_state_and_the_reason_in_a_few_words(site: Site, page: Page) -> None:
+    site.orders = [order("5012343", "needs_attention"), order("5012344", "waiting", total=None, sold_on=None)]
+    open_orders(site, page)
+    stopped = page.locator("#order-rows > li").first
+    for words in (
+        "Order 5012343",
+        "TT-5012343 · SHOP#2343",
+        "3 Mar 2031",
+        "GBP 63.35",
+        "Needs attention",
+        "Account not found",
+    ):
+        expect(stopped).to_contain_text(words)
+    expect(stopped).not_to_contain_text("“Sales account” is set to account 999")
+    expect(page.locator("#order-rows > li").last.locator(".amount")).to_have_text("–")
+
+
 def test_orders_are_found_by_state_problem_dates_and_words(site: Site, page: Page) -> None:
     open_orders(site, page)
     expect(page.locator("#order-rows > li")).to_have_count(9)

@@ -400,6 +400,8 @@ def test_orders_are_shown_with_what_became_of_them(popup: Popup, office: Browser
     assert page["counts"]["posted"] == 3
     assert {order["id"] for order in page["orders"]} == {str(order["id"]) for order in orders}
     (document,) = page["orders"][0]["documents"]
+    assert document["total"] == page["orders"][0]["total"]
+    assert page["orders"][0]["sold_on"] == orders[2]["sale_datetime"][:10]
     assert document["link"].startswith(f"{XERO}/app/!")
     one = office.get(f"orders/{orders[0]['id']}").json
     assert one["lines"]

@@ -1,7 +1,7 @@
 // The tab Orders: every order's state, and what a person can do about it.
 
 import { AfterPosting, beingCorrected } from "./corrections.js";
-import { amount, byId, codeWords, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { amount, byId, codeWords, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
 import { ReadAgain, helpWith, setAside, wasSetAside } from "./problems.js";
 
@@ -358,8 +358,12 @@ export class OrdersTab {
   }
 }
 
+/** Why it stopped, in a few words; of other orders what became of them. */
+const shortly = (order) => (order.problem && !order.set_aside ? codeWords(order.problem.code) : order.words);
+
 function listed(order) {
   const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");
+  const [document] = order.documents;
   return element(
     "li",
     {},
@@ -369,16 +373,15 @@ function listed(order) {
       element("a", { href: `#orders/${encodeURIComponent(order.id)}`, "data-id": order.id }, `Order ${order.id}`),
       references ? element("span", { class: "help" }, references) : "",
     ),
+    element("div", { class: "order-date" }, order.sold_on ? [element("span", { class: "hidden-words" }, "Sold "), day(order.sold_on)] : ""),
+    element("div", { class: "amount" }, order.total === null ? amount(document?.total, document?.currency) : amount(order.total, order.currency || document?.currency)),
     element("div", { class: "order-state" }, badge(order)),
     element(
       "div",
       { class: "order-words" },
-      element("p", {}, order.problem && !order.set_aside ? sentenceOf(order) : order.words),
+      element("p", {}, shortly(order)),
       order.set_aside && order.changes.length ? element("p", { class: "warn-words" }, "Sent again since it was set aside.") : "",
-      order.documents.length
-        ? element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}, ${amount(one.total, one.currency)}`).join(" · "))
-        : "",
+      element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number} · `).join(""), "changed ", moment(order.changed_at)),
     ),
-    element("div", { class: "order-when help" }, moment(order.changed_at)),
   );
 }

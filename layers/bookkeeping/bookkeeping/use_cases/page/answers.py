@@ -226,6 +226,8 @@ class SetAside(Answer):
 
 
 class Order(Answer):
+    """`total`: what the order comes to by its own prices; none where a part of it can't be read."""
+
     id: str
     number: str
     state: State
@@ -238,6 +240,8 @@ class Order(Answer):
     ref: str
     external_ref: str
     currency: str
+    sold_on: str | None
+    total: str | None
     documents: list[Document]
     changes: list[str]
     can_retry: bool

@@ -347,6 +347,8 @@ class View:
             "ref": order.ref if order else "",
             "external_ref": order.external_ref if order else "",
             "currency": (order.currency if order else None) or "",
+            "sold_on": order.sold_at.isoformat()[:10] if order else None,
+            "total": _total(order) if order else None,
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": list(entry.changes),
             "can_retry": can_retry(entry),
@@ -553,6 +555,11 @@ def _charged(order: Order) -> tuple[Decimal | None, Decimal | None, str | None]:
     """What an order charges for shipping; empty where that is nothing."""
     price, price_inc_tax = order.shipping.price or None, order.shipping.price_inc_tax or None
     return price, price_inc_tax, order.currency if price or price_inc_tax else None
+
+
+def _total(order: Order) -> str | None:
+    totals = order_totals(order)
+    return totals and _amount(totals.total)
 
 
 def _totals(order: Order) -> dict[str, Any] | None:
