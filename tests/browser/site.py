@@ -855,7 +855,12 @@ def create_app(site: Site) -> Flask:
             "cursor": str(end) if end < len(fitting) else None,
             "counts": counts,
         }
-        return answer | {"problems": problems}
+        stopped = {one["problem"]["code"]: one for one in site.orders if one["problem"]}
+        gathered = [
+            {"count": problems[code], "order_id": one["id"], "problem": one["problem"]}
+            for code, one in stopped.items()
+        ]
+        return answer | {"problems": problems, "gathered": gathered}
 
     def found(order_id: str) -> Json | None:
         return next((one for one in site.orders if one["id"] == order_id), None)

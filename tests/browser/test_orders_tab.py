@@ -54,6 +54,26 @@ def test_a_row_says_date_reference_total_state_and_the_reason_in_a_few_words(sit
     expect(page.locator("#order-rows > li").last.locator(".amount")).to_have_text("–")
 
 
+def test_problems_are_gathered_with_whose_they_are_and_what_to_do_and_a_press_lists_them(
+    site: Site, page: Page
+) -> None:
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(9)]
+    site.orders += [order("5012900", "needs_attention", problem=problem("5012900", "item_not_tracked"))]
+    open_orders(site, page)
+    told = page.get_by_role("region", name="What needs attention")
+    expect(told.get_by_role("listitem")).to_have_count(2)
+    expect(told).to_contain_text("Order 5012008, for example: “Sales account” is set to account 999")
+    expect(told).to_contain_text("Somebody in your office: Choose an account that exists in Xero")
+    told.get_by_role("button", name="9 orders: Account not found").click()
+    expect(page.locator("#order-rows > li")).to_have_count(9)
+    expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
+    expect(told.get_by_role("listitem")).to_have_count(1)
+    expect(told.get_by_role("button")).to_have_count(0)
+    assert site.asked("GET", "orders")[-1].query == {"problem": "account_not_found"}
+    page.get_by_role("radio", name="Posted").last.check()
+    expect(told).to_be_hidden()
+
+
 def test_orders_are_found_by_state_problem_dates_and_words(site: Site, page: Page) -> None:
     open_orders(site, page)
     expect(page.locator("#order-rows > li")).to_have_count(9)

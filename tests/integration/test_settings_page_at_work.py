@@ -415,6 +415,22 @@ def test_orders_are_shown_with_what_became_of_them(popup: Popup, office: Browser
     assert office.post(f"orders/{orders[0]['id']}/retry").status == 409
 
 
+def test_problems_are_gathered_each_with_what_to_do_about_it(popup: Popup, office: Browser) -> None:
+    world, make = popup.world, Maker()
+    office.save(sales_account_code="999")
+    orders = [make.order(COMPANY, place) for place in range(3)]
+    for order in orders:
+        world.send(order)
+        world.clock.advance(1)
+    world.run()
+    one = next(order for order in office.get("orders").json["orders"] if order["id"] == str(orders[2]["id"]))
+    for asked in ({}, {"status": "posted"}):
+        page = office.get("orders", **asked).json
+        [gathered] = page["gathered"]
+        assert gathered == {"count": 3, "order_id": str(orders[2]["id"]), "problem": one["problem"]}
+    assert "gathered" not in office.get("orders", search=str(orders[0]["ref"])).json
+
+
 def test_orders_that_are_being_posted_are_listed_with_those_that_are_queued(
     popup: Popup, office: Browser
 ) -> None:

@@ -40,6 +40,7 @@ export class OrdersTab {
     this.pages = 0;
     this.turn = 0;
     this.problems = new Map();
+    this.gathered = [];
     this.open = null;
     this.lookedAt = Date.now();
     this.afterPosting = new AfterPosting(api, this, WHO);
@@ -93,7 +94,7 @@ export class OrdersTab {
     }
   }
 
-  take({ cursor, counts, problems }, orders, quietly = false) {
+  take({ cursor, counts, problems, gathered }, orders, quietly = false) {
     this.listError("");
     const before = this.orders;
     this.orders = orders;
@@ -101,6 +102,7 @@ export class OrdersTab {
     this.showCounts(counts);
     this.sayOpen();
     this.showProblems(problems);
+    this.showGathered(gathered);
     if (!quietly || !same(before, orders)) this.showList(quietly);
     byId("more-orders").hidden = !this.cursor;
     this.showRetryAll();
@@ -166,6 +168,23 @@ export class OrdersTab {
     choices.sort(([, one], [, other]) => one.localeCompare(other));
     replace(select, [["", "Any"], ...choices].map(([value, words]) => element("option", { value, selected: value === chosen }, words)));
     select.value = chosen;
+  }
+
+  /** The problems above the list, each with its number of orders and what to do. A press lists them. */
+  showGathered(gathered) {
+    if (gathered) this.gathered = gathered;
+    const { status, problem, search } = this.asked;
+    const asked = ["", "needs_attention"].includes(status) && !search;
+    const shown = this.gathered.filter((one) => asked && (!problem || one.problem.code === problem));
+    byId("gathered").hidden = !shown.length;
+    if (same(shown, this.gatheredShown)) return;
+    this.gatheredShown = shown;
+    const listThem = ({ code }) => {
+      byId("order-problem").value = code;
+      this.load();
+      byId("order-list-heading").focus();
+    };
+    replace(byId("gathered-problems"), shown.map((one) => gatheredItem(one, !problem, listThem)));
   }
 
   showRetryAll() {
@@ -356,6 +375,17 @@ export class OrdersTab {
   orderError(words) {
     replace(byId("one-order-error"), words ? element("p", { class: "notice bad" }, words) : "");
   }
+}
+
+function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
+  const title = `${countWords(count)} ${count === 1 ? "order" : "orders"}: ${codeWords(problem.code)}`;
+  return element(
+    "li",
+    {},
+    asLink ? element("button", { type: "button", class: "link", onclick: () => listThem(problem) }, title) : element("b", {}, title),
+    element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf({ id, problem })),
+    element("p", { class: "help" }, element("b", {}, WHO[problem.who] || problem.who), `: ${problem.fix}`),
+  );
 }
 
 /** Why it stopped, in a few words; of other orders what became of them. */

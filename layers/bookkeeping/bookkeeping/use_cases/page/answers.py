@@ -407,6 +407,14 @@ class WholeOrder(Order):
     credit_notes: list[CreditNote]
 
 
+class Gathered(Answer):
+    """How many orders a problem stops, and the problem as one of the latest has it."""
+
+    count: int
+    order_id: str
+    problem: Problem
+
+
 class Orders(Answer):
     """A page. The first one has the numbers of all orders, too."""
 
@@ -414,6 +422,7 @@ class Orders(Answer):
     cursor: str | None
     counts: NotRequired[dict[State | Literal["changed"], int]]
     problems: NotRequired[dict[str, int]]
+    gathered: NotRequired[list[Gathered]]
 
 
 class Left(Answer):

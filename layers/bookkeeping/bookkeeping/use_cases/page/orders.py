@@ -43,6 +43,8 @@ PAGE: Final = 50
 LOOKED_AT: Final = 400
 """The most rows to read for one page when few of them match."""
 COUNTED: Final = 1000
+GATHERED: Final = 10
+"""So many problems are told with what to do about them."""
 PARTS: Final = 20
 """Of orders with one reference of the sales channel, so many are compared."""
 LISTS: Final[tuple[tuple[State, str | None], ...]] = (
@@ -106,8 +108,28 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     if first.counts:
         page["counts"] = {str(state): count for state, count in first.counts.items()}
         page["counts"]["changed"] = len(first.changed)
-        page["problems"] = Counter([*first.reasons, *first.changed])
+        page["problems"] = Counter([*first.reasons.values(), *first.changed.values()])
+        page["gathered"] = _gathered(adapters, first.reasons, found)
     return page
+
+
+def _gathered(
+    adapters: PageAdapters, reasons: Mapping[str, str], read: Sequence[Entry]
+) -> list[dict[str, Any]]:
+    """The problems that stop most orders, each as one of its latest orders has it."""
+    latest = {code: key for key, code in reasons.items()}
+    counted = Counter(reasons.values()).most_common(GATHERED)
+    known = {order_key(*entry.key): entry for entry in read}
+    others = [latest[code] for code, _ in counted if latest[code] not in known]
+    # a row that can't be shown stands in the list
+    found = adapters.orders.get_many(others, lambda item: contained(item["company"], item["order_id"]))
+    known |= {order_key(*entry.key): entry for entry in found}
+    examples = [(known.get(latest[code]), code, count) for code, count in counted]
+    return [
+        {"count": count, "order_id": entry.order_id, "problem": entry.problem.as_json()}
+        for entry, code, count in examples
+        if entry is not None and entry.problem is not None and entry.why == code
+    ]
 
 
 class _First:
@@ -134,8 +156,9 @@ class _First:
         self.lists: dict[tuple[State, str | None], tuple[list[str], str]] = {
             one: got[one] for one in _lists(asked) if one in got
         }
-        self.reasons: list[str] = got.get("reasons", [])
-        self.changed: list[str] = got.get("changed", [])
+        self.reasons: dict[str, str] = got.get("reasons", {})
+        """Keys of orders that need attention, and why."""
+        self.changed: dict[str, str] = got.get("changed", {})
         """Why orders are listed that changed after they were posted."""
         self.counts: dict[State, int] = {}
         if "reasons" in got:
