@@ -2,6 +2,7 @@
 
 import { AfterPosting, beingCorrected } from "./corrections.js";
 import { amount, byId, codeWords, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { csvOf, keepFile } from "./orders_csv.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
 import { ReadAgain, helpWith, setAside, wasSetAside } from "./problems.js";
 
@@ -55,6 +56,7 @@ export class OrdersTab {
       this.typing = setTimeout(() => this.load(), TYPING_PAUSE);
     });
     whilePressed(byId("refresh-orders"), () => this.load());
+    whilePressed(byId("download-orders"), () => this.download());
     whilePressed(byId("more-orders"), () => this.loadMore());
     whilePressed(byId("retry-problem"), () => this.retryAll(byId("order-problem").value));
     setInterval(() => this.lookAgain(), LOOK_AGAIN_AFTER);
@@ -91,6 +93,22 @@ export class OrdersTab {
       byId("order-rows").children[first]?.querySelector("a").focus();
     } catch (refused) {
       if (turn === this.turn) this.listError(refused.message);
+    }
+  }
+
+  /** All that the filter finds, as a file. */
+  async download() {
+    const say = (words) => (byId("orders-status").textContent = words);
+    const orders = (count) => `${count} ${count === 1 ? "order" : "orders"}`;
+    this.listError("");
+    say("Downloading …");
+    try {
+      let count = 0;
+      const parts = await csvOf(this.api, this.asked, (found) => say(`Downloading … ${orders((count = found))}`));
+      keepFile(parts, `orders-${new Date().toISOString().slice(0, 10)}.csv`);
+      say(`${orders(count)} downloaded.`);
+    } catch (refused) {
+      this.listError(refused.message);
     }
   }
 

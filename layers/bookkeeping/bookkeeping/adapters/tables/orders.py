@@ -231,7 +231,7 @@ class OrdersTable:
         return (item["key"] for item in found)
 
     def reasons(self, company: str, state: State, at_most: int) -> dict[str, str]:
-        """The keys of the company's rows in that state that have a reason → it; of each reason the latest row last.
+        """The keys of the company's rows in that state that have a reason → it; of each reason the latest row first.
 
         An index: it may lag behind the rows.
         """
@@ -240,6 +240,7 @@ class OrdersTable:
             IndexName="page",
             KeyConditionExpression=Key("company").eq(company) & Key("list_key").between(*bounds),
             Limit=at_most,
+            ScanIndexForward=False,
         )
         return {item["key"]: item["list_key"].split("#")[1] for item in found["Items"]}
 
