@@ -16,6 +16,7 @@ from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.ledger import Entry, Pause, State
 from bookkeeping.domain.page_access import Person
+from bookkeeping.use_cases.page import corrections as page_corrections
 from bookkeeping.use_cases.page.retry import retry
 from bookkeeping.use_cases.posting import corrections
 from local.samples import TRACKED, UNTRACKED, Maker
@@ -93,7 +94,9 @@ def dies() -> None:
 def by_hand(books: OneProcess, number: str, **changes: Any) -> None:
     """A person changes the document in Xero."""
     document = in_xero(books, number)
-    organisation = next(one for one in books.xero.organisations.values() if document.id in one.documents)
+    organisation = next(
+        one for one in books.xero.organisations.values() if document.id in one.documents
+    )
     reply = change_document(books.xero, organisation, document, changes)
     assert reply.status == 200, reply.payload
 
@@ -198,14 +201,7 @@ def test_a_history_note_that_fails_holds_nothing_up(books: OneProcess, fault: st
     order = posted(books)
     number = books.entry(order).number
     cancelled(books, order)
-    books.xero.faults.add(
-        {
-            "kind": fault,
-            "method": "PUT",
-            "path_prefix": f"/api.xro/2.0/Invoices/{in_xero(books, number).id}/History",
-            **({"retry_after": 20} if fault.startswith("rate") else {}),
-        }
-    )
+    books.xero.faults.add({"kind": fault, "method": "PUT", "path_prefix": f"/api.xro/2.0/Invoices/{in_xero(books, number).id}/History", **({"retry_after": 20} if fault.startswith("rate") else {})})
     began = books.clock.now()
     ask(books, order, "cancel")
     other = an_order(1, 1)
@@ -228,12 +224,7 @@ def test_an_edit_in_between_is_shown_even_where_the_history_note_is_refused_for_
     number = books.entry(order).number
     cancelled(books, order)
     books.xero.faults.add(
-        {
-            "kind": "rate_limit_minute",
-            "method": "PUT",
-            "path_prefix": "/api.xro/2.0/Invoices/",
-            "retry_after": 20,
-        }
+        {"kind": "rate_limit_minute", "method": "PUT", "path_prefix": "/api.xro/2.0/Invoices/", "retry_after": 20}
     )
     at_call(books, "POST", "/Invoices/", lambda: line_edited(books, number))
     ask(books, order, "cancel")
@@ -312,13 +303,7 @@ def test_xero_is_asked_at_longer_and_longer_intervals_while_each_answer_is_too_o
     order = posted(books)
     cancelled(books, order)
     books.xero.faults.add(
-        {
-            "kind": "slow_answer",
-            "method": "GET",
-            "path_prefix": "/api.xro/2.0/Invoices/",
-            "seconds": 8,
-            "times": 1000,
-        }
+        {"kind": "slow_answer", "method": "GET", "path_prefix": "/api.xro/2.0/Invoices/", "seconds": 8, "times": 1000}
     )
     ask(books, order, "cancel")
     before = len(books.calls())
@@ -342,9 +327,7 @@ def test_a_draft_that_a_person_deletes_in_the_same_moment_is_as_good_as_deleted_
     assert (books.entry(order).reason, books.entry(order).correction) == ("", None)
 
 
-def test_a_person_who_pays_in_the_same_moment_keeps_the_note_unallocated_and_is_told(
-    books: OneProcess,
-) -> None:
+def test_a_person_who_pays_in_the_same_moment_keeps_the_note_unallocated_and_is_told(books: OneProcess) -> None:
     books.company(**APPROVED)
     order = posted(books)
     number = books.entry(order).number
@@ -655,7 +638,9 @@ def test_a_message_that_cannot_be_read_does_not_bring_back_the_cancelled_line(bo
     number = books.entry(order).number
     unreadable = json.loads(json.dumps(order)) | {"items": "none"}
     cancelled(books, order, 1)
-    at_call(books, "POST", "/Invoices/", lambda: (books.clock.advance(1), books.send(unreadable)), after=True)
+    at_call(
+        books, "POST", "/Invoices/", lambda: (books.clock.advance(1), books.send(unreadable)), after=True
+    )
     books.run()
     assert in_xero(books, number).status == "DELETED"
     live = [
@@ -704,11 +689,7 @@ def test_an_order_posted_again_that_ends_otherwise_is_told_of(books: OneProcess)
 def test_approved_purchase_orders_are_no_drafts(books: OneProcess) -> None:
     australia = books.organisation("Demo Company (AU)")
     books.company(
-        TRACKED,
-        australia,
-        process_method="tracked",
-        purchase_order_status="AUTHORISED",
-        cancellations="drafts",
+        TRACKED, australia, process_method="tracked", purchase_order_status="AUTHORISED", cancellations="drafts"
     )
     order = Maker().order(TRACKED, 0, 1, status=1, status_name="Received")
     books.send(order)
@@ -761,9 +742,7 @@ def test_an_allocation_that_a_fault_of_ours_met_is_still_waited_for(
             books,
             "PUT",
             "/Allocations",
-            lambda: books.xero.faults.add(
-                fault | {"path_prefix": "/api.xro/2.0/CreditNotes", "seconds": 100}
-            ),
+            lambda: books.xero.faults.add(fault | {"path_prefix": "/api.xro/2.0/CreditNotes", "seconds": 100}),
         )
         ask(books, order, "cancel")
         books.run(timedelta(seconds=40), until_quiet=False)
@@ -821,3 +800,24 @@ def test_a_correction_takes_few_calls(books: OneProcess, settings: dict[str, Any
     assert books.entry(order).reason == ""
     assert len([call for call in made if not call.endswith("/History")]) <= at_most, made
     assert len(made) <= at_most + 2, made
+
+
+def test_an_edit_of_the_last_document_is_shown_as_well(books: OneProcess) -> None:
+    australia = books.organisation("Demo Company (AU)")
+    books.company(TRACKED, australia, process_method="tracked")
+    order = Maker().order(TRACKED, 0, 1)
+    books.send(order)
+    books.run()
+    cancelled(books, order)
+    document = books.entry(order, TRACKED).documents["purchase_order"]
+
+    def edited() -> None:
+        in_books = australia.documents[document.id]
+        in_books.dated_on -= timedelta(days=1)
+
+    at_call(books, "POST", "/PurchaseOrders/", edited)
+    entry = books.entry(order, TRACKED)
+    person = Person("7", "Ada", TRACKED, may_credit=True)
+    page_corrections.correct(page(books), person, entry, "cancel", version=entry.version)
+    books.run()
+    assert problem(books.entry(order, TRACKED)) == "edited_meanwhile"

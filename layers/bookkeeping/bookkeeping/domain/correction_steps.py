@@ -140,9 +140,9 @@ def _of_invoice(basis: _Basis) -> NextStep | None:
     if unsettled := next((note for note in notes if not note.settled), None):
         return _of_note(basis, unsettled, invoice)
     if correction.noted:
-        made = next(note for note in notes if note.number == correction.noted)
+        mine = next(note for note in notes if note.number == correction.noted)
         # a person has deleted the note: they decide what becomes of the rest
-        return None if made.counts else HandBack()
+        return None if mine.counts else HandBack()
     if invoice.status in UNAPPROVED:
         if correction.what == "credit" and not correction.of_message:
             raise basis.stop("still_a_draft", number=invoice.number)

@@ -206,9 +206,10 @@ class _Carried:
 
     def _advance(self) -> bool:
         """Take the next step; whether there is another one to take now."""
-        if self._entry.correction is None or self._correction.problem is not None:
+        if self._entry.correction is None or (self._correction.step and not self._resolved()):
             return False
-        if self._correction.step and not self._resolved():
+        if self._correction.problem is not None:
+            # it was edited before the step was taken
             return False
         if not self._turn.books.may_send:
             self._save(lambda one: ledger.corrected(one, None, self._holder.now))
