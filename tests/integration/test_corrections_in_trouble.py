@@ -94,9 +94,7 @@ def dies() -> None:
 def by_hand(books: OneProcess, number: str, **changes: Any) -> None:
     """A person changes the document in Xero."""
     document = in_xero(books, number)
-    organisation = next(
-        one for one in books.xero.organisations.values() if document.id in one.documents
-    )
+    organisation = next(one for one in books.xero.organisations.values() if document.id in one.documents)
     reply = change_document(books.xero, organisation, document, changes)
     assert reply.status == 200, reply.payload
 
@@ -201,7 +199,14 @@ def test_a_history_note_that_fails_holds_nothing_up(books: OneProcess, fault: st
     order = posted(books)
     number = books.entry(order).number
     cancelled(books, order)
-    books.xero.faults.add({"kind": fault, "method": "PUT", "path_prefix": f"/api.xro/2.0/Invoices/{in_xero(books, number).id}/History", **({"retry_after": 20} if fault.startswith("rate") else {})})
+    books.xero.faults.add(
+        {
+            "kind": fault,
+            "method": "PUT",
+            "path_prefix": f"/api.xro/2.0/Invoices/{in_xero(books, number).id}/History",
+            **({"retry_after": 20} if fault.startswith("rate") else {}),
+        }
+    )
     began = books.clock.now()
     ask(books, order, "cancel")
     other = an_order(1, 1)
@@ -224,7 +229,12 @@ def test_an_edit_in_between_is_shown_even_where_the_history_note_is_refused_for_
     number = books.entry(order).number
     cancelled(books, order)
     books.xero.faults.add(
-        {"kind": "rate_limit_minute", "method": "PUT", "path_prefix": "/api.xro/2.0/Invoices/", "retry_after": 20}
+        {
+            "kind": "rate_limit_minute",
+            "method": "PUT",
+            "path_prefix": "/api.xro/2.0/Invoices/",
+            "retry_after": 20,
+        }
     )
     at_call(books, "POST", "/Invoices/", lambda: line_edited(books, number))
     ask(books, order, "cancel")
@@ -303,7 +313,13 @@ def test_xero_is_asked_at_longer_and_longer_intervals_while_each_answer_is_too_o
     order = posted(books)
     cancelled(books, order)
     books.xero.faults.add(
-        {"kind": "slow_answer", "method": "GET", "path_prefix": "/api.xro/2.0/Invoices/", "seconds": 8, "times": 1000}
+        {
+            "kind": "slow_answer",
+            "method": "GET",
+            "path_prefix": "/api.xro/2.0/Invoices/",
+            "seconds": 8,
+            "times": 1000,
+        }
     )
     ask(books, order, "cancel")
     before = len(books.calls())
@@ -327,7 +343,9 @@ def test_a_draft_that_a_person_deletes_in_the_same_moment_is_as_good_as_deleted_
     assert (books.entry(order).reason, books.entry(order).correction) == ("", None)
 
 
-def test_a_person_who_pays_in_the_same_moment_keeps_the_note_unallocated_and_is_told(books: OneProcess) -> None:
+def test_a_person_who_pays_in_the_same_moment_keeps_the_note_unallocated_and_is_told(
+    books: OneProcess,
+) -> None:
     books.company(**APPROVED)
     order = posted(books)
     number = books.entry(order).number
@@ -638,9 +656,7 @@ def test_a_message_that_cannot_be_read_does_not_bring_back_the_cancelled_line(bo
     number = books.entry(order).number
     unreadable = json.loads(json.dumps(order)) | {"items": "none"}
     cancelled(books, order, 1)
-    at_call(
-        books, "POST", "/Invoices/", lambda: (books.clock.advance(1), books.send(unreadable)), after=True
-    )
+    at_call(books, "POST", "/Invoices/", lambda: (books.clock.advance(1), books.send(unreadable)), after=True)
     books.run()
     assert in_xero(books, number).status == "DELETED"
     live = [
@@ -689,7 +705,11 @@ def test_an_order_posted_again_that_ends_otherwise_is_told_of(books: OneProcess)
 def test_approved_purchase_orders_are_no_drafts(books: OneProcess) -> None:
     australia = books.organisation("Demo Company (AU)")
     books.company(
-        TRACKED, australia, process_method="tracked", purchase_order_status="AUTHORISED", cancellations="drafts"
+        TRACKED,
+        australia,
+        process_method="tracked",
+        purchase_order_status="AUTHORISED",
+        cancellations="drafts",
     )
     order = Maker().order(TRACKED, 0, 1, status=1, status_name="Received")
     books.send(order)
@@ -742,7 +762,9 @@ def test_an_allocation_that_a_fault_of_ours_met_is_still_waited_for(
             books,
             "PUT",
             "/Allocations",
-            lambda: books.xero.faults.add(fault | {"path_prefix": "/api.xro/2.0/CreditNotes", "seconds": 100}),
+            lambda: books.xero.faults.add(
+                fault | {"path_prefix": "/api.xro/2.0/CreditNotes", "seconds": 100}
+            ),
         )
         ask(books, order, "cancel")
         books.run(timedelta(seconds=40), until_quiet=False)
@@ -821,3 +843,18 @@ def test_an_edit_of_the_last_document_is_shown_as_well(books: OneProcess) -> Non
     page_corrections.correct(page(books), person, entry, "cancel", version=entry.version)
     books.run()
     assert problem(books.entry(order, TRACKED)) == "edited_meanwhile"
+
+
+def test_what_a_person_asked_for_is_done_though_the_page_died_before_it_woke_anybody(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.company()
+    order = posted(books)
+    cancelled(books, order)
+    books.clock.advance(600)
+    with monkeypatch.context() as patched:
+        patched.setattr(books.bus, "put_events", lambda **_: dies())
+        with pytest.raises(Killed):
+            ask(books, order, "cancel")
+    books.run()
+    assert books.entry(order).documents["invoice"].status == "DELETED"

@@ -18,6 +18,7 @@ from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.texts import within
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.release import publish
+from bookkeeping.use_cases.wake_lanes import ring
 
 Asked = Literal["cancel", "credit", "post_again", "try_again", "done_by_hand"]
 MOST_LINES: Final = 501
@@ -76,6 +77,9 @@ def correct(
     changed = _changed(adapters, person, entry, asked, books, lines, goods_are_back=goods_are_back)
     act = Act(within(person.name, LONGEST_FIELD), asked, adapters.now())
     changed = replace(changed, history=(*changed.history, act)[-MOST_ACTS:])
+    if changed.to_do:
+        # before as well: should this end before the lane is rung, the lane looks again after a while
+        ring(adapters.lanes, adapters.wake_ups, {changed.lane: ()}, adapters.now())
     try:
         saved = adapters.orders.save(changed)
     except Conflict:
