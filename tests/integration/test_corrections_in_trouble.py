@@ -858,3 +858,32 @@ def test_what_a_person_asked_for_is_done_though_the_page_died_before_it_woke_any
             ask(books, order, "cancel")
     books.run()
     assert books.entry(order).documents["invoice"].status == "DELETED"
+
+
+def test_what_has_just_begun_to_wait_is_not_forgotten_by_a_turn_that_no_index_shows_it(
+    books: OneProcess,
+) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    cancelled(books, order)
+    at_call(books, "PUT", "/CreditNotes?", dies)
+    ask(books, order, "cancel")
+    books.run(timedelta(seconds=20))
+    real, hidden_until = books.orders.due, []
+
+    def due(lane: str, now: datetime, limit: int) -> tuple[list[str], datetime | None]:
+        keys, later = real(lane, now, limit)
+        if books.entry(order).due_at and not hidden_until:
+            hidden_until.append(now + timedelta(seconds=10))
+        return (keys, later) if not hidden_until or now > hidden_until[0] else ([], None)
+
+    def waits() -> None:
+        # the wait is written, and at once another order comes
+        books.orders.due = due  # type: ignore[method-assign]
+        books.send(an_order(1, 1))
+
+    at_call(books, "GET", "/CreditNotes/", waits)
+    books.run(timedelta(hours=1))
+    books.queue.waiting.clear()
+    books.run(timedelta(hours=1))
+    assert books.entry(order).correction is None

@@ -502,7 +502,7 @@ class _Carried:
 
     def _wait_until(self, at: datetime, **changes: Any) -> None:
         self._save(lambda one: _with(one, self._holder.now, due_at=at, **changes))
-        self._holder.resume_by(at)
+        self._holder.note_waiting(at)
 
     def _is_set(self) -> bool:
         """Whether the document is deleted or voided, as it was to be."""
