@@ -372,6 +372,8 @@ class Environment:
         self.perils = perils or {}
         self.travel = travel
         self.steps = 0
+        self.first_step = 0
+        """Before it, a storm has made its world ready."""
         self.trace: list[str] | None = None
         self._watch = ExitStack()
         self.our_faults = self._watch.enter_context(our_faults.heard())
