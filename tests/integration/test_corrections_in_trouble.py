@@ -15,12 +15,15 @@ from moto import mock_aws
 from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.ledger import Entry, Pause, State
+from bookkeeping.domain.page_access import Person
+from bookkeeping.use_cases.page import corrections as page_corrections
+from bookkeeping.use_cases.page.retry import retry
 from bookkeeping.use_cases.posting import corrections
 from local.samples import TRACKED, UNTRACKED, Maker
 from local.xero.organisations import Document
 from local.xero.people import change_document
 from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
-from tests.integration.test_corrections import CANCELLED, ask, in_xero
+from tests.integration.test_corrections import CANCELLED, ask, in_xero, page
 from tests.our_faults import Fault
 
 APPROVED = {"invoice_status": "AUTHORISED"}
@@ -743,3 +746,100 @@ def test_a_fault_of_ours_after_the_call_forgets_nothing_of_it(
     books.run()
     assert books.entry(order).correction is None
     assert len(notes_of(books, number)) == 1
+
+
+def test_an_allocation_that_a_fault_of_ours_met_is_still_waited_for(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch, our_faults: list[Fault]
+) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    number = books.entry(order).number
+    cancelled(books, order)
+    fault = {"kind": "slow_commit", "method": "PUT", "path_prefix": "/api.xro/2.0/CreditNotes/"}
+    with monkeypatch.context() as patched:
+        patched.setattr(corrections, "back_off", lambda *_: 1 / 0)
+        at_call(
+            books,
+            "PUT",
+            "/Allocations",
+            lambda: books.xero.faults.add(
+                fault | {"path_prefix": "/api.xro/2.0/CreditNotes", "seconds": 100}
+            ),
+        )
+        ask(books, order, "cancel")
+        books.run(timedelta(seconds=40), until_quiet=False)
+    assert problem(books.entry(order)) == "correction_fault"
+    our_faults.clear()
+    began = books.clock.now()
+    ask(books, order, "try_again")
+    books.run()
+    assert books.entry(order).correction is None
+    assert len(books.calls("PUT", "/Allocations")) == 1
+    assert books.calls("GET", "/CreditNotes/")[-1].at - began > timedelta(seconds=60)
+
+
+def test_a_fault_of_ours_that_even_stopping_meets_is_shown_and_tried_again(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch, our_faults: list[Fault]
+) -> None:
+    books.company()
+    order, other = posted(books), an_order(1, 1)
+    cancelled(books, order)
+    with monkeypatch.context() as patched:
+        patched.setattr(corrections, "_with", lambda *_, **__: 1 / 0)
+        ask(books, order, "cancel")
+        books.send(other)
+        books.run(timedelta(minutes=5))
+    entry = books.entry(order)
+    assert (entry.state, entry.why) == (State.NEEDS_ATTENTION, "our_fault")
+    assert books.entry(other).state is State.POSTED
+    our_faults.clear()
+    retry(page(books), Person("7", "Ada", UNTRACKED), entry)
+    books.run()
+    entry = books.entry(order)
+    assert (entry.state, entry.reason, entry.correction) == (State.POSTED, "", None)
+    assert entry.documents["invoice"].status == "DELETED"
+
+
+# --- calls
+
+
+@pytest.mark.parametrize(
+    ("settings", "at_most"),
+    [
+        pytest.param({}, 3, id="a draft deleted"),
+        pytest.param(APPROVED, 6, id="an approved one credited"),
+        pytest.param(APPROVED | {"void_approved": True}, 3, id="an approved one voided"),
+    ],
+)
+def test_a_correction_takes_few_calls(books: OneProcess, settings: dict[str, Any], at_most: int) -> None:
+    books.company(**settings)
+    order = posted(books, sale_datetime="2026-11-22 10:00:00")
+    cancelled(books, order)
+    before = len(books.calls())
+    ask(books, order, "cancel")
+    books.run()
+    made = [f"{call.method} {call.path}" for call in books.calls()[before:]]
+    assert books.entry(order).reason == ""
+    assert len([call for call in made if not call.endswith("/History")]) <= at_most, made
+    assert len(made) <= at_most + 2, made
+
+
+def test_an_edit_of_the_last_document_is_shown_as_well(books: OneProcess) -> None:
+    australia = books.organisation("Demo Company (AU)")
+    books.company(TRACKED, australia, process_method="tracked")
+    order = Maker().order(TRACKED, 0, 1)
+    books.send(order)
+    books.run()
+    cancelled(books, order)
+    document = books.entry(order, TRACKED).documents["purchase_order"]
+
+    def edited() -> None:
+        in_books = australia.documents[document.id]
+        in_books.dated_on -= timedelta(days=1)
+
+    at_call(books, "POST", "/PurchaseOrders/", edited)
+    entry = books.entry(order, TRACKED)
+    person = Person("7", "Ada", TRACKED, may_credit=True)
+    page_corrections.correct(page(books), person, entry, "cancel", version=entry.version)
+    books.run()
+    assert problem(books.entry(order, TRACKED)) == "edited_meanwhile"

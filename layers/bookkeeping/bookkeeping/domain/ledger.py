@@ -852,7 +852,7 @@ def carried_on(entry: Entry, books: Books, now: datetime) -> Entry | None:
     if correction is None or correction.problem is not None or connection is None or not books.open:
         return None
     if here(entry, books):
-        return replace(entry, lane=connection.lane, due_at=now, changed_at=now)
+        return replace(corrected(entry, correction, now, due_at=now), lane=connection.lane)
     details = {"order": entry.order_id, "number": entry.number}
     return corrected(entry, replace(correction, problem=Problem("posted_elsewhere", details)), now)
 
@@ -931,6 +931,8 @@ def retry(
         at_most=BATCH_SIZE,
         items_as_they_are=entry.items_as_they_are or items_as_they_are,
         no_sale=_decided(entry, no_sale),
+        # what is posted all the same is no change to be dealt with once more
+        dealt_with=entry.newest.content_hash if no_sale == "post" and entry.documents else entry.dealt_with,
         history=(*entry.history, *acts)[-MOST_ACTS:],
     )
     if entry.batch:
@@ -941,7 +943,8 @@ def retry(
     if entry.problem is not None and _differs(entry):
         freed = _accepted(freed, entry.problem, by, now)
     if not remaining(freed, books.settings):
-        return _at(freed, State.POSTED, now)
+        posted = _at(freed, State.POSTED, now)
+        return carried_on(posted, books, now) or look_after_posting(posted, books, now)
     return held_back_half(freed, books.settings, now) or become_due(freed, books, now)
 
 

@@ -109,7 +109,7 @@ class Corrections:
 
     def carry_out(self, company_turn: CompanyTurn, entry: Entry) -> None:
         """Carry the order's correction as far as it goes now. Raises CompanyHeld or TurnEnds."""
-        with contained(*entry.key, lambda reference: self._at_fault(entry, reference)):
+        with contained(*entry.key, partial(self.at_fault, entry)):
             try:
                 _Carried(self._holder, company_turn, self, entry).run()
             except OrderStopped as stopped:
@@ -121,14 +121,17 @@ class Corrections:
     def _anew(self, entry: Entry) -> Entry:
         return self._holder.adapters.orders.get(*entry.key) or entry
 
-    def _at_fault(self, entry: Entry, reference: str) -> None:
-        about = {"order": entry.order_id, "number": entry.number, "reference": reference}
-        self._stop(self._anew(entry), Problem("correction_fault", about))
+    def at_fault(self, entry: Entry, reference: str) -> None:
+        """A fault of ours stops the correction. What its step may have done is found out when it is tried again."""
+        # where even that fails, at least the row shows it
+        with contained(*entry.key, partial(self.publisher.mark, *entry.key)):
+            about = {"order": entry.order_id, "number": entry.number, "reference": reference}
+            self._stop(self._anew(entry), Problem("correction_fault", about))
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
         # what somebody else has asked for since is looked at anew
         with suppress(Conflict):
-            self.save(entry, lambda one: _with(one, self._holder.now, problem=problem, **OVER))
+            self.save(entry, lambda one: _with(one, self._holder.now, problem=problem))
 
     def save(self, entry: Entry, change: Callable[[Entry], Entry]) -> Entry:
         """Write the change while holding the lane, also where a message has changed the row meanwhile. Raises Conflict.
@@ -215,9 +218,10 @@ class _Carried:
 
     def _advance(self) -> bool:
         """Take the next step; whether there is another one to take now."""
-        if self._entry.correction is None or self._correction.problem is not None:
+        if self._entry.correction is None or (self._correction.step and not self._resolved()):
             return False
-        if self._correction.step and not self._resolved():
+        if self._correction.problem is not None:
+            # it was edited before the step was taken
             return False
         if not self._turn.books.may_send:
             self._save(lambda one: ledger.corrected(one, None, self._holder.now))
@@ -274,7 +278,7 @@ class _Carried:
         wanted = kinds_of(self._entry)
         if self._correction.what == "post_again":
             wanted = [kind for kind in DOCUMENT_KINDS if kind in self._entry.documents]
-        notes = [note.id for note in self._entry.credit_notes if note.id]
+        notes = [note.id for note in self._entry.credit_notes if note.id and self._wanted(note)]
         self._holder.await_budget()
         # from when they are asked for: an answer may take its time
         self._read_at = self._holder.tick()
@@ -294,6 +298,10 @@ class _Carried:
                 raise OrderStopped(Problem("document_not_found", {"order": self._entry.order_id, **details}))
         self._read = Read(_there(documents), _there(dict(zip(notes, found[len(wanted) :], strict=True))))
         self._note_statuses()
+
+    def _wanted(self, note: CreditNote) -> bool:
+        """Whether to read the note: before another one is made, all, in case a person has voided or changed one."""
+        return not note.settled or not self._correction.noted
 
     def _documents(self, asked: Sequence[tuple[DocumentKind, str]]) -> list[DocumentInXero | None]:
         """The documents by their ids or numbers, read side by side; None where there is none."""
@@ -331,7 +339,7 @@ class _Carried:
 
     def _as_read(self, note: CreditNote) -> CreditNote:
         in_xero = self._read.notes.get(note.id)
-        if not note.id:
+        if not note.id or (in_xero is None and note.settled):
             return note
         if in_xero is None or in_xero.void_or_deleted:
             return replace(note, status="DELETED" if in_xero is None else in_xero.status, settled=True)
@@ -435,7 +443,7 @@ class _Carried:
         named = found.reference == self._entry.documents["invoice"].number
         return named and about_the_same and found.currency == planned.currency
 
-    def _allocate(self, note: CreditNote, amount: Any) -> None:
+    def _allocate(self, note: CreditNote, amount: Decimal) -> None:
         key = self._begin("allocation", note=note)
         xero, access = self._holder.adapters.xero, self._turn.access
         on = self._day(self._holder.now).isoformat()
@@ -445,7 +453,15 @@ class _Carried:
             )
         except _Refused as refused:
             raise self._stopped(refused.messages, note.number, "allocated to the invoice") from None
-        self._note(**OVER)
+        nothing_left = amount == self._read.notes[note.id].remaining_credit
+        # no need to read it again
+        settled = replace(note, settled=True, status="PAID" if nothing_left else note.status)
+        self._save(
+            lambda one: replace(
+                _with(one, self._holder.now, due_at=self._holder.now, **OVER),
+                credit_notes=tuple(settled if kept.id == note.id else kept for kept in one.credit_notes),
+            )
+        )
 
     def _call(self, call: Callable[[Observe], T]) -> T:
         """A call that changes something in Xero. Raises _Doubtful, _Refused, CompanyHeld or TurnEnds."""

@@ -40,15 +40,16 @@ class Publisher:
     def contained_row(self, item: Mapping[str, Any]) -> AbstractContextManager[None]:
         """A row that can't be read stops its order, and holds up no other."""
         return contained(
-            item["company"], item["order_id"], partial(self._mark, item["company"], item["order_id"])
+            item["company"], item["order_id"], partial(self.mark, item["company"], item["order_id"])
         )
 
     def stop_for_our_fault(self, entry: Entry, reference: str) -> None:
         # where even that fails, at least the row shows it
-        with contained(*entry.key, partial(self._mark, *entry.key)):
+        with contained(*entry.key, partial(self.mark, *entry.key)):
             self.save(ledger.stop_for_our_fault(entry, reference, self._holder.now))
 
-    def _mark(self, company: str, order_id: str, reference: str) -> None:
+    def mark(self, company: str, order_id: str, reference: str) -> None:
+        """Have the row show a fault of ours, whatever else is in it."""
         self._holder.adapters.orders.mark_our_fault(company, order_id, reference, self._holder.now)
 
     def save(self, entry: Entry) -> None:

@@ -235,7 +235,7 @@ class Turn:
     def _correct(self) -> None:
         """Correct documents of a few orders, so that what becomes due meanwhile goes out in between."""
         for company, entries in self._to_correct.items():
-            at_fault = partial(self._company_at_fault, company, ())
+            at_fault = partial(self._not_corrected, company, entries)
             with suppress(CompanyHeld), contained(company, then=at_fault):
                 books = self._holder.books(company)
                 if books.pause is not None:
@@ -248,6 +248,12 @@ class Turn:
                         continue
                     company_turn = company_turn or CompanyTurn.of(books, self._holder, self._publisher)
                     self._corrections.carry_out(company_turn, entry)
+
+    def _not_corrected(self, company: str, entries: Sequence[Entry], reference: str) -> None:
+        """A fault of ours that is no single order's: the company is tried again, and then its orders show it."""
+        if self._holder.note_our_fault(company):
+            for entry in entries:
+                self._corrections.at_fault(entry, reference)
 
     def _company_turn(self, company: str, entries: Sequence[Entry]) -> CompanyTurn | None:
         """The company's turn; None if the company does not post in this lane now."""
