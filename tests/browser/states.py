@@ -17,6 +17,7 @@ from tests.browser.site import (
     Call,
     Site,
     connection,
+    explained_in_xero,
     invoice,
     offered,
     order,
@@ -327,11 +328,7 @@ _purchase_order = invoice(
 _noted = invoice(
     "5012340", notes=["Xero had too little stock of MUG-01, so the invoice was created as a draft."]
 )
-_acts = [
-    {"at": "2031-03-04T10:43:00Z", "by": "Grace Okafor", "what": "retried"},
-    {"at": "2031-03-04T10:40:00Z", "by": "", "what": "received"},
-]
-_order_state("posted", "5012340", [("documents", [_purchase_order, _noted]), ("history", _acts)])
+_order_state("posted", "5012340", [("documents", [_purchase_order, _noted])])
 _order_state("needs_attention", "5012343")
 _order_state("with_an_untracked_item", "5012342", [("documents", [_purchase_order])])
 _order_state("waiting", "5012341")
@@ -442,6 +439,42 @@ def order_looked_at(site: Site, page: Page) -> None:
     open_page(site, page, "#orders/5012339")
     page.get_by_role("button", name="Look now").click()
     expect(page.locator("#one-order-status")).to_have_text("Read from Xero.")
+
+
+@state
+def order_explained(site: Site, page: Page) -> None:
+    site.set_up()
+    others = ["5012341", "5012342"]
+    today = explained_in_xero(
+        "5012340", remark="It came to 98.45 in Xero. As known today, it would come to 59.40."
+    )
+    site.orders = [order("5012340", explained=[today], same_shipping=others)]
+    open_page(site, page, "#orders/5012340")
+    page.get_by_text("Its lines, and why they are so").click()
+    expect(page.locator(".made > li")).to_have_count(1)
+
+
+@state
+def previewed(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page)
+    page.get_by_label("Sales account", exact=True).fill("260")
+    page.locator("#preview > summary").click()
+    page.get_by_label("Order", exact=True).fill("5012343")
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.locator("#preview-result h3")).to_have_text("Sales invoice KX-5012343")
+
+
+@state
+def previewed_problem(site: Site, page: Page) -> None:
+    site.set_up()
+    site.preview = {"problem": problem("5012343")}
+    open_page(site, page)
+    page.locator("#preview > summary").click()
+    page.get_by_label("Or an order that is pasted in").fill('{"id": 5012343}')
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.locator("#preview-result .problem")).to_be_visible()
 
 
 @state

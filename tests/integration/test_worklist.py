@@ -32,7 +32,8 @@ class Office:
         assert self.ada.connect(organisation) == "connected"
         contact = self.world.contact(organisation)
         rates = [{"rate": "0", "tax_type": "ZERORATEDOUTPUT"}] if company == UNTRACKED else []
-        answer = self.ada.save(**CHART, contact_name=contact, tax_types=rates, **settings)
+        chart = CHART | {"contact_name": contact, "tax_types": rates}
+        answer = self.ada.save(**chart | settings)
         assert answer.status == 200, answer
 
     def person(self, **claims: Any) -> Browser:
@@ -111,6 +112,34 @@ def test_a_correction_that_stopped_is_listed_with_its_reason_in_words(popup: Pop
     [listed] = office.ada.get("orders", status="changed").json["orders"]
     assert "still stands in Xero, so it was not posted again" in listed["words"]
     assert office.shown(order)["history"][0]["what"] == "Pressed “Post again”"
+
+
+def test_what_a_person_posted_though_it_is_cancelled_is_not_cancelled_by_itself(popup: Popup) -> None:
+    office = Office(
+        popup,
+        TRACKED,
+        process_method="tracked",
+        number_prefix="TR-",
+        cancellations="all",
+        invoice_status="AUTHORISED",
+    )
+    order = office.make.order(TRACKED, 0)
+    # its purchase order is in Xero, and its invoice is refused
+    office.world.xero.change_organisation(office.organisation, {"approval_cap": 0})
+    office.world.send(order)
+    office.world.run()
+    office.world.clock.advance(1)
+    office.world.send(order | CANCELLED)
+    office.world.xero.change_organisation(office.organisation, {"approval_cap": None})
+    assert office.shown(order)["problem"]["code"] == "no_sale"
+    assert office.ada.post(f"orders/{order['id']}/retry", {"no_sale": "post"}).status == 200
+    office.world.run()
+    shown = office.shown(order)
+    assert {one["kind"]: one["stands"] for one in shown["documents"]} == {
+        "purchase_order": "draft",
+        "invoice": "approved",
+    }
+    assert (shown["state"], shown["reason"]) == ("posted", None)
 
 
 # --- who may, and once

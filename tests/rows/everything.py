@@ -19,7 +19,7 @@ from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
 from bookkeeping.domain.corrections import Correction, Credited, CreditNote, Step, What
-from bookkeeping.domain.ledger import Act, Entry, Message, Pause, Posted, SaleStatus, State
+from bookkeeping.domain.ledger import FREED_BY_SETTINGS, Act, Entry, Message, Pause, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Disposition, Order, read_order
 from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
@@ -206,6 +206,7 @@ def _full(plain: Entry, order: Order) -> Entry:
         fingerprint="0123456789abcdef",
         stands="credited",
         read_at=at,
+        settings_version=2,
     )
     return replace(
         plain,
@@ -231,7 +232,7 @@ def _full(plain: Entry, order: Order) -> Entry:
         dated_on_dispatch=True,
         newer=Message.of(said, 3),
         changes=("Currency: GBP → EUR",),
-        history=(Act("Ada Moore", "retry", at),),
+        history=(Act("Ada Moore", "retry", at, "account_not_found", at, 3), Act("", FREED_BY_SETTINGS, at)),
         stage="made",
         credit_notes=(_note(at),),
         dealt_with="0123",

@@ -1,33 +1,14 @@
 // The tab Orders: every order's state, and what a person can do about it.
 
-import { amount, byId, codeWords, element, moment, replace, same, upperFirst, webAddress, whilePressed } from "./dom.js";
-import { AfterPosting, beingCorrected, changedBadge, standing } from "./corrections.js";
-import { historyItems } from "./history.js";
+import { AfterPosting, beingCorrected } from "./corrections.js";
+import { amount, byId, codeWords, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
 
-const STATES = {
-  queued: ["Queued", "plain"],
-  posting: ["Being posted", "plain"],
-  posted: ["Posted", "good"],
-  waiting: ["Waiting", "warn"],
-  needs_attention: ["Needs attention", "bad"],
-  skipped: ["Skipped", "plain"],
-};
-const WHO = {
-  office: "Somebody in your office",
-  accountant: "Your accountant",
-  platform: "The platform’s team",
-  operator: "Whoever runs this integration",
-};
-const KINDS = { invoice: "Sales invoice", purchase_order: "Purchase order" };
 const UNDER_WAY = new Set(["queued", "posting"]);
 const LOOK_AGAIN_AFTER = 8_000;
 const LOOK_FOR_NEW_AFTER = 30_000;
 const TYPING_PAUSE = 300;
 
-function badge(order) {
-  const [words, look] = changedBadge(order) || STATES[order.state] || [codeWords(order.state), "plain"];
-  return element("span", { class: `badge ${look}` }, words);
-}
 const path = (id) => `orders/${encodeURIComponent(id)}`;
 
 const RETRY = "Retry";
@@ -46,9 +27,6 @@ function outcomeWords({ state }, { no_sale: choice }) {
   if (choice === "skip" && state === "skipped") return "Skipped. It can still be posted later.";
   return "It was looked at again and is where it was.";
 }
-
-/** The problem's sentence without the order's number, which is shown beside it. */
-const sentenceOf = ({ id, problem }) => upperFirst(problem.sentence.replace(`Order ${id}: `, ""));
 
 export class OrdersTab {
   constructor(api) {
@@ -280,12 +258,8 @@ export class OrdersTab {
       !order.problem && order.can_retry ? element("p", { class: "actions" }, this.mainButton(order), this.retryAllButton(order)) : "",
       order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
       this.afterPosting.decisions(order),
-      documentsOf(order),
-      this.afterPosting.standing(order),
-      factsOf(order),
-      linesOf(order),
-      element("h3", {}, "History"),
-      element("ul", { class: "history" }, historyItems(order.history)),
+      toPreview(order),
+      ...factsOfOrder(order, this.afterPosting.standing(order)),
     );
     if (focused) byId("one-order-heading").focus();
   }
@@ -383,71 +357,4 @@ function listed(order) {
     ),
     element("div", { class: "order-when help" }, moment(order.changed_at)),
   );
-}
-
-function documentsOf({ documents }) {
-  if (!documents.length) return "";
-  return [
-    element("h3", {}, "In Xero"),
-    element(
-      "ul",
-      { class: "documents" },
-      documents.map((one) => {
-        const address = one.link && webAddress(one.link);
-        return element(
-          "li",
-          {},
-          element("div", {}, element("b", {}, `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}`), element("span", { class: "help" }, standing(one))),
-          element("div", { class: "amount" }, amount(one.total, one.currency)),
-          address
-            ? element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, "Open in Xero", element("span", { class: "hidden-words" }, `: ${one.number}, opens in a new tab`))
-            : "",
-          one.notes?.length ? element("ul", { class: "notes" }, one.notes.map((note) => element("li", {}, note))) : "",
-        );
-      }),
-    ),
-  ];
-}
-
-function factsOf(order) {
-  const facts = [
-    ["Received", moment(order.received_at)],
-    ["Last changed", moment(order.changed_at)],
-    ["Document number", order.number],
-    ["Reference", order.ref],
-    ["Sales channel’s reference", order.external_ref],
-    ["Currency", order.currency],
-  ].filter(([, value]) => value);
-  return [element("h3", {}, "Order"), element("dl", { class: "facts" }, facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))))];
-}
-
-function linesOf({ lines = [], currency }) {
-  if (!lines.length) return "";
-  const numbers = [
-    ["Quantity", (line) => line.quantity],
-    ["Price", (line) => amount(line.price, currency)],
-    ["Price with tax", (line) => amount(line.price_inc_tax, currency)],
-    ["Unit cost", (line) => amount(line.cost, currency)],
-    ["Tax", (line) => (line.tax_rate || line.tax_rate === 0 ? `${line.tax_rate} %` : "–")],
-  ];
-  const row = (line) =>
-    element(
-      "tr",
-      { class: line.cancelled ? "cancelled" : null },
-      element("th", { scope: "row" }, line.description || line.sku || "–", element("span", { class: "help" }, line.sku || ""), line.cancelled ? element("span", { class: "badge plain" }, "Cancelled") : ""),
-      numbers.map(([name, value]) => element("td", { class: "amount", "data-label": name }, value(line))),
-    );
-  return [
-    element("h3", { id: "lines-heading" }, "Lines"),
-    element(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "lines-heading" },
-      element(
-        "table",
-        { class: "lines" },
-        element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Item"), numbers.map(([name]) => element("th", { scope: "col", class: "amount" }, name)))),
-        element("tbody", {}, lines.map(row)),
-      ),
-    ),
-  ];
 }

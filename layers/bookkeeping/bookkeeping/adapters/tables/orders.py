@@ -346,7 +346,7 @@ def entry_to_item(entry: Entry) -> Item:
         "as_draft": entry.as_draft,
         "items_as_they_are": entry.items_as_they_are,
         "changes": list(entry.changes),
-        "history": [act.to_store(at=stamp(act.at)) for act in entry.history],
+        "history": [_act_out(act) for act in entry.history],
         # a key of the index `reference`: as long as the message says the same, no write moves it there
         "external_ref": entry.message.content
         and _searched(json.loads(entry.message.content)["external_ref"]),
@@ -473,12 +473,14 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         dated_on_dispatch=item.get("dated_on_dispatch", False),
         newer=_message_in(item["newer"]) if "newer" in item else None,
         changes=tuple(item.get("changes", ())),
-        history=tuple(Act.restored(act, at=moment) for act in item.get("history", ())),
         stage=item.get("stage", ""),
         correction=_correction_in(item["correction"]) if "correction" in item else None,
         credit_notes=tuple(map(_note_in, item.get("credit_notes", ()))),
         dealt_with=item.get("dealt_with", ""),
         former=tuple(_former_in(posted) for posted in item.get("former", ())),
+        history=tuple(
+            Act.restored(act, at=moment, since=_at_in, version=int) for act in item.get("history", ())
+        ),
         unknown=unknown_in(item, Entry, ROW_ALONE),
     )
 
@@ -565,6 +567,12 @@ def _at_in(kept: Any) -> datetime:
     return moment(kept) if isinstance(kept, str) else _EPOCH + int(kept) * timedelta(milliseconds=1)
 
 
+def _act_out(act: Act) -> Item:
+    item = _told(act.to_store(at=stamp(act.at), since=act.since and _at_out(act.since)))
+    # earlier versions need it, also where it is nobody
+    return {"by": act.by} | item | act.unknown
+
+
 def _posted_out(posted: Posted, entry: Entry) -> Item:
     """The document without its number where that is the order's."""
     notes = posted.notes and packed(json.dumps(posted.notes, ensure_ascii=False))
@@ -578,7 +586,8 @@ def _moments_out(posted: Posted) -> Item:
 
 def _posted_in(item: Mapping[str, Any], number: str) -> Posted:
     left_out = {"id": "", "number": number, "status": "", "total": "", "currency": ""}
-    return Posted.restored({**left_out, **item}, at=_at_in, read_at=_at_in, notes=_notes_in)
+    at = {"at": _at_in, "read_at": _at_in}
+    return Posted.restored({**left_out, **item}, **at, notes=_notes_in, settings_version=int)
 
 
 def _former_in(item: Mapping[str, Any]) -> Posted:

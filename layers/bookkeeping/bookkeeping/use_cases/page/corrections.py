@@ -13,10 +13,9 @@ from bookkeeping.domain.amounts import decimals, plain_number
 from bookkeeping.domain.corrections import SHIPPING, Correction, Credited
 from bookkeeping.domain.documents_in_xero import UNAPPROVED, VOID_OR_DELETED
 from bookkeeping.domain.errors import Conflict
-from bookkeeping.domain.ledger import LONGEST_FIELD, MOST_ACTS, Act, Books, Entry, State
+from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
-from bookkeeping.domain.texts import within
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.release import publish
 
@@ -204,9 +203,8 @@ def correct(
     if asked not in choices(entry):
         raise NothingToCorrect("That can't be done with this order now. Look at it again.")
     books = _books(adapters, person, entry) if asked != "done_by_hand" else None
+    entry = entry.with_act(person.name, asked, adapters.now())
     changed = _changed(adapters, person, entry, asked, books, lines, goods_are_back=goods_are_back)
-    act = Act(within(person.name, LONGEST_FIELD), asked, adapters.now())
-    changed = replace(changed, history=(*changed.history, act)[-MOST_ACTS:])
     try:
         saved = adapters.orders.save(changed)
     except Conflict:

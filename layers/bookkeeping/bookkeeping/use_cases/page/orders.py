@@ -19,16 +19,22 @@ from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import SOME_REASON, order_key
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Act, Entry, Message, Pause, Posted, State
-from bookkeeping.domain.problems.catalogue import ACCEPT, CHANGED, SKIPPED, WAITS
+from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Entry, Message, Pause, Posted, State
+from bookkeeping.domain.order_totals import order_totals
+from bookkeeping.domain.orders import Order
+from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page import corrections
 from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.page.explained import documents_in_xero
+from bookkeeping.use_cases.page.order_history import history
 
 PAGE: Final = 50
 LOOKED_AT: Final = 400
 """The most rows to read for one page when few of them match."""
 COUNTED: Final = 1000
+PARTS: Final = 20
+"""Of orders with one reference of the sales channel, so many are compared."""
 LISTS: Final[tuple[tuple[State, str | None], ...]] = (
     (State.NEEDS_ATTENTION, None),
     # those that changed after they were posted
@@ -335,8 +341,13 @@ class View:
         }
 
     def whole(self, entry: Entry, *, may_credit: bool = False) -> dict[str, Any]:
-        lines = entry.message.order.lines if entry.message.content else ()
-        return self.order(entry) | {
+        shown = self.order(entry)
+        order = entry.message.order if entry.message.content else None
+        lines = order.lines if order else ()
+        organisation = self._connection.organisation_name if self._connection else ""
+        unsettled = self._batches.get(entry.batch)
+        happened = history(entry, organisation, unsettled.first_sent_at if unsettled else None)
+        return shown | {
             "lines": [
                 {
                     "sku": line.sku,
@@ -350,7 +361,14 @@ class View:
                 }
                 for line in lines
             ],
-            "history": [_act(act) for act in reversed(entry.history)],
+            "shipping": order
+            and {
+                "price": _amount(order.shipping.price),
+                "price_inc_tax": _amount(order.shipping.price_inc_tax),
+                "tax_rate": _amount(order.shipping.tax_rate),
+            },
+            "totals": order and _totals(order),
+            "history": [{"at": one.at.isoformat(), "by": one.by, "what": one.what} for one in happened],
             **self._correction(entry),
             "may_credit": may_credit,
         }
@@ -394,6 +412,37 @@ class View:
             for one in asked
             if saved is not None
         ]
+
+    def explained(self, entry: Entry, *, may_credit: bool = False) -> dict[str, Any]:
+        """The whole order, with the reasons of its documents. It reads more than the row."""
+        explained: list[dict[str, Any]] = []
+        # the order is shown even if its reasons can't be told
+        with contained(*entry.key):
+            explained = documents_in_xero(self._adapters, entry)
+        about = {"explained": explained, "same_shipping": self._same_shipping(entry)}
+        return self.whole(entry, may_credit=may_credit) | about
+
+    def _same_shipping(self, entry: Entry) -> list[str]:
+        """Other orders with the same reference of the sales channel that carry the same shipping.
+
+        Where the platform splits an order, it sends the shipping with each part.
+        """
+        order = entry.message.order if entry.message.content else None
+        if order is None or not order.external_ref.strip() or not any(_charged(order)):
+            return []
+        keys, _ = self._adapters.orders.by_reference(self._company, order.external_ref, limit=PARTS)
+        found = self._adapters.orders.get_many(
+            (key for key in keys if key != order_key(*entry.key)),
+            lambda item: contained(item["company"], item["order_id"]),
+        )
+        return sorted(
+            other.order_id
+            for other in found
+            if other.message.content
+            and other.state is not State.SKIPPED
+            and other.message.order.external_ref.strip().casefold() == order.external_ref.strip().casefold()
+            and _charged(other.message.order) == _charged(order)
+        )
 
     def _words(self, entry: Entry) -> tuple[str, datetime | None]:
         """The order's status in words, and until when it waits."""
@@ -477,15 +526,22 @@ def can_retry(entry: Entry) -> bool:
     return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING)
 
 
-def _act(act: Act) -> dict[str, str]:
-    words: dict[str, str] = {
-        "retry": "Pressed Retry",
-        "accept": f"Pressed “{ACCEPT}”",
-        "post": "Pressed Post",
-        "skip": "Pressed Skip",
-        **{str(asked): f"Pressed “{label}”" for asked, label in corrections.LABELS.items()},
+def _charged(order: Order) -> tuple[Decimal | None, Decimal | None, str | None]:
+    """What an order charges for shipping; empty where that is nothing."""
+    price, price_inc_tax = order.shipping.price or None, order.shipping.price_inc_tax or None
+    return price, price_inc_tax, order.currency if price or price_inc_tax else None
+
+
+def _totals(order: Order) -> dict[str, Any] | None:
+    """What the order comes to by what it says itself."""
+    totals = order_totals(order)
+    if totals is None:
+        return None
+    return {
+        "net": _amount(totals.net),
+        "taxes": [{"rate": _amount(rate), "tax": _amount(tax)} for rate, tax in totals.taxes.items()],
+        "total": _amount(totals.total),
     }
-    return {"at": act.at.isoformat(), "by": act.by, "what": words.get(act.what, act.what)}
 
 
 def _amount(value: Decimal | None) -> str | None:
