@@ -20,6 +20,7 @@ from local.samples import Maker
 
 ISSUER: Final = "kornitx"
 USER: Final = ("42", "Ada Moore")
+COMPANY_NAME: Final = "Company {} Ltd"
 FIRST_ORDER: Final = 90_000_000
 LARGEST_FORM: Final = 8 * 1024 * 1024
 """Bytes; enough for the largest message of the queue, encoded as a form."""
@@ -65,6 +66,7 @@ def launch_token(key: str, audience: str, company: str) -> str:
         "sub": USER[0],
         "name": USER[1],
         "company": company,
+        "company_name": COMPANY_NAME.format(company),
         "exp": int(time.time()) + 290,
         "iat": int(time.time()),
         "jti": secrets.token_urlsafe(16),
@@ -91,6 +93,10 @@ def site(api_url: str, key: Callable[[], str], audience: str, companies: Sequenc
         # so that the browser names this page's origin when it sends the form
         headers = {"Cache-Control": "no-store", "Referrer-Policy": "strict-origin"}
         return Response(page, headers=headers)
+
+    @pages.get("/help")
+    def help_page() -> str:
+        return render_template("platform_help.html")
 
     @pages.get("/orders/<int:company>")
     def orders(company: int) -> str:

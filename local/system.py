@@ -217,7 +217,8 @@ class LocalSystem:
         self._stack.callback(self._end_aws)
         # chosen before the deploy, because only this page may open the popup
         self._platform_port = free_port()
-        parameters = {"Release": RELEASE, "LaunchOrigins": f"http://localhost:{self._platform_port}"}
+        address = f"http://localhost:{self._platform_port}"
+        parameters = {"Release": RELEASE, "LaunchOrigins": address, "HelpUrl": f"{address}/help"}
         xero = self._xero_urls()
         self._ministack.wait_started()
         planned = plan(

@@ -23,7 +23,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.shared.cookies import Cookie, SameSite
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from jinja2 import Environment, FileSystemLoader
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.containment import noted
@@ -32,7 +32,7 @@ from bookkeeping.domain.connection import words
 from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.ledger import Choice, Entry, State
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
-from bookkeeping.domain.settings import Settings, SettingsRefused
+from bookkeeping.domain.settings import Settings, SettingsRefused, reason_in_words
 from bookkeeping.use_cases import connect
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
@@ -42,6 +42,7 @@ from bookkeeping.use_cases.page.corrections import Asked as AskedCorrection
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
 from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
+from bookkeeping.use_cases.page.setup_check import check_setup
 from bookkeeping.use_cases.page.standing import NothingToRead, look
 
 HERE = Path(__file__).parent
@@ -115,11 +116,26 @@ class SavedSettings(Strict):
     settings: dict[str, Any]
 
 
+def _printed(text: str) -> str:
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError(
+            "it has a space, or a character that Xero's ids and secrets don't have; copy it from the app's"
+            " Configuration page in Xero's developer portal once more"
+        )
+    return text
+
+
+Printed = Annotated[str, AfterValidator(_printed), Field(json_schema_extra={"pattern": "^[!-~]+$"})]
+
+
+class OnScreen(Strict):
+    settings: dict[str, Any] = {}
+    """Those that are not saved yet."""
+
+
 class Credentials(Strict):
-    client_id: str = Field(min_length=1, max_length=100, pattern=r"^[!-~]+$")
-    client_secret: str | None = Field(
-        default=None, min_length=1, max_length=500, pattern=r"^[!-~]+$", repr=False
-    )
+    client_id: Printed = Field(min_length=1, max_length=100)
+    client_secret: Printed | None = Field(default=None, min_length=1, max_length=500, repr=False)
 
 
 class Chosen(Strict):
@@ -287,7 +303,7 @@ def _session() -> Session:
 @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
 def invalid(error: RequestValidationError) -> Response[Any]:
     fields = [
-        {"name": ".".join(str(step) for step in found["loc"][1:]), "message": str(found["msg"])}
+        {"name": ".".join(str(step) for step in found["loc"][1:]), "message": reason_in_words(found)}
         for found in error.errors()
     ]
     return _answer(422, _error("invalid", "Some of this can't be taken as it is.", fields=fields))
@@ -351,6 +367,7 @@ def page(company: Company) -> Response[Any]:
         person=_session().person,
         static=STATIC_ADDRESSES,
         portal_url=os.environ.get("XERO_PORTAL_URL", ""),
+        help_url=os.environ.get("HELP_URL", ""),
     )
     return Response(200, "text/html; charset=utf-8", html)
 
@@ -428,7 +445,7 @@ def _refused_answers(method: str, path: str) -> Json:
         words |= {413: "The body is too large.", 415: "The body does not say that it is JSON."}
     if method == "post" or "/xero/" in path or (method, path) == ("put", "/api/{company}/settings"):
         words[409] = "This can't be done as things are now."
-    if "/xero/" in path or path.endswith("/preview"):
+    if "/xero/" in path or path.endswith(("/preview", "/check-setup")):
         words[503] = "Xero does not answer."
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {str(status): {"description": text, "content": content} for status, text in words.items()}
@@ -459,7 +476,7 @@ def get_settings(company: Company) -> Json:
 @app.put("/api/<company>/settings")
 def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> Response[Any]:
     try:
-        saved = settings_form.save(adapters, _session().person, given.version, given.settings)
+        saved, freed = settings_form.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
         return _answer(422, _refused_settings("Nothing was saved: some values need correcting.", refused))
     except settings_form.ChangedMeanwhile as changed:
@@ -469,7 +486,19 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
         error = _error("changed_meanwhile", words, by=by, at=at, changes=changes)
         return _answer(409, error | {"current": settings_form.shown(adapters, company, _redirect_uri())})
     notes = _contact_notes(saved.settings)
-    return _answer(200, settings_form.shown(adapters, company, _redirect_uri()) | {"notes": notes})
+    return _answer(
+        200, settings_form.shown(adapters, company, _redirect_uri()) | {"notes": notes, "freed": freed}
+    )
+
+
+@app.post("/api/<company>/check-setup")
+def post_check_setup(company: Company, on_screen: Annotated[OnScreen, Body()]) -> Response[Any]:
+    try:
+        return _answer(200, check_setup(adapters, company, on_screen.settings))
+    except SettingsRefused as refused:
+        return _answer(422, _refused_settings("Not checked: some values need correcting.", refused))
+    except NoAnswer as none:
+        return _no_answer(*none.args)
 
 
 def _refused_settings(words: str, refused: SettingsRefused) -> Json:

@@ -143,11 +143,16 @@ def connection(status: str = "not_connected", **more: Any) -> Json:
         "tenant_id": ORGANISATION["id"] if linked else "",
         "access_token": {"masked": masked, "expires_at": "2031-03-04T10:42:00Z" if tokens else None},
         "refresh_token": {"masked": masked, "expires_at": "2031-05-03T10:12:00Z" if tokens else None},
-        "scopes_missing": [],
+        "scopes_missing": "",
         "connected_by": "Ada Moore" if linked else None,
         "connected_at": "2031-03-04T10:12:00Z" if linked else None,
         **more,
     }
+
+
+def check(name: str, title: str, words: str, result: str = "good", fix: str = "", setting: str = "") -> Json:
+    """One thing of Check setup as the API tells it."""
+    return {"name": name, "title": title, "result": result, "words": words, "fix": fix, "setting": setting}
 
 
 def tax_row(rate: str, tax_type: str, ships_to: str = "anywhere", *, reverse_charge: bool = False) -> Json:
@@ -474,6 +479,14 @@ class Site:
     notes: list[Json] = field(default_factory=list)
     """What the next Save says beside having saved."""
     advice: list[Json] = field(default_factory=list)
+    usual_accounts: Json = field(default_factory=dict)
+    checks: list[Json] = field(
+        default_factory=lambda: [check("app", "Xero app", "Connected to Thistle & Thread Ltd.")]
+    )
+    freed: int = 0
+    """How many orders the next Save tries again."""
+    company_name: str = "Thistle & Thread"
+    help_url: str = "https://help.example.com/xero"
     session_over: bool = False
     refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
     """Answers that take the place of the usual ones, by method and path: `PUT settings`."""
@@ -522,6 +535,7 @@ class Site:
             "fields": [],
             "advice": self.advice,
             "app": self.app_answer(),
+            "usual_accounts": self.usual_accounts,
             "history": self.history,
         }
 
@@ -580,10 +594,9 @@ def create_app(site: Site) -> Flask:
                 .get_template("message.html")
                 .render(title="Your session is over", static=addresses)
             )
-        person = {"user": site.user_id, "name": site.user}
-        return (
-            templates().get_template("settings.html").render(company=company, person=person, static=addresses)
-        )
+        person = {"user": site.user_id, "name": site.user, "company_name": site.company_name}
+        told = {"company": company, "person": person, "static": addresses, "help_url": site.help_url}
+        return templates().get_template("settings.html").render(**told)
 
     @app.get("/message")
     def message() -> str:
@@ -631,7 +644,11 @@ def create_app(site: Site) -> Flask:
             }
             return {"error": error, "current": site.settings_answer()}, 409
         site.save(site.user, body["settings"])
-        return site.settings_answer() | {"notes": site.notes}
+        return site.settings_answer() | {"notes": site.notes, "freed": site.freed}
+
+    @app.post(f"{api}/check-setup")
+    def check_setup() -> Json:
+        return {"checks": site.checks, "checked_at": "2031-03-04T10:50:00Z"}
 
     @app.put(f"{api}/credentials")
     def put_credentials() -> Json:

@@ -16,6 +16,7 @@ from tests.browser.site import (
     OTHER_ORGANISATION,
     Call,
     Site,
+    check,
     connection,
     explained_in_xero,
     invoice,
@@ -115,6 +116,9 @@ def everything_open(site: Site, page: Page) -> None:
         errors_email="accounts@example.com",
         currency="GBP",
         purchase_tax_type="INPUT2",
+        process_method="tracked",
+        cogs_account_code="310",
+        inventory_asset_account_code="630",
     )
     open_page(site, page)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -140,16 +144,19 @@ def fields_refused(site: Site, page: Page) -> None:
     fields = [
         {
             "name": "number_prefix",
-            "message": "1 to 12 capital letters, digits and hyphens, not ending in a digit",
+            "message": "company 9 uses it in Thistle & Thread Ltd already; enter another one",
         },
-        {"name": "payment_terms_days", "message": "must be at most 365"},
-        {"name": "tax_types.1.tax_type", "message": "RROUTPUT has 5 % in Xero, and the row is for 20 %"},
+        {"name": "payment_terms_days", "message": "a whole number is needed"},
+        {
+            "name": "tax_types.1.tax_type",
+            "message": "5% (VAT on Income) (RROUTPUT) has 5 % in Xero, and the row is for 20 %",
+        },
     ]
     site.refuse("PUT settings", 422, "invalid", "Some settings can't be saved.", fields=fields)
     open_page(site, page)
     page.locator("#more > summary").click()
-    page.get_by_label("Number prefix").fill("kx1")
-    page.get_by_label("Payment terms in days").fill("999")
+    page.get_by_label("Number prefix").fill("KXX-")
+    page.get_by_label("Payment terms in days").fill("99")
     page.get_by_role("button", name="Add a tax rate").click()
     page.get_by_label("Rate in %").fill("20")
     page.get_by_role("button", name="Save", exact=True).click()
@@ -203,6 +210,52 @@ def unsaved(site: Site, page: Page) -> None:
     expect(page.locator("#save-status")).to_contain_text("unsaved")
 
 
+CHECKS = [
+    check("app", "Xero app", "Connected to Thistle & Thread Ltd."),
+    check("permissions", "Permissions", "Everything that is needed is allowed."),
+    check("plan", "Xero plan", "Xero did not say what the organisation's plan allows.", "unknown"),
+    check(
+        "contact",
+        "Contact",
+        "The contact “Kornit X orders” is archived in Xero.",
+        "wrong",
+        "Restore it there, or enter another.",
+        "contact_name",
+    ),
+    check(
+        "calls", "Calls left today", "60 calls are left today.", "warning", "Orders that find none left wait."
+    ),
+]
+
+
+@state
+def setup_checked(site: Site, page: Page) -> None:
+    site.set_up()
+    site.checks = CHECKS
+    open_page(site, page)
+    page.get_by_role("button", name="Check setup").click()
+    expect(page.locator("#checks")).to_contain_text("One thing is not right")
+
+
+@state
+def setup_not_checked(site: Site, page: Page) -> None:
+    site.set_up()
+    site.refuse("POST check-setup", 503, "xero_unavailable", "Xero does not answer right now.")
+    open_page(site, page)
+    page.get_by_role("button", name="Check setup").click()
+    expect(page.locator("#checks")).to_contain_text("does not answer")
+
+
+@state
+def asking_before_switching_on(site: Site, page: Page) -> None:
+    site.set_up(enabled=False)
+    site.checks = CHECKS
+    open_page(site, page)
+    page.get_by_label("Switched on").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("is archived in Xero")
+
+
 # --- connection ---
 
 
@@ -223,7 +276,7 @@ _connection_state(
     previous_organisation=ORGANISATION,
     tenant_id=OTHER_ORGANISATION["id"],
 )
-_connection_state("needs_reconnect", scopes_missing=["accounting.contacts"])
+_connection_state("needs_reconnect", scopes_missing="contacts")
 _connection_state("wrong_credentials")
 _connection_state("cut_off")
 _connection_state("disconnected")

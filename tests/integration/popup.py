@@ -58,6 +58,7 @@ ENVIRONMENT = {
     "XERO_IDENTITY_URL": XERO,
     "XERO_API_URL": XERO,
     "XERO_PORTAL_URL": "",
+    "HELP_URL": "https://help.example.com/xero",
     "XERO_WEB_URL": XERO,
     "PUBLIC_URL": "",
     "XERO_DESK_FUNCTION": "xero_desk",
@@ -209,6 +210,7 @@ class Popup:
             "sub": "user-1",
             "name": "Ada Moore",
             "company": "412077",
+            "company_name": "Thistle & Thread",
             "exp": int((now + timedelta(minutes=5)).timestamp()),
             "jti": f"jti-{next(self._once)}",
         } | changes

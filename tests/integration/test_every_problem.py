@@ -299,35 +299,55 @@ bad_message("unreadable_json", "breaks off", change=lambda order: json.dumps(ord
 bad_message("too_large", "262144", change=lambda order: order | {"additional_info": "x" * 300_000})
 bad_message("too_deep", "20", change=lambda order: order | {"attributes": nested(30)})
 bad_message("too_many_lines", "501", "500", change=lambda order: order | {"items": order["items"] * 501})
-bad_message("duplicate_key", "“ref”", change=lambda order: json.dumps(order)[:-1] + ', "ref": "2"}')
+bad_message(
+    "duplicate_key", "“reference” (ref)", change=lambda order: json.dumps(order)[:-1] + ', "ref": "2"}'
+)
 bad_message(
     "bad_text",
-    "“items[0].description”",
+    "“description of line 1” (items[0].description)",
     change=lambda order: json.dumps(with_line(description="Mug ~")(order)).replace("~", "\\ud83d"),
 )
-bad_message("not_text", "“items[0].description”", change=with_line(description={"en": "Mug"}))
-bad_message("missing_field", "“sale_datetime”", change=lambda order: order | {"sale_datetime": ""})
-bad_message("bad_number", "“items[0].unit_sale_price”", "“12,50”", change=with_line(unit_sale_price="12,50"))
 bad_message(
-    "bad_flag", "“is_free_of_charge”", "“maybe”", change=lambda order: order | {"is_free_of_charge": "maybe"}
+    "not_text", "“description of line 1” (items[0].description)", change=with_line(description={"en": "Mug"})
 )
-bad_message("bad_quantity", "“items[0].quantity”", "“-1”", change=with_line(quantity=-1))
 bad_message(
-    "bad_date", "“sale_datetime”", "31", change=lambda order: order | {"sale_datetime": "2026-06-31 10:00"}
+    "missing_field", "“date of sale” (sale_datetime)", change=lambda order: order | {"sale_datetime": ""}
+)
+bad_message(
+    "bad_number",
+    "“sale price of line 1” (items[0].unit_sale_price)",
+    "“12,50”",
+    change=with_line(unit_sale_price="12,50"),
+)
+bad_message(
+    "bad_flag",
+    "“free of charge” (is_free_of_charge)",
+    "“maybe”",
+    change=lambda order: order | {"is_free_of_charge": "maybe"},
+)
+bad_message("bad_quantity", "“quantity of line 1” (items[0].quantity)", "“-1”", change=with_line(quantity=-1))
+bad_message(
+    "bad_date",
+    "“date of sale” (sale_datetime)",
+    "31",
+    change=lambda order: order | {"sale_datetime": "2026-06-31 10:00"},
 )
 bad_message(
     "bad_rate",
-    "“items[0].sale_vat_rate”",
+    "“tax rate of line 1” (items[0].sale_vat_rate)",
     "“a fifth”",
     change=with_line(sale_vat_rate="a fifth", unit_sale_price=None),
 )
 bad_message(
-    "bad_currency", "“currency_code”", "“POUNDS”", change=lambda order: order | {"currency_code": "POUNDS"}
+    "bad_currency",
+    "“currency” (currency_code)",
+    "“POUNDS”",
+    change=lambda order: order | {"currency_code": "POUNDS"},
 )
 bad_message(
     "conflicting_prices",
-    "“items[0].unit_sale_price”",
-    "“items[0].unit_price”",
+    "“sale price of line 1” (items[0].unit_sale_price)",
+    "“sale price of line 1” (items[0].unit_price)",
     "10.8333",
     "11.50",
     change=with_line(unit_price="11.50"),
@@ -1220,8 +1240,12 @@ def test_an_order_that_names_no_company_is_told_of_in_words_to_whoever_runs_this
     scene.world.run(IN_TIME)
     [told] = [event for event in scene.world.bus.of("OrderNeedsAttention") if event["problem"] == NOBODYS]
     assert told["company"] == "unknown"
-    assert told["sentence"].startswith(f"Order {scene.good['id']}: “company_ref_id”")
-    _read_by_a_person(told["sentence"], told["fix"], ("“company_ref_id”", "“x17”"))
+    assert told["sentence"].startswith(
+        f"Order {scene.good['id']}: “company's reference number” (company_ref_id)"
+    )
+    _read_by_a_person(
+        told["sentence"], told["fix"], ("“company's reference number” (company_ref_id)", "“x17”")
+    )
     sent_again(scene)
     scene.world.run(IN_TIME)
     assert scene.world.entry(scene.good, scene.company).state is State.POSTED

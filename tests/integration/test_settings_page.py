@@ -29,6 +29,7 @@ JSON = {"origin": ORIGIN, "sec-fetch-site": "same-origin", "content-type": "appl
 ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "settings", None),
     ("PUT", "settings", {"version": 0, "settings": {}}),
+    ("POST", "check-setup", {}),
     ("PUT", "credentials", {"client_id": "A", "client_secret": "B"}),
     ("POST", "connect", {}),
     ("GET", "connection", None),

@@ -48,7 +48,7 @@ def test_a_later_token_that_is_refused_too_sends_the_person_to_connect_again(
     before = popup.token_calls()
     popup.world.xero.faults.add({"kind": "token_expired", "path_prefix": "/api.xro/2.0/", "times": None})
     answer = office.get("xero/accounts", **{"for": "sales"})
-    assert "Get Access Token" in answer.body
+    assert "Reconnect" in answer.body
     assert popup.token_calls() == before + 1
 
 

@@ -32,7 +32,7 @@ LONGEST_HISTORY: Final = 250
 """Characters of a note in a document's history, by the older of two pages of Xero's."""
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 NO_REASON: Final = "Xero refused it and gave no reason"
-_LISTS: Final = {"Organisation": "Organisations"}
+_LISTS: Final = {"Organisation": "Organisations", "Organisation/Actions": "Actions"}
 """Resource → the list in its answer, where the two have different names."""
 _NEVER_EMPTY: Final = ("Organisation", "Accounts", "TaxRates")
 """What every organisation has."""

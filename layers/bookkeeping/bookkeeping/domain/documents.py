@@ -43,6 +43,7 @@ from bookkeeping.domain.settings import ANYWHERE, PurchaseTaxRow, Settings, TaxR
 from bookkeeping.domain.time_zones import Calendar, is_as_written, is_before, zone_named
 
 __all__ = [
+    "WANTED",
     "Chosen",
     "Document",
     "DocumentKind",
@@ -531,7 +532,7 @@ def _tracking(settings: Settings) -> dict[str, Any]:
 
 # --- accounts and tax --------------------------------------------------------------------------------------------
 
-_WANTED: Final[dict[str, tuple[str, Callable[[Account], bool]]]] = {
+WANTED: Final[dict[str, tuple[str, Callable[[Account], bool]]]] = {
     "sales_account_code": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "sales_accounts_by_sku_prefix": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "tax_types": ("a revenue account", lambda account: account.account_class == "REVENUE"),
@@ -553,7 +554,7 @@ def _account(basis: _Basis, setting: str, code: str | None = None) -> Account:
         raise basis.stop("account_not_found", **about, document="document of this kind")
     if account.status != "ACTIVE":
         raise basis.stop("account_archived", **about)
-    wanted, fits = _WANTED[setting]
+    wanted, fits = WANTED[setting]
     if not fits(account) or account.system_account or account.type == "BANK":
         raise basis.stop(
             "account_not_fitting", **about, account_type=account.name or account.type, wanted=wanted

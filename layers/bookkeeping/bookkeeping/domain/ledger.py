@@ -283,9 +283,12 @@ class Entry(Stored):
         return self.problem.code if self.problem else self.reason
 
     @property
-    def number_without_suffix(self) -> str:
-        """The number under which it was posted first: the prefix and the order's id."""
-        return self.former[0].number if self.former else self.number
+    def next_number(self) -> str:
+        """The number under which it is posted again: the first time with `-2`, then with `-3`."""
+        if not self.former:
+            return f"{self.number}-2"
+        first, _, count = self.number.rpartition("-")
+        return f"{first}-{int(count) + 1}"
 
     @property
     def frozen(self) -> bool:
@@ -919,12 +922,6 @@ def as_read(posted: Posted, status: str, stands: str, now: datetime) -> Posted:
     return replace(posted, status=status, stands=stands, read_at=now)
 
 
-def next_number(number: str, prefix_and_id: str) -> str:
-    """The number under which an order is posted again: the first one with `-2`, the next with `-3`."""
-    suffix = number.removeprefix(prefix_and_id).removeprefix("-")
-    return f"{prefix_and_id}-{int(suffix) + 1 if suffix.isdigit() else 2}"
-
-
 def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     """Post the order anew under its next number, without the documents that were deleted or voided."""
     gone = {kind: posted for kind, posted in entry.documents.items() if posted.status in VOID_OR_DELETED}
@@ -935,7 +932,7 @@ def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
         entry,
         documents={kind: posted for kind, posted in entry.documents.items() if kind not in gone},
         former=(*entry.former, *gone.values())[-MOST_FORMER:],
-        number=next_number(entry.number, entry.number_without_suffix),
+        number=entry.next_number,
         message=newer or entry.message,
         newer=entry.newer if too_long else None,
         changes=entry.changes if too_long else (),

@@ -49,6 +49,14 @@ _SPECIAL: Final = re.compile(
 )
 
 
+_USUAL_ACCOUNTS: Final = {
+    "sales_account_code": ("REVENUE", ("200", "4000", "400")),
+    "cogs_account_code": ("EXPENSE", ("310", "5000", "500")),
+    "inventory_asset_account_code": ("ASSET", ("630", "1400", "140")),
+}
+"""Setting → the class of its account, and the codes that Xero's own charts give it; the last two are of the US."""
+
+
 @dataclass(frozen=True)
 class Account:
     code: str
@@ -123,6 +131,17 @@ class Organisation:
 
     def account(self, code: str) -> Account | None:
         return next((account for account in self.accounts if account.code == code), None)
+
+    def usual_accounts(self) -> dict[str, str]:
+        """Setting → the code its account has in Xero's own chart for the country, where it is in use here."""
+        found = {}
+        for setting, (account_class, codes) in _USUAL_ACCOUNTS.items():
+            # in another country's chart the same code may be something else, such as 400 for advertising
+            for code in reversed(codes) if self.country_code == "US" else codes[:1]:
+                account = self.account(code)
+                if account and account.status == "ACTIVE" and account.account_class == account_class:
+                    found[setting] = code
+        return found
 
     @property
     def rounding_account(self) -> Account | None:

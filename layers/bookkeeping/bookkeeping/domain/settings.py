@@ -453,7 +453,7 @@ def _refused_values(error: ValidationError) -> tuple[RefusedValue, ...]:
             value="(hidden)"
             if re.search("secret|token|password", str(found["loc"]), re.IGNORECASE)
             else _quoted(found["input"]),
-            reason=_reason(found["type"], found.get("ctx", {}) | _length(found["input"]), found["msg"]),
+            reason=reason_in_words(found),
         )
         for found in error.errors(include_url=False)[:MOST_REFUSED]
         for field in [".".join(_quoted(step) for step in found["loc"] if step != "[key]") or "settings"]
@@ -475,6 +475,7 @@ _REASONS: Final = {
     "model": "a row needs its fields by name",
     "extra_forbidden": "there is no such setting",
     "literal_error": "choose {expected}",
+    "string_pattern_mismatch": "this is not written as it has to be",
     "string_too_long": "at most {max_length} characters, not {length}",
     "string_too_short": "must not be empty",
     "too_long": "at most {max_length} entries, not {length}",
@@ -488,6 +489,9 @@ _REASONS: Final = {
 }
 
 
-def _reason(kind: str, context: Mapping[str, Any], message: str) -> str:
+def reason_in_words(found: Mapping[str, Any]) -> str:
+    """Why a value was refused, from one of pydantic's errors. No pattern and no code is among the words."""
+    kind = found["type"]
     words = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
-    return words.format_map(context) if words else message
+    context = found.get("ctx", {}) | _length(found.get("input"))
+    return words.format_map(context) if words else str(found["msg"])

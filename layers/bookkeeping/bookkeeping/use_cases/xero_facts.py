@@ -16,6 +16,7 @@ from bookkeeping.domain.contacts import (
     contact_matching,
     contact_queries,
     every_active_contact,
+    query_for_all,
 )
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.organisation import Organisation, organisation_from_xero
@@ -92,6 +93,25 @@ class XeroFacts:
         refused = [answer for answer in answers if isinstance(answer, CallRefused)]
         if refused and found.code == "contact_not_found":
             return Problem("contact_not_searchable", found.details, quoted(refused[0].messages))
+        return found
+
+    def contacts_in_one_call(self, names: Sequence[str]) -> dict[str, Contact | Problem]:
+        """The contacts of these names as far as one call of Xero tells; a name that it does not tell is left out."""
+        query = query_for_all(names)
+        answers = self._read([("Contacts", query)]) if query else []
+        if not query or isinstance(answers[0], CallRefused):
+            return {}
+        found = {name: contact_matching(name, _contacts(answers)) for name in names}
+        for name, contact in found.items():
+            if isinstance(contact, Contact):
+                self._organisations.save_contact(
+                    self._organisation_id, name, replace(contact, read_at=self._now())
+                )
+            elif contact.code == "contact_not_found":
+                # other spellings of a name are found by more calls than one
+                now = self._now()
+                known = remembered_contact(self._organisations, self._organisation_id, name, now)
+                found[name] = known or contact
         return found
 
     def _among_all(self, name: str) -> Contact | Problem:

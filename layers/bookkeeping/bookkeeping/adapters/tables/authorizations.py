@@ -158,7 +158,13 @@ def _session_key(id_hash: str) -> str:
 
 
 def _person(item: Mapping[str, Any]) -> Person:
-    return Person(item["user"], item["name"], item["company"], item.get("may_credit", False))
+    return Person(
+        item["user"],
+        item["name"],
+        item["company"],
+        item.get("company_name", ""),
+        item.get("may_credit", False),
+    )
 
 
 def _epoch(at: datetime) -> int:

@@ -102,81 +102,81 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "duplicate_key",
-            "Order {order}: the field “{key}” was sent twice, so it is unclear which value holds.",
+            "Order {order}: the field {key_in_words} was sent twice, so it is unclear which value holds.",
             "platform",
-            "The platform's team must send the order again with “{key}” once. Nothing was posted.",
+            "The platform's team must send the order again with {key_in_words} once. Nothing was posted.",
         ),
         Kind(
             "bad_text",
-            "Order {order}: the text in “{field}” contains characters that are not text.",
+            "Order {order}: the text in {field_in_words} contains characters that are not text.",
             "platform",
-            "Correct “{field}” on the order and send it again; it is then posted by itself.",
+            "Correct {field_in_words} on the order and send it again; it is then posted by itself.",
         ),
         Kind(
             "not_text",
-            "Order {order}: “{field}” should be text but is “{value}”.",
+            "Order {order}: {field_in_words} should be text but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_flag",
-            "Order {order}: “{field}” should be yes or no but is “{value}”.",
+            "Order {order}: {field_in_words} should be yes or no but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "missing_field",
-            "Order {order}: “{field}” is missing.",
+            "Order {order}: {field_in_words} is missing.",
             "platform",
-            "Fill in “{field}” on the order and send it again; it is then posted by itself.",
+            "Fill in {field_in_words} on the order and send it again; it is then posted by itself.",
             words_with={
                 "found": (
-                    "Order {order}: “{field}” should be a list of the order's lines but is “{found}”.",
+                    "Order {order}: {field_in_words} should be a list of the order's lines but is “{found}”.",
                     _SEND_AGAIN,
                 )
             },
         ),
         Kind(
             "bad_number",
-            "Order {order}: “{field}” should be a number but is “{value}”.",
+            "Order {order}: {field_in_words} should be a number but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_quantity",
-            "Order {order}: “{field}” should be a quantity of zero or more, with at most 4 decimals,"
+            "Order {order}: {field_in_words} should be a quantity of zero or more, with at most 4 decimals,"
             " but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_date",
-            "Order {order}: “{field}” should be a date but is “{value}”.",
+            "Order {order}: {field_in_words} should be a date but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_rate",
-            "Order {order}: “{field}” should be a tax rate from 0 to 100 % but is “{value}”.",
+            "Order {order}: {field_in_words} should be a tax rate from 0 to 100 % but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_currency",
-            "Order {order}: “{field}” should be a currency such as GBP but is “{value}”.",
+            "Order {order}: {field_in_words} should be a currency such as GBP but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_id",
-            "Order {order}: “{field}” should be a whole number that names one thing but is “{value}”.",
+            "Order {order}: {field_in_words} should be a whole number that names one thing but is “{value}”.",
             "platform",
-            "The platform's team must send the order again with a proper “{field}”. Nothing was posted.",
+            "The platform's team must send the order again with a proper {field_in_words}. Nothing was posted.",
         ),
         Kind(
             "conflicting_prices",
-            "Order {order}: “{field}” is {value} and “{other_field}” is {other_value}; they contradict each"
-            " other.",
+            "Order {order}: {field_in_words} is {value} and {other_field_in_words} is {other_value}; they contradict"
+            " each other.",
             "platform",
             "Decide which one is right, correct the other on the order and send it again.",
         ),
@@ -811,7 +811,8 @@ CHANGED: Final[dict[str, str]] = {
 WAITS: Final[dict[str, str]] = {
     "newer_version": "Handled by a newer version of this integration.",
     "not_connected": "Waiting until the company is connected to Xero (“Get Access Token” in the settings).",
-    "reconnect": "Waiting until a person connects to Xero again: Xero no longer accepts the connection.",
+    "reconnect": "Waiting until a person connects to Xero again (“Reconnect” in the settings): Xero no longer accepts"
+    " the connection.",
     "wrong_credentials": "Waiting until a person corrects the client id and secret in the settings: Xero refuses them.",
     "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings.",
     "organisation_unconfirmed": "Waiting until a person confirms that orders should go to {organisation}.",

@@ -35,6 +35,18 @@ class Act(Answer):
     what: str
 
 
+class SettingChange(Answer):
+    """A setting that a save changed. Of a table the rows that differ."""
+
+    name: str
+    old: Any
+    new: Any
+
+
+class SettingsAct(Act):
+    changes: NotRequired[list[SettingChange]]
+
+
 class Named(Answer):
     id: str
     name: str
@@ -85,8 +97,10 @@ class Settings(Answer):
     fields: list[Field]
     advice: list[Note]
     app: App
-    history: list[Act]
+    usual_accounts: dict[str, str]
+    history: list[SettingsAct]
     notes: NotRequired[list[Note]]
+    freed: NotRequired[int]
 
 
 class SavedApp(Answer):
@@ -117,9 +131,27 @@ class Connection(Answer):
     tenant_id: str
     access_token: Token
     refresh_token: Token
-    scopes_missing: list[str]
+    scopes_missing: str
+    """In words; empty if nothing is missing."""
     connected_by: str
     connected_at: str | None
+
+
+class SetupCheck(Answer):
+    """One thing that was looked at, in words, and how to put it right."""
+
+    name: str
+    title: str
+    result: Literal["good", "warning", "wrong", "unknown"]
+    words: str
+    fix: str
+    setting: str
+    """The setting that puts it right; empty if none does."""
+
+
+class SetupChecks(Answer):
+    checks: list[SetupCheck]
+    checked_at: str
 
 
 # --- lists of Xero
@@ -380,6 +412,7 @@ class Preview(Answer):
 ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "settings"): Settings,
     ("put", "settings"): Settings,
+    ("post", "check-setup"): SetupChecks,
     ("put", "credentials"): SavedApp,
     ("post", "connect"): Consent,
     ("get", "connection"): Connection,

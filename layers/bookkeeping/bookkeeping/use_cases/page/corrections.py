@@ -72,7 +72,7 @@ def words(asked: Asked, entry: Entry, settings: Settings) -> str:
     """What will happen to the order's documents in Xero if a person asks for that."""
     invoice = entry.documents.get("invoice")
     number = invoice.number if invoice else entry.number
-    again = ledger.next_number(entry.number, entry.number_without_suffix)
+    again = entry.next_number
     match asked:
         case "cancel":
             unedited = "What somebody has changed in Xero is left alone, and shown here."
