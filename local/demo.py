@@ -368,6 +368,7 @@ def show_addresses(system: LocalSystem, companies: Mapping[str, Company]) -> Non
     say()
     say(f"Connect a company yourself, as its office would: {system.outputs['launch_url']}420001")
     say(f"Send it orders, as the platform would:            {system.outputs['platform_url']}")
+    say(f"Read the mails that its office gets:              {system.outputs['mails_url']}")
     say()
 
 
