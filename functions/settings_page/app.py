@@ -35,7 +35,7 @@ from bookkeeping.domain.mail import Link, LinkKind, MailWaits
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
 from bookkeeping.domain.settings import LONGEST_ADDRESS, Settings, SettingsRefused, reason_in_words
 from bookkeeping.use_cases import connect
-from bookkeeping.use_cases.page import book_match, settings_form
+from bookkeeping.use_cases.page import book_match, rereading, settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.corrections import MOST_LINES, ChangedMeanwhile, NothingToCorrect, correct
@@ -49,7 +49,8 @@ from bookkeeping.use_cases.page.mail_addresses import (
 )
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
 from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
-from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
+from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all, retry_many
+from bookkeeping.use_cases.page.set_aside import set_aside, take_back
 from bookkeeping.use_cases.page.setup_check import check_setup
 from bookkeeping.use_cases.page.standing import NothingToRead, look
 
@@ -59,6 +60,8 @@ LAUNCH_AUDIENCE = os.environ["LAUNCH_AUDIENCE"]
 LAUNCH_ORIGINS = frozenset(os.environ["LAUNCH_ORIGINS"].split(","))
 XERO_LOGIN_URL = os.environ["XERO_LOGIN_URL"]
 LARGEST_LAUNCH = 16 * 1024
+MOST_CHOSEN = 100
+"""Orders that a person can choose at once."""
 CONTACTS_BEGIN = timedelta(seconds=3)
 """After a save has taken this long, no other contact is looked up, so that the person gets an answer in time."""
 KINDS = {".css": "text/css", ".js": "text/javascript"}
@@ -106,7 +109,7 @@ adapters = PageAdapters(
     events=from_environment.event_bus(),
     ask=desk.ask,
     # a page of orders needs so many lists and counts at once
-    together=from_environment.together(13),
+    together=from_environment.together(15),
     web_url=os.environ["XERO_WEB_URL"],
     mail_from=os.environ["MAIL_FROM"],
     mail_waits=MailWaits().scaled(float(os.environ["WAITS_SCALE"])),
@@ -163,8 +166,24 @@ class Retry(Strict):
     no_sale: Choice | None = None
 
 
-class RetryAll(Strict):
-    problem: str = Field(min_length=1, max_length=100)
+OrderIds = Annotated[
+    list[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$")]], Field(min_length=1, max_length=MOST_CHOSEN)
+]
+
+
+class RetryMany(Retry):
+    """All orders with a problem, or those that the person has chosen."""
+
+    problem: str | None = Field(default=None, min_length=1, max_length=100)
+    ids: OrderIds | None = None
+
+
+class ChosenOrders(Strict):
+    ids: OrderIds
+
+
+class SetAside(ChosenOrders):
+    reason: str = Field(min_length=1, max_length=500, pattern=r"\S")
 
 
 class CreditedLine(Strict):
@@ -757,6 +776,23 @@ def currencies(company: Company) -> Response[Any]:
     return _listed("currencies")
 
 
+@app.get("/api/<company>/xero/read-again")
+def get_read_again(company: Company) -> Response[Any]:
+    """When Xero is read for stopped orders. Asking says that the Orders tab is open."""
+    try:
+        return _answer(200, rereading.shown(adapters, company))
+    except rereading.NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+
+
+@app.post("/api/<company>/xero/read-again")
+def post_read_again(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
+    try:
+        return _answer(200, rereading.read_now(adapters, company))
+    except rereading.NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+
+
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
@@ -839,11 +875,33 @@ def post_look(company: Company, order_id: OrderId, _: Annotated[Nothing, Body()]
 
 
 @app.post("/api/<company>/orders/retry")
-def post_retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Response[Any]:
+def post_retry_many(company: Company, which: Annotated[RetryMany, Body()]) -> Response[Any]:
+    person = _session().person
     try:
-        return _answer(200, retry_all(adapters, _session().person, which.problem))
+        if which.ids is not None and which.problem is None:
+            retried = retry_many(
+                adapters,
+                person,
+                which.ids,
+                items_as_they_are=which.items_as_they_are,
+                no_sale=which.no_sale,
+            )
+            return _answer(200, retried)
+        if which.problem is not None and which.ids is None:
+            return _answer(200, retry_all(adapters, person, which.problem))
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
+    return _answer(422, _error("invalid", "Name either a problem or the orders."))
+
+
+@app.post("/api/<company>/orders/set-aside")
+def post_set_aside(company: Company, which: Annotated[SetAside, Body()]) -> Response[Any]:
+    return _answer(200, set_aside(adapters, _session().person, which.ids, which.reason.strip()))
+
+
+@app.post("/api/<company>/orders/take-back")
+def post_take_back(company: Company, which: Annotated[ChosenOrders, Body()]) -> Response[Any]:
+    return _answer(200, take_back(adapters, _session().person, which.ids))
 
 
 @app.get("/api/<company>/book-match")

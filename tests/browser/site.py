@@ -176,6 +176,7 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "waiting": "Waiting because Xero does not answer; tried again at 10:55.",
         "needs_attention": "Needs attention.",
         "skipped": "The order is cancelled on the platform.",
+        "set_aside": "Set aside by Ada Moore: Booked by hand as INV-7",
     }[state]
     documents = [invoice(order_id)] if state == "posted" else []
     return {
@@ -195,11 +196,35 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "changes": [],
         "can_retry": state in {"needs_attention", "skipped"},
         "retry_label": "Retry",
+        "can_set_aside": state in {"needs_attention", "waiting", "skipped"},
+        "set_aside": aside("Ada Moore", "Booked by hand as INV-7") if state == "set_aside" else None,
         **more,
     }
 
 
+def aside(by: str, because: str) -> Json:
+    return {"by": by, "at": "2031-03-04T10:42:00Z", "because": because}
+
+
 def problem(order_id: str, code: str = "account_not_found") -> Json:
+    return {"by_itself": code not in ("item_not_tracked", "no_sale"), "now_called": None} | _problem(
+        order_id, code
+    )
+
+
+def _problem(order_id: str, code: str) -> Json:
+    if code == "contact_not_found":
+        return {
+            "code": code,
+            "sentence": f"Order {order_id}: the contact “Kornit X orders” does not exist in Xero any more. The contact"
+            " used before is now called “Harbour Cafe Ltd”.",
+            "who": "office",
+            "fix": "If “Harbour Cafe Ltd” is the customer you mean, use it: enter that name under “Contact name” in the"
+            " settings. If not, add a contact named exactly “Kornit X orders” in Xero. The order is then posted by"
+            " itself.",
+            "xero_says": [],
+            "now_called": {"setting": "contact_name", "name": "Harbour Cafe Ltd"},
+        }
     if code == "item_not_tracked":
         return {
             "code": code,
@@ -571,6 +596,10 @@ class Site:
     connection: Json = field(default_factory=connection)
     orders: list[Json] = field(default_factory=list)
     page_length: int = 50
+    read_again: Json = field(
+        default_factory=lambda: {"waiting": False, "read_at": None, "next_at": None, "spent": False}
+    )
+    """When Xero is read again for stopped orders."""
     book_match: Json = field(default_factory=lambda: copy.deepcopy(NEVER_MATCHED))
     preview: Json | None = None
     """The next preview, where it is not the usual one."""
@@ -909,6 +938,27 @@ def create_app(site: Site) -> Flask:
             history=[{"at": "2031-03-04T11:00:00Z", "by": site.user, "what": "retried"}],
         )
         return one
+
+    @app.get(f"{api}/xero/read-again")
+    @app.post(f"{api}/xero/read-again")
+    def read_again() -> Json:
+        return site.read_again
+
+    @app.post(f"{api}/orders/set-aside")
+    def set_aside() -> Json:
+        return moved_to("set_aside", set_aside=aside(site.user, request.get_json()["reason"]))
+
+    @app.post(f"{api}/orders/take-back")
+    def take_back() -> Json:
+        return moved_to("queued")
+
+    def moved_to(state: str, **more: Any) -> Json:
+        ids = request.get_json()["ids"]
+        for id_ in ids:
+            one = found(id_)
+            assert one is not None
+            one.update(order(id_, state, **more))
+        return {"done": ids, "left": []}
 
     @app.post(f"{api}/orders/retry")
     def retry_all() -> Json:

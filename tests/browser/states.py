@@ -50,6 +50,14 @@ def open_page(site: Site, page: Page, more: str = "") -> None:
     page.wait_for_function(LOADED)
 
 
+READ_AGAIN = {
+    "waiting": True,
+    "read_at": "2031-03-04T10:40:00Z",
+    "next_at": "2031-03-04T10:45:00Z",
+    "spent": False,
+}
+
+
 def changed(reason: str | None = "changed", **more: object) -> dict[str, object]:
     """An order that changed after it was posted."""
     words = CHANGED[reason] if reason else "In Xero."
@@ -73,6 +81,7 @@ def busy_orders() -> list[dict[str, object]]:
         changed(),
         order("5012339"),
         order("5012338", "skipped"),
+        order("5012337", "set_aside"),
     ]
 
 
@@ -420,6 +429,24 @@ _order_state("with_an_untracked_item", "5012342", [("documents", [_purchase_orde
 _order_state("waiting", "5012341")
 _order_state("queued", "5012345")
 _order_state("skipped", "5012338")
+_order_state("set_aside", "5012337", [("changes", ["Currency: GBP → EUR"]), ("problem", problem("5012337"))])
+_order_state("whose_contact_was_renamed", "5012343", [("problem", problem("5012343", "contact_not_found"))])
+
+
+@state
+def orders_waiting_for_xero(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders, site.read_again = busy_orders(), READ_AGAIN
+    open_page(site, page, "#orders")
+    expect(page.get_by_role("button", name="Read Xero again")).to_be_visible()
+
+
+@state
+def orders_whose_calls_are_used_up(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders, site.read_again = busy_orders(), READ_AGAIN | {"spent": True}
+    open_page(site, page, "#orders")
+    expect(page.locator("#read-again")).to_contain_text("used up")
 
 
 @state

@@ -23,11 +23,12 @@ from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
 from bookkeeping.domain.corrections import Correction, Credited, CreditNote
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS
-from bookkeeping.domain.ledger import Act, Entry, Message, Posted, SaleStatus, State
+from bookkeeping.domain.ledger import Act, Entry, Message, Posted, SaleStatus, SetAside, State
 from bookkeeping.domain.mail import Address, AddressStatus, Plan
 from bookkeeping.domain.orders import Disposition
 from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem
+from bookkeeping.domain.rechecks import Recheck
 from bookkeeping.domain.stored import Stored, known_names
 from bookkeeping.domain.time_zones import Calendar
 from local.samples import UNTRACKED
@@ -55,6 +56,8 @@ PARTS: Mapping[str, type[Stored]] = {
     "batch": Batch,
     "planned": Planned,
     "failing": Failing,
+    "recheck": Recheck,
+    "set aside": SetAside,
     "match": Match,
     "release": Release,
     "plan": Plan,

@@ -91,6 +91,16 @@ def test_lists_are_read_with_four_calls_and_kept_for_a_while(popup: Popup, offic
     assert len(popup.world.calls()) - before == 8
 
 
+def test_lists_too_long_to_be_kept_are_read_each_time(
+    popup: Popup, office: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bookkeeping.adapters.tables.organisations.MOST_FACTS", 10)
+    before = len(popup.world.calls())
+    for _ in range(2):
+        assert office.get("xero/accounts").status == 200
+    assert len(popup.world.calls()) - before == 8
+
+
 def test_contacts_are_searched_and_archived_ones_left_out(
     popup: Popup, office: Browser, uk: Organisation
 ) -> None:

@@ -24,12 +24,23 @@ from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.book_match import Difference, Findings, Wanted, folded
 from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
 from bookkeeping.domain.corrections import Correction, Credited, CreditNote, Step, What
-from bookkeeping.domain.ledger import FREED_BY_SETTINGS, Act, Entry, Message, Pause, Posted, SaleStatus, State
+from bookkeeping.domain.ledger import (
+    FREED_BY_SETTINGS,
+    Act,
+    Entry,
+    Message,
+    Pause,
+    Posted,
+    SaleStatus,
+    SetAside,
+    State,
+)
 from bookkeeping.domain.mail import Address, AddressStatus, Link, LinkKind
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Disposition, Order, read_order
 from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem
+from bookkeeping.domain.rechecks import Recheck
 from bookkeeping.domain.time_zones import Calendar
 from bookkeeping.use_cases.posting import settlement
 from bookkeeping.use_cases.release import once_connected
@@ -173,15 +184,36 @@ def _each_kind(world: OneProcess) -> None:
         failing={KINDS_OF: Failing(3, now + SOON, 7), "1": Failing(1, now)},
         created_at=now,
         look_at=now,
+        recheck=Recheck(
+            stopped_at=now,
+            read_at=now,
+            looked_at=now,
+            next_at=now + SOON,
+            seen={"accounts": "0123456789abcdef", "currencies": ""},
+            calls={"498000": 3},
+            most_left=4_990,
+            spent=True,
+        ),
     )
     _matched(world, lane)
     world.lanes.release(lane, next_at=now, calls=[now], though_rung=True, keys=["1#2"], backlog=True)
+    world.lanes.note_opened("APP#org-1", now)
+    world.lanes.ask_to_read("APP#org-1", now)
     Pauses(world.resource, "ConnectionsTable").add(KINDS_OF, Pause("grace", now, "Moving house"))
     _mails(world)
     release = once_connected(KINDS_OF, ["APP#org-1"], now, "release-1", "{}")
     world.releases.ask(replace(release, chunk=("1#2",), after="2|", list_place=1, step=3, before_version=2))
     world.releases.ask(
-        Release(KINDS_OF, "release-2", now, now, by="Ada Moore", no_sale="skip", items_as_they_are=True)
+        Release(
+            KINDS_OF,
+            "release-2",
+            now,
+            now,
+            by="Ada Moore",
+            because="freed by xero",
+            no_sale="skip",
+            items_as_they_are=True,
+        )
     )
 
 
@@ -315,6 +347,7 @@ def _full(plain: Entry, order: Order) -> Entry:
         newer=Message.of(said, 3),
         changes=("Currency: GBP → EUR",),
         history=(Act("Ada Moore", "retry", at, "account_not_found", at, 3), Act("", FREED_BY_SETTINGS, at)),
+        set_aside=SetAside("Ada Moore", at, "Booked by hand as INV-7", State.NEEDS_ATTENTION),
         stage="made",
         credit_notes=(_note(at),),
         dealt_with="0123",

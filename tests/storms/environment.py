@@ -150,6 +150,13 @@ SHOWN_AT: Final = 3
 """At this receive intake writes a row for a message that it failed on."""
 
 
+def _has_something_to_do(lane: Mapping[str, Any]) -> bool:
+    """Whether there is more in the lane than to read Xero again for orders that stopped, which could go on for ever."""
+    recheck_at = lane.get("recheck", {}).get("next_at")
+    planned = "next_at" in lane and lane["next_at"] != recheck_at
+    return planned or "rung" in lane or "lease_until" in lane
+
+
 @dataclass
 class _Message:
     body: str
@@ -436,6 +443,7 @@ class Environment:
             settings=self.settings,
             connections=self.connections,
             lanes=self.lanes,
+            releases=self.releases,
             matches=self.matches,
             organisations=self.organisations,
             tokens=TokenSecret(self.secrets, PREFIX),
@@ -779,7 +787,7 @@ class Environment:
         if any(row["pk"].startswith("release#") for row in rows):
             return False
         lanes = (row for row in rows if row["sk"] == "lane")
-        return not any("rung" in lane or "next_at" in lane or "lease_until" in lane for lane in lanes)
+        return not any(_has_something_to_do(lane) for lane in lanes)
 
     def faults_of_xero(self) -> None:
         """Xero's share of the weather, from now on."""

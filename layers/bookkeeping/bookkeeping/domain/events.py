@@ -99,7 +99,7 @@ class OrderSkipped(OrderDetail):
     """The order is not to be posted."""
 
     reason: str
-    """A code."""
+    """A code; `set_aside` where a person has booked or dropped it."""
 
 
 @with_config(_DESCRIBED)
@@ -216,6 +216,7 @@ EVENT_OF: Final = {
     State.POSTED: "OrderPosted",
     State.NEEDS_ATTENTION: "OrderNeedsAttention",
     State.SKIPPED: "OrderSkipped",
+    State.SET_ASIDE: "OrderSkipped",
 }
 
 
@@ -231,7 +232,9 @@ def events(entry: Entry) -> list[Event]:
         detail: OrderPosted | OrderSkipped | OrderNeedsAttention = about
         if entry.state is State.SKIPPED:
             detail = {**about, "reason": entry.reason}
-        if entry.problem is not None:
+        elif entry.state is State.SET_ASIDE:
+            detail = {**about, "reason": "set_aside"}
+        elif entry.problem is not None:
             detail = {
                 **about,
                 "problem": entry.problem.code,

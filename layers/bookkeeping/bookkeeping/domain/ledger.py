@@ -3,6 +3,7 @@
     queued ⇄ posting → posted            waiting: heals by itself, says for what
        ↑         └→ needs_attention      skipped: not to be posted, says why
        └─ waiting, skipped, needs_attention, as soon as a newer message or a person frees them
+               └→ set_aside: a person has dealt with it otherwise; only a person takes it back
 
 An entry is *frozen* while a document of it exists or may exist. A frozen entry's content never changes: a newer
 message is kept beside it, and counts as soon as it is certain that nothing was created, or is shown as a change.
@@ -66,6 +67,7 @@ ACT_AT_MOST: Final = 150
 """About how many bytes of a row an act takes, beside the person's name."""
 FREED_BY_SETTINGS: Final = "freed by settings"
 FREED_BY_CONNECTION: Final = "freed by connection"
+FREED_BY_XERO: Final = "freed by xero"
 CHANGED_BY_PLATFORM: Final = "changed by the platform"
 """Acts of nobody. Versions that do not know them show them as they are."""
 ROOM: Final = 340_000
@@ -92,10 +94,13 @@ class State(StrEnum):
     WAITING = "waiting"
     NEEDS_ATTENTION = "needs_attention"
     SKIPPED = "skipped"
+    SET_ASIDE = "set_aside"
 
 
 UNDER_WAY: Final = frozenset({State.QUEUED, State.POSTING})
 """States of an order that is due, or was sent and has no answer yet."""
+STANDING_STILL: Final = frozenset({State.NEEDS_ATTENTION, State.WAITING, State.SKIPPED})
+"""States of an order that a change elsewhere, or a person, may have tried again. A person may set it aside instead."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +234,17 @@ class Act(Stored):
 
 
 @dataclass(frozen=True)
+class SetAside(Stored):
+    """A person has booked the order by hand, or dropped it."""
+
+    by: str
+    at: datetime
+    because: str
+    was: State
+    """How it stood before."""
+
+
+@dataclass(frozen=True)
 class Entry(Stored):
     """One order in one company's ledger."""
 
@@ -280,6 +296,8 @@ class Entry(Stored):
     """The hash of the content up to which a person, or a correction, has dealt with changes after posting."""
     former: tuple[Posted, ...] = ()
     """Its documents that were deleted or voided before it was posted again."""
+    set_aside: SetAside | None = None
+    """By whom and why it was set aside. What stopped it stays with it."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -407,12 +425,26 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
         if message == newest:
             return entry
     entry = replace(entry, sale_status=sale_status, stage=stage)
+    if entry.state is State.SET_ASIDE:
+        return _said_of_set_aside(entry, message, now)
     if not entry.frozen:
         return _with_message(entry, message, books, now)
     beside = _beside(entry, message, now)
     if beside.state is State.POSTED:
         return look_after_posting(beside, books, now)
     return _half_posted_now(beside, books, now)
+
+
+def _said_of_set_aside(entry: Entry, message: Message, now: datetime) -> Entry:
+    """An order that was set aside, with what the platform says of it by now. It stays where it is."""
+    if entry.frozen:
+        return replace(_beside(entry, message, now), changed_at=entry.changed_at)
+    changes: tuple[str, ...] = ("The order was sent again.",)
+    if entry.message.problem is None:
+        changes = differences(entry.message, message)
+    if message.content_hash != entry.message.content_hash:
+        entry = _noted(entry, Act("", CHANGED_BY_PLATFORM, now))
+    return replace(entry, message=_dispatched_since(entry.message, message), changes=changes or entry.changes)
 
 
 def _furthest(known: Stage, said: Stage) -> Stage:
@@ -973,15 +1005,16 @@ def retry(
     *,
     items_as_they_are: bool = False,
     no_sale: Choice | None = None,
+    because: str = "",
 ) -> Entry | None:
     """A person, or a changed setting, frees a stopped, skipped or waiting order; None where there is nothing to free.
 
     What was posted stays; a document that exists is never sent again. `no_sale` is what the person decided about an
-    order that is no sale.
+    order that is no sale. `because`: the act, where nobody asked and no setting or connection was changed.
     """
-    if entry.state in (State.QUEUED, State.POSTING, State.POSTED):
+    if entry.state not in STANDING_STILL:
         return None
-    what = (no_sale or "retry") if by else _freed_by(entry)
+    what = (no_sale or "retry") if by else because or _freed_by(entry)
     freed = replace(
         entry.with_act(by, what, now, books.settings_version),
         refusals=0,
@@ -1015,6 +1048,52 @@ def _tried_again(entry: Entry, freed: Entry, books: Books, by: str, now: datetim
         posted = _at(freed, State.POSTED, now)
         return carried_on(posted, books, now) or look_after_posting(posted, books, now)
     return held_back_half(freed, books.settings, now) or become_due(freed, books, now)
+
+
+def can_set_aside(entry: Entry) -> bool:
+    """Whether a person may set the order aside. They may not while it is not known what became of its document."""
+    return entry.state in STANDING_STILL and not entry.batch and entry.reason != UNKNOWN
+
+
+def set_aside(entry: Entry, by: str, because: str, now: datetime) -> Entry | None:
+    """A person has booked the order by hand, or dropped it; None where it is not standing still.
+
+    Nothing but `take_back` moves it any more. Its organisation stays, so that the order's other company does not post
+    it there either.
+    """
+    if not can_set_aside(entry):
+        return None
+    return replace(
+        entry.with_act(by, "set_aside", now),
+        state=State.SET_ASIDE,
+        set_aside=SetAside(within(by, LONGEST_FIELD), now, within(because, LONGEST_NOTE), entry.state),
+        due_at=None,
+        changed_at=now,
+    )
+
+
+def take_back(entry: Entry, books: Books, by: str, now: datetime) -> Entry | None:
+    """An order that was set aside, as if it had never been; None where it was not.
+
+    It is decided anew what becomes of it, under what the platform has said meanwhile. Where a document of it stands, it
+    needs attention as before: what that takes depends on the document.
+    """
+    if entry.set_aside is None:
+        return None
+    back = replace(
+        _noted(entry, Act(within(by, LONGEST_FIELD), "take_back", now)),
+        state=entry.set_aside.was,
+        set_aside=None,
+        changes=entry.changes if entry.documents else (),
+        changed_at=now,
+    )
+    if entry.documents and entry.problem is not None:
+        return back
+    return _tried_again(back, replace(back, refusals=0, at_most=BATCH_SIZE), books, by, now)
+
+
+def _noted(entry: Entry, act: Act) -> Entry:
+    return replace(entry, history=(*entry.history, act)[-MOST_ACTS:])
 
 
 def _differs(entry: Entry) -> bool:

@@ -245,11 +245,19 @@ def xero_date(value: Any) -> date | None:
     """The day of a `/Date(1375228800000+0000)/`, or of an ISO text; None for anything else."""
     if not isinstance(value, str):
         return None
-    milliseconds = re.fullmatch(r"/Date\((-?\d{1,15})([+-]\d{4})?\)/", value, re.ASCII)
-    if milliseconds is None:
+    if not value.startswith("/Date("):
         return _iso_date(value[:10])
+    at = xero_moment(value)
+    return at and at.date()
+
+
+def xero_moment(value: Any) -> datetime | None:
+    """The moment of a `/Date(1375228800000+0000)/`; None for anything else."""
+    found = re.fullmatch(r"/Date\((-?\d{1,15})([+-]\d{4})?\)/", str(value), re.ASCII)
+    if found is None:
+        return None
     try:
-        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(milliseconds[1]))).date()
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(found[1]))
     except OverflowError:
         return None
 

@@ -32,6 +32,7 @@ from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.errors import Lost, UnknownKind
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
 from bookkeeping.domain.pacing import BATCH_SIZE, FAILS, GATHER, QUIET_FOR
+from bookkeeping.domain.rechecks import ASKED_EVERY, SAID_EVERY, Recheck
 from bookkeeping.domain.stored import Stored
 
 WOKEN_ROWS: Final = 16
@@ -81,6 +82,12 @@ class Lane:
     """The keys of the orders that the lane was rung for; OTHERS among them: also for some that nobody named."""
     day_left: int | None = None
     """How many calls of the day were left when Xero last said so."""
+    recheck: Recheck = field(default_factory=Recheck)
+    """When Xero is read again for orders that stopped in the lane."""
+    opened_at: datetime = LONG_AGO
+    """When an Orders tab that shows such orders last said that it is open. Never written by the holder."""
+    asked_at: datetime = LONG_AGO
+    """When somebody last asked for Xero to be read again. Never written by the holder."""
     match_planned: bool = False
     """Whether the lane has a book match to come."""
 
@@ -251,6 +258,7 @@ class Lanes:
             moment(item["look_at"]) if "look_at" in item else LONG_AGO,
             _rung_for(item),
             None if item.get("day_left") is None else int(item["day_left"]),
+            *_recheck_in(item),
             item.get("match_planned", False),
         )
 
@@ -320,6 +328,9 @@ class Lanes:
                 for company, failing in lane.failing.items()
             },
         }
+        if lane.recheck != Recheck():
+            expression += ", recheck = :recheck"
+            values[":recheck"] = _recheck_out(lane.recheck)
         if next_at is None:
             expression += " REMOVE lease_until, agenda, next_at"
         else:
@@ -331,6 +342,8 @@ class Lanes:
             expression += " REMOVE lease_until"
         if not backlog:
             expression += ", backlog"
+        if lane.recheck == Recheck():
+            expression += ", recheck"
         if keys:
             expression += " ADD rung_for :keys"
             values[":keys"] = _named(keys)
@@ -349,6 +362,22 @@ class Lanes:
             failing = _failing_in(item["failing"][company])
             pauses += [("xero_failing", failing.until)] if failing.times >= FAILS else []
         return max(pauses, key=lambda pause: pause[1], default=None)
+
+    def note_opened(self, lane: str, now: datetime) -> bool:
+        """An Orders tab that shows stopped orders is open. False if that was said a moment ago."""
+        return self._note(lane, "opened_at", now, SAID_EVERY)
+
+    def ask_to_read(self, lane: str, now: datetime, at_most_every: timedelta = ASKED_EVERY) -> bool:
+        """Have the next turn read Xero again for stopped orders. False if that was asked for a moment ago."""
+        return self._note(lane, "asked_at", now, at_most_every)
+
+    def _note(self, lane: str, name: str, now: datetime, at_most_every: timedelta) -> bool:
+        condition = Attr(name).not_exists() | Attr(name).lte(stamp(now - at_most_every))
+        return update_if(self._table, _lane_key(lane), f"SET {name} = :now", condition, {":now": stamp(now)})
+
+    def recheck(self, lane: str) -> tuple[Recheck, datetime, datetime]:
+        """When Xero is read again in the lane, when an Orders tab was last open, and when it was last asked for."""
+        return _recheck_in(read(self._table, **_lane_key(lane)) or {})
 
     def glance(self, lane: str) -> dict[str, str | None]:
         """When the lane's next turn is due, until when one has it, and since when one is asked for: as texts."""
@@ -458,7 +487,38 @@ def _held(item: Item, now: datetime) -> bool:
 def _turn_to_come(item: Item, now: datetime) -> bool:
     """Whether the last holder of the lane has sent a wake-up that is about to arrive, or asked for a long turn."""
     next_at = moment(item["next_at"]) if "next_at" in item else LONG_AGO
+    if item.get("recheck", {}).get("next_at") == item.get("next_at"):
+        # only the sweep wakes the lane for that
+        return False
     return next_at > now and (next_at <= now + GATHER or "backlog" in item)
+
+
+def _recheck_out(recheck: Recheck) -> Item:
+    return recheck.to_store(
+        stopped_at=stamp(recheck.stopped_at),
+        read_at=stamp(recheck.read_at),
+        looked_at=stamp(recheck.looked_at),
+        next_at=recheck.next_at and stamp(recheck.next_at),
+        seen=dict(recheck.seen),
+        calls=dict(recheck.calls),
+    )
+
+
+def _recheck_in(item: Item) -> tuple[Recheck, datetime, datetime]:
+    kept = item.get("recheck", {})
+    recheck = Recheck.restored(
+        kept,
+        stopped_at=moment,
+        read_at=moment,
+        looked_at=moment,
+        next_at=_moment_or_none,
+        calls=lambda calls: {hour: int(many) for hour, many in calls.items()},
+        most_left=int,
+    )
+    opened_at, asked_at = (
+        moment(item[name]) if name in item else LONG_AGO for name in ("opened_at", "asked_at")
+    )
+    return recheck, opened_at, asked_at
 
 
 def _failing_in(item: Item) -> Failing:

@@ -40,6 +40,7 @@ from bookkeeping.domain.ledger import (
     Message,
     Posted,
     SaleStatus,
+    SetAside,
     State,
 )
 from bookkeeping.domain.moments import moment, stamp
@@ -243,6 +244,13 @@ class OrdersTable:
         )
         return [item["list_key"].split("#")[1] for item in found["Items"]]
 
+    def newest_by_reason(self, company: str, state: State) -> dict[str, datetime]:
+        """Why the company's rows are in that state → the last change of the latest of them. Asks once a reason.
+
+        An index: it may lag behind the rows.
+        """
+        return {reason: rows[0][1] for reason, rows, _ in self.standing(company, state, 1)}
+
     def standing(
         self, company: str, state: State, at_most: int
     ) -> list[tuple[str, list[tuple[str, datetime]], bool]]:
@@ -424,6 +432,7 @@ def entry_to_item(entry: Entry) -> Item:
         "sale_status": entry.sale_status and _sale_status_out(entry.sale_status, entry.message),
         "dated_by": entry.dated_by != UTC_DAYS and _dated_by_out(entry.dated_by),
         "stage": entry.stage,
+        "set_aside": entry.set_aside and _set_aside_out(entry.set_aside),
     }
     return item | _told(optional) | _told(_after_posting_out(entry)) | entry.unknown
 
@@ -462,6 +471,15 @@ def _correction_in(item: Mapping[str, Any]) -> Correction:
         taken=int,
         looks=int,
     )
+
+
+def _set_aside_out(set_aside: SetAside) -> Item:
+    return set_aside.to_store(at=_at_out(set_aside.at), was=str(set_aside.was))
+
+
+def _set_aside_in(item: Mapping[str, Any]) -> SetAside:
+    _check_known(item["was"], STATES)
+    return SetAside.restored(item, at=_at_in, was=State)
 
 
 def _note_out(note: CreditNote) -> Item:
@@ -537,6 +555,7 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         credit_notes=tuple(map(_note_in, item.get("credit_notes", ()))),
         dealt_with=item.get("dealt_with", ""),
         former=tuple(_former_in(posted) for posted in item.get("former", ())),
+        set_aside=_set_aside_in(item["set_aside"]) if "set_aside" in item else None,
         history=tuple(
             Act.restored(act, at=moment, since=_at_in, version=int) for act in item.get("history", ())
         ),

@@ -76,7 +76,15 @@ class Problem(Stored):
             "who": self.kind.who,
             "fix": self.fix,
             "xero_says": list(self.xero_says),
+            "by_itself": bool(self.kind.watches),
+            "now_called": self._now_called(),
         }
+
+    def _now_called(self) -> dict[str, str] | None:
+        """The setting that names a contact which bears another name in Xero by now, and that name."""
+        if not {"setting", "now_called"} <= self.details.keys():
+            return None
+        return {"setting": self.details["setting"], "name": self.details["now_called"]}
 
 
 class OrderStopped(Exception):

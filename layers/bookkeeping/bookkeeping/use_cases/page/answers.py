@@ -53,14 +53,26 @@ class Named(Answer):
     name: str
 
 
+class NowCalled(Answer):
+    """The name that the contact of a setting bears in Xero by now."""
+
+    setting: str
+    name: str
+
+
 class Problem(Answer):
-    """Why an order stopped, who can act, and how."""
+    """Why an order stopped, who can act, and how.
+
+    `by_itself`: Xero is read again for it, and the order posted once it is put right there.
+    """
 
     code: str
     sentence: str
     who: str
     fix: str
     xero_says: list[str]
+    by_itself: bool
+    now_called: NowCalled | None
 
 
 # --- settings and the connection
@@ -224,6 +236,14 @@ class Document(Answer):
     read_at: str | None
 
 
+class SetAside(Answer):
+    """Who set the order aside, when, and why."""
+
+    by: str
+    at: str
+    because: str
+
+
 class Order(Answer):
     id: str
     number: str
@@ -241,6 +261,8 @@ class Order(Answer):
     changes: list[str]
     can_retry: bool
     retry_label: str
+    can_set_aside: bool
+    set_aside: SetAside | None
 
 
 class OrderLine(Answer):
@@ -409,9 +431,38 @@ class Orders(Answer):
     problems: NotRequired[dict[str, int]]
 
 
+class Left(Answer):
+    """An order that was left as it is, and why."""
+
+    id: str
+    words: str
+
+
 class Retried(Answer):
+    """How many are tried again, and whether more follow in the background. Of chosen ones, also which are not."""
+
     retried: int
     more: bool
+    left: NotRequired[list[Left]]
+
+
+class Done(Answer):
+    """The ids of the orders that it was done to, and those that were left."""
+
+    done: list[str]
+    left: list[Left]
+
+
+class ReadAgain(Answer):
+    """When Xero was last read for orders that wait for something in it, and when it is next.
+
+    `waiting`: whether there are such orders. `spent`: their share of the day's calls is used up until `next_at`.
+    """
+
+    waiting: bool
+    read_at: str | None
+    next_at: str | None
+    spent: bool
 
 
 class PreviewedDocument(Explained):
@@ -526,6 +577,10 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("post", "orders/{order_id}/correction"): WholeOrder,
     ("post", "orders/{order_id}/look"): WholeOrder,
     ("post", "orders/retry"): Retried,
+    ("post", "orders/set-aside"): Done,
+    ("post", "orders/take-back"): Done,
+    ("get", "xero/read-again"): ReadAgain,
+    ("post", "xero/read-again"): ReadAgain,
     ("post", "preview"): Preview,
     ("get", "book-match"): BookMatch,
     ("post", "book-match"): BookMatch,

@@ -24,6 +24,7 @@ from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.lanes import MATCH, OTHERS, Failing, Lane, Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Access, Observe, Xero
 from bookkeeping.domain import ledger
@@ -44,6 +45,7 @@ from bookkeeping.domain.errors import (
 )
 from bookkeeping.domain.events import connection_lost
 from bookkeeping.domain.ledger import Books, Entry, Outcomes, State
+from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.pacing import (
     BATCH_SIZE,
     CALLS_A_MINUTE,
@@ -55,6 +57,8 @@ from bookkeeping.domain.pacing import (
     Waits,
     back_off,
 )
+from bookkeeping.domain.problems.catalogue import Watch
+from bookkeeping.domain.rechecks import MIXED, RESOURCE_OF, Recheck, fingerprint, watched
 from bookkeeping.use_cases.wake_lanes import ring
 
 T = TypeVar("T")
@@ -76,6 +80,7 @@ class PostingAdapters:
     settings: SettingsTable
     connections: ConnectionsTable
     lanes: Lanes
+    releases: Releases
     matches: BookMatches
     organisations: Organisations
     tokens: TokenSecret
@@ -156,6 +161,10 @@ class LaneHolder:
         self._named: dict[str, datetime] = {}
         """Contact's id → when Xero last said its name."""
         self._resume_by: datetime | None = None
+        self._facts: Organisation | None = None
+        """What is known of the organisation, as the documents of this turn are made from it."""
+        self._facts_said: dict[Watch, str] = {}
+        """Fingerprints of these facts."""
         self._facts_read: set[str] = set()
         """Organisations whose facts were read from Xero in this turn."""
         self._out: set[Future[Any]] = set()
@@ -186,6 +195,11 @@ class LaneHolder:
         self._unread = self._unread or more
         self._too_much = due >= BATCH_SIZE
         return self.long or not self._too_much
+
+    def note_facts(self, facts: Organisation) -> None:
+        """Documents are made from these facts from now on."""
+        if facts != self._facts:
+            self._facts, self._facts_said = facts, {}
 
     def note_facts_read(self, organisation_id: str) -> None:
         self._facts_read.add(organisation_id)
@@ -222,6 +236,21 @@ class LaneHolder:
         self.tally.outcomes.note(entry)
         if entry.state is State.POSTED:
             self.tally.to_books.append(self.now - ledger.sent_at(entry.message))
+        if entry.state is State.NEEDS_ATTENTION and (watches := watched(entry.why)):
+            said = {watch: self._said(watch) for watch in watches.intersection(RESOURCE_OF)}
+            self.note_recheck(self.lane.recheck.stopped(said, self.now))
+
+    def _said(self, watch: Watch) -> str:
+        """A fingerprint of what Xero said of what an order waits for, when it stopped."""
+        if self._facts is None:
+            return MIXED
+        if watch not in self._facts_said:
+            self._facts_said[watch] = fingerprint(watch, self._facts)
+        return self._facts_said[watch]
+
+    def note_recheck(self, recheck: Recheck) -> None:
+        """When Xero is read again for stopped orders."""
+        self.lane = replace(self.lane, recheck=recheck)
 
     def note_fault(self, fault: str) -> None:
         """Note something that was not expected and may be a bug of ours."""
@@ -301,6 +330,9 @@ class LaneHolder:
         if self.lane.look_at > now:
             soon.append(self.lane.look_at)
         next_at = resume_at or min(soon, default=None)
+        self.note_recheck(
+            replace(self.lane.recheck, next_at=self.lane.recheck.planned(now, self.lane.opened_at))
+        )
         # lanes with little to do must not wait for lanes with a backlog; what comes in does not wait for a later time
         too_much = self._too_much or self._is_over(adapters.waits.short_turn)
         backlog = resume_at is not None and too_much
@@ -321,9 +353,14 @@ class LaneHolder:
         """Release the lane, and send its wake-up. False if it was rung meanwhile, unless `though_rung`."""
         adapters, waits = self.adapters, self.adapters.waits
         woken = next_at is not None and next_at - self.now <= LONGEST_DELAY
+        row_due_at = next_at + waits.overdue if next_at and backlog and woken else next_at
+        recheck_at = self.lane.recheck.next_at
+        if recheck_at is not None and not backlog and self.lane.paused_until <= self.now:
+            # The sweep wakes the lane for it: every turn until then would send a wake-up of its own.
+            row_due_at = min(recheck_at, row_due_at or recheck_at)
         if not adapters.lanes.release(
             self.lane,
-            next_at=next_at + waits.overdue if next_at and backlog and woken else next_at,
+            next_at=row_due_at,
             calls=self._budget.calls,
             though_rung=though_rung,
             keys=self._rings_on(),

@@ -70,7 +70,13 @@ def posted(
         found = {"field": "contact", "value": name, "xero_value": answered.contact_name or "another"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
     if not named:
-        found = {"contact": name, "xero_value": answered.contact_name, "label": Settings.label(setting)}
+        found = {
+            "contact": name,
+            "xero_value": answered.contact_name,
+            "now_called": answered.contact_name,
+            "setting": setting,
+            "label": Settings.label(setting),
+        }
         return ledger.stop(settled, Problem("posted_contact_differs", details | found), now)
     return settled
 
@@ -130,7 +136,7 @@ def refused(company_turn: CompanyTurn, entry: Entry, kind: DocumentKind, message
     if "stock" in calls_for and kind == "invoice" and not entry.as_draft:
         return ledger.settle_again(entry, company_turn.books, now, as_draft=True)
     if entry.refusals == 0 and "contact" in calls_for:
-        organisations.forget_contact(organisation_id, getattr(settings, contact_setting(kind, settings)))
+        organisations.doubt_contact(organisation_id, getattr(settings, contact_setting(kind, settings)))
     elif entry.refusals == 0 and problem.code == "item_not_found":
         codes = [code for line in entry.message.order.lines if (code := item_code(line.sku))]
         organisations.forget_items(organisation_id, codes)

@@ -44,6 +44,7 @@ from bookkeeping.use_cases.posting.lane_holder import (
     Tally,
 )
 from bookkeeping.use_cases.posting.publishing import Publisher
+from bookkeeping.use_cases.posting.recheck import read_again
 from bookkeeping.use_cases.posting.settlement import Settlement
 
 __all__ = ["PostingAdapters", "Tally", "take_turn"]
@@ -112,6 +113,9 @@ class Turn:
     def _work(self) -> None:
         """Work until nothing is left to do now. Raises TurnEnds(when to resume)."""
         holder, settlement = self._holder, self._settlement
+        # first, so that a long backlog does not put it off
+        with contained(""):
+            read_again(holder)
         more_come_in = False
         while True:
             settlement.settle_answered()
