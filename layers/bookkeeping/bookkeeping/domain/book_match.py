@@ -341,8 +341,8 @@ def in_words(difference: Difference) -> tuple[str, str]:
         case "missing":
             return (
                 f"{document} is not in Xero any more.",
-                "It was deleted, or the organisation was reset. If its order stands, open it on the Orders tab and press"
-                " “Post again”.",
+                "It was deleted, or the organisation was reset. If its order stands, open it on the Orders tab and"
+                " press “Post again”.",
             )
         case "doubled":
             return (

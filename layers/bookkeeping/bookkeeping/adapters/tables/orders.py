@@ -244,6 +244,13 @@ class OrdersTable:
         )
         return [item["list_key"].split("#")[1] for item in found["Items"]]
 
+    def newest_by_reason(self, company: str, state: State) -> dict[str, datetime]:
+        """Why the company's rows are in that state → the last change of the latest of them. Asks once a reason.
+
+        An index: it may lag behind the rows.
+        """
+        return {reason: rows[0][1] for reason, rows, _ in self.standing(company, state, 1)}
+
     def standing(
         self, company: str, state: State, at_most: int
     ) -> list[tuple[str, list[tuple[str, datetime]], bool]]:
@@ -274,13 +281,6 @@ class OrdersTable:
             else:
                 # from its beginning, so that as many of it are seen as of any other
                 last = _list_key(state, cut, _LAST)
-
-    def newest_by_reason(self, company: str, state: State) -> dict[str, datetime]:
-        """Why the company's rows are in that state → the last change of the latest of them. Asks once a reason.
-
-        An index: it may lag behind the rows.
-        """
-        return {reason: rows[0][1] for reason, rows, _ in self.standing(company, state, 1)}
 
     def count(self, company: str, state: State, at_most: int) -> int:
         """How many of the company's rows are in that state. An index: it may lag behind the rows.
