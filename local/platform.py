@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import jwt
@@ -76,8 +78,15 @@ def launch_token(key: str, audience: str, company: str) -> str:
     return jwt.encode(claims, key, algorithm="HS256")
 
 
-def site(api_url: str, key: Callable[[], str], audience: str, companies: Sequence[str], send: Send) -> Flask:
-    """The platform's pages. `key` gives the launch key of the moment."""
+def site(
+    api_url: str,
+    key: Callable[[], str],
+    audience: str,
+    companies: Sequence[str],
+    send: Send,
+    mails: Callable[[], Sequence[Mapping[str, Any]]] = lambda: (),
+) -> Flask:
+    """The platform's pages. `key` gives the launch key of the moment, `mails` those that were sent to offices."""
     pages = Flask("local.platform", template_folder=str(ROOT / "local" / "templates"))
     pages.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     make = Maker(FIRST_ORDER + int(time.time()) % 1_000_000)
@@ -85,6 +94,18 @@ def site(api_url: str, key: Callable[[], str], audience: str, companies: Sequenc
     @pages.get("/")
     def home() -> str:
         return render_template("platform_home.html", companies=companies)
+
+    @pages.get("/mails")
+    def show_mails() -> str:
+        shown = [
+            {
+                **mail,
+                "at": f"{datetime.fromtimestamp(mail['Timestamp'], UTC):%Y-%m-%d %H:%M:%S} UTC",
+                "links": dict.fromkeys(re.findall(r"https?://\S+", mail["BodyText"])),
+            }
+            for mail in mails()
+        ]
+        return render_template("platform_mails.html", mails=shown)
 
     @pages.get("/launch/<company>")
     def launch(company: str) -> Response:

@@ -76,7 +76,7 @@ def erase(
     stack.pauses.remove(company)
     erased += _erase_secrets(stack, company)
     erased += _delete(connections, _shared(stack, connections, connection))
-    own = [Key("pk").eq(f"{kind}#{company}") for kind in ("history", "release", "connection")]
+    own = [Key("pk").eq(f"{kind}#{company}") for kind in ("history", "release", "mail", "connection")]
     return erased + _delete(
         connections, [key for one in own for key in _keys(connections, ("pk", "sk"), one)]
     )

@@ -5,11 +5,11 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import parse_qs
 
 from aws_lambda_powertools import Logger, Metrics
@@ -31,14 +31,22 @@ from bookkeeping.domain import page_access
 from bookkeeping.domain.connection import words
 from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.ledger import Choice, Entry, State
+from bookkeeping.domain.mail import Link, LinkKind, MailWaits
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
-from bookkeeping.domain.settings import Settings, SettingsRefused, reason_in_words
+from bookkeeping.domain.settings import LONGEST_ADDRESS, Settings, SettingsRefused, reason_in_words
 from bookkeeping.use_cases import connect
 from bookkeeping.use_cases.page import book_match, rereading, settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.corrections import MOST_LINES, ChangedMeanwhile, NothingToCorrect, correct
 from bookkeeping.use_cases.page.corrections import Asked as AskedCorrection
+from bookkeeping.use_cases.page.mail_addresses import (
+    LinkOutcome,
+    NotAskedAgain,
+    ask_again,
+    find_link,
+    use_link,
+)
 from bookkeeping.use_cases.page.orders import MOST_ROWS, PAGE, Asked, DatesOf, View, one, orders
 from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all, retry_many
@@ -94,6 +102,7 @@ adapters = PageAdapters(
     lanes=from_environment.lanes(),
     matches=from_environment.book_matches(),
     organisations=from_environment.organisations(),
+    mails=from_environment.mails(),
     releases=from_environment.releases(),
     apps=from_environment.apps(),
     wake_ups=from_environment.posting_queue(),
@@ -102,6 +111,8 @@ adapters = PageAdapters(
     # a page of orders needs so many lists and counts at once
     together=from_environment.together(15),
     web_url=os.environ["XERO_WEB_URL"],
+    mail_from=os.environ["MAIL_FROM"],
+    mail_waits=MailWaits().scaled(float(os.environ["WAITS_SCALE"])),
     now=from_environment.now,
     new_id=from_environment.new_id,
 )
@@ -140,6 +151,10 @@ class OnScreen(Strict):
 class Credentials(Strict):
     client_id: Printed = Field(min_length=1, max_length=100)
     client_secret: Printed | None = Field(default=None, min_length=1, max_length=500, repr=False)
+
+
+class MailAddress(Strict):
+    address: str = Field(min_length=1, max_length=LONGEST_ADDRESS, repr=False)
 
 
 class Chosen(Strict):
@@ -406,6 +421,75 @@ def static(version: str, file: str) -> Response[Any]:
     return Response(200, f"{kind}; charset=utf-8", STATIC[file], headers={"Cache-Control": kept})
 
 
+MAIL_PAGES: dict[tuple[str, str], tuple[str, str, str]] = {
+    ("confirm", "open"): (
+        "Confirm this address",
+        "Mails about orders that need attention, and about the connection to Xero, are to go to {address}.",
+        "Confirm",
+    ),
+    ("confirm", "done"): (
+        "This address is confirmed",
+        "Mails about orders that need attention go to {address} from now on. You can close this page.",
+        "",
+    ),
+    ("confirm", "gone"): (
+        "This link does not work any more",
+        "A link to confirm works once, and for three days. In the Xero settings, below “E-mail errors to”, the mail can"
+        " be sent again.",
+        "",
+    ),
+    ("stop", "open"): (
+        "Stop these mails?",
+        "Then no mail about Xero goes to {address} any more. Others of your company go on to get theirs.",
+        "Stop the mails",
+    ),
+    ("stop", "done"): (
+        "The mails are stopped",
+        "No mail about Xero goes to {address} any more. In the Xero settings they can be switched on again.",
+        "",
+    ),
+    ("stop", "gone"): (
+        "This link does not work any more",
+        "Either the address was taken out of the Xero settings already, or the link is from an old mail: use the one in"
+        " the last mail.",
+        "",
+    ),
+}
+"""The title, the words and the button of the pages that links in mails lead to."""
+MAIL_PAGE_POLICY = SECURE["Content-Security-Policy"].replace("form-action 'none'", "form-action 'self'")
+
+
+@app.get("/mail/<kind>", include_in_schema=False, enable_validation=False)
+def get_mail_page(kind: str) -> Response[Any]:
+    """Only shows a button: programs that look for viruses open every link of a mail."""
+    return _mail_page(kind, find_link)
+
+
+@app.post("/mail/<kind>", include_in_schema=False, enable_validation=False)
+def post_mail_page(kind: str) -> Response[Any]:
+    """Presses the button. A mail program's own button for stopping sends the same."""
+    return _mail_page(kind, use_link)
+
+
+def _mail_page(kind: str, about: Callable[..., tuple[LinkOutcome, Link | None]]) -> Response[Any]:
+    if kind not in get_args(LinkKind):
+        raise NotFoundError
+    token = (app.current_event.query_string_parameters or {}).get("link", "")
+    outcome, link = about(authorizations, adapters.mails, kind, token, adapters.now())
+    logger.info("link of a mail", link_kind=kind, outcome=outcome, company=link.company if link else "")
+    title, words, button = MAIL_PAGES[kind, outcome]
+    html = pages.get_template("mail.html").render(
+        title=title,
+        message=words.format(address=link.address if link else ""),
+        company=link.company if link else "",
+        button=button,
+        static=STATIC_ADDRESSES,
+    )
+    status = HTTPStatus.GONE if outcome == "gone" else HTTPStatus.OK
+    headers = {"Content-Security-Policy": MAIL_PAGE_POLICY, "Referrer-Policy": "no-referrer"}
+    return Response(status, "text/html; charset=utf-8", html, headers=headers)
+
+
 @app.get("/health", include_in_schema=False, enable_validation=False)
 def health() -> Response[Any]:
     return _answer(200, {"status": "ok"})
@@ -558,6 +642,14 @@ def _ask_desk(task: str, **about: Any) -> Json:
     if said.get("error") == "desk_failed":
         logger.warning("xero_desk did not answer", company=company, task=task)
     return said
+
+
+@app.post("/api/<company>/mail-addresses/confirmation")
+def post_confirmation(company: Company, about: Annotated[MailAddress, Body()]) -> Response[Any]:
+    try:
+        return _answer(200, ask_again(adapters, company, about.address))
+    except NotAskedAgain as refused:
+        return _answer(409, _error("not_asked_again", refused.message))
 
 
 @app.put("/api/<company>/credentials")

@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader
 from werkzeug.serving import make_server
 
 from bookkeeping.domain.documents_in_xero import stands_by
+from bookkeeping.domain.mail import SWITCHED_OFF, Address, status_words
 from bookkeeping.domain.problems.catalogue import CHANGED
 from bookkeeping.use_cases.page.corrections import LABELS, Asked
 from functions.settings_page.join_modules import joined
@@ -322,6 +323,14 @@ def offered(*asked: Asked) -> list[Json]:
     return [{"asked": one, "label": LABELS[one], "words": words[one]} for one in asked]
 
 
+def mail_address(address: str, status: str = "new", **more: Any) -> Json:
+    """An address as the API tells it."""
+    words, fix = status_words(Address(COMPANY, address, status))  # type: ignore[arg-type]
+    can_ask = status in {"asked"} | SWITCHED_OFF
+    told = {"address": address, "status": status, "words": words, "fix": fix, "can_ask": can_ask}
+    return {**told, "changed_at": None if status == "new" else "2031-03-04T10:20:00Z", **more}
+
+
 def because(about: str, words: str, setting: str = "", title: str = "", field: str = "") -> Json:
     """A reason as the API tells it."""
     named = {"name": setting, "title": title} if setting else None
@@ -607,6 +616,7 @@ class Site:
     """How many orders the next Save tries again."""
     company_name: str = "Thistle & Thread"
     help_url: str = "https://help.example.com/xero"
+    mail: Json = field(default_factory=lambda: {"words": "", "addresses": []})
     session_over: bool = False
     refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
     """Answers that take the place of the usual ones, by method and path: `PUT settings`."""
@@ -656,6 +666,7 @@ class Site:
             "advice": self.advice,
             "app": self.app_answer(),
             "usual_accounts": self.usual_accounts,
+            "mail": self.mail,
             "history": self.history,
         }
 
@@ -769,6 +780,13 @@ def create_app(site: Site) -> Flask:
     @app.post(f"{api}/check-setup")
     def check_setup() -> Json:
         return {"checks": site.checks, "checked_at": "2031-03-04T10:50:00Z"}
+
+    @app.post(f"{api}/mail-addresses/confirmation")
+    def ask_again() -> Json:
+        for one in site.mail["addresses"]:
+            if one["address"] == request.get_json()["address"]:
+                one.update(mail_address(one["address"]))
+        return site.mail
 
     @app.put(f"{api}/credentials")
     def put_credentials() -> Json:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 
+from bookkeeping.domain.mail import NOT_SENT
 from bookkeeping.domain.problems.catalogue import CHANGED
 from tests.browser.site import (
     CREDITABLE,
@@ -21,6 +22,7 @@ from tests.browser.site import (
     connection,
     explained_in_xero,
     invoice,
+    mail_address,
     matched,
     offered,
     order,
@@ -291,6 +293,35 @@ _connection_state("needs_reconnect", scopes_missing="contacts")
 _connection_state("wrong_credentials")
 _connection_state("cut_off")
 _connection_state("disconnected")
+
+
+@state
+def mail_addresses(site: Site, page: Page) -> None:
+    statuses = ("new", "asked", "confirmed", "stopped", "bounced", "complained")
+    addresses = [mail_address(f"{status}@example.com", status) for status in statuses]
+    site.set_up(errors_email=", ".join(one["address"] for one in addresses))
+    site.mail = {"words": "", "addresses": addresses}
+    open_page(site, page)
+    page.locator("#more > summary").click()
+    page.locator("#mail-addresses").scroll_into_view_if_needed()
+
+
+@state
+def no_mail_is_sent(site: Site, page: Page) -> None:
+    site.set_up(errors_email="accounts@example.com")
+    site.mail = {"words": NOT_SENT, "addresses": []}
+    open_page(site, page)
+    page.locator("#more > summary").click()
+    page.locator("#mail-addresses").scroll_into_view_if_needed()
+
+
+@state
+def orders_without_a_connection(site: Site, page: Page) -> None:
+    site.set_up()
+    site.connection = connection("needs_reconnect")
+    site.orders = busy_orders()
+    open_page(site, page, "#orders")
+    expect(page.locator("#orders-connection")).to_contain_text("Orders wait")
 
 
 @state

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Locator, Page, Route, expect
 
 from tests.browser.site import Call, Site, connection, contact_note, tax_row
-from tests.browser.states import open_page
+from tests.browser.states import STATES, open_page
 
 
 def save(page: Page) -> None:
@@ -652,3 +652,29 @@ def test_a_script_that_does_not_arrive_is_told_without_a_script(site: Site, page
     page.unroute("**/page.js")
     page.get_by_role("link", name="load the page again").click()
     expect(page.locator("#todo")).to_contain_text("Client ID")
+
+
+def test_the_confirmation_of_an_address_is_sent_again_by_a_button(site: Site, page: Page) -> None:
+    STATES["mail_addresses"](site, page)
+    buttons = page.get_by_role("button", name="Send the confirmation again")
+    expect(buttons).to_have_count(4)
+    page.get_by_role("button", name="Send the confirmation again to bounced@example.com").click()
+    expect(page.locator("#mail-status")).to_have_text(
+        "The confirmation goes to bounced@example.com within a minute."
+    )
+    expect(buttons).to_have_count(3)
+    [call] = site.asked("POST", "mail-addresses/confirmation")
+    assert call.body == {"address": "bounced@example.com"}
+    site.refuse("POST mail-addresses/confirmation", 409, "not_asked_again", "A mail went there just now.")
+    page.get_by_role("button", name="Send the confirmation again to stopped@example.com").click()
+    expect(page.locator("#mail-status")).to_have_text("A mail went there just now.")
+
+
+def test_a_lost_connection_is_told_on_the_orders_tab_until_it_is_back(site: Site, page: Page) -> None:
+    STATES["orders_without_a_connection"](site, page)
+    page.get_by_role("link", name="Go to Settings, Connection").click()
+    expect(page.locator("#settings-panel")).to_be_visible()
+    site.connection = connection("connected")
+    page.reload()
+    expect(page.locator("#connection-state")).to_contain_text("Connected")
+    expect(page.locator("#orders-connection")).to_be_empty()

@@ -30,6 +30,7 @@ from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import read, together
 from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.mails import Mails
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.releases import Releases
@@ -168,6 +169,7 @@ class OneProcess:
         self.matches = BookMatches(resource, "ConnectionsTable")
         self.organisations = Organisations(resource, "ConnectionsTable")
         self.releases = Releases(resource, "ConnectionsTable")
+        self.mails = Mails(resource, "ConnectionsTable")
         self.wake_ups = PostingQueue(self.queue, "posting", "backlog")
         self.events = EventBus(self.bus, "bus")
         self.waits = waits or Waits()

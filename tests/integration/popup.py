@@ -61,6 +61,7 @@ ENVIRONMENT = {
     "HELP_URL": "https://help.example.com/xero",
     "XERO_WEB_URL": XERO,
     "PUBLIC_URL": "",
+    "MAIL_FROM": "xero@kornitx.example",
     "XERO_DESK_FUNCTION": "xero_desk",
     "TOKEN_REFRESH_FUNCTION": "token_refresh",
     "WAITS_SCALE": "1",

@@ -54,6 +54,9 @@ def page(books: OneProcess) -> PageAdapters:
         together=lambda calls: [call() for call in calls],
         web_url="",
         matches=books.matches,
+        mails=None,  # type: ignore[arg-type]
+        mail_from="",
+        mail_waits=None,  # type: ignore[arg-type]
         now=books.clock.now,
         new_id=lambda: "id",
     )

@@ -16,6 +16,7 @@ from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.ledger import Entry, Pause, State
 from bookkeeping.domain.page_access import Person
+from bookkeeping.use_cases.page import corrections as page_corrections
 from bookkeeping.use_cases.page.retry import retry
 from bookkeeping.use_cases.posting import corrections
 from local.samples import TRACKED, UNTRACKED, Maker
@@ -767,7 +768,7 @@ def test_an_allocation_that_a_fault_of_ours_met_is_still_waited_for(
         )
         ask(books, order, "cancel")
         books.run(timedelta(seconds=40), until_quiet=False)
-    assert problem(books.entry(order)) == "our_fault"
+    assert problem(books.entry(order)) == "correction_fault"
     our_faults.clear()
     began = books.clock.now()
     ask(books, order, "try_again")
@@ -821,3 +822,68 @@ def test_a_correction_takes_few_calls(books: OneProcess, settings: dict[str, Any
     assert books.entry(order).reason == ""
     assert len([call for call in made if not call.endswith("/History")]) <= at_most, made
     assert len(made) <= at_most + 2, made
+
+
+def test_an_edit_of_the_last_document_is_shown_as_well(books: OneProcess) -> None:
+    australia = books.organisation("Demo Company (AU)")
+    books.company(TRACKED, australia, process_method="tracked")
+    order = Maker().order(TRACKED, 0, 1)
+    books.send(order)
+    books.run()
+    cancelled(books, order)
+    document = books.entry(order, TRACKED).documents["purchase_order"]
+
+    def edited() -> None:
+        in_books = australia.documents[document.id]
+        in_books.dated_on -= timedelta(days=1)
+
+    at_call(books, "POST", "/PurchaseOrders/", edited)
+    entry = books.entry(order, TRACKED)
+    person = Person("7", "Ada", TRACKED, may_credit=True)
+    page_corrections.correct(page(books), person, entry, "cancel", version=entry.version)
+    books.run()
+    assert problem(books.entry(order, TRACKED)) == "edited_meanwhile"
+
+
+def test_what_a_person_asked_for_is_done_though_the_page_died_before_it_woke_anybody(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.company()
+    order = posted(books)
+    cancelled(books, order)
+    books.clock.advance(600)
+    with monkeypatch.context() as patched:
+        patched.setattr(books.bus, "put_events", lambda **_: dies())
+        with pytest.raises(Killed):
+            ask(books, order, "cancel")
+    books.run()
+    assert books.entry(order).documents["invoice"].status == "DELETED"
+
+
+def test_what_has_just_begun_to_wait_is_not_forgotten_by_a_turn_that_no_index_shows_it(
+    books: OneProcess,
+) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    cancelled(books, order)
+    at_call(books, "PUT", "/CreditNotes?", dies)
+    ask(books, order, "cancel")
+    books.run(timedelta(seconds=20))
+    real, hidden_until = books.orders.due, []
+
+    def due(lane: str, now: datetime, limit: int) -> tuple[list[str], datetime | None]:
+        keys, later = real(lane, now, limit)
+        if books.entry(order).due_at and not hidden_until:
+            hidden_until.append(now + timedelta(seconds=10))
+        return (keys, later) if not hidden_until or now > hidden_until[0] else ([], None)
+
+    def waits() -> None:
+        # the wait is written, and at once another order comes
+        books.orders.due = due  # type: ignore[method-assign]
+        books.send(an_order(1, 1))
+
+    at_call(books, "GET", "/CreditNotes/", waits)
+    books.run(timedelta(hours=1))
+    books.queue.waiting.clear()
+    books.run(timedelta(hours=1))
+    assert books.entry(order).correction is None

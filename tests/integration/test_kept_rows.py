@@ -24,6 +24,7 @@ from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
 from bookkeeping.domain.corrections import Correction, Credited, CreditNote
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS
 from bookkeeping.domain.ledger import Act, Entry, Message, Posted, SaleStatus, SetAside, State
+from bookkeeping.domain.mail import Address, AddressStatus, Plan
 from bookkeeping.domain.orders import Disposition
 from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem
@@ -59,11 +60,15 @@ PARTS: Mapping[str, type[Stored]] = {
     "set aside": SetAside,
     "match": Match,
     "release": Release,
+    "plan": Plan,
+    "address": Address,
 }
 SAID_ELSEWHERE = {
     "message": {"content", "stage"},
     "connection": {"company"},
     "document": {"contact_check", "lines_check", "dated_on", "tax"},
+    "plan": {"company"},
+    "address": {"company"},
 }
 """Fields that are stored beside the part, in the row's key, or together in one attribute."""
 OF_AN_ORDER: set[str] = {str(kind) for kind in DOCUMENT_KINDS} - {"credit_note"}
@@ -257,6 +262,7 @@ def test_every_kind_is_in_a_kept_row() -> None:
         "disposition": {item["sale_status"]["disposition"] for item in orders if is_map(item, "sale_status")},
         "batch": {item["kind"] for item in connections if item["sk"].startswith("batch#")},
         "connection": {item["status"] for item in connections if item["sk"] == "connection"},
+        "address": {item["status"] for item in connections if item["sk"].startswith("address#")},
     }
     written: dict[str, set[str]] = {
         "state": set(State),
@@ -266,6 +272,7 @@ def test_every_kind_is_in_a_kept_row() -> None:
         "disposition": set(get_args(Disposition)),
         "batch": OF_AN_ORDER,
         "connection": set(get_args(ConnectionStatus)),
+        "address": set(get_args(AddressStatus)),
     }
     assert not {
         kind: sorted(map(str, written[kind] - kept[kind])) for kind in kept if written[kind] - kept[kind]

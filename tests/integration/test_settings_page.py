@@ -30,6 +30,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "settings", None),
     ("PUT", "settings", {"version": 0, "settings": {}}),
     ("POST", "check-setup", {}),
+    ("POST", "mail-addresses/confirmation", {"address": "a@example.com"}),
     ("PUT", "credentials", {"client_id": "A", "client_secret": "B"}),
     ("POST", "connect", {}),
     ("GET", "connection", None),

@@ -16,6 +16,7 @@ from moto import mock_aws
 
 from bookkeeping.adapters.queues import WakeUp
 from bookkeeping.adapters.secrets import App, AppSecret
+from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
 from bookkeeping.adapters.tables.book_matches import Match, Wish
 from bookkeeping.adapters.tables.lanes import Failing, Lane
 from bookkeeping.adapters.tables.pauses import Pauses
@@ -34,6 +35,7 @@ from bookkeeping.domain.ledger import (
     SetAside,
     State,
 )
+from bookkeeping.domain.mail import Address, AddressStatus, Link, LinkKind
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Disposition, Order, read_order
 from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
@@ -198,6 +200,7 @@ def _each_kind(world: OneProcess) -> None:
     world.lanes.note_opened("APP#org-1", now)
     world.lanes.ask_to_read("APP#org-1", now)
     Pauses(world.resource, "ConnectionsTable").add(KINDS_OF, Pause("grace", now, "Moving house"))
+    _mails(world)
     release = once_connected(KINDS_OF, ["APP#org-1"], now, "release-1", "{}")
     world.releases.ask(replace(release, chunk=("1#2",), after="2|", list_place=1, step=3, before_version=2))
     world.releases.ask(
@@ -262,6 +265,26 @@ def _matched(world: OneProcess, lane: Lane) -> None:
     world.matches.save(lane, match)
     world.matches.save_result(lane, KINDS_OF, folded(KINDS_OF, [findings], id="run-1", calls=3, **about))
     world.matches.ask(lane.key, Wish(in_full=True, at=now))
+
+
+def _mails(world: OneProcess) -> None:
+    """An address in each state, with every attribute; a company that is due; a link of each kind."""
+    now = world.clock.now()
+    for place, status in enumerate(get_args(AddressStatus), start=1):
+        address = Address(KINDS_OF, f"a{place}@example.com")
+        assert world.mails.begin(address, now, asks=True)
+        world.mails.asked(address, now)
+        world.mails.change(KINDS_OF, address.address, status, now)
+        world.mails.sent(address, now, now)
+        if status == "bounced":
+            world.mails.refused(replace(address, begun_at=now), now)
+    world.mails.look_at(KINDS_OF, now + SOON, lost_at=now, differs_at=now, differs="There is 1 difference.")
+    authorizations = AuthorizationsTable(world.resource, "AuthorizationsTable")
+    links: list[tuple[LinkKind, datetime | None]] = [("confirm", now), ("stop", None)]
+    for kind, asked_at in links:
+        authorizations.keep_link(
+            kind, Link(kind, KINDS_OF, "a1@example.com", now + timedelta(days=3), asked_at)
+        )
 
 
 def _stopped(plain: Entry, code: str) -> Entry:

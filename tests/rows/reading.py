@@ -17,6 +17,7 @@ from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
 from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.lanes import Lane, Lanes
+from bookkeeping.adapters.tables.mails import Mails
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.pauses import Pauses
@@ -129,6 +130,10 @@ def read(store: DynamoDB, table: str, item: Mapping[str, Any]) -> Any:
             return lanes.woken()
         case "paused":
             return Pauses(store, table).all()
+        case "plan" | "address":
+            return Mails(store, table).read(key)
+        case "mail_link":
+            return authorizations.link(key)
         case "release":
             return Releases(store, table).find(key, item["sk"])
         case "facts":

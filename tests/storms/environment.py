@@ -27,12 +27,14 @@ from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import transact
 from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.mails import Mails
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Xero
 from bookkeeping.domain.connection import Choice, Connection, Consent, after_consent
+from bookkeeping.domain.mail import MailWaits
 from bookkeeping.domain.pacing import LANES_AT_ONCE, Waits
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
@@ -379,6 +381,8 @@ class Environment:
         self.perils = perils or {}
         self.travel = travel
         self.steps = 0
+        self.first_step = 0
+        """Before it, a storm has made its world ready."""
         self.trace: list[str] | None = None
         self._watch = ExitStack()
         self.our_faults = self._watch.enter_context(our_faults.heard())
@@ -463,12 +467,15 @@ class Environment:
             matches=self.matches,
             organisations=self.organisations,
             releases=self.releases,
+            mails=Mails(self.store, "ConnectionsTable"),
             apps=AppSecret(self.secrets, PREFIX),
             wake_ups=self.wake_ups,
             events=self.events,
             ask=lambda company, task, **about: {"error": "not_connected"},
             together=lambda calls: [call() for call in calls],
             web_url="",
+            mail_from="",
+            mail_waits=MailWaits(),
             now=self.now,
             new_id=self.posting.new_id,
         )

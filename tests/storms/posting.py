@@ -123,10 +123,11 @@ def single_faults(storm: Storm) -> list[tuple[int, str]]:
     """Every peril at every step of the storm as it stands: a crash and a pause at each, others where they fit."""
     trace: list[str] = []
     run(storm, lambda environment: trace.extend(environment.trace or ()), trace=True)
-    return [(int(line.split()[0]), peril) for line in trace for peril in _fitting(line)]
+    return [(int(line.split()[0]), peril) for line in trace for peril in fitting(line)]
 
 
-def _fitting(line: str) -> Iterator[str]:
+def fitting(line: str) -> Iterator[str]:
+    """The perils that fit a step of the trace."""
     _, _, _, side, call, about = line.split(maxsplit=5)
     yield "crash"
     yield "pause"

@@ -1,5 +1,6 @@
 // The section Connection: its status, and the buttons that change it.
 
+import { showConnectionBanner } from "./connection_banner.js";
 import { agreed, byId, element, moment, replace, webAddress, whilePressed } from "./dom.js";
 import { reveal } from "./form.js";
 
@@ -83,6 +84,7 @@ export class ConnectionSection {
     replace(byId("refresh-token-expires"), moment(connection.refresh_token?.expires_at) || "–");
     this.lists.connectedTo(status === "connected" ? organisation?.id : "");
     this.tab.connectedAs(connection);
+    showConnectionBanner(connection);
     this.onStatus?.(status);
   }
 

@@ -3,6 +3,7 @@
 import { agreed, byId, element, moment, momentWords, nothingHeld, replace, same, say, whilePressed } from "./dom.js";
 import { corrected, invalidIn, leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
 import { historyItems } from "./history.js";
+import { MailAddresses } from "./mail_addresses.js";
 
 const DRAFT_KEPT_FOR = 24 * 3600_000;
 
@@ -13,6 +14,7 @@ export class SettingsTab {
     this.draftKey = `accounting-draft ${company} ${user}`;
     this.form = byId("settings-form");
     this.settings = settingsOf(this.form, lists);
+    this.mailAddresses = new MailAddresses(api);
     byId("time-zones").append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((value) => element("option", { value })));
     this.clientId = byId("client_id");
     this.clientSecret = byId("client_secret");
@@ -61,6 +63,7 @@ export class SettingsTab {
     this.showApp();
     for (const [name, code] of Object.entries(saved.usual_accounts)) byId(name).placeholder = `usually ${code}`;
     this.showHistory();
+    this.mailAddresses.show(saved.mail);
     this.showChanged();
     this.showNames();
     this.showTodo();

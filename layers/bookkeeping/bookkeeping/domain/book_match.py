@@ -335,13 +335,14 @@ def in_words(difference: Difference) -> tuple[str, str]:
         case "voided" | "deleted":
             return (
                 f"{document} was {one.code} in Xero.",
-                f"{history} If its order was cancelled, this is right. Else its sale is missing in the accounts:"
-                " enter it again in Xero.",
+                f"{history} If its order was cancelled, this is right. Else its sale is missing in the accounts: open"
+                " the order on the Orders tab and press “Post again”.",
             )
         case "missing":
             return (
                 f"{document} is not in Xero any more.",
-                "It was deleted, or the organisation was reset. If its order stands, enter it again in Xero.",
+                "It was deleted, or the organisation was reset. If its order stands, open it on the Orders tab and"
+                " press “Post again”.",
             )
         case "doubled":
             return (

@@ -249,23 +249,38 @@ class OrdersTable:
 
         An index: it may lag behind the rows.
         """
-        found: dict[str, datetime] = {}
-        last = f"{_first(state)}{_LAST}"
+        return {reason: rows[0][1] for reason, rows, _ in self.standing(company, state, 1)}
+
+    def standing(
+        self, company: str, state: State, at_most: int
+    ) -> list[tuple[str, list[tuple[str, datetime]], bool]]:
+        """The company's rows in that state by reason: id and time of the last change, the latest first.
+
+        Of each reason at most so many, and whether there are more. An index: it may lag behind the rows.
+        """
+        found: list[tuple[str, list[tuple[str, datetime]], bool]] = []
+        first, last = _first(state), f"{_first(state)}{_LAST}"
         while True:
-            condition = Key("company").eq(company) & Key("list_key").between(_first(state), last)
             answer = self._table.query(
                 IndexName="page",
-                KeyConditionExpression=condition,
-                ProjectionExpression="list_key",
-                Limit=1,
+                KeyConditionExpression=Key("company").eq(company) & Key("list_key").between(first, last),
+                Limit=at_most,
                 ScanIndexForward=False,
             )
-            if not answer["Items"]:
+            rows: dict[str, list[tuple[str, datetime]]] = {}
+            for item in answer["Items"]:
+                _, reason, at = item["list_key"].split("#")
+                rows.setdefault(reason, []).append((item["key"].partition("#")[2], moment(at)))
+            cut = [*rows][-1] if "LastEvaluatedKey" in answer else None
+            found += [(reason, each, False) for reason, each in rows.items() if reason != cut]
+            if cut is None:
                 return found
-            _, reason, at = answer["Items"][0]["list_key"].split("#")
-            found[reason] = moment(at)
-            # before the first row for that reason
-            last = _list_key(state, reason, "")
+            if len(rows) == 1:
+                found.append((cut, rows[cut], True))
+                last = _list_key(state, cut, "")
+            else:
+                # from its beginning, so that as many of it are seen as of any other
+                last = _list_key(state, cut, _LAST)
 
     def count(self, company: str, state: State, at_most: int) -> int:
         """How many of the company's rows are in that state. An index: it may lag behind the rows.

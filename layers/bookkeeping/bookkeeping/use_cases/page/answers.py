@@ -101,6 +101,24 @@ class App(Answer):
     redirect_uri: str
 
 
+class MailAddress(Answer):
+    """How it is with an address of `errors_email`."""
+
+    address: str
+    status: str
+    words: str
+    fix: str
+    changed_at: str | None
+    can_ask: bool
+    """Whether the confirmation can be sent again now."""
+
+
+class MailAddresses(Answer):
+    words: str
+    """Why no mail is sent at all; empty if mails are sent."""
+    addresses: list[MailAddress]
+
+
 class Settings(Answer):
     version: int
     saved_by: str | None
@@ -110,6 +128,7 @@ class Settings(Answer):
     fields: list[Field]
     advice: list[Note]
     app: App
+    mail: MailAddresses
     usual_accounts: dict[str, str]
     history: list[SettingsAct]
     notes: NotRequired[list[Note]]
@@ -554,6 +573,7 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "settings"): Settings,
     ("put", "settings"): Settings,
     ("post", "check-setup"): SetupChecks,
+    ("post", "mail-addresses/confirmation"): MailAddresses,
     ("put", "credentials"): SavedApp,
     ("post", "connect"): Consent,
     ("get", "connection"): Connection,

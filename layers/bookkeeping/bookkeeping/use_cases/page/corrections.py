@@ -18,6 +18,7 @@ from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.release import publish
+from bookkeeping.use_cases.wake_lanes import ring
 
 Asked = Literal["cancel", "credit", "post_again", "try_again", "done_by_hand"]
 LABELS: Final[Mapping[Asked, str]] = {
@@ -205,6 +206,9 @@ def correct(
     books = _books(adapters, person, entry) if asked != "done_by_hand" else None
     entry = entry.with_act(person.name, asked, adapters.now())
     changed = _changed(adapters, person, entry, asked, books, lines, goods_are_back=goods_are_back)
+    if changed.to_do:
+        # before as well: should this end before the lane is rung, the lane looks again after a while
+        ring(adapters.lanes, adapters.wake_ups, {changed.lane: ()}, adapters.now())
     try:
         saved = adapters.orders.save(changed)
     except Conflict:

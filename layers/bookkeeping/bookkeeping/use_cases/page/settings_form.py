@@ -22,6 +22,7 @@ from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
 from bookkeeping.domain.settings_advice import advice, unusable_tax_rows
 from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.page.mail_addresses import shown_mail
 from bookkeeping.use_cases.release import lists_freed_by
 
 HISTORY: Final = 50
@@ -67,6 +68,7 @@ def shown(adapters: PageAdapters, company: str, redirect_uri: str) -> dict[str, 
         "advice": [vars(one) for one in advice(settings, organisation)],
         "usual_accounts": organisation.usual_accounts() if organisation else {},
         "app": shown_app(adapters.connections.app(company), redirect_uri),
+        "mail": shown_mail(adapters, company, settings),
         "history": [
             {"at": act.at.isoformat(), "by": act.by, "what": act.what} | _told_changes(act)
             for act in history(
@@ -162,7 +164,8 @@ FIELDS: Final = [_field(name) for name in Settings.model_fields]
 def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, Any]) -> tuple[Saved, int]:
     """Save the settings over the version the person saw: what stands now, and how many orders are tried again.
 
-    In the same transaction: the orders that the change can free, and the company's claim to its number prefix.
+    In the same transaction: the orders that the change can free, the company's claim to its number prefix, and the
+    mails that ask new addresses to confirm.
     Raises ChangedMeanwhile and SettingsRefused.
     """
     while True:
@@ -173,6 +176,8 @@ def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, 
         if settings.tax_types != old.tax_types:
             _check_tax_rows(adapters, person.company, settings)
         others, release = _with_it(adapters, person.company, old, settings, seen + 1)
+        if settings.errors_email != old.errors_email:
+            others.append(adapters.mails.planned(person.company, now))
         try:
             number = adapters.settings.save(
                 person.company, settings, *others, seen=seen, by=person.name, at=now, before=before

@@ -218,9 +218,10 @@ class _Carried:
 
     def _advance(self) -> bool:
         """Take the next step; whether there is another one to take now."""
-        if self._entry.correction is None or self._correction.problem is not None:
+        if self._entry.correction is None or (self._correction.step and not self._resolved()):
             return False
-        if self._correction.step and not self._resolved():
+        if self._correction.problem is not None:
+            # it was edited before the step was taken
             return False
         if not self._turn.books.may_send:
             self._save(lambda one: ledger.corrected(one, None, self._holder.now))
@@ -277,7 +278,12 @@ class _Carried:
         wanted = kinds_of(self._entry)
         if self._correction.what == "post_again":
             wanted = [kind for kind in DOCUMENT_KINDS if kind in self._entry.documents]
-        notes = [note.id for note in self._entry.credit_notes if note.id]
+        # what a note that is settled still takes off the invoice matters only before another one is made
+        notes = [
+            note.id
+            for note in self._entry.credit_notes
+            if note.id and not (note.settled and self._correction.noted)
+        ]
         self._holder.await_budget()
         # from when they are asked for: an answer may take its time
         self._read_at = self._holder.tick()
@@ -295,8 +301,9 @@ class _Carried:
                     "number": self._entry.documents[kind].number,
                 }
                 raise OrderStopped(Problem("document_not_found", {"order": self._entry.order_id, **details}))
-        self._read = Read(_there(documents), _there(dict(zip(notes, found[len(wanted) :], strict=True))))
-        self._note_statuses()
+        read_notes = dict(zip(notes, found[len(wanted) :], strict=True))
+        self._read = Read(_there(documents), _there(read_notes))
+        self._note_statuses(read_notes)
 
     def _documents(self, asked: Sequence[tuple[DocumentKind, str]]) -> list[DocumentInXero | None]:
         """The documents by their ids or numbers, read side by side; None where there is none."""
@@ -314,10 +321,13 @@ class _Carried:
         [found] = self._documents([(kind, id_or_number)])
         return found
 
-    def _note_statuses(self) -> None:
+    def _note_statuses(self, read_notes: Mapping[str, DocumentInXero | None]) -> None:
         """Keep what was read of the documents' statuses. A note that is gone, or has done its work, is settled."""
         read = self._read.documents
-        notes = [self._as_read(note) for note in self._entry.credit_notes]
+        notes = [
+            self._as_read(note, read_notes[note.id]) if note.id in read_notes else note
+            for note in self._entry.credit_notes
+        ]
         unmoved = all(self._entry.documents[kind].stood == one.stands for kind, one in read.items())
         if unmoved and notes == [*self._entry.credit_notes]:
             return
@@ -332,10 +342,7 @@ class _Carried:
             )
         )
 
-    def _as_read(self, note: CreditNote) -> CreditNote:
-        in_xero = self._read.notes.get(note.id)
-        if not note.id:
-            return note
+    def _as_read(self, note: CreditNote, in_xero: DocumentInXero | None) -> CreditNote:
         if in_xero is None or in_xero.void_or_deleted:
             return replace(note, status="DELETED" if in_xero is None else in_xero.status, settled=True)
         note = replace(note, total=f"{in_xero.total:.2f}")
@@ -522,7 +529,7 @@ class _Carried:
 
     def _wait_until(self, at: datetime, **changes: Any) -> None:
         self._save(lambda one: _with(one, self._holder.now, due_at=at, **changes))
-        self._holder.resume_by(at)
+        self._holder.note_waiting(at)
 
     def _is_set(self) -> bool:
         """Whether the document is deleted or voided, as it was to be."""

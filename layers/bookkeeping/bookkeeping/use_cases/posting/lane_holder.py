@@ -260,6 +260,11 @@ class LaneHolder:
         """See to it that the lane is woken by then."""
         self._resume_by = min(at, self._resume_by or at)
 
+    def note_waiting(self, until: datetime) -> None:
+        """An order waits until then. The next turn may not see it in the index yet: so a last look follows."""
+        self.resume_by(until)
+        self._others = True
+
     # --- time and lease
 
     def tick(self) -> datetime:
