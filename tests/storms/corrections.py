@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.page_access import Person
@@ -25,6 +24,7 @@ from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.page import corrections
 from local.xero.organisations import Document, Organisation
 from local.xero.people import add_document, change_document
+from tests.storms import environment
 from tests.storms.auditor import Report
 from tests.storms.corrections_auditor import (
     CANCELLED,
@@ -35,7 +35,6 @@ from tests.storms.corrections_auditor import (
     audit,
     problem_of,
 )
-from tests.storms import environment
 from tests.storms.environment import Environment, Weather
 from tests.storms.posting import SEED, fitting, judged, some_of
 from tests.storms.table import Job, Outcome
@@ -280,8 +279,9 @@ class Office:
 # --- the world
 
 
-def _company(work: Workload, tracked: bool, **settings: Any) -> Company:
-    company, environment = work.company(tracked), work.environment
+def company_with(work: Workload, tracked: bool, with_: Company | None = None, **settings: Any) -> Company:
+    """A company with these settings."""
+    company, environment = work.company(tracked, with_=with_), work.environment
     seen = environment.settings.saved(company.ref)
     assert seen is not None
     changed = Settings.from_json(seen.settings.to_json() | settings)
@@ -289,7 +289,7 @@ def _company(work: Workload, tracked: bool, **settings: Any) -> Company:
     return company
 
 
-def _says(work: Workload, sent: Sent, after: float, *lines: int, **changes: Any) -> None:
+def says(work: Workload, sent: Sent, after: float, *lines: int, **changes: Any) -> None:
     """The platform says something else of the order: these lines are cancelled, or the order as a whole."""
     order = copy.deepcopy(sent.messages[-1][1]) | changes
     for line in lines:
@@ -298,7 +298,7 @@ def _says(work: Workload, sent: Sent, after: float, *lines: int, **changes: Any)
 
 
 def _cancelled(work: Workload, sent: Sent, after: float) -> None:
-    _says(work, sent, after, status=CANCELLED, status_name="Cancelled")
+    says(work, sent, after, status=CANCELLED, status_name="Cancelled")
 
 
 def _later(environment: Environment, seconds: float, job: Callable[[], object]) -> None:
@@ -316,7 +316,7 @@ def _world(environment: Environment, storm: Storm, chance: random.Random) -> Off
     """Companies with orders that are posted, and what is to come to them. The first ones come in this weather."""
     work = Workload(environment)
     companies = [
-        _company(work, place % 3 == 1, **BOOKS[place % len(BOOKS)]) for place in range(storm.companies)
+        company_with(work, place % 3 == 1, **BOOKS[place % len(BOOKS)]) for place in range(storm.companies)
     ]
     plan: list[tuple[Company, Sent, float]] = []
     for place in range(storm.orders or 2 * storm.companies):
@@ -336,9 +336,9 @@ def _world(environment: Environment, storm: Storm, chance: random.Random) -> Off
         if kind == 0:
             _cancelled(work, sent, told)
         elif kind == 1 and lines > 1:
-            _says(work, sent, told, 0)
+            says(work, sent, told, 0)
             if lines > 2:
-                _says(work, sent, told + chance.choice((2, 5, 400)), 1)
+                says(work, sent, told + chance.choice((2, 5, 400)), 1)
             if chance.random() < 0.3:
                 _cancelled(work, sent, told + 1000)
         elif storm.orders and chance.random() < 0.3:
