@@ -6,15 +6,16 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from bookkeeping.adapters.tables.orders import entry_from_item
 from bookkeeping.domain.ledger import Entry
-from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import worded
+from local.after_posting import Story, stories
 from local.audit import OPEN, Findings, Row, audit
-from local.companies import Company, SimulatedXero, connect
+from local.companies import Company, Office, SimulatedXero, connect
 from local.samples import TRACKED, UNTRACKED, Sample, demonstration
 from local.system import LocalSystem
 from local.terminal import run, say, stay_up
@@ -41,17 +42,20 @@ def demonstrate(system: LocalSystem) -> int:
         [(sample.company, body) for sample in samples for body in sample.later],
         "later messages of the same orders",
     )
-    rows = wait_until_quiet(system, samples)
-    took = time.monotonic() - sent_at
+    wait_until_quiet(system, samples)
+    took, calls_after = time.monotonic() - sent_at, calls_of(xero, companies)
+    told = stories()
+    rows = live_through(system, xero, companies, told)
     findings = audit(
-        samples,
+        [*samples, *(story.sample for story in told)],
         rows,
         xero.control("GET", "log")["entries"],
         PREFIXES,
         {ref_id: company.organisation_id for ref_id, company in companies.items()},
     )
     show(samples, rows, companies)
-    show_calls(samples, calls_before, calls_of(xero, companies), companies, took)
+    show_stories(told, rows, companies)
+    show_calls(samples, calls_before, calls_after, companies, took)
     show_findings(findings, system)
     if os.environ.get("ONCE", "") in ("", "0"):
         show_addresses(system, companies)
@@ -124,8 +128,12 @@ def ledger(system: LocalSystem) -> dict[tuple[str, str], Row]:
                 entry.problem.code if entry.problem else entry.reason,
                 words(entry),
                 entry.number,
-                {str(kind): vars(document) for kind, document in entry.documents.items()},
+                {
+                    str(kind): vars(document) | {"stands": document.stood}
+                    for kind, document in entry.documents.items()
+                },
                 bool(entry.changes),
+                [vars(note) for note in entry.credit_notes],
             )
         if "LastEvaluatedKey" not in answer:
             return rows
@@ -134,9 +142,10 @@ def ledger(system: LocalSystem) -> dict[tuple[str, str], Row]:
 
 def words(entry: Entry) -> str:
     """Why an order is where it is, as its company reads it."""
-    if entry.problem:
-        return f"{entry.problem.sentence}\n{'':27}→ {entry.problem.fix}"
-    reasons = {"skipped": SKIPPED, "waiting": WAITS}.get(str(entry.state), {})
+    problem = entry.problem or (entry.correction and entry.correction.problem)
+    if problem:
+        return f"{problem.sentence}\n{'':27}→ {problem.fix}"
+    reasons = {"skipped": SKIPPED, "waiting": WAITS, "posted": CHANGED}.get(str(entry.state), {})
     return worded(reasons.get(entry.reason, ""), {"order": entry.order_id, "company": entry.through})
 
 
@@ -159,6 +168,53 @@ def wait_until_quiet(system: LocalSystem, samples: Sequence[Sample]) -> dict[tup
         if (not undelivered and not still and expected <= rows.keys()) or time.monotonic() > until:
             return rows
         time.sleep(1)
+
+
+def live_through(
+    system: LocalSystem, xero: SimulatedXero, companies: Mapping[str, Company], told: Sequence[Story]
+) -> dict[tuple[str, str], Row]:
+    """What happens to a few more orders once they are in Xero; the ledger's rows when it is over."""
+    samples = [story.sample for story in told]
+    send(
+        system,
+        [(sample.company, body) for sample in samples for body in sample.bodies],
+        "orders with a future",
+    )
+    wait_until_quiet(system, samples)
+    for story in told:
+        number = PREFIXES[story.sample.company] + story.sample.order_id
+        for changes in story.in_xero:
+            books = companies[story.sample.company].organisation_id
+            xero.control("PATCH", f"organisations/{books}/documents/{number}", changes, kind="ACCREC")
+    # one after the other: of two messages the later one counts
+    for place in range(max(len(story.sample.later) for story in told)):
+        later = [(sample.company, sample.later[place]) for sample in samples if place < len(sample.later)]
+        send(system, later, "messages of what was cancelled and refunded")
+        wait_until(
+            system,
+            [story for story in told if story.sample.changed and place + 1 == len(story.sample.later)],
+            lambda row: row.why == "changed",
+        )
+    say("Somebody in the office decides, in the popup ...")
+    offices = {company: Office(system.outputs, company) for company in companies}
+    for story in told:
+        story.ask(offices[story.sample.company])
+    return wait_until(
+        system, told, lambda row: row.why not in ("correcting", "changed") and row.state not in OPEN
+    )
+
+
+def wait_until(
+    system: LocalSystem, told: Sequence[Story], done: Callable[[Row], bool]
+) -> dict[tuple[str, str], Row]:
+    """The ledger's rows, once all these orders are so, or patience ends."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        rows = ledger(system)
+        mine = [rows[story.sample.company, story.sample.order_id] for story in told]
+        if all(map(done, mine)) or time.monotonic() > until:
+            return rows
+        time.sleep(0.5)
 
 
 def messages(system: LocalSystem, queue_url: str) -> int:
@@ -202,6 +258,25 @@ def show(
             say(f"  {sample.what:24} {row.sentence}")
         if not there:
             say("  nothing")
+
+
+def show_stories(
+    told: Sequence[Story], rows: Mapping[tuple[str, str], Row], companies: Mapping[str, Company]
+) -> None:
+    say()
+    say("AFTER POSTING")
+    for story in told:
+        sample = story.sample
+        row = rows[sample.company, sample.order_id]
+        say(f"  {story.words}")
+        for kind, document in row.documents.items():
+            stands = str(document["stands"]).replace("_", " ")
+            say(f"      {kind.replace('_', ' ')} {document['number']}: {stands}")
+        for note in row.notes:
+            address = f"{companies[sample.company].address}/document/{note['id']}"
+            say(f"      credit note {note['number']}: {note['total']} {note['currency']}  {address}")
+        if row.sentence:
+            say(f"      {row.sentence}")
 
 
 def _state(rows: Mapping[tuple[str, str], Row], sample: Sample) -> str:

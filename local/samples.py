@@ -51,6 +51,10 @@ class Sample:
     invoice: Decimal | None = None
     purchase_order: Decimal | None = None
     changed: bool = False
+    gone: frozenset[str] = frozenset()
+    """Kinds of its documents that are deleted or voided in the end."""
+    credited: Decimal = Decimal(0)
+    """What its credit notes come to."""
 
     @property
     def documents(self) -> Mapping[str, Decimal]:
@@ -234,5 +238,5 @@ def _sent_again(make: Maker) -> list[Sample]:
         other = json.loads(json.dumps(order))
         other["items"][0]["quantity"] = 9
         made = posted("other content after posting", company, order)
-        found.append(replace(made, later=(json.dumps(other),), changed=True))
+        found.append(replace(made, later=(json.dumps(other),), ends="posted changed", changed=True))
     return found

@@ -233,7 +233,7 @@ def _company_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {one['at']}  {one['sentence']}"
     yield "History:"
     for act in found["history"]:
-        yield f"  {act['at']}  {act['by']}: {act['what']}"
+        yield f"  {act['at']}  {act['by'] and act['by'] + ': '}{act['what']}"
 
 
 @operate.command("why")
@@ -268,7 +268,7 @@ def _order_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"Changed since: {change}"
     yield f"Received {found['received_at']}, last changed {found['changed_at']}"
     for act in found["history"]:
-        yield f"  {act['at']}  {act['by']}: {act['what']}"
+        yield f"  {act['at']}  {act['by'] and act['by'] + ': '}{act['what']}"
 
 
 @operate.command("check")

@@ -37,11 +37,12 @@ from bookkeeping.use_cases import connect
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
-from bookkeeping.use_cases.page.corrections import MOST_LINES, NothingToCorrect, correct
+from bookkeeping.use_cases.page.corrections import MOST_LINES, ChangedMeanwhile, NothingToCorrect, correct
 from bookkeeping.use_cases.page.corrections import Asked as AskedCorrection
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
-from bookkeeping.use_cases.page.preview import NoAnswer, NotConnected, preview
+from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
+from bookkeeping.use_cases.page.standing import NothingToRead, look
 
 HERE = Path(__file__).parent
 LAUNCH_ISSUER = os.environ["LAUNCH_ISSUER"]
@@ -94,7 +95,7 @@ adapters = PageAdapters(
     events=from_environment.event_bus(),
     ask=desk.ask,
     # a page of orders needs so many lists and counts at once
-    together=from_environment.together(12),
+    together=from_environment.together(13),
     web_url=os.environ["XERO_WEB_URL"],
     now=from_environment.now,
     new_id=from_environment.new_id,
@@ -149,6 +150,14 @@ class AskedFor(Strict):
     version: int = Field(ge=0, le=10**9)
     lines: list[CreditedLine] = Field(default=[], max_length=MOST_LINES)
     goods_are_back: bool = False
+
+
+class Previewed(BaseModel):
+    """An order, bare or as `order`, or the id of one. `settings` take the place of those that are saved."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    order_id: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,18}$")
+    settings: dict[str, Any] | None = None
 
 
 class Nothing(Strict):
@@ -413,7 +422,7 @@ def _refused_answers(method: str, path: str) -> Json:
         422: "The body can't be read, or values are refused.",
         500: "A fault of ours.",
     }
-    if "{order_id}" in path:
+    if "{order_id}" in path or path.endswith("/preview"):
         words[404] = "There is no such order."
     if method != "get":
         words |= {413: "The body is too large.", 415: "The body does not say that it is JSON."}
@@ -452,10 +461,7 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
     try:
         saved = settings_form.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
-        fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
-        return _answer(
-            422, _error("invalid", "Nothing was saved: some values need correcting.", fields=fields)
-        )
+        return _answer(422, _refused_settings("Nothing was saved: some values need correcting.", refused))
     except settings_form.ChangedMeanwhile as changed:
         by, at = changed.saved.by, changed.saved.at.isoformat()
         words = f"{by} changed the settings meanwhile. Look at what changed, then save again."
@@ -464,6 +470,11 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
         return _answer(409, error | {"current": settings_form.shown(adapters, company, _redirect_uri())})
     notes = _contact_notes(saved.settings)
     return _answer(200, settings_form.shown(adapters, company, _redirect_uri()) | {"notes": notes})
+
+
+def _refused_settings(words: str, refused: SettingsRefused) -> Json:
+    fields = [{"name": one.field, "message": one.reason, "value": one.value} for one in refused.refused]
+    return _error("invalid", words, fields=fields)
 
 
 def _contact_notes(settings: Settings) -> list[Json]:
@@ -626,7 +637,7 @@ def currencies(company: Company) -> Response[Any]:
 @app.get("/api/<company>/orders")
 def get_orders(
     company: Company,
-    status: Annotated[State | None, Query()] = None,
+    status: Annotated[State | Literal["changed"] | None, Query()] = None,
     problem: Annotated[str, Query(max_length=100)] = "",
     search: Annotated[str, Query(max_length=100)] = "",
     from_: Annotated[date | None, Query(alias="from")] = None,
@@ -650,7 +661,7 @@ def _order(company: str, order_id: str) -> Entry:
 
 @app.get("/api/<company>/orders/<order_id>")
 def get_order(company: Company, order_id: OrderId) -> Json:
-    return _view(company).whole(_order(company, order_id), may_credit=_session().person.may_credit)
+    return _view(company).explained(_order(company, order_id), may_credit=_session().person.may_credit)
 
 
 @app.post("/api/<company>/orders/<order_id>/retry")
@@ -681,9 +692,24 @@ def post_correction(company: Company, order_id: OrderId, how: Annotated[AskedFor
             lines=[Credited(one.line, one.pieces, one.amount) for one in how.lines],
             goods_are_back=how.goods_are_back,
         )
+    except ChangedMeanwhile as changed:
+        return _answer(409, _error("order_changed", changed.message))
     except NothingToCorrect as nothing:
         return _answer(409, _error("nothing_to_correct", nothing.message))
-    return _answer(200, _view(company).whole(saved, may_credit=True))
+    return _answer(200, _view(company).explained(saved, may_credit=True))
+
+
+@app.post("/api/<company>/orders/<order_id>/look")
+def post_look(company: Company, order_id: OrderId, _: Annotated[Nothing, Body()]) -> Response[Any]:
+    try:
+        saved = look(adapters, _order(company, order_id))
+    except NothingToRead as nothing:
+        return _answer(409, _error("nothing_to_read", nothing.message))
+    except NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+    except NoAnswer:
+        return _no_answer()
+    return _answer(200, _view(company).explained(saved, may_credit=_session().person.may_credit))
 
 
 @app.post("/api/<company>/orders/retry")
@@ -695,10 +721,17 @@ def post_retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Resp
 
 
 @app.post("/api/<company>/preview")
-def post_preview(company: Company, order: Annotated[dict[str, Any], Body()]) -> Response[Any]:
+def post_preview(company: Company, asked: Annotated[Previewed, Body()]) -> Response[Any]:
     try:
         # parsed again from the text, because the router has made amounts floats
-        return _answer(200, preview(adapters, company, app.current_event.decoded_body or ""))
+        body = app.current_event.decoded_body or ""
+        return _answer(
+            200, preview(adapters, company, body, order_id=asked.order_id, settings=asked.settings)
+        )
+    except NoSuchOrder:
+        raise NotFoundError from None
+    except SettingsRefused as refused:
+        return _answer(422, _refused_settings("Some values on screen need correcting first.", refused))
     except NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))
     except NoAnswer:

@@ -17,6 +17,9 @@ from flask import Flask, Response, jsonify, redirect, request
 from jinja2 import Environment, FileSystemLoader
 from werkzeug.serving import make_server
 
+from bookkeeping.domain.documents_in_xero import stands_by
+from bookkeeping.domain.problems.catalogue import CHANGED
+from bookkeeping.use_cases.page.corrections import LABELS, Asked
 from functions.settings_page.join_modules import joined
 
 Json = dict[str, Any]
@@ -53,6 +56,9 @@ SETTINGS: Json = {
     "start_from": None,
     "order_time_zone": "",
     "refunded_orders": "ask",
+    "cancellations": "ask",
+    "void_approved": False,
+    "credit_note_status": "AUTHORISED",
     "cost_currency": "",
     "free_of_charge": "none",
     "lock_date_action": "hold",
@@ -226,6 +232,148 @@ def invoice(order_id: str, **more: Any) -> Json:
         "currency": "GBP",
         "link": f"https://go.xero.com/app/!mBdtL/invoicing/view/{order_id}",
         "notes": [],
+        "stands": stands_by(str(more.get("status", "DRAFT"))),
+        "read_at": None,
+        **more,
+    }
+
+
+AFTER_POSTING: Json = {
+    "version": 3,
+    "may_credit": True,
+    "choices": [],
+    "correction": None,
+    "credit_notes": [],
+    "creditable": [],
+    "may_return_stock": False,
+}
+"""What the API tells of an order beside what was posted."""
+
+
+CREDITABLE: list[Json] = [
+    {
+        "line": 1,
+        "description": "Organic T-shirt, navy, XL, front print",
+        "quantity": "12",
+        "left": "10",
+        "credited": "9.90",
+    },
+    {"line": 2, "description": "Mug “Good morning”", "quantity": "1", "left": "0", "credited": "10.00"},
+    {"line": 0, "description": "Shipping", "quantity": "1", "left": "", "credited": "1.00"},
+]
+CREDITED: Json = {
+    "number": "KX-5012340-CN",
+    "status": "PAID",
+    "total": "20.90",
+    "currency": "GBP",
+    "link": "https://go.xero.com/note/1",
+    "credited": [
+        {"line": 1, "pieces": "2", "amount": "9.90"},
+        {"line": 2, "pieces": "1", "amount": "10.00"},
+        {"line": 0, "pieces": "", "amount": "1.00"},
+    ],
+}
+"""A credit note as the API tells it."""
+
+
+def offered(*asked: Asked) -> list[Json]:
+    """What a person can ask for, as the API tells it."""
+    words = {
+        "cancel": "KX-5012340 is approved: a credit note over all that is left of it is created, and allocated to the"
+        " invoice as far as that is unpaid. What somebody has changed in Xero is left alone, and shown here.",
+        "credit": "You enter quantities or amounts, and a credit note over them is created, and allocated to the"
+        " invoice as far as that is unpaid. Only an approved invoice can be credited.",
+        "post_again": "Only if KX-5012340 is deleted or voided in Xero: the order is posted anew as KX-5012340-2.",
+        "try_again": "Xero is asked how its documents stand, and what was asked for goes on from there.",
+        "done_by_hand": "Nothing is done in Xero. The order leaves the list of those changed after posting.",
+    }
+    return [{"asked": one, "label": LABELS[one], "words": words[one]} for one in asked]
+
+
+def because(about: str, words: str, setting: str = "", title: str = "", field: str = "") -> Json:
+    """A reason as the API tells it."""
+    named = {"name": setting, "title": title} if setting else None
+    return {"about": about, "words": words, "setting": named, "field": field or None}
+
+
+def explained(order_id: str, account: str = "200 (Sales)", version: str = "version 3", **more: Any) -> Json:
+    """A document with its reasons, as the API tells it."""
+    price = "Setting “Price on the invoice”, version 3, says sale price."
+    return {
+        "kind": "invoice",
+        "number": f"KX-{order_id}",
+        "date": "2031-03-04",
+        "due_date": "2031-04-03",
+        "currency": "GBP",
+        "amounts": "Inclusive",
+        "net": "49.50",
+        "taxes": [{"name": "20% (VAT on Income) (OUTPUT2, 20 %)", "tax": "9.90"}],
+        "total": "59.40",
+        "why": [
+            because(
+                "date",
+                "The day of the sale, sent as 2031-03-04 09:12:00, because orders are posted as they arrive (“When to"
+                " post”, version 3).",
+                "post_when",
+                "When to post",
+                "sale_datetime",
+            ),
+            because(
+                "date",
+                "That day is locked in Xero, so it is the first open day: setting “When the date is locked”, version"
+                " 3.",
+                "lock_date_action",
+                "When the date is locked",
+            ),
+            because(
+                "due_date",
+                "30 days after its date: setting “Payment terms in days”, version 3.",
+                "payment_terms_days",
+                "Payment terms in days",
+            ),
+            because(
+                "contact",
+                "“Kornit X orders”: setting “Contact name”, version 3.",
+                "contact_name",
+                "Contact name",
+            ),
+            because("currency", "GBP, as the order states it.", field="currency_code"),
+        ],
+        "lines": [
+            {
+                "description": "Organic T-shirt, navy, XL, front print, TSHIRT-NAVY-XL",
+                "quantity": "12",
+                "price": "4.95",
+                "why": [
+                    because(
+                        "account",
+                        f"Account {account}: setting “Sales account”, {version}.",
+                        "sales_account_code",
+                        "Sales account",
+                    ),
+                    because(
+                        "tax", "Tax 20% (VAT on Income) (OUTPUT2, 20 %): the account’s own tax rate in Xero."
+                    ),
+                    because("rate", "Rate 20 %, as the order states it.", field="sale_vat_rate"),
+                    because(
+                        "price",
+                        f"Price 4.95: the order’s sale price with tax, as sent. {price}",
+                        "invoice_price",
+                        "Price on the invoice",
+                        "unit_sale_price_inc_tax",
+                    ),
+                ],
+            }
+        ],
+        **more,
+    }
+
+
+def explained_in_xero(order_id: str, **more: Any) -> Json:
+    return explained(order_id) | {
+        "settings_version": 3,
+        "facts_read_at": "2031-03-04T10:50:00Z",
+        "remark": None,
         **more,
     }
 
@@ -235,6 +383,11 @@ def contact_note(name: str) -> Json:
         "name": "contact_name",
         "message": f"There is no contact “{name}” in Xero. Add it there, or choose another.",
     }
+
+
+def changed(one: Json) -> bool:
+    """Whether it changed after it was posted."""
+    return one["state"] == "posted" and bool(one["reason"])
 
 
 def why(one: Json) -> str:
@@ -262,6 +415,17 @@ LINES = [
         "tax_rate": "20",
         "cancelled": True,
     },
+]
+
+
+HISTORY = [
+    {
+        "at": "2031-03-04T10:41:00Z",
+        "by": "",
+        "what": "Sent to Xero, which created the sales invoice KX-5012340",
+    },
+    {"at": "2031-03-04T10:40:30Z", "by": "Grace Okafor", "what": "Pressed Retry"},
+    {"at": "2031-03-04T10:40:00Z", "by": "", "what": "Received from the platform"},
 ]
 
 
@@ -305,6 +469,8 @@ class Site:
     connection: Json = field(default_factory=connection)
     orders: list[Json] = field(default_factory=list)
     page_length: int = 50
+    preview: Json | None = None
+    """The next preview, where it is not the usual one."""
     notes: list[Json] = field(default_factory=list)
     """What the next Save says beside having saved."""
     advice: list[Json] = field(default_factory=list)
@@ -524,7 +690,7 @@ def create_app(site: Site) -> Flask:
         fitting = [
             one
             for one in site.orders
-            if asked.get("status", one["state"]) == one["state"]
+            if asked.get("status", one["state"]) in (one["state"], "changed" if changed(one) else "")
             and (not asked.get("problem") or why(one) == asked["problem"])
             and asked.get("search", "").lower()
             in f"{one['number']} {one['ref']} {one['external_ref']}".lower()
@@ -535,6 +701,7 @@ def create_app(site: Site) -> Flask:
         problems: dict[str, int] = {}
         for one in site.orders:
             counts[one["state"]] = counts.get(one["state"], 0) + 1
+            counts["changed"] = counts.get("changed", 0) + changed(one)
             if one["problem"]:
                 problems[one["problem"]["code"]] = problems.get(one["problem"]["code"], 0) + 1
         answer = {
@@ -547,12 +714,54 @@ def create_app(site: Site) -> Flask:
     def found(order_id: str) -> Json | None:
         return next((one for one in site.orders if one["id"] == order_id), None)
 
+    def whole(one: Json) -> Json:
+        return {
+            "lines": LINES,
+            "shipping": {"price": "3.29", "price_inc_tax": "3.95", "tax_rate": "20"},
+            "totals": {"net": "52.79", "taxes": [{"rate": "20", "tax": "10.56"}], "total": "63.35"},
+            "explained": [explained_in_xero(one["id"], kind=made["kind"]) for made in one["documents"]],
+            "same_shipping": [],
+            "history": HISTORY,
+            **AFTER_POSTING,
+            **one,
+        }
+
     @app.get(f"{api}/orders/<order_id>")
     def one_order(order_id: str) -> Json | tuple[Json, int]:
         one = found(order_id)
         if one is None:
             return {"error": {"code": "not_found", "message": "There is no such order."}}, 404
-        return {"lines": LINES, "history": [], **one}
+        return whole(one)
+
+    @app.post(f"{api}/orders/<order_id>/correction")
+    def correction(order_id: str) -> Json:
+        one = found(order_id)
+        assert one is not None
+        if request.get_json()["asked"] == "done_by_hand":
+            one.update(reason=None, words="In Xero.", choices=offered("credit", "cancel", "post_again"))
+        else:
+            one.update(reason="correcting", words=CHANGED["correcting"], choices=[])
+        return whole(one)
+
+    @app.post(f"{api}/orders/<order_id>/look")
+    def look(order_id: str) -> Json:
+        one = found(order_id)
+        assert one is not None
+        one["documents"][0].update(stands="part_paid", status="AUTHORISED", read_at="2031-03-04T11:00:00Z")
+        return whole(one)
+
+    @app.post(f"{api}/preview")
+    def preview() -> Json | tuple[Json, int]:
+        asked = request.get_json()
+        known = asked.get("id") or asked.get("order_id")
+        if "order_id" in asked and found(asked["order_id"]) is None:
+            return {"error": {"code": "not_found", "message": "There is nothing here."}}, 404
+        if site.preview is not None:
+            return site.preview
+        account = asked["settings"].get("sales_account_code")
+        how = {"account": account, "version": "not saved yet"} if account else {}
+        shown = explained(str(known), **how) | {"body": {}, "notes": ["Dated by hand."]}
+        return {"documents": [shown], "waits": None}
 
     @app.post(f"{api}/orders/<order_id>/retry")
     def retry(order_id: str) -> Json:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 
+from bookkeeping.domain.problems.catalogue import CHANGED
 from tests.browser.site import (
+    CREDITABLE,
+    CREDITED,
     ORGANISATION,
     OTHER_ORGANISATION,
     Call,
     Site,
     connection,
+    explained_in_xero,
     invoice,
+    offered,
     order,
     problem,
     tax_row,
@@ -40,6 +45,19 @@ def open_page(site: Site, page: Page, more: str = "") -> None:
     page.wait_for_function(LOADED)
 
 
+def changed(reason: str | None = "changed", **more: object) -> dict[str, object]:
+    """An order that changed after it was posted."""
+    words = CHANGED[reason] if reason else "In Xero."
+    about: dict[str, Any] = {
+        "changes": ["Quantity of TSHIRT-NAVY-XL: 12 when posted, now 10"],
+        "reason": reason,
+        "words": words,
+        "choices": offered("credit", "cancel", "post_again", "done_by_hand"),
+        "creditable": CREDITABLE,
+    }
+    return order("5012340", **(about | more))
+
+
 def busy_orders() -> list[dict[str, object]]:
     return [
         order("5012345", "queued"),
@@ -47,7 +65,7 @@ def busy_orders() -> list[dict[str, object]]:
         order("5012343", "needs_attention"),
         order("5012342", "needs_attention", problem=problem("5012342", "item_not_tracked")),
         order("5012341", "waiting"),
-        order("5012340", changes=["Quantity of TSHIRT-NAVY-XL: 12 when posted, now 10"]),
+        changed(),
         order("5012339"),
         order("5012338", "skipped"),
     ]
@@ -310,16 +328,153 @@ _purchase_order = invoice(
 _noted = invoice(
     "5012340", notes=["Xero had too little stock of MUG-01, so the invoice was created as a draft."]
 )
-_acts = [
-    {"at": "2031-03-04T10:43:00Z", "by": "Grace Okafor", "what": "retried"},
-    {"at": "2031-03-04T10:40:00Z", "by": "", "what": "received"},
-]
-_order_state("posted", "5012340", [("documents", [_purchase_order, _noted]), ("history", _acts)])
+_order_state("posted", "5012340", [("documents", [_purchase_order, _noted])])
 _order_state("needs_attention", "5012343")
 _order_state("with_an_untracked_item", "5012342", [("documents", [_purchase_order])])
 _order_state("waiting", "5012341")
 _order_state("queued", "5012345")
 _order_state("skipped", "5012338")
+
+
+@state
+def orders_changed_after_posting(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page, "#orders")
+    page.get_by_role("radio", name="Changed after posting 1").check()
+    expect(page.locator("#order-rows > li")).to_have_count(1)
+
+
+@state
+def nothing_changed_after_posting(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = [order("5012339")]
+    open_page(site, page, "#orders")
+    page.get_by_role("radio", name="Changed after posting").check()
+    expect(page.get_by_role("heading", name="Nothing changed after posting")).to_be_visible()
+
+
+def _changed_state(name: str, reason: str | None, **more: object) -> None:
+    def way(site: Site, page: Page) -> None:
+        site.set_up()
+        site.orders = [changed(reason, **more)]
+        open_page(site, page, "#orders/5012340")
+        expect(page.locator("#one-order-body h3").first).to_be_visible()
+
+    STATES[f"order_{name}"] = way
+
+
+_edited = {
+    "code": "document_edited",
+    "sentence": "Order 5012340: KX-5012340 was changed in Xero after it was posted, so nothing was done to it. Posted:"
+    " 98.45 GBP. In Xero now: 88.45 GBP, dated 2031-03-04, for “Kornit X orders”, 2 lines.",
+    "who": "accountant",
+    "fix": "Credit, void or correct KX-5012340 in Xero by hand. Then press “Done by hand”.",
+    "xero_says": [],
+}
+_stopped = {"what": "take_back", "by": "Ada Moore", "at": "2031-03-04T11:00:00Z", "problem": _edited}
+_refused = _stopped | {
+    "problem": _edited | {"xero_says": ["The document date cannot be before the end of year lock date."]}
+}
+_changed_state("changed", "changed")
+_changed_state(
+    "changed_after_production",
+    "changed",
+    documents=[_purchase_order, invoice("5012340", status="AUTHORISED")],
+    choices=offered("cancel", "credit", "post_again", "done_by_hand"),
+    may_return_stock=True,
+)
+_changed_state("changed_for_who_may_not_credit", "changed", may_credit=False)
+_changed_state("being_corrected", "correcting", choices=[])
+_changed_state(
+    "whose_correction_stopped",
+    "correction_stopped",
+    correction=_refused,
+    choices=offered("try_again", "done_by_hand", "post_again"),
+)
+_changed_state(
+    "whose_credit_note_is_a_draft",
+    "note_is_draft",
+    choices=offered("try_again"),
+    credit_notes=[CREDITED | {"status": "DRAFT"}],
+)
+_changed_state(
+    "credited",
+    None,
+    choices=offered("credit", "cancel", "post_again"),
+    credit_notes=[CREDITED],
+    documents=[
+        invoice("5012340", status="AUTHORISED", stands="part_credited", read_at="2031-03-04T11:00:00Z")
+    ],
+)
+
+
+@state
+def order_that_could_be_corrected(site: Site, page: Page) -> None:
+    STATES["order_credited"](site, page)
+    page.get_by_text("Take it out of the books, or credit it").click()
+    expect(page.get_by_role("button", name="Cancel it in Xero")).to_be_visible()
+
+
+@state
+def crediting(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = [changed(may_return_stock=True)]
+    site.refuse(
+        "POST orders/5012340/correction",
+        409,
+        "nothing_to_correct",
+        "Enter a quantity or an amount for at least one line.",
+    )
+    open_page(site, page, "#orders/5012340")
+    page.get_by_role("button", name="Credit part of it").click()
+    page.get_by_role("button", name="Credit", exact=True).click()
+    expect(page.locator("#credit-error")).to_contain_text("at least one line")
+
+
+@state
+def order_looked_at(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page, "#orders/5012339")
+    page.get_by_role("button", name="Look now").click()
+    expect(page.locator("#one-order-status")).to_have_text("Read from Xero.")
+
+
+@state
+def order_explained(site: Site, page: Page) -> None:
+    site.set_up()
+    others = ["5012341", "5012342"]
+    today = explained_in_xero(
+        "5012340", remark="It came to 98.45 in Xero. As known today, it would come to 59.40."
+    )
+    site.orders = [order("5012340", explained=[today], same_shipping=others)]
+    open_page(site, page, "#orders/5012340")
+    page.get_by_text("Its lines, and why they are so").click()
+    expect(page.locator(".made > li")).to_have_count(1)
+
+
+@state
+def previewed(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    open_page(site, page)
+    page.get_by_label("Sales account", exact=True).fill("260")
+    page.locator("#preview > summary").click()
+    page.get_by_label("Order", exact=True).fill("5012343")
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.locator("#preview-result h3")).to_have_text("Sales invoice KX-5012343")
+
+
+@state
+def previewed_problem(site: Site, page: Page) -> None:
+    site.set_up()
+    site.preview = {"problem": problem("5012343")}
+    open_page(site, page)
+    page.locator("#preview > summary").click()
+    page.get_by_label("Or an order that is pasted in").fill('{"id": 5012343}')
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.locator("#preview-result .problem")).to_be_visible()
 
 
 @state

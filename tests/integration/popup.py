@@ -227,9 +227,11 @@ class Popup:
             },
         )
 
-    def browser(self, company: str = "412077", user: str = "user-1", name: str = "Ada Moore") -> Browser:
+    def browser(
+        self, company: str = "412077", user: str = "user-1", name: str = "Ada Moore", **claims: Any
+    ) -> Browser:
         """Somebody's browser with the popup open."""
-        answer = self.launch(self.token(company=company, sub=user, name=name))
+        answer = self.launch(self.token(**{"company": company, "sub": user, "name": name} | claims))
         assert answer.status == 303, answer
         return Browser(self, company, answer.headers["set-cookie"].partition(";")[0])
 

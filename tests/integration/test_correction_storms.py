@@ -1,4 +1,4 @@
-"""The storms over corrections, quick forms. In full, and with a control for each mutant: `python -m tests.storms P23`."""
+"""The storms over corrections, quick forms. In full, with a control for each mutant: `python -m tests.storms P23`."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import jwt
 import pytest
 from moto import mock_aws
 
+from bookkeeping.domain.page_access import hashed
 from tests.integration.one_process import OneProcess, in_memory
 from tests.integration.popup import LAUNCH_KEY, PLATFORM, Answer, Popup
 
@@ -99,6 +100,10 @@ BAD_TOKENS: dict[str, tuple[Any, str]] = {
         "launch_early: iat is ahead",
     ),
     "issued at a flag": (lambda popup: popup.token(iat=True), "launch_refused: iat is no time"),
+    "permissions in one text": (
+        lambda popup: popup.token(permissions="credit"),
+        "launch_refused: permissions is no list",
+    ),
     "issued without end": (lambda popup: popup.token(iat=1e300), "launch_refused: iat is no time"),
     "no jti": (lambda popup: popup.token(jti=None), "launch_refused: no jti"),
     "an empty jti": (
@@ -300,3 +305,14 @@ def test_logging_out_ends_this_session_and_no_other(door: Popup) -> None:
     assert leaving.get("settings").error == "no_session"
     assert elsewhere.get("settings").status == 200
     assert door.browser().get("settings").status == 200
+
+
+@pytest.mark.parametrize(
+    ("permissions", "may"), [(None, False), ([], False), (["read", 7], False), (["read", "credit"], True)]
+)
+def test_only_the_permission_credit_lets_a_person_credit(
+    door: Popup, permissions: list[object] | None, may: bool
+) -> None:
+    browser = door.browser(permissions=permissions)
+    session = door.page.authorizations.session(hashed(browser.cookie.partition("=")[2]))
+    assert session.person.may_credit is may

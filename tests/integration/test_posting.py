@@ -552,7 +552,7 @@ def test_an_order_due_again_after_its_purchase_order_does_not_wait_for_an_index(
     tracked: OneProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = orders(2, TRACKED)
-    monkeypatch.setattr(tracked.orders, "due", lambda *_: [])
+    monkeypatch.setattr(tracked.orders, "due", lambda *_: ([], None))
     tracked.send(*sent)
     tracked.run()
     all_posted(tracked, sent, TRACKED)
@@ -563,8 +563,8 @@ def test_an_order_that_an_index_hid_is_looked_for_again_though_its_wake_up_was_l
 ) -> None:
     due, sent_at = untracked.orders.due, untracked.clock.now()
 
-    def lagging(lane: str, now: datetime, limit: int) -> list[str]:
-        return due(lane, now, limit) if now - sent_at > timedelta(seconds=70) else []
+    def lagging(lane: str, now: datetime, limit: int) -> tuple[list[str], datetime | None]:
+        return due(lane, now, limit) if now - sent_at > timedelta(seconds=70) else ([], None)
 
     monkeypatch.setattr(untracked.orders, "due", lagging)
     untracked.queue.lose = lambda: True

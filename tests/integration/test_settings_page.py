@@ -42,6 +42,8 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "orders", None),
     ("GET", "orders/61530418", None),
     ("POST", "orders/61530418/retry", {}),
+    ("POST", "orders/61530418/correction", {"asked": "cancel", "version": 1}),
+    ("POST", "orders/61530418/look", {}),
     ("POST", "orders/retry", {"problem": "setting_missing"}),
     ("POST", "preview", {"id": 1}),
 ]

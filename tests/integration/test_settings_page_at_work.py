@@ -478,7 +478,7 @@ def test_a_person_retries_one_order_and_all_of_a_kind(popup: Popup, office: Brow
     world.run()
     again = office.get(f"orders/{orders[0]['id']}").json
     assert again["state"] == "needs_attention"
-    assert [(act["by"], act["what"]) for act in again["history"]] == [("Ada Moore", "Pressed Retry")]
+    assert ("Ada Moore", "Pressed Retry") in [(act["by"], act["what"]) for act in again["history"]]
     assert office.post("orders/retry", {"problem": "contact_not_found"}).json == {"retried": 3, "more": False}
     assert office.post("orders/retry", {"problem": "no such thing"}).status == 409
 

@@ -18,7 +18,7 @@ from bookkeeping.adapters.tables.lanes import Failing
 from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.connection import Choice, Connection, ConnectionStatus
-from bookkeeping.domain.ledger import Act, Entry, Message, Pause, Posted, SaleStatus, State
+from bookkeeping.domain.ledger import FREED_BY_SETTINGS, Act, Entry, Message, Pause, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import Disposition, Order, read_order
 from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
@@ -192,7 +192,9 @@ def _full(plain: Entry, order: Order) -> Entry:
     flaw = Problem("bad_date", {"field": "completion_datetime"})
     said = replace(order, flaw=flaw, completion_flaw=flaw, dispatch_by=order.sold_at, ships_to="GB")
     at = plain.received_at
-    posted = Posted("id", "KX-9", "PAID", "1.00", "GBP", at, adopted=True, notes=("Note",))
+    posted = Posted(
+        "id", "KX-9", "PAID", "1.00", "GBP", at, adopted=True, notes=("Note",), settings_version=2
+    )
     return replace(
         plain,
         message=replace(Message.of(said, 2), first_sent_at=1),
@@ -217,7 +219,7 @@ def _full(plain: Entry, order: Order) -> Entry:
         dated_on_dispatch=True,
         newer=Message.of(said, 3),
         changes=("Currency: GBP → EUR",),
-        history=(Act("Ada Moore", "retry", at),),
+        history=(Act("Ada Moore", "retry", at, "account_not_found", at, 3), Act("", FREED_BY_SETTINGS, at)),
     )
 
 

@@ -1,5 +1,6 @@
-"""The storms over corrections: orders are cancelled, in part or wholly, and refunded after they were posted; people decide
-on the page, and edit, approve, pay, credit and delete in Xero, also in the very moment of our calls.
+"""The storms over corrections: orders are cancelled, in part or wholly, and refunded after they were posted.
+
+People decide on the page, and edit, approve, pay, credit and delete in Xero, also in the very moment of our calls.
 
 Each cancelled order leaves the books once, no edit that was made before the reading is overwritten, and each that falls
 between the reading and the call is shown.

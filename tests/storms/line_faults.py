@@ -336,7 +336,7 @@ def people(environment: Environment) -> Workload:
 def corrected(environment: Environment) -> Workload:
     """Orders that are cancelled, in part and wholly, posted again, and credited by a person."""
     work = Workload(environment)
-    approved = {"invoice_status": "AUTHORISED", "cancellations": "all"}
+    approved: dict[str, Any] = {"invoice_status": "AUTHORISED", "cancellations": "all"}
     credited, drafts = company_with(work, False, **approved), company_with(work, True, cancellations="all")
     neighbour = company_with(work, False, with_=credited, cancellations="drafts")
     part, whole, again = work.order(credited, 2), work.order(drafts, 1), work.order(neighbour, 2)

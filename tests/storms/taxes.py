@@ -190,9 +190,11 @@ def a_rounder_rate_in_its_place() -> Iterator[None]:
     real = documents._rate
 
     def rate(basis: Any, sold: Any) -> Any:
-        found = real(basis, sold)
+        found, chosen = real(basis, sold)
         near = [one for one in basis.known_rates if abs(one - found) <= Decimal("0.25")]
-        return min(near, default=found, key=lambda one: (-int(one.normalize().as_tuple().exponent), one))
+        return min(
+            near, default=found, key=lambda one: (-int(one.normalize().as_tuple().exponent), one)
+        ), chosen
 
     with patch.object(documents, "_rate", rate):
         yield
@@ -203,7 +205,8 @@ def rows_not_compared() -> Iterator[None]:
     """The row's tax type is taken, whatever its percentage."""
 
     def row_tax(basis: Any, _: Decimal, row: Any, __: Any) -> Any:
-        return documents._Tax(row.tax_type, basis.organisation.tax_rate(row.tax_type).effective_rate)
+        percent = basis.organisation.tax_rate(row.tax_type).effective_rate
+        return documents._Tax(row.tax_type, percent, documents.Chosen("tax_row", "tax_types", row))
 
     with patch.object(documents, "_row_tax", row_tax):
         yield

@@ -467,7 +467,67 @@ def test_a_stopped_order_is_due_again_under_the_settings_of_now() -> None:
     assert [(act.by, act.what) for act in freed.history] == [("Ada Moore", "retry")]
     by_itself = ledger.retry(stopped, books(), "", LATER, items_as_they_are=True)
     assert by_itself is not None
-    assert (by_itself.history, by_itself.items_as_they_are) == ((), True)
+    [act] = by_itself.history
+    assert (act.by, act.what, act.was, act.since) == ("", ledger.FREED_BY_SETTINGS, REFUSED.code, LATER)
+    assert (by_itself.items_as_they_are, by_itself.retried_at) == (True, None)
+
+
+# --- what is kept of what happened
+
+
+def test_an_ordinary_order_keeps_no_act() -> None:
+    assert posted().history == ()
+    dispatched = ledger.accept(
+        accepted(),
+        Message.of(replace(accepted().message.order, dispatched=True), 10**12),
+        books(),
+        "1",
+        LATER,
+    )
+    assert dispatched is not None
+    assert dispatched.history == ()
+
+
+def test_a_change_by_the_platform_keeps_why_the_order_had_stopped() -> None:
+    stopped = ledger.stop(accepted(), REFUSED, NOON)
+    changed = after(stopped, amended(10**12))
+    [act] = changed.history
+    assert (act.by, act.what, act.was, act.since) == ("", ledger.CHANGED_BY_PLATFORM, REFUSED.code, NOON)
+
+
+def test_what_nobody_asked_for_and_changes_nothing_is_no_act() -> None:
+    still = ledger.retry(ledger.skip(accepted(), "integration_off", NOON), books(enabled=False), "", LATER)
+    assert still is not None
+    assert (still.state, still.history) == ("skipped", ())
+
+
+def test_an_order_keeps_only_so_many_acts() -> None:
+    entry = accepted()
+    for place in range(2 * ledger.MOST_ACTS):
+        entry = entry.with_act("", ledger.FREED_BY_CONNECTION, NOON, place)
+    assert [act.version for act in entry.history] == [*range(ledger.MOST_ACTS, 2 * ledger.MOST_ACTS)]
+
+
+def test_a_document_says_which_settings_made_it_once_its_order_goes_on_under_others() -> None:
+    half = ledger.settle_posted(
+        ledger.begin(accepted(at=books(process_method="tracked")), "batch", NOON),
+        "purchase_order",
+        document(),
+        books(process_method="tracked").settings,
+        books(process_method="tracked"),
+        NOON,
+    )
+    assert half.documents["purchase_order"].settings_version == 0
+    stopped = ledger.stop(half, REFUSED, NOON)
+    first = half.settings_version
+    for version in (first + 1, first + 2):
+        freed = ledger.retry(stopped, books(version=version, process_method="tracked"), "", LATER)
+        assert freed is not None
+        assert (freed.settings_version, freed.documents["purchase_order"].settings_version) == (
+            version,
+            first,
+        )
+        stopped = ledger.stop(freed, REFUSED, LATER)
 
 
 DIFFERS = Problem(

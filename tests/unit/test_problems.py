@@ -10,10 +10,11 @@ import pytest
 
 from bookkeeping.domain.document_kinds import Created
 from bookkeeping.domain.problems import catalogue
-from bookkeeping.domain.problems.catalogue import CATALOGUE, SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.domain.problems.xero_messages import from_xero, refusals
 from bookkeeping.domain.settings import Settings, TaxRow
+from bookkeeping.use_cases.page.corrections import LABELS
 
 SETTINGS = Settings(
     sales_account_code="200",
@@ -94,9 +95,11 @@ def test_settings_are_named_as_the_page_names_them() -> None:
         "Get Access Token",
         "Only show it here",
         "Use the first open day",
+        *LABELS.values(),
     }
     words = " ".join(
-        [kind.sentence + kind.fix for kind in CATALOGUE.values()] + [*SKIPPED.values(), *WAITS.values()]
+        [kind.sentence + kind.fix for kind in CATALOGUE.values()]
+        + [*SKIPPED.values(), *WAITS.values(), *CHANGED.values()]
     )
     quoted = set(re.findall("“([^”{}]*)”", words))
     assert quoted <= labels | buttons

@@ -46,7 +46,8 @@ export class Api extends EventTarget {
         answer = await fetch(this.root + path, {
           method,
           headers,
-          body: body === undefined ? undefined : JSON.stringify(body),
+          // a text is JSON already
+          body: body === undefined || typeof body === "string" ? body : JSON.stringify(body),
           credentials: "same-origin",
           cache: "no-store",
           signal: AbortSignal.timeout(TIME_OUT),

@@ -39,6 +39,14 @@ export function moment(iso) {
   return iso ? element("time", { datetime: iso, title: dayAndTime.format(new Date(iso)) }, momentWords(iso)) : null;
 }
 
+const dayOnly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" });
+
+/** A date without a time, such as 2026-11-20, in the person's own format. */
+export function day(iso) {
+  const date = new Date(`${iso}T00:00:00Z`);
+  return Number.isNaN(date.getTime()) ? "" : dayOnly.format(date);
+}
+
 /** Decimal text with its currency. The text is never turned into a float, so no digit is lost. */
 export function amount(text, currency) {
   if (text === null || text === undefined || text === "") return "–";

@@ -203,5 +203,12 @@ export function reveal(id) {
   focused.scrollIntoView({ block: "center" });
 }
 
+/** Whether there is a setting of that name on the page. */
+export const isSetting = (name) => Boolean(document.querySelector(`[data-field="${CSS.escape(name)}"]`));
+
+/** An address that leads to a setting from anywhere on the page. */
+export const settingLink = (name, words) =>
+  element("a", { href: `#settings/${name}`, onclick: ({ currentTarget }) => location.hash === currentTarget.hash && reveal(name) }, words);
+
 /** A button that leads to a field. */
 export const leadTo = (id, words) => element("button", { type: "button", class: "link", onclick: () => reveal(id) }, words);

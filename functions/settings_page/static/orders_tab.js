@@ -1,38 +1,14 @@
 // The tab Orders: every order's state, and what a person can do about it.
 
-import { amount, byId, codeWords, element, moment, replace, same, upperFirst, webAddress, whilePressed } from "./dom.js";
-import { historyItems } from "./history.js";
+import { AfterPosting, beingCorrected } from "./corrections.js";
+import { amount, byId, codeWords, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
 
-const STATES = {
-  queued: ["Queued", "plain"],
-  posting: ["Being posted", "plain"],
-  posted: ["Posted", "good"],
-  waiting: ["Waiting", "warn"],
-  needs_attention: ["Needs attention", "bad"],
-  skipped: ["Skipped", "plain"],
-};
-const WHO = {
-  office: "Somebody in your office",
-  accountant: "Your accountant",
-  platform: "The platform’s team",
-  operator: "Whoever runs this integration",
-};
-const KINDS = { invoice: "Sales invoice", purchase_order: "Purchase order" };
-const DOCUMENT_STATES = {
-  DRAFT: "Draft",
-  SUBMITTED: "Awaiting approval",
-  AUTHORISED: "Approved",
-  PAID: "Paid",
-  BILLED: "Billed",
-  VOIDED: "Voided",
-  DELETED: "Deleted",
-};
 const UNDER_WAY = new Set(["queued", "posting"]);
 const LOOK_AGAIN_AFTER = 8_000;
 const LOOK_FOR_NEW_AFTER = 30_000;
 const TYPING_PAUSE = 300;
 
-const badge = (state) => element("span", { class: `badge ${STATES[state]?.[1] || "plain"}` }, STATES[state]?.[0] || codeWords(state));
 const path = (id) => `orders/${encodeURIComponent(id)}`;
 
 const RETRY = "Retry";
@@ -52,9 +28,6 @@ function outcomeWords({ state }, { no_sale: choice }) {
   return "It was looked at again and is where it was.";
 }
 
-/** The problem's sentence without the order's number, which is shown beside it. */
-const sentenceOf = ({ id, problem }) => upperFirst(problem.sentence.replace(`Order ${id}: `, ""));
-
 export class OrdersTab {
   constructor(api) {
     this.api = api;
@@ -66,6 +39,7 @@ export class OrdersTab {
     this.problems = new Map();
     this.open = null;
     this.lookedAt = Date.now();
+    this.afterPosting = new AfterPosting(api, this, WHO);
     this.filter.addEventListener("submit", (event) => {
       event.preventDefault();
       this.load();
@@ -150,6 +124,9 @@ export class OrdersTab {
     if (status === "needs_attention" && !search && !problem && !from && !to) {
       return [element("h3", {}, "Nothing needs attention"), element("p", {}, "Every order is posted, or on its way.")];
     }
+    if (status === "changed" && !search && !problem && !from && !to) {
+      return [element("h3", {}, "Nothing changed after posting"), element("p", {}, "Every posted order is as it was, or has been dealt with.")];
+    }
     const clear = element("button", { type: "button", class: "quiet" }, "Show all orders");
     clear.addEventListener("click", () => {
       this.filter.reset();
@@ -219,7 +196,7 @@ export class OrdersTab {
   /** Orders on their way change by themselves, so the page reloads them while somebody looks at it. */
   lookAgain() {
     if (document.hidden || byId("orders-panel").hidden) return;
-    const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state));
+    const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state) || beingCorrected(order));
     if (!underWay && Date.now() - this.lookedAt < LOOK_FOR_NEW_AFTER) return;
     this.lookedAt = Date.now();
     if (this.open) this.show(this.open.id, { quietly: true });
@@ -263,22 +240,26 @@ export class OrdersTab {
     }
   }
 
+  /** Show an order as it stands after a press, and say what came of it. */
+  tell(order, words) {
+    this.showOrder(order);
+    byId("one-order-status").textContent = words;
+    byId("one-order-heading").focus();
+  }
+
   showOrder(order) {
     this.open = order;
     const focused = byId("one-order-body").contains(document.activeElement);
-    replace(byId("one-order-heading"), `Order ${order.id} `, badge(order.state));
+    replace(byId("one-order-heading"), `Order ${order.id} `, badge(order));
     replace(
       byId("one-order-body"),
       this.problemOf(order),
-      order.problem ? "" : element("p", {}, order.words),
+      order.problem || order.correction?.problem ? "" : element("p", {}, order.words),
       !order.problem && order.can_retry ? element("p", { class: "actions" }, this.mainButton(order), this.retryAllButton(order)) : "",
       order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
-      changesOf(order),
-      documentsOf(order),
-      factsOf(order),
-      linesOf(order),
-      element("h3", {}, "History"),
-      element("ul", { class: "history" }, historyItems(order.history)),
+      this.afterPosting.decisions(order),
+      toPreview(order),
+      ...factsOfOrder(order, this.afterPosting.standing(order)),
     );
     if (focused) byId("one-order-heading").focus();
   }
@@ -365,94 +346,15 @@ function listed(order) {
       element("a", { href: `#orders/${encodeURIComponent(order.id)}`, "data-id": order.id }, `Order ${order.id}`),
       references ? element("span", { class: "help" }, references) : "",
     ),
-    element("div", { class: "order-state" }, badge(order.state)),
+    element("div", { class: "order-state" }, badge(order)),
     element(
       "div",
       { class: "order-words" },
       element("p", {}, order.problem ? sentenceOf(order) : order.words),
-      order.changes.length ? element("p", { class: "warn-words" }, "Changed on the platform after it was posted.") : "",
       order.documents.length
         ? element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}, ${amount(one.total, one.currency)}`).join(" · "))
         : "",
     ),
     element("div", { class: "order-when help" }, moment(order.changed_at)),
   );
-}
-
-function changesOf({ changes }) {
-  if (!changes.length) return "";
-  return element(
-    "section",
-    { class: "notice warn", "aria-label": "Changes after posting" },
-    element("h3", {}, "Changed on the platform after it was posted"),
-    element("p", {}, "The documents in Xero are left as they are. Correct them there if the change matters for your books:"),
-    element("ul", {}, changes.map((change) => element("li", {}, change))),
-  );
-}
-
-function documentsOf({ documents }) {
-  if (!documents.length) return "";
-  return [
-    element("h3", {}, "In Xero"),
-    element(
-      "ul",
-      { class: "documents" },
-      documents.map((one) => {
-        const address = one.link && webAddress(one.link);
-        return element(
-          "li",
-          {},
-          element("div", {}, element("b", {}, `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}`), element("span", { class: "help" }, DOCUMENT_STATES[one.status] || one.status)),
-          element("div", { class: "amount" }, amount(one.total, one.currency)),
-          address
-            ? element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, "Open in Xero", element("span", { class: "hidden-words" }, `: ${one.number}, opens in a new tab`))
-            : "",
-          one.notes?.length ? element("ul", { class: "notes" }, one.notes.map((note) => element("li", {}, note))) : "",
-        );
-      }),
-    ),
-  ];
-}
-
-function factsOf(order) {
-  const facts = [
-    ["Received", moment(order.received_at)],
-    ["Last changed", moment(order.changed_at)],
-    ["Document number", order.number],
-    ["Reference", order.ref],
-    ["Sales channel’s reference", order.external_ref],
-    ["Currency", order.currency],
-  ].filter(([, value]) => value);
-  return [element("h3", {}, "Order"), element("dl", { class: "facts" }, facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))))];
-}
-
-function linesOf({ lines = [], currency }) {
-  if (!lines.length) return "";
-  const numbers = [
-    ["Quantity", (line) => line.quantity],
-    ["Price", (line) => amount(line.price, currency)],
-    ["Price with tax", (line) => amount(line.price_inc_tax, currency)],
-    ["Unit cost", (line) => amount(line.cost, currency)],
-    ["Tax", (line) => (line.tax_rate || line.tax_rate === 0 ? `${line.tax_rate} %` : "–")],
-  ];
-  const row = (line) =>
-    element(
-      "tr",
-      { class: line.cancelled ? "cancelled" : null },
-      element("th", { scope: "row" }, line.description || line.sku || "–", element("span", { class: "help" }, line.sku || ""), line.cancelled ? element("span", { class: "badge plain" }, "Cancelled") : ""),
-      numbers.map(([name, value]) => element("td", { class: "amount", "data-label": name }, value(line))),
-    );
-  return [
-    element("h3", { id: "lines-heading" }, "Lines"),
-    element(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "lines-heading" },
-      element(
-        "table",
-        { class: "lines" },
-        element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Item"), numbers.map(([name]) => element("th", { scope: "col", class: "amount" }, name)))),
-        element("tbody", {}, lines.map(row)),
-      ),
-    ),
-  ];
 }

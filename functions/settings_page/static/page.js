@@ -3,10 +3,11 @@
 import { Api } from "./api.js";
 import { ConnectionSection } from "./connection.js";
 import { byId, element, replace, whilePressed } from "./dom.js";
-import { leadTo } from "./form.js";
+import { isSetting, leadTo, reveal } from "./form.js";
 import { XeroLists } from "./lists.js";
 import { OrdersTab } from "./orders_tab.js";
 import { outcome } from "./outcomes.js";
+import { Preview } from "./preview.js";
 import { SettingsTab } from "./settings_tab.js";
 
 const { company, user } = document.body.dataset;
@@ -15,6 +16,7 @@ const lists = new XeroLists(api);
 const settings = new SettingsTab(api, lists, { company, user });
 const connection = new ConnectionSection(api, lists, settings);
 const orders = new OrdersTab(api);
+const preview = new Preview(api, settings, orders);
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 
@@ -28,9 +30,23 @@ function select(name) {
 }
 
 function route() {
-  const [, tab, id = ""] = location.hash.match(/^#(orders)(?:\/(.+))?$/) || [null, "settings"];
-  select(tab);
-  if (tab === "orders") orders.go(decoded(id));
+  const [tab, id] = place();
+  select(tab === "preview" ? "settings" : tab);
+  if (tab === "orders") orders.go(id);
+  else if (settings.loaded) openOnSettings();
+}
+
+/** Where the address leads: to a tab, and there to an order or a setting. */
+function place() {
+  const [, tab, id = ""] = location.hash.match(/^#(orders|settings|preview)(?:\/(.+))?$/) || [null, "settings"];
+  return [tab, decoded(id)];
+}
+
+/** The setting, or the preview, that the address leads to. Until the settings are there, neither is shown. */
+function openOnSettings() {
+  const [tab, id] = place();
+  if (tab === "settings" && isSetting(id)) reveal(id);
+  if (tab === "preview" && id) preview.open(id);
 }
 
 /** What an address means. One that somebody cut or typed may mean nothing: then it is as it is. */
@@ -112,5 +128,6 @@ function showOutcome() {
 route();
 showOutcome();
 await Promise.all([settings.load(), connection.load()]);
+if (settings.loaded) openOnSettings();
 // the tab shows how many orders need attention, even before it is opened
 if (!orders.pages) orders.load();

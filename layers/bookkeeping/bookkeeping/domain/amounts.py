@@ -17,6 +17,11 @@ def plain_number(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def with_cents(number: Decimal) -> str:
+    """An amount as plain text with 2 decimals, or with all of its own where it has more."""
+    return f"{number:.2f}" if decimals(number) <= 2 else plain_number(number)
+
+
 def to_json(body: Any) -> bytes:
     """A body as UTF-8 JSON. The same content gives the same bytes; a Decimal becomes a plain number."""
     return _json(body).encode()

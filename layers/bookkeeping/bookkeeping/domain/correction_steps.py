@@ -129,7 +129,19 @@ def _of_invoice(basis: _Basis) -> NextStep | None:
         # of a draft, what was not cancelled is posted again; one that a person deleted is theirs
         return PostAgain() if correction.deleted else HandBack()
     notes = [note for note in basis.entry.credit_notes if note.invoice_id == invoice.id]
+    _check_untouched(basis, invoice, notes)
+    if unsettled := next((note for note in notes if not note.settled), None):
+        return _of_note(basis, unsettled, invoice)
     if correction.noted:
+        mine = next(note for note in notes if note.number == correction.noted)
+        # a person has deleted the note: they decide what becomes of the rest
+        return None if mine.counts else HandBack()
+    return _of_uncredited(basis, invoice)
+
+
+def _check_untouched(basis: _Basis, invoice: DocumentInXero, notes: Sequence[CreditNote]) -> None:
+    """Raises OrderStopped where a person has changed or credited the invoice in Xero."""
+    if basis.correction.noted:
         if edited := edited_meanwhile(basis.entry, invoice, "credited"):
             raise OrderStopped(edited)
     else:
@@ -137,12 +149,11 @@ def _of_invoice(basis: _Basis) -> NextStep | None:
     if {*invoice.credited_by} - {note.id for note in notes}:
         details = {"credited": f"{invoice.credited:.2f}", "currency": invoice.currency}
         raise basis.stop("credited_by_hand", number=invoice.number, **details)
-    if unsettled := next((note for note in notes if not note.settled), None):
-        return _of_note(basis, unsettled, invoice)
-    if correction.noted:
-        mine = next(note for note in notes if note.number == correction.noted)
-        # a person has deleted the note: they decide what becomes of the rest
-        return None if mine.counts else HandBack()
+
+
+def _of_uncredited(basis: _Basis, invoice: DocumentInXero) -> NextStep | None:
+    """What is done with an invoice that this correction has not credited."""
+    correction = basis.correction
     if invoice.status in UNAPPROVED:
         if correction.what == "credit" and not correction.of_message:
             raise basis.stop("still_a_draft", number=invoice.number)

@@ -17,11 +17,11 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
 from functools import cached_property
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from bookkeeping.domain.amounts import (
     currency_decimals,
@@ -31,6 +31,7 @@ from bookkeeping.domain.amounts import (
     plain_number,
     rates_between,
     rounding_explains,
+    with_cents,
 )
 from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.countries import EU, NORTHERN_IRELAND, place_words
@@ -38,18 +39,22 @@ from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.orders import Order, OrderLine
 from bookkeeping.domain.organisation import Account, Organisation, TaxRate
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
-from bookkeeping.domain.settings import ANYWHERE, Settings, TaxRow
+from bookkeeping.domain.settings import ANYWHERE, PurchaseTaxRow, Settings, TaxRow
 from bookkeeping.domain.time_zones import Calendar, is_as_written, is_before, zone_named
 
 __all__ = [
+    "Chosen",
     "Document",
     "DocumentKind",
     "Figures",
+    "LineReasons",
+    "Reasons",
     "carries_ref",
     "clean",
     "document_date",
     "document_number",
     "item_code",
+    "moved_to",
     "purchase_order",
     "reference",
     "sales_invoice",
@@ -99,6 +104,54 @@ class Figures:
         return self.total - self.net
 
 
+class Chosen(NamedTuple):
+    """What chose something of a document. `reasons` puts it into words, and only for the page."""
+
+    rule: str
+    """A code of `reasons.WORDS`."""
+    setting: str = ""
+    row: str | TaxRow | PurchaseTaxRow = ""
+    """Which row of a setting that has several."""
+
+
+@dataclass(frozen=True)
+class LineReasons:
+    """What chose the account, tax type, rate and price of a line item, and the prices that the order has for it."""
+
+    account: Chosen
+    tax: Chosen
+    rate: Chosen | None
+    price: Chosen
+    net: Decimal | None
+    gross: Decimal | None
+    percent: Decimal | None
+    """The order's rate, as it was understood. Xero's is another where a reverse charge leaves the tax out."""
+    quantity: Decimal
+    derived: bool
+    """Whether the order carries only one of the two prices, and the other is worked out."""
+    shown: Literal["as_sent", "worked_out", "whole_line", "adjusted"]
+    """How the unit amount comes from the order's prices."""
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """What chose a document's date, currency and kind of prices, and what its lines were made from."""
+
+    date: Chosen
+    currency: Chosen
+    amounts: Chosen
+    mode: LineAmountTypes
+    moved: bool
+    """Whether a lock date moved the document to another day."""
+    made_from: tuple[tuple[_Charge, _PricedLine], ...]
+    """For each line item; a rounding line, which comes last, has none."""
+
+    @property
+    def lines(self) -> tuple[LineReasons, ...]:
+        with localcontext(EXACT):
+            return tuple(_line_reasons(charge, line, self.mode) for charge, line in self.made_from)
+
+
 @dataclass(frozen=True)
 class Document:
     """A document as Xero takes it, and what it has to come to."""
@@ -111,6 +164,7 @@ class Document:
     """What Xero's will be; they differ from the order's only where a note says so."""
     notes: tuple[str, ...]
     """What a person should know about the document, in words."""
+    reasons: Reasons = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -201,9 +255,10 @@ def sales_invoice(
     basis = _Basis(order, settings, organisation)
     with localcontext(EXACT):
         dated = _dated(basis, sent_on)
-        mode = _line_amount_types(basis)
+        mode, amounts = _line_amount_types(basis)
         compare: Figure = "SubTotal" if settings.invoice_price == "trade" else "Total"
         totals = _totals(basis, _sale_charges(basis), "invoice", mode, compare)
+        currency, currency_chosen = _currency(basis)
         body: dict[str, Any] = {
             "Type": "ACCREC",
             "Status": "DRAFT" if as_draft else settings.invoice_status,
@@ -212,13 +267,14 @@ def sales_invoice(
             "Contact": {"ContactID": contact.id},
             "Date": dated.on.isoformat(),
             "DueDate": _due_on(basis, dated.on).isoformat(),
-            "CurrencyCode": _currency(basis),
+            "CurrencyCode": currency,
             **_branding(settings),
             "LineAmountTypes": mode,
             "LineItems": totals.line_items,
         }
         notes = (*_invoice_notes(basis, as_draft=as_draft), *dated.notes, *totals.notes)
-        return Document("invoice", number, body, totals.figures, notes)
+        reasons = _reasons(dated, currency_chosen, amounts, mode, totals)
+        return Document("invoice", number, body, totals.figures, notes, reasons)
 
 
 def _invoice_notes(basis: _Basis, *, as_draft: bool) -> Iterator[str]:
@@ -252,6 +308,7 @@ def purchase_order(
         mode: LineAmountTypes = "Exclusive" if organisation.pays_tax else "NoTax"
         charges = _cost_charges(basis, untracked_items)
         totals = _totals(basis, charges, "purchase_order", mode, "SubTotal")
+        currency, currency_chosen = _currency(basis, "cost_currency")
         body: dict[str, Any] = {
             "PurchaseOrderNumber": number,
             "Status": settings.purchase_order_status,
@@ -259,13 +316,21 @@ def purchase_order(
             "Contact": {"ContactID": contact.id},
             "Date": dated.on.isoformat(),
             **_delivery(basis),
-            "CurrencyCode": _currency(basis, "cost_currency"),
+            "CurrencyCode": currency,
             **_branding(settings),
             "LineAmountTypes": mode,
             "LineItems": totals.line_items,
         }
         notes = (*_purchase_notes(basis, charges), *dated.notes, *totals.notes)
-        return Document("purchase_order", number, body, totals.figures, notes)
+        amounts = Chosen("costs_without_tax" if organisation.pays_tax else "no_tax")
+        reasons = _reasons(dated, currency_chosen, amounts, mode, totals)
+        return Document("purchase_order", number, body, totals.figures, notes, reasons)
+
+
+def _reasons(
+    dated: _Dated, currency: Chosen, amounts: Chosen, mode: LineAmountTypes, totals: _Totals
+) -> Reasons:
+    return Reasons(dated.chosen, currency, amounts, mode, dated.moved_from is not None, totals.made_from)
 
 
 def _delivery(basis: _Basis) -> dict[str, str]:
@@ -304,7 +369,7 @@ def tracked_items(order: Order, settings: Settings, organisation: Organisation) 
                 "PurchaseDescription": _description(line),
                 "InventoryAssetAccountCode": asset.code,
                 "PurchaseDetails": {"COGSAccountCode": cogs.code},
-                "SalesDetails": {"AccountCode": _sales_account(basis, line.sku).code},
+                "SalesDetails": {"AccountCode": _sales_account(basis, line.sku)[0].code},
             }
     return tuple(items.values())
 
@@ -352,6 +417,7 @@ def carries_ref(reference_in_xero: str, order: Order) -> bool:
 @dataclass(frozen=True)
 class _Dated:
     on: date
+    chosen: Chosen
     moved_from: date | None = None
     notes: tuple[str, ...] = ()
 
@@ -361,13 +427,14 @@ def _dated(basis: _Basis, sent_on: date) -> _Dated:
     order, settings, organisation = basis.order, basis.settings, basis.organisation
     on = document_date(order, settings, organisation, sent_on)
     notes = _zone_note(order, settings, organisation)
-    open_day = organisation.next_open_day(on)
+    open_day, chosen = organisation.next_open_day(on), _dating(order, settings)[1]
     if open_day == on:
-        return _Dated(on, notes=notes)
+        return _Dated(on, chosen, notes=notes)
     if settings.lock_date_action == "hold":
         raise basis.stop("date_locked", date=on.isoformat(), lock_date=str(organisation.lock_date))
     return _Dated(
         open_day,
+        chosen,
         on,
         (
             f"Dated {open_day}, the first open day; the order's own date {on} is in a locked period in Xero.",
@@ -376,20 +443,35 @@ def _dated(basis: _Basis, sent_on: date) -> _Dated:
     )
 
 
+_MOVED: Final = re.compile(r"Dated (\d{4}-\d\d-\d\d), the first open day;")
+
+
+def moved_to(notes: Iterable[str]) -> date | None:
+    """The day to which a lock date moved a document, by its notes."""
+    return next((date.fromisoformat(found[1]) for note in notes if (found := _MOVED.match(note))), None)
+
+
 def document_date(order: Order, settings: Settings, organisation: Organisation, sent_on: date) -> date:
     """The day an order's documents have in the organisation's time zone, lock dates apart."""
-    at = _dating(order, settings)
+    at, _ = _dating(order, settings)
     return sent_on if at is None else organisation.calendar(settings.order_time_zone).day(at)
 
 
-def _dating(order: Order, settings: Settings) -> date | None:
+_SOLD: Final = Chosen("sale_date", "post_when")
+_COMPLETED: Final = Chosen("completion_date", "post_when")
+_SENT: Final = Chosen("message_date", "post_when")
+
+
+def _dating(order: Order, settings: Settings) -> tuple[date | None, Chosen]:
     """The moment that dates the documents; None: it is the day the message was sent."""
-    return order.sold_at if settings.post_when == "arrival" else order.completed_at
+    if settings.post_when == "arrival":
+        return order.sold_at, _SOLD
+    return order.completed_at, _COMPLETED if order.completed_at else _SENT
 
 
 def _zone_note(order: Order, settings: Settings, organisation: Organisation) -> tuple[str, ...]:
     """Which time zone was taken, where the day depends on one and Xero gives none."""
-    at = _dating(order, settings)
+    at, _ = _dating(order, settings)
     if zone_named(organisation.time_zone) or (at and is_as_written(at, settings.order_time_zone)):
         return ()
     unknown = f"the time zone “{organisation.time_zone}”, which is not known here"
@@ -407,7 +489,9 @@ def _due_on(basis: _Basis, on: date) -> date:
         raise basis.stop("bad_date", field="sale_datetime", value=on.isoformat()) from None
 
 
-def _currency(basis: _Basis, setting: Literal["currency", "cost_currency"] = "currency") -> str:
+def _currency(
+    basis: _Basis, setting: Literal["currency", "cost_currency"] = "currency"
+) -> tuple[str, Chosen]:
     """The document's currency; `setting` may name it, “Currency” only where the order names none."""
     chosen: str = "" if setting == "currency" and basis.order.currency else getattr(basis.settings, setting)
     code = chosen or basis.currency
@@ -420,7 +504,12 @@ def _currency(basis: _Basis, setting: Literal["currency", "cost_currency"] = "cu
             what=f"“{label}”" if chosen else "its currency",
             or_else=f", or change “{label}” in the settings" if chosen else "",
         )
-    return code
+    if chosen:
+        return code, Chosen("currency_setting", setting)
+    if basis.order.currency:
+        return code, Chosen("currency_of_order")
+    by_setting = bool(basis.settings.currency)
+    return code, Chosen("currency_setting" if by_setting else "currency_of_books", "currency")
 
 
 def _branding(settings: Settings) -> dict[str, str]:
@@ -467,14 +556,20 @@ def _account(basis: _Basis, setting: str, code: str | None = None) -> Account:
     return account
 
 
-def _sales_account(basis: _Basis, sku: str) -> Account:
+_BY_SETTING: Final = {
+    setting: Chosen("account_setting", setting) for setting in ("sales_account_code", "shipping_account_code")
+}
+
+
+def _sales_account(basis: _Basis, sku: str) -> tuple[Account, Chosen]:
     accounts, sku = basis.settings.sales_accounts_by_sku_prefix, sku.strip()
     prefixes = [prefix for prefix in accounts if sku.casefold().startswith(prefix.casefold())]
     if not prefixes:
-        return _account(basis, "sales_account_code")
+        return _account(basis, "sales_account_code"), _BY_SETTING["sales_account_code"]
     # the longest; of two that differ in capitals only, the one that is written like the sku
-    code = accounts[max(prefixes, key=lambda prefix: (len(prefix), sku.startswith(prefix)))]
-    return _account(basis, "sales_accounts_by_sku_prefix", code)
+    longest = max(prefixes, key=lambda prefix: (len(prefix), sku.startswith(prefix)))
+    setting = "sales_accounts_by_sku_prefix"
+    return _account(basis, setting, accounts[longest]), Chosen("account_by_sku", setting, longest)
 
 
 @dataclass(frozen=True)
@@ -484,9 +579,10 @@ class _Tax:
     type: str | None
     rate: Decimal
     """Percent, as Xero reckons it."""
+    chosen: Chosen
 
 
-_NO_TAX: Final = _Tax(None, Decimal(0))
+_NO_TAX: Final = _Tax(None, Decimal(0), Chosen("no_tax"))
 
 
 @dataclass(frozen=True)
@@ -506,14 +602,18 @@ class _Sold:
         return None if self.net is None or self.gross is None else (self.net, self.gross)
 
 
-def _rate(basis: _Basis, sold: _Sold) -> Decimal:
+_STATED: Final = Chosen("stated")
+_OF_ACCOUNT: Final = Chosen("tax_of_account")
+
+
+def _rate(basis: _Basis, sold: _Sold) -> tuple[Decimal, Chosen]:
     """The rate in percent: as stated where a sale can have it, else the only one that the two prices bear out."""
     stated, pair = sold.stated, sold.pair
     if stated is not None:
         # Xero keeps 4 decimals of a percentage
         stated = stated.quantize(PRICE_STEP) if decimals(stated) > 4 else stated
         if stated in basis.known_rates:
-            return stated
+            return stated, _STATED
         if pair is None or not is_quotient(sold.stated or stated, *pair):
             raise _no_tax_type(basis, sold.name, stated)
     if pair is None:
@@ -521,7 +621,7 @@ def _rate(basis: _Basis, sold: _Sold) -> Decimal:
     fitting = rates_between(*pair, basis.known_rates, currency_decimals(basis.currency))
     chosen = fitting if len(fitting) == 1 else [rate for rate in fitting if rate in basis.stated_rates]
     if len(chosen) == 1:
-        return chosen[0]
+        return chosen[0], Chosen("borne_out" if len(fitting) == 1 else "stated_elsewhere")
     if stated is not None and not fitting:
         raise _no_tax_type(basis, sold.name, stated)
     net, gross = map(plain_number, pair)
@@ -588,10 +688,10 @@ def _sale_tax(basis: _Basis, name: str, rate: Decimal, row: TaxRow | None, accou
         return _row_tax(basis, rate, row, account)
     own = basis.organisation.tax_rate(account.tax_type)
     if own is not None and own.fits(account.account_class) and not own.special and own.effective_rate == rate:
-        return _Tax(own.tax_type, rate)
+        return _Tax(own.tax_type, rate, _OF_ACCOUNT)
     matching = basis.organisation.fitting_tax_rates(account.account_class, rate)
     if rate and len(matching) == 1:
-        return _Tax(matching[0].tax_type, rate)
+        return _Tax(matching[0].tax_type, rate, Chosen("only_tax"))
     if matching:
         choices = _choices(matching)
         raise basis.stop("several_tax_types", line=name, rate=plain_number(rate), choices=choices)
@@ -637,7 +737,8 @@ def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Ta
         raise basis.stop(
             "tax_type_differs", **about, percent=percent, wanted=f"{plain_number(row.percent)} %"
         )
-    return _Tax(row.tax_type, found.effective_rate)
+    rule = "tax_row_without_tax" if row.reverse_charge else "tax_row"
+    return _Tax(row.tax_type, found.effective_rate, Chosen(rule, "tax_types", row))
 
 
 def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None:
@@ -654,11 +755,11 @@ def _tax_of_nothing(basis: _Basis, sold: _Sold, account: Account) -> _Tax | None
     own = basis.organisation.tax_rate(account.tax_type)
     if own is None or own.special or not own.fits(account.account_class):
         own = next(iter(fitting), None)
-    return _Tax(own.tax_type, own.effective_rate) if own else None
+    return _Tax(own.tax_type, own.effective_rate, Chosen("tax_of_nothing")) if own else None
 
 
-def _purchase_tax(basis: _Basis, account: Account, chosen: str) -> _Tax:
-    """The tax type of a purchase: the one `chosen` in the settings, else that of the cost of goods sold account.
+def _purchase_tax(basis: _Basis, account: Account, chosen: str, by: Chosen) -> _Tax:
+    """The tax type of a purchase: the one `chosen` in the settings (`by`), else that of the cost of goods sold account.
 
     It is never that of a stock account: such an account has "no tax" in Xero, which says nothing of the purchase.
     """
@@ -668,7 +769,7 @@ def _purchase_tax(basis: _Basis, account: Account, chosen: str) -> _Tax:
     tax_type = chosen or _account(basis, "cogs_account_code").tax_type
     found = organisation.tax_rate(tax_type)
     if found is not None and found.fits(account.account_class):
-        return _Tax(tax_type, found.effective_rate)
+        return _Tax(tax_type, found.effective_rate, by)
     if chosen:
         label = settings.purchase_tax_label(tax_type)
         words = organisation.tax_type_in_words(tax_type)
@@ -676,18 +777,18 @@ def _purchase_tax(basis: _Basis, account: Account, chosen: str) -> _Tax:
     raise basis.stop("no_purchase_tax_type", account=settings.cogs_account_code)
 
 
-def _chosen_for_purchases(basis: _Basis, sold: _Sold) -> str:
-    rows = {Decimal(row.rate): row.tax_type for row in basis.settings.purchase_tax_types}
+def _chosen_for_purchases(basis: _Basis, sold: _Sold) -> tuple[str, Chosen]:
+    """The tax type of the settings, which may be none, and what chose it."""
+    rows = {Decimal(row.rate): row for row in basis.settings.purchase_tax_types}
     try:
-        rate = _rate(basis, sold) if rows else None
+        rate = _rate(basis, sold)[0] if rows else None
     except OrderStopped:
         # a gift may come without a rate
         rate = None
-    return (
-        rows.get(rate, basis.settings.purchase_tax_type)
-        if rate is not None
-        else basis.settings.purchase_tax_type
-    )
+    if rate in rows:
+        return rows[rate].tax_type, Chosen("purchase_tax_row", "purchase_tax_types", rows[rate])
+    chosen = basis.settings.purchase_tax_type
+    return chosen, Chosen("purchase_tax_setting" if chosen else "tax_of_cogs", "purchase_tax_type")
 
 
 def _choices(rates: Iterable[TaxRate]) -> str:
@@ -711,6 +812,11 @@ class _Charge:
     gross: Decimal | None
     account: Account
     tax: _Tax
+    account_chosen: Chosen
+    price_chosen: Chosen
+    percent: Decimal | None = None
+    """The order's rate, and what chose it; None where no rate is needed."""
+    rate_chosen: Chosen | None = None
     tax_chosen: bool = True
     """Whether a person chose its tax rate, or need not choose one."""
     derived: bool = False
@@ -735,7 +841,8 @@ def _kept_lines(basis: _Basis) -> list[tuple[str, OrderLine]]:
 def _sale_charges(basis: _Basis) -> list[_Charge]:
     charges = []
     for name, line in _kept_lines(basis):
-        net, gross = _billed(basis, name, line)
+        net, gross, price_chosen = _billed(basis, name, line)
+        account, account_chosen = _sales_account(basis, line.sku)
         charge = _Charge(
             name=name,
             description=_description(line),
@@ -744,8 +851,10 @@ def _sale_charges(basis: _Basis) -> list[_Charge]:
             quantity=line.quantity,
             net=net,
             gross=gross,
-            account=_sales_account(basis, line.sku),
+            account=account,
             tax=_NO_TAX,
+            account_chosen=account_chosen,
+            price_chosen=price_chosen,
         )
         sold = _sold(name, line, free=not charge.net and not charge.gross)
         charges.append(_taxed(basis, charge, sold, own_account=False))
@@ -762,20 +871,28 @@ def _sold(name: str, line: OrderLine, *, free: bool = False) -> _Sold:
     return _Sold(name, line.tax_rate, line.price, line.price_inc_tax, free)
 
 
-def _billed(basis: _Basis, name: str, line: OrderLine) -> tuple[Decimal | None, Decimal | None]:
-    """The prices of one, without and with tax, that the invoice carries."""
+_FREE: Final = Chosen("free_of_charge", "free_of_charge")
+_TRADE: Final = Chosen("trade_price", "invoice_price")
+_SALE: Final = Chosen("sale_price", "invoice_price")
+_SHIPPING: Final = Chosen("shipping_price")
+_COST: Final = Chosen("unit_cost")
+_NO_SHIPPING_ACCOUNT: Final = Chosen("no_shipping_account", "sales_account_code")
+
+
+def _billed(basis: _Basis, name: str, line: OrderLine) -> tuple[Decimal | None, Decimal | None, Chosen]:
+    """The prices of one, without and with tax, that the invoice carries, and what chose them."""
     if basis.order.free_of_charge:
-        return Decimal(0), Decimal(0)
+        return Decimal(0), Decimal(0), _FREE
     if basis.settings.invoice_price == "trade":
         if line.cost is None:
             raise basis.stop("missing_price", line=name, field="unit cost (the trade price)")
         costs_in = basis.settings.cost_currency or basis.currency
         if costs_in != basis.currency:
             raise basis.stop("costs_in_another_currency", currency=basis.currency, cost_currency=costs_in)
-        return line.cost, None
+        return line.cost, None, _TRADE
     if line.price is None and line.price_inc_tax is None:
         raise basis.stop("missing_price", line=name, field="sale price")
-    return line.price, line.price_inc_tax
+    return line.price, line.price_inc_tax, _SALE
 
 
 def _shipping_charge(basis: _Basis) -> list[_Charge]:
@@ -785,13 +902,25 @@ def _shipping_charge(basis: _Basis) -> list[_Charge]:
     setting = "shipping_account_code" if settings.shipping_account_code else "sales_account_code"
     sold = _Sold("the shipping", shipping.tax_rate, shipping.price, shipping.price_inc_tax)
     account = _account(basis, setting)
-    net, gross = shipping.price, shipping.price_inc_tax
+    net, gross, price_chosen = shipping.price, shipping.price_inc_tax, _SHIPPING
     if settings.invoice_price == "trade":
         if net is None and gross is not None:
-            rate = _rate(basis, sold) if basis.organisation.pays_tax else shipping.tax_rate or Decimal(0)
-            net = _cents(_without_tax(gross, rate))
+            rate = _rate(basis, sold)[0] if basis.organisation.pays_tax else shipping.tax_rate or Decimal(0)
+            net, price_chosen = _cents(_without_tax(gross, rate)), Chosen("shipping_worked_out")
         gross = None
-    charge = _Charge("the shipping", "Shipping", None, Decimal(1), net, gross, account, _NO_TAX)
+    by = _BY_SETTING[setting] if settings.shipping_account_code else _NO_SHIPPING_ACCOUNT
+    charge = _Charge(
+        name="the shipping",
+        description="Shipping",
+        item_code=None,
+        quantity=Decimal(1),
+        net=net,
+        gross=gross,
+        account=account,
+        tax=_NO_TAX,
+        account_chosen=by,
+        price_chosen=price_chosen,
+    )
     return [_taxed(basis, charge, sold, own_account=True)]
 
 
@@ -802,12 +931,21 @@ def _taxed(basis: _Basis, charge: _Charge, sold: _Sold, *, own_account: bool) ->
     of_nothing = _tax_of_nothing(basis, sold, charge.account)
     if of_nothing is not None:
         return replace(charge, tax=of_nothing)
-    rate = _rate(basis, sold)
+    rate, rate_chosen = _rate(basis, sold)
     row = _row(basis, sold, rate)
+    account, account_chosen = charge.account, charge.account_chosen
     if row is not None and row.account and not own_account:
-        charge = replace(charge, account=_account(basis, "tax_types", row.account))
-    tax = _sale_tax(basis, sold.name, rate, row, charge.account)
-    charge = replace(charge, tax=tax, note=_contradiction(basis, sold, rate))
+        account = _account(basis, "tax_types", row.account)
+        account_chosen = Chosen("account_of_tax_row", "tax_types", row)
+    charge = replace(
+        charge,
+        account=account,
+        account_chosen=account_chosen,
+        tax=_sale_tax(basis, sold.name, rate, row, account),
+        percent=rate,
+        rate_chosen=rate_chosen,
+        note=_contradiction(basis, sold, rate),
+    )
     return _without_its_tax(charge, rate) if row is not None and row.reverse_charge else charge
 
 
@@ -834,8 +972,9 @@ def _cost_charges(basis: _Basis, untracked_items: frozenset[str]) -> list[_Charg
         code = item_code(line.sku)
         # Only tracked items may be booked to an inventory account.
         tracked = code is not None and code not in untracked_items
-        account = _account(basis, "inventory_asset_account_code" if tracked else "cogs_account_code")
-        chosen = _chosen_for_purchases(basis, _sold(name, line))
+        setting = "inventory_asset_account_code" if tracked else "cogs_account_code"
+        account = _account(basis, setting)
+        chosen, by = _chosen_for_purchases(basis, _sold(name, line))
         charges.append(
             _Charge(
                 name=name,
@@ -845,25 +984,30 @@ def _cost_charges(basis: _Basis, untracked_items: frozenset[str]) -> list[_Charg
                 net=line.cost,
                 gross=None,
                 account=account,
-                tax=_purchase_tax(basis, account, chosen),
+                tax=_purchase_tax(basis, account, chosen, by),
+                account_chosen=Chosen("tracked_item" if tracked else "no_tracked_item", setting),
+                price_chosen=_COST,
                 tax_chosen=bool(chosen) or not basis.organisation.pays_tax,
             )
         )
     return charges
 
 
-def _line_amount_types(basis: _Basis) -> LineAmountTypes:
+def _line_amount_types(basis: _Basis) -> tuple[LineAmountTypes, Chosen]:
     settings, order = basis.settings, basis.order
     if not basis.organisation.pays_tax:
-        return "NoTax"
+        return "NoTax", Chosen("no_tax")
     # Trade prices never carry tax, so there is nothing inclusive to show.
-    if settings.invoice_price == "trade" or settings.line_amounts == "exclusive":
-        return "Exclusive"
-    if settings.line_amounts == "inclusive":
-        return "Inclusive"
+    if settings.invoice_price == "trade":
+        return "Exclusive", Chosen("trade_without_tax", "invoice_price")
+    if settings.line_amounts != "auto":
+        mode: LineAmountTypes = "Exclusive" if settings.line_amounts == "exclusive" else "Inclusive"
+        return mode, Chosen("amounts_setting", "line_amounts")
     shipping_inclusive = order.shipping.price_inc_tax is not None or not order.shipping.price
     lines_inclusive = all(line.price_inc_tax is not None for line in order.lines if not line.cancelled)
-    return "Inclusive" if lines_inclusive and shipping_inclusive else "Exclusive"
+    if lines_inclusive and shipping_inclusive:
+        return "Inclusive", Chosen("all_with_tax", "line_amounts")
+    return "Exclusive", Chosen("not_all_with_tax", "line_amounts")
 
 
 # --- Xero's arithmetic -------------------------------------------------------------------------------------------
@@ -1036,11 +1180,33 @@ def _in_two(
     return found
 
 
+def _line_reasons(charge: _Charge, line: _PricedLine, mode: LineAmountTypes) -> LineReasons:
+    shown: Literal["as_sent", "worked_out", "whole_line", "adjusted"] = "adjusted"
+    if line.retold:
+        shown = "whole_line"
+    for unit, reckoned in _prices(charge, mode):
+        if shown == "adjusted" and line.unit_amount == unit.quantize(PRICE_STEP, ROUND_HALF_UP):
+            shown = "worked_out" if reckoned else "as_sent"
+    return LineReasons(
+        account=charge.account_chosen,
+        tax=charge.tax.chosen,
+        rate=charge.rate_chosen,
+        price=charge.price_chosen,
+        net=charge.net,
+        gross=charge.gross,
+        percent=charge.percent,
+        quantity=charge.quantity,
+        derived=charge.derived,
+        shown=shown,
+    )
+
+
 @dataclass(frozen=True)
 class _Totals:
     line_items: list[dict[str, Any]]
     figures: Figures
     notes: tuple[str, ...]
+    made_from: tuple[tuple[_Charge, _PricedLine], ...]
 
 
 def _totals(
@@ -1048,6 +1214,7 @@ def _totals(
 ) -> _Totals:
     """The line items, and the document's figures beside the order's."""
     line_items: list[dict[str, Any]] = []
+    made_from: list[tuple[_Charge, _PricedLine]] = []
     share = net = Decimal(0)
     taxes, order_taxes = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
     for charge in charges:
@@ -1058,6 +1225,7 @@ def _totals(
         in_xero = line_net + line_tax if compare == "Total" else line_net
         _check_difference(basis, kind, charge.name, theirs=due.share, ours=Decimal(in_xero), limit=CENT)
         line_items += [_line_item(charge, line, mode, basis.settings) for line in priced]
+        made_from += [(charge, line) for line in priced]
         share += due.share
         net += line_net
         taxes[charge.tax.type or ""] += line_tax
@@ -1081,7 +1249,7 @@ def _totals(
         net, total = net + difference, total + difference
         notes.append(f"A rounding line of {difference} makes it {order_total}, as on the order.")
     figures = Figures(net, total, {kind: tax for kind, tax in taxes.items() if tax})
-    return _Totals(line_items, figures, tuple(notes))
+    return _Totals(line_items, figures, tuple(notes), tuple(made_from))
 
 
 def _check_difference(
@@ -1093,14 +1261,10 @@ def _check_difference(
             "total_differs" if kind == "invoice" else "purchase_total_differs",
             what=what,
             ours=str(ours),
-            theirs=_with_cents(theirs),
-            difference=_with_cents(difference),
+            theirs=with_cents(theirs),
+            difference=with_cents(difference),
             limit=plain_number(limit),
         )
-
-
-def _with_cents(amount: Decimal) -> str:
-    return f"{amount:.2f}" if decimals(amount) <= 2 else plain_number(amount)
 
 
 def _tax_notes(taxes: Mapping[str, Decimal], order_taxes: Mapping[str, Decimal]) -> Iterator[str]:

@@ -8,13 +8,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.organisation import xero_date
 
 VOID_OR_DELETED: Final = frozenset({"DELETED", "VOIDED"})
 UNAPPROVED: Final = frozenset({"DRAFT", "SUBMITTED"})
+Stands = Literal[
+    "",
+    "draft",
+    "awaiting_approval",
+    "approved",
+    "part_paid",
+    "part_credited",
+    "paid",
+    "credited",
+    "billed",
+    "voided",
+    "deleted",
+]
+"""Where a document stands in Xero; empty: not known."""
+_STANDS: Final[Mapping[str, Stands]] = {
+    "DRAFT": "draft",
+    "SUBMITTED": "awaiting_approval",
+    "AUTHORISED": "approved",
+    "PAID": "paid",
+    "BILLED": "billed",
+    "VOIDED": "voided",
+    "DELETED": "deleted",
+}
 _NONE: Final = Decimal(0)
 _FINGERPRINT: Final = 16
 """Hexadecimal digits."""
@@ -80,9 +103,23 @@ class DocumentInXero:
         return self.status in VOID_OR_DELETED
 
     @property
+    def stands(self) -> Stands:
+        """Where it stands in Xero, which calls an invoice paid that is credited in full."""
+        if self.status == "PAID" and self.credited and not self.paid:
+            return "credited"
+        if self.status == "AUTHORISED" and (self.paid or self.credited):
+            return "part_paid" if self.paid else "part_credited"
+        return stands_by(self.status)
+
+    @property
     def fingerprint(self) -> str:
         """The same as long as nobody changes its contact, date, currency or lines. A status is no such change."""
         return _fingerprint(self)
+
+
+def stands_by(status: str) -> Stands:
+    """Where a document stands, as far as its status tells."""
+    return _STANDS.get(status, "")
 
 
 def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:

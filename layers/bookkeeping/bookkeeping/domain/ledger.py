@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.connection import Connection
@@ -30,7 +30,7 @@ from bookkeeping.domain.documents import (
     waits_for_dispatch,
     wants,
 )
-from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, stands_by
 from bookkeeping.domain.errors import StillBeingSent
 from bookkeeping.domain.orders import (
     NO_SALE,
@@ -63,7 +63,13 @@ LONGEST_NOTE: Final = 500
 MOST_NOTES: Final = 20
 MOST_FORMER: Final = 20
 MOST_ACTS: Final = 50
-"""The last things that people did to an order."""
+"""The last unusual things that happened to an order."""
+ACT_AT_MOST: Final = 150
+"""About how many bytes of a row an act takes, beside the person's name."""
+FREED_BY_SETTINGS: Final = "freed by settings"
+FREED_BY_CONNECTION: Final = "freed by connection"
+CHANGED_BY_PLATFORM: Final = "changed by the platform"
+"""Acts of nobody. Versions that do not know them show them as they are."""
 ROOM: Final = 340_000
 """Bytes of content a row has room for: DynamoDB takes 400 KB."""
 
@@ -109,6 +115,17 @@ class Posted(Stored):
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     """Of the document as it was posted; empty where Xero did not list its lines."""
+    settings_version: int = 0
+    """The version of the settings that made it, where the order went on under another one; else 0."""
+    stands: str = ""
+    """How far it was approved, paid or credited when it was last read after posting. No payment is kept."""
+    read_at: datetime | None = None
+    """When that was."""
+
+    @property
+    def stood(self) -> str:
+        """Where it stood in Xero when that was last known."""
+        return self.stands or stands_by(self.status)
 
     def __post_init__(self) -> None:
         # what Xero answers and what is noted is of any length
@@ -189,11 +206,20 @@ class SaleStatus(Stored):
 
 @dataclass(frozen=True)
 class Act(Stored):
-    """What a person did to the order."""
+    """What a person did, or something unusual that happened by itself: to an order, or to a company's settings.
+
+    What every order goes through is no act: its row says it elsewhere.
+    """
 
     by: str
+    """The person's name; empty for what happened by itself."""
     what: str
     at: datetime
+    was: str = ""
+    """Why the order had stopped, waited or been skipped until then: a code of `problems`."""
+    since: datetime | None = None
+    version: int = 0
+    """The version of the settings under which it was tried again."""
 
 
 @dataclass(frozen=True)
@@ -259,6 +285,11 @@ class Entry(Stored):
         return self.problem.code if self.problem else self.reason
 
     @property
+    def number_without_suffix(self) -> str:
+        """The number under which it was posted first: the prefix and the order's id."""
+        return self.former[0].number if self.former else self.number
+
+    @property
     def frozen(self) -> bool:
         return bool(self.documents or self.batch)
 
@@ -276,6 +307,23 @@ class Entry(Stored):
     def before_production(self) -> bool:
         """Whether it is certain that nothing of it has been made yet."""
         return self.stage == "received"
+
+    @property
+    def retried_at(self) -> datetime | None:
+        """When a person did something to it last."""
+        return max((act.at for act in self.history if act.by), default=None)
+
+    def with_act(self, by: str, what: str, now: datetime, version: int = 0) -> Self:
+        """The entry with an act of a person, or of nobody, that ends its present state."""
+        act = Act(
+            within(by, LONGEST_FIELD),
+            what,
+            now,
+            was=self.why,
+            since=self.changed_at if self.why else None,
+            version=version,
+        )
+        return replace(self, history=(*self.history, act)[-MOST_ACTS:])
 
 
 @dataclass
@@ -349,8 +397,7 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
             return entry
     entry = replace(entry, sale_status=sale_status, stage=stage)
     if not entry.frozen:
-        message = _dispatched_since(entry.message, message)
-        return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
+        return _with_message(entry, message, books, now)
     beside = _beside(entry, message, now)
     if beside.state is State.POSTED:
         return look_after_posting(beside, books, now)
@@ -359,6 +406,14 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
 
 def _furthest(known: Stage, said: Stage) -> Stage:
     return max(known, said, key=STAGES.index)
+
+
+def _with_message(entry: Entry, message: Message, books: Books, now: datetime) -> Entry:
+    """What becomes of an order none of whose documents is sent, after a newer message."""
+    if message.content_hash != entry.message.content_hash:
+        entry = entry.with_act("", CHANGED_BY_PLATFORM, now)
+    message = _dispatched_since(entry.message, message)
+    return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
 
 
 def _half_posted_now(entry: Entry, books: Books, now: datetime) -> Entry:
@@ -439,7 +494,8 @@ def weight(entry: Entry) -> int:
     problem = (*entry.problem.details.values(), *entry.problem.xero_says) if entry.problem else ()
     notes = (note for posted in entry.documents.values() for note in posted.notes)
     texts = (*entry.changes, *problem, *notes, *(act.by for act in entry.history))
-    return _bytes(entry.message) + beside + sum(len(text.encode()) for text in texts) + 4_000
+    rest = 4_000 + ACT_AT_MOST * len(entry.history)
+    return _bytes(entry.message) + beside + sum(len(text.encode()) for text in texts) + rest
 
 
 def _bytes(message: Message) -> int:
@@ -545,7 +601,18 @@ def become_due(entry: Entry, books: Books, now: datetime) -> Entry:
         settings_version=books.settings_version,
         due_at=now,
         changed_at=now,
+        documents=_made_under(entry, books.settings_version),
     )
+
+
+def _made_under(entry: Entry, version: int) -> Mapping[DocumentKind, Posted]:
+    """The order's documents; they say which settings made them, where it goes on under others."""
+    if entry.settings_version == version:
+        return entry.documents
+    return {
+        kind: posted if posted.settings_version else replace(posted, settings_version=entry.settings_version)
+        for kind, posted in entry.documents.items()
+    }
 
 
 def _left_behind(entry: Entry, connection: Connection) -> Problem:
@@ -676,8 +743,7 @@ def _renewed(entry: Entry, books: Books, now: datetime) -> Entry | None:
         return held_back_half(entry, books.settings, now)
     if entry.newer is None or entry.frozen:
         return None
-    message = _dispatched_since(entry.message, entry.newer)
-    return decide(replace(entry, message=message, newer=None, refusals=0), books, now)
+    return _with_message(entry, entry.newer, books, now)
 
 
 def _dispatched_since(known: Message, message: Message) -> Message:
@@ -853,6 +919,11 @@ def dealt_with(entry: Entry, content_hash: str) -> Entry:
     return replace(entry, dealt_with=content_hash)
 
 
+def as_read(posted: Posted, status: str, stands: str, now: datetime) -> Posted:
+    """The document with its status and where it stands in Xero, as it was just read."""
+    return replace(posted, status=status, stands=stands, read_at=now)
+
+
 def next_number(number: str, prefix_and_id: str) -> str:
     """The number under which an order is posted again: the first one with `-2`, the next with `-3`."""
     suffix = number.removeprefix(prefix_and_id).removeprefix("-")
@@ -865,12 +936,11 @@ def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     # what was too long to be kept beside the content is known no more
     too_long = entry.newer is not None and not entry.newer.content and entry.newer.problem is None
     newer = None if too_long else entry.newer
-    base = entry.former[0].number if entry.former else entry.number
     renewed = replace(
         entry,
         documents={kind: posted for kind, posted in entry.documents.items() if kind not in gone},
         former=(*entry.former, *gone.values())[-MOST_FORMER:],
-        number=next_number(entry.number, base),
+        number=next_number(entry.number, entry.number_without_suffix),
         message=newer or entry.message,
         newer=entry.newer if too_long else None,
         changes=entry.changes if too_long else (),
@@ -903,15 +973,29 @@ def retry(
     """
     if entry.state in (State.QUEUED, State.POSTING, State.POSTED):
         return None
-    acts = [Act(within(by, LONGEST_FIELD), no_sale or "retry", now)] if by else []
+    what = (no_sale or "retry") if by else _freed_by(entry)
     freed = replace(
-        entry,
+        entry.with_act(by, what, now, books.settings_version),
         refusals=0,
         at_most=BATCH_SIZE,
         items_as_they_are=entry.items_as_they_are or items_as_they_are,
         no_sale=_decided(entry, no_sale),
-        history=(*entry.history, *acts)[-MOST_ACTS:],
+        # who posts what is left of a cancelled order knows that it is cancelled
+        dealt_with=entry.newest.content_hash if no_sale == "post" and entry.frozen else entry.dealt_with,
     )
+    tried = _tried_again(entry, freed, books, by, now)
+    if not by and (tried.state, tried.why) == (entry.state, entry.why):
+        # nobody asked, and it is where it was
+        return replace(tried, history=entry.history)
+    return tried
+
+
+def _freed_by(entry: Entry) -> str:
+    connects = entry.state is State.WAITING and entry.reason != "dispatch"
+    return FREED_BY_CONNECTION if connects else FREED_BY_SETTINGS
+
+
+def _tried_again(entry: Entry, freed: Entry, books: Books, by: str, now: datetime) -> Entry:
     if entry.batch:
         # stopped by a fault of ours: what became of its document is found out first
         return _at(freed, State.POSTING, now)
@@ -940,7 +1024,7 @@ def _accepted(freed: Entry, problem: Problem, by: str, now: datetime) -> Entry:
     noted = replace(
         posted, notes=(f"{differs} {by or 'A person'} accepted it as it is in Xero.", *posted.notes)
     )
-    acts = (*freed.history[:-1], Act(by, "accept", now)) if by else freed.history
+    acts = (*freed.history[:-1], replace(freed.history[-1], what="accept")) if by else freed.history
     return replace(freed, documents={**freed.documents, kind: noted}, history=acts)
 
 

@@ -53,6 +53,8 @@ from bookkeeping.domain.time_zones import Calendar
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = "\uffff"
 """Text after every moment and every reason."""
+SOME_REASON: Final = "$"
+"""Stands for every reason, and not for none: in a list key it comes right after none."""
 _REFERENCE_AT_MOST: Final = 64
 """How much of the sales channel's reference is searched."""
 STATES: Final = frozenset(map(str, State))
@@ -222,8 +224,17 @@ class OrdersTable:
         return (item["key"] for item in found)
 
     def reasons(self, company: str, state: State, at_most: int) -> list[str]:
-        """Why the company's rows are in that state, a reason a row. An index: it may lag behind the rows."""
-        found = self._listed(company, _first(state), ProjectionExpression="list_key", Limit=at_most)
+        """Why the company's rows are in that state: the reason of each row that has one.
+
+        An index: it may lag behind the rows.
+        """
+        bounds = _list_key(state, SOME_REASON, ""), _list_key(state, _LAST, "")
+        found = self._table.query(
+            IndexName="page",
+            KeyConditionExpression=Key("company").eq(company) & Key("list_key").between(*bounds),
+            ProjectionExpression="list_key",
+            Limit=at_most,
+        )
         return [item["list_key"].split("#")[1] for item in found["Items"]]
 
     def count(self, company: str, state: State, at_most: int) -> int:
@@ -252,12 +263,14 @@ class OrdersTable:
     ) -> tuple[list[str], str]:
         """Keys of the company's rows in that state, and where to go on (empty: at the end).
 
-        Without a reason: for any reason and at any time. An index: it may lag behind the rows.
+        Without a reason, and for `SOME_REASON`: at any time. An index: it may lag behind the rows.
         Queued and posting orders are in one list, by the time at which they were received; others are listed by
         the time of their last change.
         """
         if reason is None:
             first, last = _first(state), f"{_first(state)}{_LAST}"
+        elif reason == SOME_REASON:
+            first, last = _list_key(state, SOME_REASON, ""), _list_key(state, _LAST, "")
         else:
             first = _list_key(state, reason, stamp(since) if since else "")
             last = _list_key(state, reason, stamp(until) if until else _LAST)
@@ -333,7 +346,7 @@ def entry_to_item(entry: Entry) -> Item:
         "as_draft": entry.as_draft,
         "items_as_they_are": entry.items_as_they_are,
         "changes": list(entry.changes),
-        "history": [act.to_store(at=stamp(act.at)) for act in entry.history],
+        "history": [_act_out(act) for act in entry.history],
         # a key of the index `reference`: as long as the message says the same, no write moves it there
         "external_ref": entry.message.content
         and _searched(json.loads(entry.message.content)["external_ref"]),
@@ -362,9 +375,7 @@ def _after_posting_out(entry: Entry) -> Item:
         "correction": entry.correction and _correction_out(entry.correction),
         "credit_notes": [_note_out(note) for note in entry.credit_notes],
         "dealt_with": entry.dealt_with,
-        "former": [
-            posted.to_store(at=_at_out(posted.at), notes=list(posted.notes)) for posted in entry.former
-        ],
+        "former": [_told(_moments_out(posted) | {"notes": list(posted.notes)}) for posted in entry.former],
     }
 
 
@@ -462,12 +473,14 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         dated_on_dispatch=item.get("dated_on_dispatch", False),
         newer=_message_in(item["newer"]) if "newer" in item else None,
         changes=tuple(item.get("changes", ())),
-        history=tuple(Act.restored(act, at=moment) for act in item.get("history", ())),
         stage=item.get("stage", ""),
         correction=_correction_in(item["correction"]) if "correction" in item else None,
         credit_notes=tuple(map(_note_in, item.get("credit_notes", ()))),
         dealt_with=item.get("dealt_with", ""),
         former=tuple(_former_in(posted) for posted in item.get("former", ())),
+        history=tuple(
+            Act.restored(act, at=moment, since=_at_in, version=int) for act in item.get("history", ())
+        ),
         unknown=unknown_in(item, Entry, ROW_ALONE),
     )
 
@@ -554,20 +567,32 @@ def _at_in(kept: Any) -> datetime:
     return moment(kept) if isinstance(kept, str) else _EPOCH + int(kept) * timedelta(milliseconds=1)
 
 
+def _act_out(act: Act) -> Item:
+    item = _told(act.to_store(at=stamp(act.at), since=act.since and _at_out(act.since)))
+    # earlier versions need it, also where it is nobody
+    return {"by": act.by} | item | act.unknown
+
+
 def _posted_out(posted: Posted, entry: Entry) -> Item:
     """The document without its number where that is the order's."""
     notes = posted.notes and packed(json.dumps(posted.notes, ensure_ascii=False))
-    item = _told(posted.to_store(at=_at_out(posted.at), notes=notes, number="")) | posted.unknown
+    item = _told(_moments_out(posted) | {"notes": notes, "number": ""}) | posted.unknown
     return item if posted.number == entry.number else item | {"number": posted.number}
+
+
+def _moments_out(posted: Posted) -> Item:
+    return posted.to_store(at=_at_out(posted.at), read_at=posted.read_at and _at_out(posted.read_at))
 
 
 def _posted_in(item: Mapping[str, Any], number: str) -> Posted:
     left_out = {"id": "", "number": number, "status": "", "total": "", "currency": ""}
-    return Posted.restored({**left_out, **item}, at=_at_in, notes=_notes_in)
+    at = {"at": _at_in, "read_at": _at_in}
+    return Posted.restored({**left_out, **item}, **at, notes=_notes_in, settings_version=int)
 
 
 def _former_in(item: Mapping[str, Any]) -> Posted:
-    return Posted.restored(item, at=_at_in, notes=tuple)
+    left_out = {"status": "", "total": "", "currency": ""}
+    return Posted.restored({**left_out, **item}, at=_at_in, read_at=_at_in, notes=tuple)
 
 
 def _notes_in(kept: Any) -> tuple[str, ...]:

@@ -684,7 +684,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {number} has a credit note in Xero that was not made from here. {credited} {currency} of it"
             " are credited by now. Nothing further was done.",
             "accountant",
-            "Credit in Xero by hand what is left of {number}, or take back what is too much. Then press “Done by hand”.",
+            "Credit in Xero by hand what is left of {number}, or take back what is too much. Then press “Done by"
+            " hand”.",
         ),
         Kind(
             "document_not_found",

@@ -12,7 +12,9 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 
 from bookkeeping.domain.corrections import What
 from bookkeeping.domain.document_kinds import DocumentKind
+from bookkeeping.domain.documents_in_xero import Stands
 from bookkeeping.domain.ledger import State
+from bookkeeping.domain.reasons import About
 from bookkeeping.use_cases.page.corrections import Asked
 
 
@@ -26,7 +28,7 @@ class Words(Answer):
 
 
 class Act(Answer):
-    """What a person did, and when."""
+    """What a person did, or what happened by itself, and when."""
 
     at: str
     by: str
@@ -166,6 +168,8 @@ class Document(Answer):
     currency: str
     link: str | None
     notes: list[str]
+    stands: Stands
+    read_at: str | None
 
 
 class Order(Answer):
@@ -222,12 +226,124 @@ class Correction(Answer):
     problem: Problem | None
 
 
+class Offered(Answer):
+    """What a person can ask for, what its button says, and what will happen."""
+
+    asked: Asked
+    label: str
+    words: str
+
+
+class Creditable(Answer):
+    """A line of the order, or line 0, its shipping, and what credit notes took back of it."""
+
+    line: int
+    description: str
+    quantity: str
+    left: str
+    credited: str
+
+
+class Shipping(Answer):
+    price: str | None
+    price_inc_tax: str | None
+    tax_rate: str | None
+
+
+class RateAndTax(Answer):
+    """`rate`: percent; none where the order states none."""
+
+    rate: str | None
+    tax: str
+
+
+class Totals(Answer):
+    """What the order comes to by its own prices and rates."""
+
+    net: str
+    taxes: list[RateAndTax]
+    total: str
+
+
+class Setting(Answer):
+    name: str
+    title: str
+
+
+class Why(Answer):
+    """Why one thing of a document is as it is. `field`: the order's field, by the name that the platform gives it."""
+
+    about: About
+    words: str
+    setting: Setting | None
+    field: str | None
+
+
+class ExplainedLine(Answer):
+    """A line item of Xero's, and why it is as it is."""
+
+    description: str
+    quantity: str
+    price: str
+    why: list[Why]
+
+
+class NamedTax(Answer):
+    name: str
+    tax: str
+
+
+class Explained(Answer):
+    """A document as it is made. `amounts` are Xero's LineAmountTypes."""
+
+    number: str
+    date: str
+    due_date: str | None
+    currency: str
+    amounts: Literal["Exclusive", "Inclusive", "NoTax"]
+    net: str
+    taxes: list[NamedTax]
+    total: str
+    why: list[Why]
+    lines: list[ExplainedLine]
+
+
+class ExplainedInXero(Answer):
+    """A document in Xero, made again from its settings and what is known of accounts and tax rates today.
+
+    `remark`: how it would be another one today. Where it could not be made any more, there are no lines.
+    """
+
+    kind: DocumentKind
+    settings_version: int
+    facts_read_at: str
+    remark: str | None
+    lines: list[ExplainedLine]
+    why: list[Why]
+    number: NotRequired[str]
+    date: NotRequired[str]
+    due_date: NotRequired[str | None]
+    currency: NotRequired[str]
+    amounts: NotRequired[Literal["Exclusive", "Inclusive", "NoTax"]]
+    net: NotRequired[str]
+    taxes: NotRequired[list[NamedTax]]
+    total: NotRequired[str]
+
+
 class WholeOrder(Order):
+    """`same_shipping`: the ids of orders with the same reference of the sales channel and the same shipping."""
+
     lines: list[OrderLine]
+    shipping: Shipping | None
+    totals: Totals | None
+    explained: list[ExplainedInXero]
+    same_shipping: list[str]
     history: list[Act]
     version: int
     may_credit: bool
-    choices: list[Asked]
+    choices: list[Offered]
+    creditable: list[Creditable]
+    may_return_stock: bool
     correction: Correction | None
     credit_notes: list[CreditNote]
 
@@ -237,7 +353,7 @@ class Orders(Answer):
 
     orders: list[Order]
     cursor: str | None
-    counts: NotRequired[dict[State, int]]
+    counts: NotRequired[dict[State | Literal["changed"], int]]
     problems: NotRequired[dict[str, int]]
 
 
@@ -246,7 +362,7 @@ class Retried(Answer):
     more: bool
 
 
-class PreviewedDocument(Answer):
+class PreviewedDocument(Explained):
     """`body` as it would be sent to Xero."""
 
     kind: DocumentKind
@@ -278,6 +394,7 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "orders/{order_id}"): WholeOrder,
     ("post", "orders/{order_id}/retry"): Order,
     ("post", "orders/{order_id}/correction"): WholeOrder,
+    ("post", "orders/{order_id}/look"): WholeOrder,
     ("post", "orders/retry"): Retried,
     ("post", "preview"): Preview,
 }

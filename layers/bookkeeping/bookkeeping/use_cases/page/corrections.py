@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Final, Literal
 
@@ -11,16 +11,24 @@ from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.domain import ledger, page_access
 from bookkeeping.domain.amounts import decimals, plain_number
 from bookkeeping.domain.corrections import SHIPPING, Correction, Credited
-from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
+from bookkeeping.domain.documents_in_xero import UNAPPROVED, VOID_OR_DELETED
 from bookkeeping.domain.errors import Conflict
-from bookkeeping.domain.ledger import LONGEST_FIELD, MOST_ACTS, Act, Books, Entry, State
+from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.page_access import Person
-from bookkeeping.domain.texts import within
+from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.release import publish
 from bookkeeping.use_cases.wake_lanes import ring
 
 Asked = Literal["cancel", "credit", "post_again", "try_again", "done_by_hand"]
+LABELS: Final[Mapping[Asked, str]] = {
+    "cancel": "Cancel it in Xero",
+    "credit": "Credit part of it",
+    "post_again": "Post again",
+    "try_again": "Try again",
+    "done_by_hand": "Done by hand",
+}
+"""What the buttons say."""
 MOST_LINES: Final = 501
 
 
@@ -30,6 +38,13 @@ class NothingToCorrect(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class ChangedMeanwhile(NothingToCorrect):
+    """The order is not as the person saw it: something was asked for or done since."""
+
+    def __init__(self) -> None:
+        super().__init__("This order changed a moment ago. Look at it again.")
 
 
 def choices(entry: Entry) -> list[Asked]:
@@ -44,13 +59,129 @@ def choices(entry: Entry) -> list[Asked]:
             return ["try_again"]
         return ["done_by_hand"] if correction.rests else []
     found: list[Asked] = []
-    if entry.documents.get("invoice") and entry.documents["invoice"].status in VOID_OR_DELETED:
+    if "invoice" not in entry.documents:
+        found.append("cancel")
+    elif entry.documents["invoice"].status in VOID_OR_DELETED:
         found.append("post_again")
     elif ledger.cancellation(entry, "", entry.changed_at) is not None:
         found += ["cancel", "credit", "post_again"]
     else:
         found += ["credit", "cancel", "post_again"]
     return [*found, "done_by_hand"] if ledger.changed_since(entry) else found
+
+
+def words(asked: Asked, entry: Entry, settings: Settings) -> str:
+    """What will happen to the order's documents in Xero if a person asks for that."""
+    invoice = entry.documents.get("invoice")
+    number = invoice.number if invoice else entry.number
+    again = ledger.next_number(entry.number, entry.number_without_suffix)
+    match asked:
+        case "cancel":
+            unedited = "What somebody has changed in Xero is left alone, and shown here."
+            return " ".join(
+                [*_cancelled_invoice(entry, settings, again), *_cancelled_purchase_order(entry), unedited]
+            )
+        case "credit":
+            as_read = f" {number} was not approved yet when it was last read." if _unapproved(entry) else ""
+            return (
+                f"You enter quantities or amounts, and a credit note over them {_made(settings)}. Only an approved"
+                f" invoice can be credited.{as_read}"
+            )
+        case "post_again":
+            return f"Only if {number} is deleted or voided in Xero: the order is posted anew as {again}."
+        case "try_again":
+            return "Xero is asked how its documents stand, and what was asked for goes on from there."
+        case "done_by_hand":
+            return "Nothing is done in Xero. The order leaves the list of those changed after posting."
+
+
+def _unapproved(entry: Entry) -> bool:
+    return "invoice" in entry.documents and entry.documents["invoice"].status in UNAPPROVED
+
+
+def _made(settings: Settings) -> str:
+    """How a credit note is created."""
+    if settings.credit_note_status == "DRAFT":
+        return "is created as a draft, and allocated to the invoice once you have approved it in Xero"
+    return "is created, and allocated to the invoice as far as that is unpaid"
+
+
+def _cancelled_invoice(entry: Entry, settings: Settings, again: str) -> list[str]:
+    invoice = entry.documents.get("invoice")
+    if invoice is None or invoice.status in VOID_OR_DELETED:
+        return []
+    found, number = ledger.cancellation(entry, "", entry.changed_at), invoice.number
+    only_lines = found is not None and found.what == "credit"
+    if invoice.status in UNAPPROVED:
+        then = f", and the order is posted again as {again} without the cancelled lines" if only_lines else ""
+        return [f"{number} is not approved yet: it is deleted{then}."]
+    over = "the cancelled lines" if only_lines else "all that is left of it"
+    said = [f"{number} is approved: a credit note over {over} {_made(settings)}."]
+    if settings.void_approved and not only_lines:
+        said.append(
+            "It is voided instead if it is dated in this month, after the lock dates, and neither sent nor paid nor"
+            " credited."
+        )
+    return said
+
+
+def _cancelled_purchase_order(entry: Entry) -> list[str]:
+    order = entry.documents.get("purchase_order")
+    if order is None or order.status in VOID_OR_DELETED:
+        return []
+    found = ledger.cancellation(entry, "", entry.changed_at)
+    if not entry.before_production or (found is not None and found.what == "credit"):
+        return [f"The purchase order {order.number} stays: ask the supplier for a credit if you need one."]
+    return [f"The purchase order {order.number} is deleted, unless it is billed or was sent to the supplier."]
+
+
+@dataclass(frozen=True)
+class Creditable:
+    """A line of the order, and how much of it may still be credited. All numbers are decimal text."""
+
+    line: int
+    description: str
+    quantity: str
+    left: str
+    """Pieces that were not credited; empty where money was credited, so that only money can be."""
+    credited: str
+    """The amount credited so far; empty: none."""
+
+
+def creditable(entry: Entry) -> list[Creditable]:
+    """The lines of the order's invoice, as it was posted. Line 0 is the shipping."""
+    invoice = entry.documents.get("invoice")
+    if invoice is None or invoice.status in VOID_OR_DELETED:
+        return []
+    order = entry.message.order
+    found = [
+        (place, line.description or line.sku, line.quantity)
+        for place, line in enumerate(order.lines, start=1)
+        if not line.cancelled
+    ]
+    if order.shipping.price or order.shipping.price_inc_tax:
+        found.append((SHIPPING, "Shipping", Decimal(1)))
+    before = [
+        one
+        for note in entry.credit_notes
+        if note.counts and note.invoice_id == invoice.id
+        for one in note.credited
+    ]
+    lines = []
+    for place, description, quantity in found:
+        mine = [one for one in before if one.line == place]
+        pieces = quantity - sum(Decimal(one.pieces or 0) for one in mine)
+        amount = sum(Decimal(one.amount or 0) for one in mine)
+        left = "" if any(not one.pieces for one in mine) else plain_number(pieces)
+        lines.append(
+            Creditable(place, description, plain_number(quantity), left, f"{amount:.2f}" if mine else "")
+        )
+    return lines
+
+
+def may_return_stock(entry: Entry) -> bool:
+    """Whether a person has to say if the goods are back: they may have been made, and the items are tracked."""
+    return "purchase_order" in entry.documents and not entry.before_production
 
 
 def correct(
@@ -65,25 +196,24 @@ def correct(
 ) -> Entry:
     """The order with what the person asked for. `version` is the row's that they saw.
 
-    Raises Refused if they may not, and NothingToCorrect.
+    Raises Refused if they may not, ChangedMeanwhile and NothingToCorrect.
     """
     if not person.may_credit:
         raise page_access.Refused(page_access.NOT_ALLOWED)
     if entry.version != version:
-        raise NothingToCorrect("This order changed a moment ago. Look at it again.")
+        raise ChangedMeanwhile
     if asked not in choices(entry):
         raise NothingToCorrect("That can't be done with this order now. Look at it again.")
     books = _books(adapters, person, entry) if asked != "done_by_hand" else None
+    entry = entry.with_act(person.name, asked, adapters.now())
     changed = _changed(adapters, person, entry, asked, books, lines, goods_are_back=goods_are_back)
-    act = Act(within(person.name, LONGEST_FIELD), asked, adapters.now())
-    changed = replace(changed, history=(*changed.history, act)[-MOST_ACTS:])
     if changed.to_do:
         # before as well: should this end before the lane is rung, the lane looks again after a while
         ring(adapters.lanes, adapters.wake_ups, {changed.lane: ()}, adapters.now())
     try:
         saved = adapters.orders.save(changed)
     except Conflict:
-        raise NothingToCorrect("This order changed a moment ago. Look at it again.") from None
+        raise ChangedMeanwhile from None
     publish(adapters, [saved])
     return saved
 

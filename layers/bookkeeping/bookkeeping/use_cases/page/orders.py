@@ -12,45 +12,55 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.lanes import Batch
-from bookkeeping.adapters.tables.orders import order_key
+from bookkeeping.adapters.tables.orders import SOME_REASON, order_key
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Act, Entry, Message, Pause, Posted, State
-from bookkeeping.domain.problems.catalogue import ACCEPT, CHANGED, SKIPPED, WAITS
+from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Entry, Message, Pause, Posted, State
+from bookkeeping.domain.order_totals import order_totals
+from bookkeeping.domain.orders import Order
+from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page import corrections
 from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.page.explained import documents_in_xero
+from bookkeeping.use_cases.page.order_history import history
 
 PAGE: Final = 50
 LOOKED_AT: Final = 400
 """The most rows to read for one page when few of them match."""
 COUNTED: Final = 1000
-LISTS: Final = (
-    State.NEEDS_ATTENTION,
-    State.WAITING,
+PARTS: Final = 20
+"""Of orders with one reference of the sales channel, so many are compared."""
+LISTS: Final[tuple[tuple[State, str | None], ...]] = (
+    (State.NEEDS_ATTENTION, None),
+    # those that changed after they were posted
+    (State.POSTED, SOME_REASON),
+    (State.WAITING, None),
     # what is being posted as well
-    State.QUEUED,
-    State.POSTED,
-    State.SKIPPED,
+    (State.QUEUED, ""),
+    (State.POSTED, ""),
+    (State.SKIPPED, None),
 )
-_COUNTED_STATES: Final = LISTS[1:]
+"""States and reasons in the order in which they are listed; None means every reason."""
+_COUNTED_STATES: Final = (State.WAITING, State.QUEUED, State.POSTED, State.SKIPPED)
 """Those that need attention are counted with their problems."""
 _REFERENCES: Final = -1
 """The place of a cursor within the orders whose sales channel's reference begins as searched."""
-_WHYLESS: Final = frozenset({State.QUEUED, State.POSTING, State.POSTED})
+_WITH_WHY: Final = frozenset({State.NEEDS_ATTENTION, State.WAITING, State.SKIPPED})
 
 
 @dataclass(frozen=True)
 class Asked:
     """The filters of the Orders tab."""
 
-    state: State | None = None
+    state: State | Literal["changed"] | None = None
+    """`changed`: posted, and changed afterwards."""
     why: str = ""
-    """A problem's code, or the reason for waiting or skipping."""
+    """A problem's code, or the reason for waiting or skipping, or of what changed after posting."""
     search: str = ""
     first_day: date | None = None
     last_day: date | None = None
@@ -84,7 +94,8 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     page: dict[str, Any] = {"orders": shown, "cursor": cursor or None}
     if first.counts:
         page["counts"] = {str(state): count for state, count in first.counts.items()}
-        page["problems"] = Counter(first.reasons)
+        page["counts"]["changed"] = len(first.changed)
+        page["problems"] = Counter([*first.reasons, *first.changed])
     return page
 
 
@@ -101,6 +112,7 @@ class _First:
             calls |= {one: partial(_keys, adapters, company, asked, one, PAGE) for one in _lists(asked)}
             # counts are of all the orders, whatever is searched
             calls["reasons"] = partial(orders.reasons, company, State.NEEDS_ATTENTION, COUNTED)
+            calls["changed"] = partial(orders.reasons, company, State.POSTED, COUNTED)
             calls |= {state: partial(orders.count, company, state, COUNTED) for state in _COUNTED_STATES}
         got = dict(zip(calls, adapters.together(list(calls.values())), strict=True))
         self.connection: Connection | None
@@ -112,6 +124,8 @@ class _First:
             one: got[one] for one in _lists(asked) if one in got
         }
         self.reasons: list[str] = got.get("reasons", [])
+        self.changed: list[str] = got.get("changed", [])
+        """Why orders are listed that changed after they were posted."""
         self.counts: dict[State, int] = {}
         if "reasons" in got:
             counts = {state: got[state] for state in _COUNTED_STATES}
@@ -212,17 +226,29 @@ def _lists(asked: Asked) -> list[tuple[State, str | None]]:
     """The states and reasons to list; None means every reason."""
     if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
         return []
-    states = LISTS if asked.state is None else (asked.state,)
+    lists: list[tuple[State, str | None]]
+    if asked.state == "changed":
+        lists = [(State.POSTED, SOME_REASON)]
+    else:
+        # orders that are being posted are listed with the queued ones
+        state = State.QUEUED if asked.state is State.POSTING else asked.state
+        lists = [one for one in LISTS if state in (None, one[0])]
+    if asked.why in CHANGED:
+        return [(State.POSTED, asked.why)] if (State.POSTED, SOME_REASON) in lists else []
     if asked.why:
-        return [(state, asked.why) for state in states if state not in _WHYLESS]
-    return [(state, "" if state in _WHYLESS else None) for state in states]
+        return [(state, asked.why) for state, _ in lists if state in _WITH_WHY]
+    return lists
 
 
 def _fits(entry: Entry, asked: Asked) -> bool:
     """Whether the row matches the filters now. The index may be stale."""
     day = entry.changed_at.astimezone(UTC).date()
     return (
-        (asked.state in (None, entry.state) or (asked.state is State.QUEUED and entry.state in UNDER_WAY))
+        (
+            asked.state in (None, entry.state)
+            or (asked.state is State.QUEUED and entry.state in UNDER_WAY)
+            or (asked.state == "changed" and entry.state is State.POSTED and bool(entry.reason))
+        )
         and asked.why in ("", entry.why)
         and (asked.first_day is None or day >= asked.first_day)
         and (asked.last_day is None or day <= asked.last_day)
@@ -315,8 +341,13 @@ class View:
         }
 
     def whole(self, entry: Entry, *, may_credit: bool = False) -> dict[str, Any]:
-        lines = entry.message.order.lines if entry.message.content else ()
-        return self.order(entry) | {
+        shown = self.order(entry)
+        order = entry.message.order if entry.message.content else None
+        lines = order.lines if order else ()
+        organisation = self._connection.organisation_name if self._connection else ""
+        unsettled = self._batches.get(entry.batch)
+        happened = history(entry, organisation, unsettled.first_sent_at if unsettled else None)
+        return shown | {
             "lines": [
                 {
                     "sku": line.sku,
@@ -330,7 +361,14 @@ class View:
                 }
                 for line in lines
             ],
-            "history": [_act(act) for act in reversed(entry.history)],
+            "shipping": order
+            and {
+                "price": _amount(order.shipping.price),
+                "price_inc_tax": _amount(order.shipping.price_inc_tax),
+                "tax_rate": _amount(order.shipping.tax_rate),
+            },
+            "totals": order and _totals(order),
+            "history": [{"at": one.at.isoformat(), "by": one.by, "what": one.what} for one in happened],
             **self._correction(entry),
             "may_credit": may_credit,
         }
@@ -340,7 +378,9 @@ class View:
         correction, short_code = entry.correction, self._short_code(entry.organisation_id)
         return {
             "version": entry.version,
-            "choices": corrections.choices(entry),
+            "choices": self._choices(entry),
+            "creditable": [vars(one) for one in corrections.creditable(entry)],
+            "may_return_stock": corrections.may_return_stock(entry),
             "correction": correction
             and {
                 "what": correction.what,
@@ -364,13 +404,54 @@ class View:
             ],
         }
 
+    def _choices(self, entry: Entry) -> list[dict[str, str]]:
+        asked = corrections.choices(entry)
+        saved = self._adapters.settings.current(self._company) if asked else None
+        return [
+            {"asked": one, "label": corrections.LABELS[one], "words": corrections.words(one, entry, saved[0])}
+            for one in asked
+            if saved is not None
+        ]
+
+    def explained(self, entry: Entry, *, may_credit: bool = False) -> dict[str, Any]:
+        """The whole order, with the reasons of its documents. It reads more than the row."""
+        explained: list[dict[str, Any]] = []
+        # the order is shown even if its reasons can't be told
+        with contained(*entry.key):
+            explained = documents_in_xero(self._adapters, entry)
+        about = {"explained": explained, "same_shipping": self._same_shipping(entry)}
+        return self.whole(entry, may_credit=may_credit) | about
+
+    def _same_shipping(self, entry: Entry) -> list[str]:
+        """Other orders with the same reference of the sales channel that carry the same shipping.
+
+        Where the platform splits an order, it sends the shipping with each part.
+        """
+        order = entry.message.order if entry.message.content else None
+        if order is None or not order.external_ref.strip() or not any(_charged(order)):
+            return []
+        keys, _ = self._adapters.orders.by_reference(self._company, order.external_ref, limit=PARTS)
+        found = self._adapters.orders.get_many(
+            (key for key in keys if key != order_key(*entry.key)),
+            lambda item: contained(item["company"], item["order_id"]),
+        )
+        return sorted(
+            other.order_id
+            for other in found
+            if other.message.content
+            and other.state is not State.SKIPPED
+            and other.message.order.external_ref.strip().casefold() == order.external_ref.strip().casefold()
+            and _charged(other.message.order) == _charged(order)
+        )
+
     def _words(self, entry: Entry) -> tuple[str, datetime | None]:
         """The order's status in words, and until when it waits."""
         until: datetime | None = None
         reason = entry.reason
         match entry.state:
             case State.POSTED:
-                return CHANGED.get(reason, "In Xero."), None
+                stopped = entry.correction and entry.correction.problem
+                return stopped.sentence if stopped else CHANGED.get(reason, "In Xero."), None
             case State.NEEDS_ATTENTION:
                 return entry.problem.sentence if entry.problem else "", None
             case State.SKIPPED:
@@ -420,6 +501,8 @@ class View:
             "currency": posted.currency,
             "link": link(self._adapters.web_url, kind, posted.id, self._short_code(entry.organisation_id)),
             "notes": list(posted.notes),
+            "stands": posted.stood,
+            "read_at": posted.read_at.isoformat() if posted.read_at else None,
         }
 
     def _short_code(self, organisation_id: str) -> str:
@@ -443,14 +526,22 @@ def can_retry(entry: Entry) -> bool:
     return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING)
 
 
-def _act(act: Act) -> dict[str, str]:
-    words = {
-        "retry": "Pressed Retry",
-        "accept": f"Pressed “{ACCEPT}”",
-        "post": "Pressed Post",
-        "skip": "Pressed Skip",
+def _charged(order: Order) -> tuple[Decimal | None, Decimal | None, str | None]:
+    """What an order charges for shipping; empty where that is nothing."""
+    price, price_inc_tax = order.shipping.price or None, order.shipping.price_inc_tax or None
+    return price, price_inc_tax, order.currency if price or price_inc_tax else None
+
+
+def _totals(order: Order) -> dict[str, Any] | None:
+    """What the order comes to by what it says itself."""
+    totals = order_totals(order)
+    if totals is None:
+        return None
+    return {
+        "net": _amount(totals.net),
+        "taxes": [{"rate": _amount(rate), "tax": _amount(tax)} for rate, tax in totals.taxes.items()],
+        "total": _amount(totals.total),
     }
-    return {"at": act.at.isoformat(), "by": act.by, "what": words.get(act.what, act.what)}
 
 
 def _amount(value: Decimal | None) -> str | None:

@@ -1,31 +1,27 @@
-"""A preview of the documents that an order would become under the current settings. Nothing is written."""
+"""A preview of the documents that an order would become, also under settings that are not saved. Nothing is written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
+from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.contacts import Contact
 from bookkeeping.domain.document_kinds import contact_setting
-from bookkeeping.domain.documents import (
-    document_number,
-    purchase_order,
-    sales_invoice,
-    skip_reason,
-    sold_before_start,
-    waits_for_dispatch,
-    wants,
-)
-from bookkeeping.domain.ledger import no_sale, usual_choice
+from bookkeeping.domain.documents import document_number, wants
+from bookkeeping.domain.ledger import UNKNOWN, Entry, Message, State
 from bookkeeping.domain.order_message import read_message
-from bookkeeping.domain.orders import NO_SALE, Order, read_order
+from bookkeeping.domain.orders import Order, read_order
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
 from bookkeeping.domain.problems.problem import OrderStopped, Problem, worded
-from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.reasons import NOT_SAVED, Explanation, SettingsVersion
+from bookkeeping.domain.settings import Settings, freed_by
 from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.page.explained import Made, explained, plain, untracked_items
+from bookkeeping.use_cases.page.orders import one
+from bookkeeping.use_cases.page.settings_form import AS_THEY_COME, on_screen
 from bookkeeping.use_cases.xero_facts import KEPT_BY_PAGE, remembered_contact
 
 
@@ -37,65 +33,95 @@ class NotConnected(Exception):
     """Without a connection, accounts and tax rates are unknown."""
 
 
-def preview(adapters: PageAdapters, company: str, body: str) -> dict[str, Any]:
-    """The documents that the order would become, or why it would stop. Raises NotConnected and NoAnswer."""
-    saved = adapters.settings.saved(company)
+class NoSuchOrder(Exception):
+    """The company has no order of that id."""
+
+
+def preview(
+    adapters: PageAdapters,
+    company: str,
+    body: str,
+    *,
+    order_id: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The documents that an order would become, or why it would stop.
+
+    The order is the one of `order_id`, else the one in `body`. `settings` are those that take the place of saved ones.
+    Raises NotConnected, NoAnswer, NoSuchOrder and SettingsRefused.
+    """
     connection = adapters.connections.connection(company)
     if connection is None or connection.status != "connected":
         raise NotConnected
-    settings = saved.settings if saved else Settings.from_json({})
+    saved = adapters.settings.saved(company)
+    kept = saved.settings if saved else AS_THEY_COME
+    shown = on_screen(adapters, company, kept, settings) if settings else kept
+    version = SettingsVersion(
+        shown, saved.number if saved else 0, dict.fromkeys(freed_by(kept, shown), NOT_SAVED)
+    )
     try:
-        order = read_order(read_message(body))
+        entry = _entry(adapters, company, body, order_id)
+        if entry.reason == UNKNOWN:
+            return {"documents": [], "skipped": WAITS[UNKNOWN]}
         # a person wants to see the documents before they switch the integration on
-        reason = skip_reason(order, settings.model_copy(update={"enabled": True}))
-        if reason is not None:
-            return _skipped(reason)
-        organisation = _organisation(adapters, connection)
-        if sold_before_start(order, settings, organisation.calendar(settings.order_time_zone)):
-            return _skipped("before_start")
-        choice = usual_choice(order, settings) if order.disposition in NO_SALE else "post"
-        if choice == "ask":
-            return {"problem": no_sale(order.id, order).as_json()}
-        if choice == "skip":
-            return _skipped(order.disposition)
-        if order.flaw is not None:
-            return {"problem": order.flaw.as_json()}
-        if order.completion_flaw is not None and settings.post_when == "dispatch":
-            return {"problem": order.completion_flaw.as_json()}
+        switched_on = shown.model_copy(update={"enabled": True})
+        held = ledger.held_back(entry, switched_on, adapters.now())
+        if held is None or held.state is State.WAITING:
+            organisation = _organisation(adapters, connection)
+            calendar = organisation.calendar(shown.order_time_zone)
+            held = ledger.held_back(entry, switched_on, adapters.now(), calendar)
+        if held is not None and held.problem is not None:
+            return {"problem": held.problem.as_json()}
+        if held is not None and held.state is State.SKIPPED:
+            return {"documents": [], "skipped": worded(SKIPPED[held.reason], {})}
         return {
-            "documents": _documents(adapters, connection, order, settings, organisation),
-            "waits": _waits(order, settings),
+            "documents": _documents(adapters, connection, entry, version, organisation),
+            "waits": _waits(entry, shown, waits_for_dispatch=held is not None),
         }
     except OrderStopped as stopped:
         return {"problem": stopped.problem.as_json()}
 
 
-def _skipped(reason: str) -> dict[str, Any]:
-    return {"documents": [], "skipped": worded(SKIPPED.get(reason, reason), {})}
+def _entry(adapters: PageAdapters, company: str, body: str, order_id: str | None) -> Entry:
+    """The order's row; of one that was pasted in, the row that it would get."""
+    if order_id is not None:
+        entry = one(adapters, company, order_id)
+        if entry is None:
+            raise NoSuchOrder
+        return entry
+    order, now = read_order(read_message(body)), adapters.now()
+    message = Message.of(order, int(now.timestamp() * 1000))
+    return Entry(company, order.id, State.QUEUED, message, now, now)
 
 
-def _waits(order: Order, settings: Settings) -> str | None:
+def _waits(entry: Entry, settings: Settings, *, waits_for_dispatch: bool) -> str | None:
     """Why the documents would not be posted at once; None if they would be."""
+    if entry.documents:
+        return "This order is in Xero already. What is there stays as it is."
     if not settings.enabled:
         return "The Xero integration is switched off, so nothing is sent."
-    return WAITS["dispatch"] if waits_for_dispatch(order, settings) else None
+    return WAITS["dispatch"] if waits_for_dispatch else None
 
 
 def _documents(
     adapters: PageAdapters,
     connection: Connection,
-    order: Order,
-    settings: Settings,
+    entry: Entry,
+    version: SettingsVersion,
     organisation: Organisation,
 ) -> list[dict[str, Any]]:
-    number = document_number(settings.number_prefix, order.id)
-    today = organisation.calendar(settings.order_time_zone).day(adapters.now())
+    order, settings = entry.message.order, version.settings
+    # a number stays what it first was
+    number = entry.number or document_number(settings.number_prefix, order.id)
+    sent_on = organisation.calendar(settings.order_time_zone).day(ledger.sent_at(entry.message))
+    untracked = untracked_items(adapters, entry, organisation)
     documents = []
     for kind in wants(order, settings):
         contact = _contact(adapters, connection, order, settings, contact_setting(kind, settings))
-        make = purchase_order if kind == "purchase_order" else sales_invoice
-        document = make(order, settings, organisation, contact=contact, number=number, sent_on=today)
-        documents.append({"kind": kind, "body": _plain(document.body), "notes": list(document.notes)})
+        made = Made(order, settings, organisation, contact, number, sent_on)
+        document = made.document(kind, untracked_items=untracked, as_draft=entry.as_draft)
+        shown = explained(Explanation(document, order, version, organisation))
+        documents.append(shown | {"kind": kind, "body": plain(document.body), "notes": list(document.notes)})
     return documents
 
 
@@ -136,12 +162,3 @@ def _contact(
     if contact is None:
         raise OrderStopped(Problem(code, details))
     return contact
-
-
-def _plain(value: Any) -> Any:
-    """Amounts as text, so that none becomes a float."""
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

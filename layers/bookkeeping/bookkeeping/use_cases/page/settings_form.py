@@ -141,6 +141,17 @@ def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, 
         return Saved(settings, number, person.name, now)
 
 
+def on_screen(adapters: PageAdapters, company: str, kept: Settings, given: Mapping[str, Any]) -> Settings:
+    """The settings that saving `given` over those that are kept would make. Raises SettingsRefused as a save does."""
+    settings = Settings.from_json(kept.to_json() | dict(given))
+    if settings.tax_types != kept.tax_types:
+        _check_tax_rows(adapters, company, settings)
+    connection = adapters.connections.connection(company)
+    if settings.number_prefix != kept.number_prefix and connection is not None:
+        _claim(adapters, connection, settings.number_prefix)
+    return settings
+
+
 def _organisation(adapters: PageAdapters, company: str) -> Organisation | None:
     """What is known of the company's organisation, if anything is."""
     connection = adapters.connections.connection(company)

@@ -13,6 +13,8 @@ from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.xero_api import Access, Xero
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.document_kinds import DocumentKind
+from bookkeeping.domain.documents_in_xero import DocumentInXero
 from bookkeeping.domain.errors import (
     AccessRefused,
     CallRefused,
@@ -152,6 +154,23 @@ class XeroLookups:
         known, read_at = self._organisation()
         return {"organisation": known.id, "read_at": read_at.isoformat()}
 
+    def standing(self, documents: Mapping[DocumentKind, str]) -> dict[str, Any]:
+        """Where the documents with these ids stand in Xero now. Of one that is not there, nothing."""
+        xero, observe = self._adapters.xero, self._limits.append
+
+        def reading(kind: DocumentKind, id_: str) -> Callable[[Access], DocumentInXero | None]:
+            return lambda access: xero.document(kind, id_, access, observe)
+
+        found = self._ask([reading(kind, id_) for kind, id_ in documents.items()])
+        for one in found:
+            if isinstance(one, CallRefused):
+                raise one
+        return {
+            "documents": {
+                one.kind: {"status": one.status, "stands": one.stands} for one in found if one is not None
+            }
+        }
+
     def disconnect(self) -> dict[str, Any]:
         """End the access in Xero after a disconnect: `ended`, `shared` or `left`; else the result is not known yet."""
         return {"ended": self._adapters.renew_token(self._company, None)}
@@ -184,14 +203,22 @@ class XeroLookups:
         return self._facts().organisation(KEPT_BY_PAGE)
 
     def _read(self, queries: Sequence[Query]) -> list[Any]:
+        xero, observe = self._adapters.xero, self._limits.append
+
+        def reading(resource: str, params: Mapping[str, str]) -> Callable[[Access], Any]:
+            return lambda access: xero.read(resource, access, observe, **params)
+
+        return self._ask([reading(*query) for query in queries])
+
+    def _ask(self, calls: Sequence[Callable[[Access], Any]]) -> list[Any]:
+        """The answers of calls to Xero, or Xero's refusals."""
         organisation_id, tokens = self._connection().organisation_id, self._tokens()
         refused_first: int | None = None
         answers: list[Any] = []
-        while len(answers) < len(queries):
-            resource, params = queries[len(answers)]
+        while len(answers) < len(calls):
             access = Access(organisation_id, tokens.access_token)
             try:
-                answers.append(self._adapters.xero.read(resource, access, self._limits.append, **params))
+                answers.append(calls[len(answers)](access))
             except TokenExpired as expired:
                 if refused_first is not None:
                     # a newer token does not help either
@@ -214,5 +241,6 @@ TASKS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
     "contacts": XeroLookups.contacts,
     "contact": XeroLookups.contact,
     "organisation": XeroLookups.organisation,
+    "standing": XeroLookups.standing,
     "disconnect": XeroLookups.disconnect,
 }

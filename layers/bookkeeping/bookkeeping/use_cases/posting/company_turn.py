@@ -193,7 +193,7 @@ class CompanyTurn:
         here = self.access.organisation_id
         if problem.code in OF_THE_ORGANISATION and not holder.has_read_facts(here):
             known = organisations.get(here)
-            retried_at = max((act.at for act in entry.history), default=None)
+            retried_at = entry.retried_at
             if known is None or (
                 holder.now - known[1] >= FACTS_STOP_FOR or (retried_at is not None and retried_at > known[1])
             ):
@@ -317,7 +317,7 @@ class CompanyTurn:
             sorted(
                 code
                 for entry in going
-                if entry.history and not entry.items_as_they_are
+                if entry.history and entry.retried_at and not entry.items_as_they_are
                 for code in codes[entry.order_id] & self.items.untracked
             )
         )

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from bookkeeping.adapters.containment import contained
 from bookkeeping.adapters.tables.orders import order_key
-from bookkeeping.adapters.xero_api import Observe, answered
+from bookkeeping.adapters.xero_api import Answered, Observe, answered
 from bookkeeping.domain import ledger
 from bookkeeping.domain.correction_steps import (
     Allocate,
@@ -47,7 +47,7 @@ from bookkeeping.domain.errors import (
     XeroError,
 )
 from bookkeeping.domain.events import EVENT_OF
-from bookkeeping.domain.ledger import Books, Entry, State
+from bookkeeping.domain.ledger import Books, Entry, Posted, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.problems.xero_messages import quoted
@@ -157,6 +157,10 @@ def _with(entry: Entry, now: datetime, *, due_at: datetime | None = None, **chan
     if entry.correction is None:
         return entry
     return ledger.corrected(entry, replace(entry.correction, **changes), now, due_at=due_at)
+
+
+def _as_read(posted: Posted, document: DocumentInXero | None, now: datetime) -> Posted:
+    return posted if document is None else ledger.as_read(posted, document.status, document.stands, now)
 
 
 OVER: Final[Mapping[str, Any]] = {
@@ -305,16 +309,16 @@ class _Carried:
 
     def _note_statuses(self) -> None:
         """Keep what was read of the documents' statuses. A note that is gone, or has done its work, is settled."""
-        statuses = {kind: document.status for kind, document in self._read.documents.items()}
+        read = self._read.documents
         notes = [self._as_read(note) for note in self._entry.credit_notes]
-        known = {kind: self._entry.documents[kind].status for kind in statuses}
-        if statuses == known and notes == [*self._entry.credit_notes]:
+        unmoved = all(self._entry.documents[kind].stood == one.stands for kind, one in read.items())
+        if unmoved and notes == [*self._entry.credit_notes]:
             return
         self._save(
             lambda one: replace(
                 one,
                 documents={
-                    kind: replace(posted, status=statuses.get(kind, posted.status))
+                    kind: _as_read(posted, read.get(kind), self._read_at)
                     for kind, posted in one.documents.items()
                 },
                 credit_notes=tuple(notes),
@@ -340,7 +344,10 @@ class _Carried:
     # --- steps
 
     def _begin(self, step: str, **changes: Any) -> str:
-        """Write the step down, and return the key of its call. Raises _Doubtful where what was read is too old by now."""
+        """Write the step down, and return the key of its call.
+
+        Raises _Doubtful where what was read is too old by now, and Conflict where it has to be decided anew.
+        """
         self._holder.await_budget()
         if self._turn.outdated():
             # switched off, paused or moved: the next round looks
@@ -373,16 +380,8 @@ class _Carried:
 
     def _make_note(self, step: MakeNote) -> None:
         key = self._begin("note", note=step.note)
-        xero, access = self._holder.adapters.xero, self._turn.access
         try:
-            answers = self._call(
-                lambda observe: xero.create("credit_note", [step.body], access, key, observe)
-            )
-            if not answers:
-                raise _Doubtful
-            [answer] = answers
-            if not answer.ok:
-                raise _Refused(answer.messages)
+            answer = self._created(step.body, key)
         except _Refused as refused:
             # whatever its words: perhaps only for its number
             found = self._document("credit_note", step.note.number)
@@ -393,6 +392,16 @@ class _Carried:
         else:
             total = step.note.total if answer.total is None else f"{answer.total:.2f}"
             self._note_made(replace(step.note, id=answer.id, status=answer.status, total=total))
+
+    def _created(self, body: dict[str, Any], key: str) -> Answered:
+        """Xero's answer to a new credit note. Raises _Doubtful, _Refused, CompanyHeld or TurnEnds."""
+        xero, access = self._holder.adapters.xero, self._turn.access
+        answers = self._call(lambda observe: xero.create("credit_note", [body], access, key, observe))
+        if not answers:
+            raise _Doubtful
+        if not answers[0].ok:
+            raise _Refused(answers[0].messages)
+        return answers[0]
 
     def _note_made(self, note: CreditNote) -> None:
         made = replace(note, at=self._holder.now)
@@ -513,6 +522,7 @@ class _Carried:
         found = self._document(kind, posted.id)
         if found is None or found.status != status:
             return False
+        noted = _as_read(posted, found, self._holder.now)
         deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
         # in one write, so that a crash leaves no edit unshown
         edited = edited_meanwhile(self._entry, found, DONE[status])
@@ -521,7 +531,7 @@ class _Carried:
         self._save(
             lambda one: replace(
                 _with(one, self._holder.now, due_at=due_at, **over),
-                documents={**one.documents, kind: replace(posted, status=status)},
+                documents={**one.documents, kind: noted},
             )
         )
         self._add_history(kind, posted.id, posted.number, status)

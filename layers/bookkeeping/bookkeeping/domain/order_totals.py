@@ -1,0 +1,59 @@
+"""What an order comes to by its own prices and rates, whatever the settings make of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+
+from bookkeeping.domain.documents import CENT, EXACT
+from bookkeeping.domain.orders import Order
+
+
+@dataclass(frozen=True)
+class OrderTotals:
+    """In the order's currency, 2 decimals each."""
+
+    net: Decimal
+    taxes: Mapping[Decimal | None, Decimal]
+    """Percent as stated → tax. None: no rate is stated, and the tax is what the two prices differ by."""
+    total: Decimal
+
+
+def order_totals(order: Order) -> OrderTotals | None:
+    """Quantity times price, with tax where such a price is told; None where a part of the order can't be read."""
+    if order.flaw is not None:
+        return None
+    charges = [
+        (line.quantity, line.price, line.price_inc_tax, line.tax_rate)
+        for line in order.lines
+        if not line.cancelled
+    ]
+    shipping = order.shipping
+    charges.append((Decimal(1), shipping.price, shipping.price_inc_tax, shipping.tax_rate))
+    taxes, total = defaultdict[Decimal | None, Decimal](Decimal), Decimal(0)
+    with localcontext(EXACT):
+        for quantity, net, gross, rate in charges:
+            if gross is not None:
+                total += quantity * gross
+                taxes[rate] += _tax_within(
+                    quantity * gross, quantity * net if net is not None else None, rate
+                )
+            elif net is not None:
+                tax = _cents(_cents(quantity * net) * (rate or 0) / 100)
+                total += quantity * net + tax
+                taxes[rate] += tax
+        total = _cents(total)
+        stated = {rate: tax for rate, tax in taxes.items() if tax or rate}
+        return OrderTotals(total - sum(taxes.values()), stated, total)
+
+
+def _tax_within(gross: Decimal, net: Decimal | None, rate: Decimal | None) -> Decimal:
+    if rate is not None:
+        return _cents(_cents(gross) * rate / (100 + rate))
+    return Decimal(0) if net is None else _cents(gross) - _cents(net)
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, ROUND_HALF_UP)
