@@ -19,8 +19,8 @@ def ends_well(storm: Storm) -> None:
 @pytest.mark.parametrize("storm", [SMALL, EDITED_SMALL], ids=["undisturbed", "edited"])
 def test_no_single_fault_corrects_twice_or_overwrites_or_forgets(storm: Storm) -> None:
     faults = single_faults(storm)
-    assert len(faults) > 2000
-    for fault in random.Random("singles").sample(faults, 6):
+    assert len(faults) > 1500
+    for fault in random.Random("singles").sample(faults, 5):
         ends_well(with_perils(storm, fault))
 
 

@@ -66,7 +66,7 @@ class Storm:
     seed: str
     weather: Weather = LAGGING
     orders: int = 0
-    """0: one of each kind."""
+    """0: one for each of the companies."""
     companies: int = 6
     seconds: float = 600
     perils: tuple[tuple[int, str], ...] = ()
@@ -320,10 +320,10 @@ def _world(environment: Environment, storm: Storm, chance: random.Random) -> Off
         company_with(work, place % 3 == 1, **BOOKS[place % len(BOOKS)]) for place in range(storm.companies)
     ]
     plan: list[tuple[Company, Sent, float]] = []
-    for place in range(storm.orders or 2 * storm.companies):
+    for place in range(storm.orders or storm.companies):
         company = companies[place % len(companies)]
         after = chance.uniform(0, storm.seconds)
-        plan.append((company, work.order(company, place, after=after), after))
+        plan.append((company, work.order(company, place + 2, after=after), after))
     if storm.posted_first:
         environment._until_quiet(environment.now() + timedelta(hours=2))
     environment.first_step = environment.steps
@@ -332,7 +332,7 @@ def _world(environment: Environment, storm: Storm, chance: random.Random) -> Off
     for place, (company, sent, after) in enumerate(plan):
         key = f"{company.ref}#{sent.order_id}"
         told = begun + after + chance.uniform(60, 900)
-        kind = place // len(companies) if not storm.orders else chance.randrange(5)
+        kind = (1, 0, 1, 0, 0)[place % 5] if not storm.orders else chance.randrange(5)
         lines = len(sent.messages[0][1]["items"])
         if kind == 0:
             _cancelled(work, sent, told)
@@ -349,7 +349,7 @@ def _world(environment: Environment, storm: Storm, chance: random.Random) -> Off
         if chance.random() < storm.edits:
             at = after + chance.uniform(60, 1200)
             _later(environment, at, partial(office.meddle, company, sent))
-    for look in range(1, LOOKS if storm.orders else 12):
+    for look in range(1, LOOKS if storm.orders else 9):
         _later(environment, look * LOOKS_EVERY.total_seconds(), office.look)
     return office
 
@@ -407,8 +407,8 @@ def with_perils(storm: Storm, *perils: tuple[int, str]) -> Storm:
     return replace(storm, perils=(*storm.perils, *perils))
 
 
-SMALL = Storm("1", edits=0)
-EDITED_SMALL = Storm("2", edits=0.5)
+SMALL = Storm("1", companies=5, seconds=60, edits=0)
+EDITED_SMALL = Storm("2", companies=5, seconds=60, edits=0.4)
 
 
 # --- promise P23, in full
@@ -450,4 +450,4 @@ def jobs(promise: str) -> list[Job]:
 def _in_parts(promise: str, name: str, storms: list[Storm], size: int = 150) -> Iterator[Job]:
     for place in range(0, len(storms), size):
         part = storms[place : place + size]
-        yield Job(promise, f"{name}, from {place}", partial(all_of, part), len(part) / 2)
+        yield Job(promise, f"{name}, from {place}", partial(all_of, part), len(part) / 4)
