@@ -57,6 +57,8 @@ BOOKS: tuple[dict[str, Any], ...] = (
 LOOKS_EVERY = timedelta(minutes=7)
 """How often the office goes through what is left to do."""
 LOOKS = 60
+CALM_LOOKS = 9
+"""How often it does so when the weather is calm again. Nothing then is left of what a person can do."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Storm:
     perils: tuple[tuple[int, str], ...] = ()
     edits: float = 0.15
     """How likely a person edits a document in the moment of our call, or does something to it at another time."""
+    stormy: timedelta = timedelta(hours=6)
     posted_first: bool = True
     """The weather begins when all orders are in the books."""
 
@@ -349,8 +352,12 @@ def _world(environment: Environment, storm: Storm, chance: random.Random) -> Off
         if chance.random() < storm.edits:
             at = after + chance.uniform(60, 1200)
             _later(environment, at, partial(office.meddle, company, sent))
-    for look in range(1, LOOKS if storm.orders else 9):
-        _later(environment, look * LOOKS_EVERY.total_seconds(), office.look)
+    stormy = storm.stormy / LOOKS if storm.orders else LOOKS_EVERY
+    for look in range(1, LOOKS if storm.orders else 1):
+        _later(environment, look * stormy.total_seconds(), office.look)
+    calm = storm.stormy if storm.orders else timedelta(0)
+    for look in range(1, CALM_LOOKS):
+        _later(environment, (calm + look * LOOKS_EVERY).total_seconds(), office.look)
     return office
 
 
@@ -360,7 +367,7 @@ def run(storm: Storm, look: Callable[[Environment], None] | None = None, *, trac
     try:
         office = _world(environment, storm, random.Random(f"corrections {storm.seed}"))
         environment.faults_of_xero()
-        environment.run(timedelta(hours=4), calm=timedelta(hours=30))
+        environment.run(storm.stormy, calm=timedelta(hours=40))
         still = bool(storm.weather.pause) or any(peril == "pause" for _, peril in storm.perils)
         report = audit(
             office.work.sent.values(),
