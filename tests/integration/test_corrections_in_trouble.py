@@ -26,7 +26,7 @@ from tests.integration.one_process import XERO, Killed, OneProcess, in_memory
 from tests.integration.test_corrections import CANCELLED, ask, in_xero, page
 from tests.our_faults import Fault
 
-APPROVED = {"invoice_status": "AUTHORISED"}
+APPROVED: dict[str, Any] = {"invoice_status": "AUTHORISED"}
 
 
 @pytest.fixture
@@ -629,7 +629,12 @@ def test_an_order_that_is_live_again_before_anything_was_done_keeps_its_document
     books.company(cancellations="all")
     order = posted(books)
     live = json.loads(json.dumps(order))
-    at_call(books, "GET", "/Invoices/", lambda: (books.clock.advance(1), books.send(live)))
+
+    def live_again() -> None:
+        books.clock.advance(1)
+        books.send(live)
+
+    at_call(books, "GET", "/Invoices/", live_again)
     cancelled(books, order)
     books.run()
     entry = books.entry(order)
@@ -656,7 +661,12 @@ def test_a_message_that_cannot_be_read_does_not_bring_back_the_cancelled_line(bo
     number = books.entry(order).number
     unreadable = json.loads(json.dumps(order)) | {"items": "none"}
     cancelled(books, order, 1)
-    at_call(books, "POST", "/Invoices/", lambda: (books.clock.advance(1), books.send(unreadable)), after=True)
+
+    def said_badly() -> None:
+        books.clock.advance(1)
+        books.send(unreadable)
+
+    at_call(books, "POST", "/Invoices/", said_badly, after=True)
     books.run()
     assert in_xero(books, number).status == "DELETED"
     live = [
@@ -753,7 +763,6 @@ def test_an_allocation_that_a_fault_of_ours_met_is_still_waited_for(
 ) -> None:
     books.company(**APPROVED)
     order = posted(books)
-    number = books.entry(order).number
     cancelled(books, order)
     fault = {"kind": "slow_commit", "method": "PUT", "path_prefix": "/api.xro/2.0/CreditNotes/"}
     with monkeypatch.context() as patched:
@@ -869,7 +878,8 @@ def test_what_has_just_begun_to_wait_is_not_forgotten_by_a_turn_that_no_index_sh
     at_call(books, "PUT", "/CreditNotes?", dies)
     ask(books, order, "cancel")
     books.run(timedelta(seconds=20))
-    real, hidden_until = books.orders.due, []
+    real = books.orders.due
+    hidden_until: list[datetime] = []
 
     def due(lane: str, now: datetime, limit: int) -> tuple[list[str], datetime | None]:
         keys, later = real(lane, now, limit)

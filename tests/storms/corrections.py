@@ -1,5 +1,6 @@
-"""The storms over corrections: orders are cancelled, in part or wholly, and refunded after they were posted; people decide
-on the page, and edit, approve, pay, credit and delete in Xero, also in the very moment of our calls.
+"""The storms over corrections: orders are cancelled, in part or wholly, and refunded after they were posted.
+
+People decide on the page, and edit, approve, pay, credit and delete in Xero, also in the very moment of our calls.
 
 Each cancelled order leaves the books once, no edit that was made before the reading is overwritten, and each that falls
 between the reading and the call is shown.
@@ -56,6 +57,8 @@ BOOKS: tuple[dict[str, Any], ...] = (
 LOOKS_EVERY = timedelta(minutes=7)
 """How often the office goes through what is left to do."""
 LOOKS = 60
+CALM_LOOKS = 9
+"""How often it does so when the weather is calm again. Nothing then is left of what a person can do."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,13 @@ class Storm:
     seed: str
     weather: Weather = LAGGING
     orders: int = 0
-    """0: one of each kind."""
+    """0: one for each of the companies."""
     companies: int = 6
     seconds: float = 600
     perils: tuple[tuple[int, str], ...] = ()
     edits: float = 0.15
     """How likely a person edits a document in the moment of our call, or does something to it at another time."""
+    stormy: timedelta = timedelta(hours=6)
     posted_first: bool = True
     """The weather begins when all orders are in the books."""
 
@@ -279,8 +283,9 @@ class Office:
 # --- the world
 
 
-def _company(work: Workload, tracked: bool, **settings: Any) -> Company:
-    company, environment = work.company(tracked), work.environment
+def company_with(work: Workload, tracked: bool, with_: Company | None = None, **settings: Any) -> Company:
+    """A company with these settings."""
+    company, environment = work.company(tracked, with_=with_), work.environment
     seen = environment.settings.saved(company.ref)
     assert seen is not None
     changed = Settings.from_json(seen.settings.to_json() | settings)
@@ -288,7 +293,7 @@ def _company(work: Workload, tracked: bool, **settings: Any) -> Company:
     return company
 
 
-def _says(work: Workload, sent: Sent, after: float, *lines: int, **changes: Any) -> None:
+def says(work: Workload, sent: Sent, after: float, *lines: int, **changes: Any) -> None:
     """The platform says something else of the order: these lines are cancelled, or the order as a whole."""
     order = copy.deepcopy(sent.messages[-1][1]) | changes
     for line in lines:
@@ -297,7 +302,7 @@ def _says(work: Workload, sent: Sent, after: float, *lines: int, **changes: Any)
 
 
 def _cancelled(work: Workload, sent: Sent, after: float) -> None:
-    _says(work, sent, after, status=CANCELLED, status_name="Cancelled")
+    says(work, sent, after, status=CANCELLED, status_name="Cancelled")
 
 
 def _later(environment: Environment, seconds: float, job: Callable[[], object]) -> None:
@@ -315,13 +320,13 @@ def _world(environment: Environment, storm: Storm, chance: random.Random) -> Off
     """Companies with orders that are posted, and what is to come to them. The first ones come in this weather."""
     work = Workload(environment)
     companies = [
-        _company(work, place % 3 == 1, **BOOKS[place % len(BOOKS)]) for place in range(storm.companies)
+        company_with(work, place % 3 == 1, **BOOKS[place % len(BOOKS)]) for place in range(storm.companies)
     ]
     plan: list[tuple[Company, Sent, float]] = []
-    for place in range(storm.orders or 2 * storm.companies):
+    for place in range(storm.orders or storm.companies):
         company = companies[place % len(companies)]
         after = chance.uniform(0, storm.seconds)
-        plan.append((company, work.order(company, place, after=after), after))
+        plan.append((company, work.order(company, place + 2, after=after), after))
     if storm.posted_first:
         environment._until_quiet(environment.now() + timedelta(hours=2))
     environment.first_step = environment.steps
@@ -330,14 +335,14 @@ def _world(environment: Environment, storm: Storm, chance: random.Random) -> Off
     for place, (company, sent, after) in enumerate(plan):
         key = f"{company.ref}#{sent.order_id}"
         told = begun + after + chance.uniform(60, 900)
-        kind = place // len(companies) if not storm.orders else chance.randrange(5)
+        kind = (1, 0, 1, 0, 0)[place % 5] if not storm.orders else chance.randrange(5)
         lines = len(sent.messages[0][1]["items"])
         if kind == 0:
             _cancelled(work, sent, told)
         elif kind == 1 and lines > 1:
-            _says(work, sent, told, 0)
+            says(work, sent, told, 0)
             if lines > 2:
-                _says(work, sent, told + chance.choice((2, 5, 400)), 1)
+                says(work, sent, told + chance.choice((2, 5, 400)), 1)
             if chance.random() < 0.3:
                 _cancelled(work, sent, told + 1000)
         elif storm.orders and chance.random() < 0.3:
@@ -347,8 +352,12 @@ def _world(environment: Environment, storm: Storm, chance: random.Random) -> Off
         if chance.random() < storm.edits:
             at = after + chance.uniform(60, 1200)
             _later(environment, at, partial(office.meddle, company, sent))
-    for look in range(1, LOOKS if storm.orders else 12):
-        _later(environment, look * LOOKS_EVERY.total_seconds(), office.look)
+    stormy = storm.stormy / LOOKS if storm.orders else LOOKS_EVERY
+    for look in range(1, LOOKS if storm.orders else 1):
+        _later(environment, look * stormy.total_seconds(), office.look)
+    calm = storm.stormy if storm.orders else timedelta(0)
+    for look in range(1, CALM_LOOKS):
+        _later(environment, (calm + look * LOOKS_EVERY).total_seconds(), office.look)
     return office
 
 
@@ -358,7 +367,7 @@ def run(storm: Storm, look: Callable[[Environment], None] | None = None, *, trac
     try:
         office = _world(environment, storm, random.Random(f"corrections {storm.seed}"))
         environment.faults_of_xero()
-        environment.run(timedelta(hours=4), calm=timedelta(hours=30))
+        environment.run(storm.stormy, calm=timedelta(hours=40))
         still = bool(storm.weather.pause) or any(peril == "pause" for _, peril in storm.perils)
         report = audit(
             office.work.sent.values(),
@@ -405,8 +414,8 @@ def with_perils(storm: Storm, *perils: tuple[int, str]) -> Storm:
     return replace(storm, perils=(*storm.perils, *perils))
 
 
-SMALL = Storm("1", edits=0)
-EDITED_SMALL = Storm("2", edits=0.5)
+SMALL = Storm("1", companies=5, seconds=60, edits=0)
+EDITED_SMALL = Storm("2", companies=5, seconds=60, edits=0.4)
 
 
 # --- promise P23, in full
@@ -448,4 +457,4 @@ def jobs(promise: str) -> list[Job]:
 def _in_parts(promise: str, name: str, storms: list[Storm], size: int = 150) -> Iterator[Job]:
     for place in range(0, len(storms), size):
         part = storms[place : place + size]
-        yield Job(promise, f"{name}, from {place}", partial(all_of, part), len(part) / 2)
+        yield Job(promise, f"{name}, from {place}", partial(all_of, part), len(part) / 4)

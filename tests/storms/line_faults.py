@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -26,12 +26,15 @@ from unittest.mock import patch
 import bookkeeping
 from bookkeeping.adapters import containment
 from bookkeeping.adapters.tables.lanes import Batch
-from bookkeeping.domain.ledger import Entry, Message
+from bookkeeping.domain.corrections import Credited
+from bookkeeping.domain.ledger import Entry, Message, State
 from bookkeeping.domain.moments import LONG_AGO, moment
 from bookkeeping.domain.orders import Order
+from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.intake import NO_COMPANY, Intake
 from bookkeeping.use_cases.page import settings_form
+from bookkeeping.use_cases.page.corrections import NothingToCorrect, correct
 from bookkeeping.use_cases.page.orders import Asked, orders
 from bookkeeping.use_cases.page.retry import retry
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
@@ -41,6 +44,7 @@ from local.sample_kinds import KINDS
 from local.samples import TRACKED, UNTRACKED, Maker
 from tests import our_faults
 from tests.storms.auditor import held
+from tests.storms.corrections import company_with, says
 from tests.storms.environment import Environment, person
 from tests.storms.keeping_alive import CALM, storm_over
 from tests.storms.posting import SEED
@@ -329,6 +333,40 @@ def people(environment: Environment) -> Workload:
     return work
 
 
+def corrected(environment: Environment) -> Workload:
+    """Orders that are cancelled, in part and wholly, posted again, and credited by a person."""
+    work = Workload(environment)
+    approved: dict[str, Any] = {"invoice_status": "AUTHORISED", "cancellations": "all"}
+    credited, drafts = company_with(work, False, **approved), company_with(work, True, cancellations="all")
+    neighbour = company_with(work, False, with_=credited, cancellations="drafts")
+    part, whole, again = work.order(credited, 2), work.order(drafts, 1), work.order(neighbour, 2)
+    refunded = work.order(credited, 5)
+    says(work, part, 2 * MINUTE, 0)
+    says(work, again, 2 * MINUTE, 1)
+    says(work, whole, 3 * MINUTE, status=128, status_name="Cancelled")
+
+    def credit() -> None:
+        entry = environment.orders.get(credited.ref, refunded.order_id)
+        assert entry is not None
+        lines = [Credited(1, pieces="1"), Credited(2, amount="1.50")]
+        with suppress(NothingToCorrect):
+            correct(
+                environment.page,
+                can_credit(credited.ref),
+                entry,
+                "credit",
+                version=entry.version,
+                lines=lines,
+            )
+
+    _at(environment, 4 * MINUTE, lambda: environment.press(credit))
+    return work
+
+
+def can_credit(company: str) -> Person:
+    return replace(person(company), may_credit=True)
+
+
 def of_kinds(names: Sequence[str], **settings: Any) -> World:
     """Orders of these kinds, in books with these settings."""
 
@@ -385,6 +423,7 @@ WORLDS: Final[tuple[World, ...]] = (
     refused,
     cut_off,
     people,
+    corrected,
     *(
         of_kinds([*KINDS][place : place + 3], **BOOKS[place // 3 % len(BOOKS)])
         for place in range(0, len(KINDS), 3)
@@ -535,11 +574,20 @@ def _look(environment: Environment, company: Company, listed: dict[str, set[str]
 def _retry(environment: Environment, company: str, order_id: str) -> None:
     entry = environment.orders.get(company, order_id)
     assert entry is not None
-    retry(environment.page, person(company), entry)
+    if entry.state is State.POSTED:
+        correct(environment.page, can_credit(company), entry, "try_again", version=entry.version)
+    else:
+        retry(environment.page, person(company), entry)
 
 
 def _rows(environment: Environment) -> Iterable[dict[str, Any]]:
     return environment.store.tables["OrdersTable"].items.values()
+
+
+def _problem(row: Mapping[str, Any]) -> str:
+    """What stopped the order, or the correction of its documents."""
+    found = row.get("problem") or row.get("correction", {}).get("problem")
+    return str(found["code"]) if found else ""
 
 
 def _changed_at(row: Mapping[str, Any]) -> datetime:
@@ -550,14 +598,14 @@ def _changed_at(row: Mapping[str, Any]) -> datetime:
 def _ends(environment: Environment) -> dict[str, str]:
     ends: dict[str, str] = {}
     for row in _rows(environment):
-        why = row.get("reason") or row.get("problem", {}).get("code", "")
+        why = row.get("reason", "") or _problem(row)
         ends[row["key"]] = f"{row['state']} {why} {sorted(row['documents'])} {row.get('batch', '')}"
     return ends
 
 
 def _stopped(environment: Environment, found: Run, at: datetime | None) -> None:
     """The order that shows the fault, in time. More than one is too many."""
-    stopped = [row for row in _rows(environment) if row.get("problem", {}).get("code") == "our_fault"]
+    stopped = [row for row in _rows(environment) if _problem(row) == "our_fault"]
     for row in stopped:
         found.stopped = row["key"]
         late = _changed_at(row) - at if at else None
@@ -571,7 +619,7 @@ def _held_up(environment: Environment, found: Run, poison: Poison) -> None:
     """The other orders are not held up by the one that fails always. That one is visible in time, or posted."""
     unclaimed: list[str] = []
     for row in _rows(environment):
-        why = row.get("problem", {}).get("code", "")
+        why = _problem(row)
         if row["company"] == NO_COMPANY:
             # the fault kept anybody from telling whose the message is
             unclaimed.append(row["order_id"])
@@ -582,7 +630,7 @@ def _held_up(environment: Environment, found: Run, poison: Poison) -> None:
             found.stopped = row["key"]
             if poison.at is None or _changed_at(row) - poison.at > VISIBLE_WITHIN:
                 found.bad.append(f"{row['key']} shows the fault of {poison.at} at {_changed_at(row)}")
-        elif poison.at is not None and row["state"] != "posted":
+        elif poison.at is not None and (row["state"] != "posted" or row.get("reason") == "correcting"):
             found.bad.append(f"{row['key']} does not show the fault: {row['state']} {why}")
     if not any(row["order_id"] in (poison.order_id, *unclaimed) for row in _rows(environment)):
         found.bad.append("the order has no row")
@@ -632,12 +680,22 @@ def once() -> list[Try]:
 
 
 def always() -> list[Try]:
-    """Each line that is come to with an order in hand: one that shares a call with another one, or a Tracked one."""
+    """Each line that is come to with an order in hand.
+
+    That is one that shares a call with another one, a Tracked one, or one whose documents are corrected.
+    """
     world, _ = prepared()[0]
     *_, shares, tracked = sorted(key.partition("#")[2] for key in world.wanted.ends)
-    known = world.lines_with(shares)
-    more = [line for line in world.lines_with(tracked) if line not in known]
-    return [*((world, line, shares) for line in known), *((world, line, tracked) for line in more)]
+    afterwards = next(one for one, _ in prepared() if one.name == corrected.__name__)
+    found: dict[Line, Try] = {}
+    for where, order_id in (
+        (world, shares),
+        (world, tracked),
+        *((afterwards, key.partition("#")[2]) for key in sorted(afterwards.wanted.ends)),
+    ):
+        for line in where.lines_with(order_id):
+            found.setdefault(line, (where, line, order_id))
+    return list(found.values())
 
 
 def tried(tries: Sequence[Try]) -> Outcome:

@@ -7,6 +7,8 @@ from tests.storms import (
     access,
     contacts,
     contents,
+    corrections,
+    corrections_mutants,
     flood,
     keeping_alive,
     lanes,
@@ -103,5 +105,10 @@ PROMISES = (
         lambda: [*line_faults.jobs("P20"), *lanes.failed_documents("P20")],
     ),
     Promise("P21", "the debtor is the contact that bears the name", lambda: contacts.jobs("P21")),
+    Promise(
+        "P23",
+        "a cancelled order leaves the books once",
+        lambda: [*corrections.jobs("P23"), *corrections_mutants.jobs("P23")],
+    ),
     Promise("P25", "the operator is told in time, and of no more", lambda: watched.jobs("P25")),
 )

@@ -131,24 +131,26 @@ def _of_invoice(basis: _Basis) -> NextStep | None:
     if unsettled := next((note for note in notes if not note.settled), None):
         return _of_note(basis, unsettled, invoice)
     if correction.noted:
-        noted = next(note for note in notes if note.number == correction.noted)
+        mine = next(note for note in notes if note.number == correction.noted)
         # a person has deleted the note: they decide what becomes of the rest
-        return None if noted.counts else HandBack()
-    return _of_invoice_as_posted(basis, invoice)
+        return None if mine.counts else HandBack()
+    return _of_uncredited(basis, invoice)
 
 
 def _check_untouched(basis: _Basis, invoice: DocumentInXero, notes: Sequence[CreditNote]) -> None:
     """Raises OrderStopped where a person has changed or credited the invoice in Xero."""
-    if not basis.correction.noted:
+    if basis.correction.noted:
+        if edited := edited_meanwhile(basis.entry, invoice, "credited"):
+            raise OrderStopped(edited)
+    else:
         _check_as_posted(basis, invoice)
-    elif edited := edited_meanwhile(basis.entry, invoice, "credited"):
-        raise OrderStopped(edited)
     if {*invoice.credited_by} - {note.id for note in notes}:
         details = {"credited": f"{invoice.credited:.2f}", "currency": invoice.currency}
         raise basis.stop("credited_by_hand", number=invoice.number, **details)
 
 
-def _of_invoice_as_posted(basis: _Basis, invoice: DocumentInXero) -> NextStep | None:
+def _of_uncredited(basis: _Basis, invoice: DocumentInXero) -> NextStep | None:
+    """What is done with an invoice that this correction has not credited."""
     correction = basis.correction
     if invoice.status in UNAPPROVED:
         if correction.what == "credit" and not correction.of_message:

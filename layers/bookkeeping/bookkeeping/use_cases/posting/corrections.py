@@ -361,7 +361,10 @@ class _Carried:
     # --- steps
 
     def _begin(self, step: str, **changes: Any) -> str:
-        """Write the step down, and return the key of its call. Raises _Doubtful where what was read is too old."""
+        """Write the step down, and return the key of its call.
+
+        Raises _Doubtful where what was read is too old by now, and Conflict where it has to be decided anew.
+        """
         self._holder.await_budget()
         if self._turn.outdated():
             # switched off, paused or moved: the next round looks
@@ -394,19 +397,8 @@ class _Carried:
 
     def _make_note(self, step: MakeNote) -> None:
         key = self._begin("note", note=step.note)
-        xero, access = self._holder.adapters.xero, self._turn.access
-
-        def create(observe: Observe) -> Answered:
-            answers = xero.create("credit_note", [step.body], access, key, observe)
-            if not answers:
-                raise OutcomeUnknown("200 without the credit note", answered=True)
-            [answer] = answers
-            if not answer.ok:
-                raise CallRefused(400, answer.messages)
-            return answer
-
         try:
-            answer = self._call(create)
+            answer = self._created(step.body, key)
         except _Refused as refused:
             # whatever its words: perhaps only for its number
             found = self._document("credit_note", step.note.number)
@@ -417,6 +409,16 @@ class _Carried:
         else:
             total = step.note.total if answer.total is None else f"{answer.total:.2f}"
             self._note_made(replace(step.note, id=answer.id, status=answer.status, total=total))
+
+    def _created(self, body: dict[str, Any], key: str) -> Answered:
+        """Xero's answer to a new credit note. Raises _Doubtful, _Refused, CompanyHeld or TurnEnds."""
+        xero, access = self._holder.adapters.xero, self._turn.access
+        answers = self._call(lambda observe: xero.create("credit_note", [body], access, key, observe))
+        if not answers:
+            raise _Doubtful
+        if not answers[0].ok:
+            raise _Refused(answers[0].messages)
+        return answers[0]
 
     def _note_made(self, note: CreditNote) -> None:
         made = replace(note, at=self._holder.now)
