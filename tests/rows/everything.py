@@ -315,6 +315,7 @@ def _full(plain: Entry, order: Order) -> Entry:
         notes=("Note",),
         fingerprint="0123456789abcdef",
         stands="credited",
+        dealt_with=True,
         read_at=at,
         tax="0.17",
         dated_on="2026-11-20",

@@ -181,10 +181,10 @@ Expects = Callable[[Entry], Sequence[Expected]]
 
 def expected(entry: Entry) -> list[Expected]:
     """Every document of the order as the ledger has it: the one place that knows where an entry keeps them."""
-    # what a person deleted in Xero is a difference until somebody has dealt with it
-    dealt_with = bool(entry.dealt_with) or entry.correction is not None
+    under_way = entry.correction is not None
     documents = [
-        Expected(kind, posted, gone=posted.status in DEAD and dealt_with)
+        # what a person deleted in Xero is a difference until somebody has dealt with it
+        Expected(kind, posted, gone=posted.status in DEAD and (posted.dealt_with or under_way))
         for kind, posted in entry.documents.items()
     ]
     notes = [

@@ -172,6 +172,10 @@ def _of_note(basis: _Basis, note: CreditNote, invoice: DocumentInXero) -> NextSt
     in_xero = basis.read.notes[note.id]
     if in_xero.status in UNAPPROVED:
         return Rest("note_is_draft")
+    if f"{in_xero.total:.2f}" != note.total:
+        raise basis.stop(
+            "document_edited", number=note.number, **versions(note.total, note.currency, in_xero)
+        )
     amount = min(in_xero.remaining_credit, invoice.due)
     allocated = any(one.invoice_id == invoice.id for one in in_xero.allocated)
     return Allocate(note, amount) if amount > 0 and not allocated else None

@@ -61,6 +61,8 @@ LONGEST_NOTE: Final = 500
 """Bytes."""
 MOST_NOTES: Final = 20
 MOST_FORMER: Final = 20
+ELSEWHERE: Final = "*"
+"""Stands for the content that was dealt with, once the platform has said something else. No hash is so."""
 MOST_ACTS: Final = 50
 """The last unusual things that happened to an order."""
 ACT_AT_MOST: Final = 150
@@ -132,6 +134,8 @@ class Posted(Stored):
     """How far it was approved, paid or credited when it was last read after posting. No payment is kept."""
     read_at: datetime | None = None
     """When that was."""
+    dealt_with: bool = False
+    """Whether it was deleted or voided from here, or a person has dealt with its being so."""
 
     @property
     def stood(self) -> str:
@@ -431,7 +435,10 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
         return _with_message(entry, message, books, now)
     beside = _beside(entry, message, now)
     if beside.state is State.POSTED:
-        return look_after_posting(beside, books, now)
+        news = beside.newest.content_hash != entry.newest.content_hash
+        if news and beside.dealt_with:
+            beside = replace(beside, dealt_with=ELSEWHERE)
+        return look_after_posting(beside, books, now, news=news)
     return _half_posted_now(beside, books, now)
 
 
@@ -830,10 +837,14 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
 # --- after posting
 
 
-def look_after_posting(entry: Entry, books: Books, now: datetime) -> Entry:
-    """A posted order under what the platform says of it by now: for a person to look at, or corrected by itself."""
+def look_after_posting(entry: Entry, books: Books, now: datetime, *, news: bool = True) -> Entry:
+    """A posted order under what the platform says of it by now: for a person to look at, or corrected by itself.
+
+    By itself only for `news`: what was left to a person stays so when the platform repeats it.
+    """
     if is_free(entry.correction) and changed_since(entry) and not entry.batch:
-        asked = _by_itself(entry, books.settings, now) if books.may_send and here(entry, books) else None
+        may_correct = news and books.may_send and here(entry, books)
+        asked = _by_itself(entry, books.settings, now) if may_correct else None
         if asked is not None:
             return correct(entry, asked, books, now)
     return replace(entry, reason=_after_posting(entry))
@@ -849,13 +860,32 @@ def changed_since(entry: Entry) -> bool:
     touched = entry.credit_notes or any(
         posted.status in VOID_OR_DELETED for posted in entry.documents.values()
     )
-    return bool(entry.changes or touched) and entry.newest.content_hash != entry.dealt_with
+    told_of = entry.changes or touched or entry.dealt_with
+    return bool(told_of) and entry.newest.content_hash != entry.dealt_with
+
+
+def superseded(entry: Entry) -> bool:
+    """Whether the platform has said something else since a correction came to rest, so that a person decides anew."""
+    correction = entry.correction
+    if correction is None or correction.step or not (correction.problem or correction.rests):
+        return False
+    return entry.newest.content_hash != correction.dealt_with
+
+
+def sold_again(entry: Entry) -> list[int]:
+    """Places of lines that a credit note takes back, and that the platform says are sold; `SHIPPING` among them."""
+    newest = entry.newest
+    if newest.problem is not None or not newest.content or newest.order.disposition != "live":
+        return []
+    cancelled = {place for place, line in enumerate(newest.order.lines, start=1) if line.cancelled}
+    credited = {one.line for note in entry.credit_notes if note.counts for one in note.credited}
+    return sorted(credited - cancelled)
 
 
 def _after_posting(entry: Entry) -> str:
     """Why a posted order is on the list of those changed after posting, a code of `CHANGED`; empty: it is not."""
     correction = entry.correction
-    if correction is None:
+    if correction is None or superseded(entry):
         return "changed" if changed_since(entry) else ""
     return "correction_stopped" if correction.problem else correction.rests or "correcting"
 
@@ -892,7 +922,7 @@ def cancellation(entry: Entry, by: str, now: datetime) -> Correction | None:
     if newer.order.disposition == "cancelled":
         return what
     credited = _cancelled_lines(entry.message.order, newer.order)
-    if not credited:
+    if not credited or sold_again(entry):
         return None
     if all(line.cancelled for line in newer.order.lines):
         return what
@@ -953,13 +983,18 @@ def carried_on(entry: Entry, books: Books, now: datetime) -> Entry | None:
 
 
 def dealt_with(entry: Entry, content_hash: str) -> Entry:
-    """The posted order with its changes dealt with, up to a message of that content."""
-    return replace(entry, dealt_with=content_hash)
+    """The posted order with its changes dealt with, up to a message of that content, and what is gone in Xero."""
+    documents = {
+        kind: replace(posted, dealt_with=posted.dealt_with or posted.status in VOID_OR_DELETED)
+        for kind, posted in entry.documents.items()
+    }
+    return replace(entry, dealt_with=content_hash, documents=documents)
 
 
 def as_read(posted: Posted, status: str, stands: str, now: datetime) -> Posted:
-    """The document with its status and where it stands in Xero, as it was just read."""
-    return replace(posted, status=status, stands=stands, read_at=now)
+    """The document with where it stands in Xero, as it was just read. Its status stays as posted until it is gone."""
+    gone = status in VOID_OR_DELETED
+    return replace(posted, status=status if gone else posted.status, stands=stands, read_at=now)
 
 
 def post_again(entry: Entry, books: Books, now: datetime) -> Entry:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, Literal
 
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.domain import ledger, page_access
 from bookkeeping.domain.amounts import decimals, plain_number
 from bookkeeping.domain.corrections import SHIPPING, Correction, Credited
-from bookkeeping.domain.documents_in_xero import UNAPPROVED, VOID_OR_DELETED
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
 from bookkeeping.domain.errors import Conflict
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.page_access import Person
@@ -30,6 +31,8 @@ LABELS: Final[Mapping[Asked, str]] = {
 }
 """What the buttons say."""
 MOST_LINES: Final = 501
+UNAPPROVED: Final = frozenset({"draft", "awaiting_approval"})
+_NUMBER: Final = re.compile(r"-?(\d{1,9}(\.\d{1,4})?|\.\d{1,4})", re.ASCII)
 
 
 class NothingToCorrect(Exception):
@@ -52,11 +55,12 @@ def choices(entry: Entry) -> list[Asked]:
     if entry.state is not State.POSTED or not entry.documents:
         return []
     correction = entry.correction
-    if correction is not None and not ledger.is_free(correction):
+    if correction is not None and not ledger.is_free(correction) and not ledger.superseded(entry):
         if correction.problem is not None:
             return ["try_again", "done_by_hand", *(["post_again"] if correction.what != "post_again" else [])]  # type: ignore[list-item]
         return ["try_again"] if correction.rests == "note_is_draft" else []
-    found: list[Asked] = ["done_by_hand"] if correction else []
+    listed = correction is not None or ledger.changed_since(entry)
+    found: list[Asked] = []
     document = entry.documents.get("invoice") or entry.documents["purchase_order"]
     if document.status in VOID_OR_DELETED:
         found.append("post_again")
@@ -66,7 +70,7 @@ def choices(entry: Entry) -> list[Asked]:
         found += ["cancel", "credit", "post_again"]
     else:
         found += ["credit", "cancel", "post_again"]
-    return [*found, "done_by_hand"] if ledger.changed_since(entry) and correction is None else found
+    return [*found, "done_by_hand"] if listed else found
 
 
 def words(asked: Asked, entry: Entry, settings: Settings) -> str:
@@ -95,7 +99,7 @@ def words(asked: Asked, entry: Entry, settings: Settings) -> str:
 
 
 def _unapproved(entry: Entry) -> bool:
-    return "invoice" in entry.documents and entry.documents["invoice"].status in UNAPPROVED
+    return "invoice" in entry.documents and entry.documents["invoice"].stood in UNAPPROVED
 
 
 def _made(settings: Settings) -> str:
@@ -111,7 +115,7 @@ def _cancelled_invoice(entry: Entry, settings: Settings, again: str) -> list[str
         return []
     found, number = ledger.cancellation(entry, "", entry.changed_at), invoice.number
     only_lines = found is not None and found.what == "credit"
-    if invoice.status in UNAPPROVED:
+    if invoice.stood in UNAPPROVED:
         then = f", and the order is posted again as {again} without the cancelled lines" if only_lines else ""
         return [f"{number} is not approved yet: it is deleted{then}."]
     over = "the cancelled lines" if only_lines else "all that is left of it"
@@ -242,7 +246,8 @@ def _changed(
 ) -> Entry:
     now, newest = adapters.now(), entry.newest
     if asked == "done_by_hand" or books is None:
-        dealt_with = entry.correction.dealt_with if entry.correction else newest.content_hash
+        correction = None if ledger.superseded(entry) else entry.correction
+        dealt_with = correction.dealt_with if correction else newest.content_hash
         return ledger.corrected(ledger.dealt_with(entry, dealt_with), None, now)
     if asked == "try_again" and entry.correction is not None:
         again = replace(entry.correction, problem=None, rests="", by=person.name)
@@ -285,8 +290,4 @@ def _checked(entry: Entry, lines: Sequence[Credited]) -> tuple[Credited, ...]:
 
 
 def _number(text: str) -> Decimal | None:
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() and abs(value) < Decimal(10**9) and decimals(value) <= 4 else None
+    return Decimal(text.strip()) if _NUMBER.fullmatch(text.strip()) else None

@@ -19,6 +19,7 @@ from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import SOME_REASON, order_key
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.corrections import SHIPPING
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.ledger import (
     STANDING_STILL,
@@ -395,7 +396,7 @@ class View:
             "sold_on": _sold_on(order) if order else None,
             "total": _total(order) if order else None,
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
-            "changes": list(entry.changes),
+            "changes": [*entry.changes, *_sold_again(entry)],
             "can_retry": can_retry(entry),
             "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
             "can_set_aside": ledger.can_set_aside(entry),
@@ -626,3 +627,12 @@ def _totals(order: Order) -> dict[str, Any] | None:
 
 def _amount(value: Decimal | None) -> str | None:
     return None if value is None else f"{value:f}"
+
+
+def _sold_again(entry: Entry) -> list[str]:
+    """What was credited although the platform says that it is sold, in words."""
+    return [
+        f"{'The shipping' if place == SHIPPING else f'Line {place}'} was credited, and the platform says that it is"
+        " sold. Bill it again in Xero by hand, or delete the credit note there"
+        for place in ledger.sold_again(entry)
+    ]

@@ -29,6 +29,7 @@ def look(adapters: PageAdapters, entry: Entry) -> Entry:
         raise NotConnected
     if connection.organisation_id != entry.organisation_id:
         raise NothingToRead("Its documents are in another Xero organisation than the one connected now.")
+    asked_at = adapters.now()
     ids = {kind: posted.id for kind, posted in entry.documents.items()}
     said = adapters.ask(entry.company, "standing", documents=ids)
     if said.get("error") == "not_connected":
@@ -40,8 +41,9 @@ def look(adapters: PageAdapters, entry: Entry) -> Entry:
         raise NothingToRead(f"Xero does not show {' and '.join(gone)}. Look for it there.")
     while True:
         noted = {
-            kind: ledger.as_read(posted, **found[kind], now=adapters.now())
-            if posted.id == ids.get(kind)
+            kind: ledger.as_read(posted, **found[kind], now=asked_at)
+            # what was read since is newer
+            if posted.id == ids.get(kind) and (posted.read_at is None or posted.read_at <= asked_at)
             else posted
             for kind, posted in entry.documents.items()
         }

@@ -223,7 +223,7 @@ class _Carried:
         if self._correction.problem is not None:
             # it was edited before the step was taken
             return False
-        if not self._turn.books.may_send:
+        if not self._turn.books.may_send or ledger.superseded(self._entry):
             self._save(lambda one: ledger.corrected(one, None, self._holder.now))
             return False
         if ledger.outdated(self._entry):
@@ -345,9 +345,8 @@ class _Carried:
     def _as_read(self, note: CreditNote, in_xero: DocumentInXero | None) -> CreditNote:
         if in_xero is None or in_xero.void_or_deleted:
             return replace(note, status="DELETED" if in_xero is None else in_xero.status, settled=True)
-        note = replace(note, total=f"{in_xero.total:.2f}")
         if note.settled:
-            return replace(note, status=in_xero.status)
+            return replace(note, status=in_xero.status, total=f"{in_xero.total:.2f}")
         invoice = self._read.documents.get("invoice")
         allocated = any(one.invoice_id == note.invoice_id for one in in_xero.allocated)
         unpaid = invoice is not None and invoice.due > 0 and in_xero.remaining_credit > 0
