@@ -26,6 +26,7 @@ from unittest.mock import patch
 import bookkeeping
 from bookkeeping.adapters import containment
 from bookkeeping.adapters.tables.lanes import Batch
+from bookkeeping.adapters.tables.settings import _settings_in
 from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.ledger import Entry, Message, State
 from bookkeeping.domain.moments import LONG_AGO, moment
@@ -479,6 +480,8 @@ class Prepared:
 
     def _in_the_copy(self, trace: Met | Raise | Poison) -> Run:
         environment, found = self._environment, Run()
+        # what making another world has parsed would be come to no more
+        _settings_in.cache_clear()
         # thousands of lines of log would tell nothing here
         with tracing(trace), patch.object(containment, "Logger"), patch.object(containment, "single_metric"):
             trace.now = environment.now
