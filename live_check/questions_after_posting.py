@@ -6,7 +6,20 @@ from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 
-from live_check.books import Answer, Answers, Books, Json, NotAskedError, amount, changed, day, needed
+from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
+from bookkeeping.domain.documents_in_xero import in_xero
+from live_check.books import (
+    ID_KEYS,
+    Answer,
+    Answers,
+    Books,
+    Json,
+    NotAskedError,
+    amount,
+    changed,
+    day,
+    needed,
+)
 from live_check.question import question
 from live_check.questions import SOMEBODY_ELSE
 
@@ -84,6 +97,55 @@ def credit_note_due_date(books: Books) -> Answers:
         "without": str(books.put("CreditNotes", books.credit_note())),
         "with": str(books.put("CreditNotes", books.credit_note(DueDate=books.today))),
     }
+
+
+@question("Does a credit note take the tax and the exchange rate that it is told?")
+def credit_note_as_told(books: Books) -> Answers:
+    taxed = next((one for one in books.tax_rates.values() if _taxes_sales(books, one)), None)
+    answers: Answers = {}
+    if taxed is not None:
+        line = books.line(TaxType=taxed["TaxType"], TaxAmount=Decimal("0.17"))
+        note = _credit(books, LineItems=[line])
+        answers["a TaxAmount of 0.17"] = amount(note.get("TotalTax"))
+    foreign = next((code for code in books.currencies if code != books.facts.get("BaseCurrency")), None)
+    if foreign is not None:
+        note = _credit(books, CurrencyCode=foreign, CurrencyRate=Decimal("1.234567"))
+        answers["a CurrencyRate of 1.234567"] = f"{note.get('CurrencyRate')}"
+    if not answers:
+        raise NotAskedError("the organisation has neither a tax on sales nor a second currency")
+    return answers
+
+
+def _taxes_sales(books: Books, rate: Json) -> bool:
+    applies = rate.get("CanApplyToRevenue") is not False and rate.get("Status", "ACTIVE") == "ACTIVE"
+    return applies and books.rate(rate["TaxType"]) > 0 and rate["TaxType"].startswith("OUTPUT")
+
+
+@question(
+    "Is a document read as it was answered when it was made, also once it is approved, paid off or ended?"
+)
+def document_read_back(books: Books) -> Answers:
+    """What tells whether a person has edited a document has to stay the same as long as nobody does."""
+    line = books.line(Quantity=3, UnitAmount=Decimal("0.3333"), Description="  Two  spaces, 11oz “mug” ")
+    answers: Answers = {}
+    kinds: tuple[tuple[DocumentKind, str, Json], ...] = (
+        ("invoice", "Invoices", books.invoice(line)),
+        ("purchase_order", "PurchaseOrders", books.purchase_order()),
+        ("credit_note", "CreditNotes", books.credit_note(line, Status="DRAFT")),
+    )
+    for kind, collection, body in kinds:
+        made = books.make(collection, body)
+        id_, before = made[ID_KEYS[collection]], in_xero(kind, made).fingerprint
+
+        def said(collection: str = collection, id_: str = id_, kind: DocumentKind = kind) -> str:
+            return in_xero(kind, books.read(f"{collection}/{id_}")).fingerprint
+
+        read = ["as made" if said() == before else "otherwise"]
+        for status in ("AUTHORISED", "VOIDED" if kind != "purchase_order" else "DELETED"):
+            needed(books.end(collection, id_, status, unitdp="4"), f"{status} of {collection}")
+            read.append(f"{status}: {'as made' if said() == before else 'otherwise'}")
+        answers[DOCUMENT_KINDS[kind].words] = ", ".join(read)
+    return answers
 
 
 @question("Which status has an approved document of nothing?", "nil_document_status")

@@ -35,6 +35,8 @@ class Story:
     lines: tuple[Json, ...] = ()
     looks: bool = False
     """Whether the office looks first where it stands in Xero."""
+    differs: str = ""
+    """How the book match must find its invoice different; empty: it must not."""
 
     def ask(self, office: Office) -> None:
         """Look and ask as the popup does, by its API."""
@@ -53,8 +55,8 @@ def stories() -> list[Story]:
 
 
 def _of_approved_invoices(make: Maker) -> list[Story]:
-    whole, part_paid, some_lines, refund, edited, paid = (
-        make.order(UNTRACKED, place, 3) for place in range(6)
+    whole, part_paid, some_lines, refund, edited, paid, voided = (
+        make.order(UNTRACKED, place, 3) for place in range(7)
     )
     items = [dict(item) for item in some_lines["items"]]
     items[0]["status"] = 7
@@ -91,6 +93,13 @@ def _of_approved_invoices(make: Maker) -> list[Story]:
             _later(edited, edited | CANCELLED, ends="posted correction_stopped"),
             in_xero=({"Date": "2026-11-19"},),
             asked="cancel",
+            differs="changed",
+        ),
+        Story(
+            "Voided in Xero by a person, and nobody looks: the book match finds it.",
+            replace(posted("voided in Xero", UNTRACKED, voided), gone=frozenset({"invoice"})),
+            in_xero=({"Status": "VOIDED"},),
+            differs="voided",
         ),
         Story(
             "Paid in Xero: the office looks where it stands.",

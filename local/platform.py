@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import jwt
@@ -20,6 +22,7 @@ from local.samples import Maker
 
 ISSUER: Final = "kornitx"
 USER: Final = ("42", "Ada Moore")
+COMPANY_NAME: Final = "Company {} Ltd"
 FIRST_ORDER: Final = 90_000_000
 LARGEST_FORM: Final = 8 * 1024 * 1024
 """Bytes; enough for the largest message of the queue, encoded as a form."""
@@ -65,6 +68,7 @@ def launch_token(key: str, audience: str, company: str) -> str:
         "sub": USER[0],
         "name": USER[1],
         "company": company,
+        "company_name": COMPANY_NAME.format(company),
         "exp": int(time.time()) + 290,
         "iat": int(time.time()),
         "jti": secrets.token_urlsafe(16),
@@ -74,8 +78,15 @@ def launch_token(key: str, audience: str, company: str) -> str:
     return jwt.encode(claims, key, algorithm="HS256")
 
 
-def site(api_url: str, key: Callable[[], str], audience: str, companies: Sequence[str], send: Send) -> Flask:
-    """The platform's pages. `key` gives the launch key of the moment."""
+def site(
+    api_url: str,
+    key: Callable[[], str],
+    audience: str,
+    companies: Sequence[str],
+    send: Send,
+    mails: Callable[[], Sequence[Mapping[str, Any]]] = lambda: (),
+) -> Flask:
+    """The platform's pages. `key` gives the launch key of the moment, `mails` those that were sent to offices."""
     pages = Flask("local.platform", template_folder=str(ROOT / "local" / "templates"))
     pages.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     make = Maker(FIRST_ORDER + int(time.time()) % 1_000_000)
@@ -84,6 +95,18 @@ def site(api_url: str, key: Callable[[], str], audience: str, companies: Sequenc
     def home() -> str:
         return render_template("platform_home.html", companies=companies)
 
+    @pages.get("/mails")
+    def show_mails() -> str:
+        shown = [
+            {
+                **mail,
+                "at": f"{datetime.fromtimestamp(mail['Timestamp'], UTC):%Y-%m-%d %H:%M:%S} UTC",
+                "links": dict.fromkeys(re.findall(r"https?://\S+", mail["BodyText"])),
+            }
+            for mail in mails()
+        ]
+        return render_template("platform_mails.html", mails=shown)
+
     @pages.get("/launch/<company>")
     def launch(company: str) -> Response:
         token = launch_token(key(), audience, company)
@@ -91,6 +114,10 @@ def site(api_url: str, key: Callable[[], str], audience: str, companies: Sequenc
         # so that the browser names this page's origin when it sends the form
         headers = {"Cache-Control": "no-store", "Referrer-Policy": "strict-origin"}
         return Response(page, headers=headers)
+
+    @pages.get("/help")
+    def help_page() -> str:
+        return render_template("platform_help.html")
 
     @pages.get("/orders/<int:company>")
     def orders(company: int) -> str:

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
+from urllib.request import urlopen
 
 from local import platform
 from local.aws import REGION, Ministack
@@ -33,6 +34,7 @@ from local.watchdog import Watchdog
 COMPANIES = ["412077", "413995", "420001", "420002"]
 """Companies of the platform's page. The demonstration sets up the first two."""
 EVENTS_QUEUE = "what-the-bus-carried"
+MAIL_FROM = "xero@kornitx.example"
 LOG_LEVEL = "FUNCTIONS_LOG_LEVEL"
 """The environment variable with a log level in place of the template's; the tests set it to DEBUG."""
 XERO_URLS = ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL", "XERO_WEB_URL")
@@ -99,6 +101,7 @@ class LocalSystem:
         self._deployed: Deployed
         self._places: Places
         self._platform_port: int
+        self._gateway_port: int
 
     def __enter__(self) -> Self:
         try:
@@ -178,6 +181,14 @@ class LocalSystem:
             sqs.delete_message_batch(QueueUrl=url, Entries=taken)
         return list(self._events)
 
+    def mails(self) -> list[dict[str, Any]]:
+        """All mails that SES took, the newest first: `To`, `Subject`, `BodyText`, `BodyHtml`."""
+        with urlopen(f"{self._ministack.url}/_ministack/ses/messages", timeout=10) as answer:
+            kept = json.load(answer)["messages"].values()
+        return sorted(
+            (mail for mails in kept for mail in mails), key=lambda mail: mail["Timestamp"], reverse=True
+        )
+
     def wait_ready(self, within: float = 600.0) -> None:
         """Return once every function has started and done something, however long that takes a busy machine.
 
@@ -215,18 +226,29 @@ class LocalSystem:
         self._ministack = Ministack(state, self._functions_at_once)
         self._watchdog.watch(self._ministack.process, "ministack")
         self._stack.callback(self._end_aws)
-        # chosen before the deploy, because only this page may open the popup
-        self._platform_port = free_port()
-        parameters = {"Release": RELEASE, "LaunchOrigins": f"http://localhost:{self._platform_port}"}
+        # chosen before the deploy, because only this page may open the popup, and mails name the popup's address
+        self._platform_port, self._gateway_port = free_port(), free_port()
+        address = f"http://localhost:{self._platform_port}"
+        parameters = {
+            "Release": RELEASE,
+            "LaunchOrigins": address,
+            "HelpUrl": f"{address}/help",
+            "MailFrom": MAIL_FROM,
+        }
         xero = self._xero_urls()
         self._ministack.wait_started()
         planned = plan(
             self.root,
             self.scale,
             self._ministack.url,
-            variables={"WAITS_SCALE": str(self.scale), **xero},
+            variables={
+                "WAITS_SCALE": str(self.scale),
+                "PAGE_URL": f"http://localhost:{self._gateway_port}",
+                **xero,
+            },
             log_level=os.environ.get(LOG_LEVEL),
         )
+        self.client("sesv2").create_email_identity(EmailIdentity=MAIL_FROM.partition("@")[2])
         known = {name: value for name, value in parameters.items() if name in planned.template["Parameters"]}
         self._deployed = deploy(self._ministack, planned, self._places, known)
         self.outputs = self._collect_outputs(xero["XERO_API_URL"])
@@ -364,7 +386,7 @@ class LocalSystem:
             thread.start()
 
     def _start_gateway(self, planned: Plan) -> str:
-        port = free_port()
+        port = self._gateway_port
         gateway = GatewayServer(port, planned.routes, self._invoke)
         threading.Thread(target=gateway.serve_forever, daemon=True).start()
         self._stack.callback(gateway.server_close)
@@ -380,12 +402,14 @@ class LocalSystem:
             self.outputs["secrets_prefix"],
             COMPANIES,
             self._send_order,
+            self.mails,
         )
         page = platform.server(port, pages)
         threading.Thread(target=page.serve_forever, daemon=True).start()
         self._stack.callback(page.server_close)
         self._stack.callback(page.shutdown)
         self.outputs["platform_url"] = f"http://localhost:{port}"
+        self.outputs["mails_url"] = f"http://localhost:{port}/mails"
         return f"http://localhost:{port}/launch/"
 
     def _launch_key(self) -> str:

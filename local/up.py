@@ -19,6 +19,9 @@ def show(system: LocalSystem) -> int:
     say(
         f"The platform's page, which opens a company's settings and sends orders: {system.outputs['platform_url']}"
     )
+    say(
+        f"The mails that offices get:                                             {system.outputs['mails_url']}"
+    )
     if system.simulates_xero:
         say(
             f"The simulated Xero, user ada@example.com, password demo:                {system.outputs['xero_url']}"

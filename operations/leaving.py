@@ -76,7 +76,7 @@ def erase(
     stack.pauses.remove(company)
     erased += _erase_secrets(stack, company)
     erased += _delete(connections, _shared(stack, connections, connection))
-    own = [Key("pk").eq(f"{kind}#{company}") for kind in ("history", "release", "connection")]
+    own = [Key("pk").eq(f"{kind}#{company}") for kind in ("history", "release", "mail", "connection")]
     return erased + _delete(
         connections, [key for one in own for key in _keys(connections, ("pk", "sk"), one)]
     )
@@ -88,7 +88,13 @@ def _shared(stack: Stack, connections: Any, connection: Connection) -> list[dict
     batches = [batch for batch in stack.adapters.lanes.batches(connection.lane) if batch.company == company]
     here = _keys(connections, ("pk", "sk"), Key("pk").eq(f"organisation#{connection.organisation_id}"))
     if any(row["sk"].startswith("company#") for row in here):
-        return [{"pk": lane, "sk": f"batch#{batch.id}"} for batch in batches]
+        # what the last book match saw may name its documents; the next one writes it anew
+        parts = Key("pk").eq(lane) & Key("sk").begins_with("match-findings#")
+        return [
+            *({"pk": lane, "sk": f"batch#{batch.id}"} for batch in batches),
+            {"pk": lane, "sk": f"match-result#{company}"},
+            *_keys(connections, ("pk", "sk"), parts),
+        ]
     facts = [row for row in here if not row["sk"].startswith("prefix#")]
     return [*_keys(connections, ("pk", "sk"), Key("pk").eq(lane)), *facts]
 

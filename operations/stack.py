@@ -17,6 +17,7 @@ from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
 from bookkeeping.adapters.tables.dynamodb import dynamodb
 from bookkeeping.adapters.tables.pauses import Pauses
+from bookkeeping.domain.mail import MailWaits
 from bookkeeping.domain.page_access import Person
 from bookkeeping.use_cases.page.adapters import PageAdapters
 
@@ -167,7 +168,9 @@ def _adapters(web_url: str) -> PageAdapters:
         settings=from_environment.settings_table(),
         connections=from_environment.connections_table(),
         lanes=from_environment.lanes(),
+        matches=from_environment.book_matches(),
         organisations=from_environment.organisations(),
+        mails=from_environment.mails(),
         releases=from_environment.releases(),
         apps=from_environment.apps(),
         wake_ups=from_environment.posting_queue(),
@@ -175,6 +178,8 @@ def _adapters(web_url: str) -> PageAdapters:
         ask=from_environment.xero_desk().ask,
         together=from_environment.together(AT_ONCE),
         web_url=web_url,
+        mail_from="",
+        mail_waits=MailWaits(),
         now=from_environment.now,
         new_id=from_environment.new_id,
     )

@@ -38,6 +38,9 @@ IN_ITS_NAME = frozenset(
 )
 """What AWS does in a function's name, so that no test can see it."""
 
+SENT_WITH = ("identity ${MailFrom}", "identity ${Domain}", "configuration-set ${AWS::StackName}")
+"""What a mail is sent with."""
+
 FOUND = pytest.StashKey[list[str]]()
 
 
@@ -112,6 +115,10 @@ def _note(service: str, operation: str, body: Mapping[str, Any]) -> None:
         note(f"sqs:{operation.removesuffix('Batch')}", _queue(body["QueueUrl"]))
     elif service == "events":
         note("events:PutEvents", "EventBus")
+    elif service == "sesv2":
+        # SES asks for the right to send from the identity, which may be the address or its domain, and by the set
+        for resource in SENT_WITH:
+            note(f"ses:{operation}", resource)
 
 
 def _note_dynamodb(operation: str, body: Mapping[str, Any]) -> None:
@@ -260,6 +267,9 @@ def _keys(statement: Mapping[str, Any]) -> tuple[str, ...]:
     if "Condition" not in statement:
         return ()
     condition = statement["Condition"]
+    if statement["Action"] == "ses:SendEmail":
+        assert condition == {"StringEquals": {"ses:FromAddress": {"Ref": "MailFrom"}}}, condition
+        return ()
     # without the second, a request that names no key at all would pass
     assert condition.keys() == {"ForAllValues:StringLike", "Null"}, condition
     assert condition["Null"] == {"dynamodb:LeadingKeys": "false"}, condition
@@ -273,6 +283,8 @@ def _named(resource: Any) -> str:
             return str(name)
         case {"Fn::If": ["MakesLaunchKey", *_]}:
             return "secret */launch"
+        case {"Fn::Sub": [text, *_]} | {"Fn::Sub": text} if ":ses:" in text:
+            return re.sub(r"^.*:([a-z-]+)/", r"\1 ", text)
         case {"Fn::Sub": text}:
             if secret := re.search(r":secret:\$\{AWS::StackName\}/(\S+?)(-\?{6})?$", text):
                 return _secret(secret[1])

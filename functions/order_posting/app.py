@@ -31,6 +31,8 @@ adapters = PostingAdapters(
     settings=from_environment.settings_table(),
     connections=from_environment.connections_table(),
     lanes=from_environment.lanes(),
+    releases=from_environment.releases(),
+    matches=from_environment.book_matches(),
     organisations=from_environment.organisations(),
     tokens=from_environment.tokens(),
     xero=from_environment.xero(waits.call_time_out.total_seconds(), LANES_AT_ONCE * CALLS_AT_ONCE),
@@ -52,7 +54,7 @@ release_adapters = ReleaseAdapters(
     settings=adapters.settings,
     connections=adapters.connections,
     lanes=adapters.lanes,
-    releases=from_environment.releases(),
+    releases=adapters.releases,
     wake_ups=adapters.wake_ups,
     events=adapters.events,
     now=adapters.now,
@@ -107,6 +109,8 @@ def report_turn(wake_up: WakeUp, tally: Tally) -> None:
         posted=tally.posted,
         stopped=tally.stopped,
     )
+    for match in tally.matches:
+        logger.info("book match", lane=wake_up.lane, **match)
     for line in tally.outcomes.lines():
         logger.info("orders", **line)
     for to_books in tally.to_books:

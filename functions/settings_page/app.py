@@ -5,11 +5,11 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import parse_qs
 
 from aws_lambda_powertools import Logger, Metrics
@@ -23,7 +23,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.shared.cookies import Cookie, SameSite
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from jinja2 import Environment, FileSystemLoader
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.containment import noted
@@ -31,17 +31,27 @@ from bookkeeping.domain import page_access
 from bookkeeping.domain.connection import words
 from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.ledger import Choice, Entry, State
+from bookkeeping.domain.mail import Link, LinkKind, MailWaits
 from bookkeeping.domain.page_access import COOKIE, Refused, Request, Session, hashed
-from bookkeeping.domain.settings import Settings, SettingsRefused
+from bookkeeping.domain.settings import LONGEST_ADDRESS, Settings, SettingsRefused, reason_in_words
 from bookkeeping.use_cases import connect
-from bookkeeping.use_cases.page import settings_form
+from bookkeeping.use_cases.page import book_match, rereading, settings_form
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.corrections import MOST_LINES, ChangedMeanwhile, NothingToCorrect, correct
 from bookkeeping.use_cases.page.corrections import Asked as AskedCorrection
+from bookkeeping.use_cases.page.mail_addresses import (
+    LinkOutcome,
+    NotAskedAgain,
+    ask_again,
+    find_link,
+    use_link,
+)
 from bookkeeping.use_cases.page.orders import Asked, View, one, orders
 from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
-from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
+from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all, retry_many
+from bookkeeping.use_cases.page.set_aside import set_aside, take_back
+from bookkeeping.use_cases.page.setup_check import check_setup
 from bookkeeping.use_cases.page.standing import NothingToRead, look
 
 HERE = Path(__file__).parent
@@ -50,6 +60,8 @@ LAUNCH_AUDIENCE = os.environ["LAUNCH_AUDIENCE"]
 LAUNCH_ORIGINS = frozenset(os.environ["LAUNCH_ORIGINS"].split(","))
 XERO_LOGIN_URL = os.environ["XERO_LOGIN_URL"]
 LARGEST_LAUNCH = 16 * 1024
+MOST_CHOSEN = 100
+"""Orders that a person can choose at once."""
 CONTACTS_BEGIN = timedelta(seconds=3)
 """After a save has taken this long, no other contact is looked up, so that the person gets an answer in time."""
 KINDS = {".css": "text/css", ".js": "text/javascript"}
@@ -88,15 +100,19 @@ adapters = PageAdapters(
     settings=from_environment.settings_table(),
     connections=from_environment.connections_table(),
     lanes=from_environment.lanes(),
+    matches=from_environment.book_matches(),
     organisations=from_environment.organisations(),
+    mails=from_environment.mails(),
     releases=from_environment.releases(),
     apps=from_environment.apps(),
     wake_ups=from_environment.posting_queue(),
     events=from_environment.event_bus(),
     ask=desk.ask,
     # a page of orders needs so many lists and counts at once
-    together=from_environment.together(13),
+    together=from_environment.together(15),
     web_url=os.environ["XERO_WEB_URL"],
+    mail_from=os.environ["MAIL_FROM"],
+    mail_waits=MailWaits().scaled(float(os.environ["WAITS_SCALE"])),
     now=from_environment.now,
     new_id=from_environment.new_id,
 )
@@ -115,11 +131,30 @@ class SavedSettings(Strict):
     settings: dict[str, Any]
 
 
+def _printed(text: str) -> str:
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError(
+            "it has a space, or a character that Xero's ids and secrets don't have; copy it from the app's"
+            " Configuration page in Xero's developer portal once more"
+        )
+    return text
+
+
+Printed = Annotated[str, AfterValidator(_printed), Field(json_schema_extra={"pattern": "^[!-~]+$"})]
+
+
+class OnScreen(Strict):
+    settings: dict[str, Any] = {}
+    """Those that are not saved yet."""
+
+
 class Credentials(Strict):
-    client_id: str = Field(min_length=1, max_length=100, pattern=r"^[!-~]+$")
-    client_secret: str | None = Field(
-        default=None, min_length=1, max_length=500, pattern=r"^[!-~]+$", repr=False
-    )
+    client_id: Printed = Field(min_length=1, max_length=100)
+    client_secret: Printed | None = Field(default=None, min_length=1, max_length=500, repr=False)
+
+
+class MailAddress(Strict):
+    address: str = Field(min_length=1, max_length=LONGEST_ADDRESS, repr=False)
 
 
 class Chosen(Strict):
@@ -131,8 +166,24 @@ class Retry(Strict):
     no_sale: Choice | None = None
 
 
-class RetryAll(Strict):
-    problem: str = Field(min_length=1, max_length=100)
+OrderIds = Annotated[
+    list[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$")]], Field(min_length=1, max_length=MOST_CHOSEN)
+]
+
+
+class RetryMany(Retry):
+    """All orders with a problem, or those that the person has chosen."""
+
+    problem: str | None = Field(default=None, min_length=1, max_length=100)
+    ids: OrderIds | None = None
+
+
+class ChosenOrders(Strict):
+    ids: OrderIds
+
+
+class SetAside(ChosenOrders):
+    reason: str = Field(min_length=1, max_length=500, pattern=r"\S")
 
 
 class CreditedLine(Strict):
@@ -150,6 +201,10 @@ class AskedFor(Strict):
     version: int = Field(ge=0, le=10**9)
     lines: list[CreditedLine] = Field(default=[], max_length=MOST_LINES)
     goods_are_back: bool = False
+
+
+class Match(Strict):
+    in_full: bool = False
 
 
 class Previewed(BaseModel):
@@ -287,7 +342,7 @@ def _session() -> Session:
 @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
 def invalid(error: RequestValidationError) -> Response[Any]:
     fields = [
-        {"name": ".".join(str(step) for step in found["loc"][1:]), "message": str(found["msg"])}
+        {"name": ".".join(str(step) for step in found["loc"][1:]), "message": reason_in_words(found)}
         for found in error.errors()
     ]
     return _answer(422, _error("invalid", "Some of this can't be taken as it is.", fields=fields))
@@ -351,6 +406,7 @@ def page(company: Company) -> Response[Any]:
         person=_session().person,
         static=STATIC_ADDRESSES,
         portal_url=os.environ.get("XERO_PORTAL_URL", ""),
+        help_url=os.environ.get("HELP_URL", ""),
     )
     return Response(200, "text/html; charset=utf-8", html)
 
@@ -363,6 +419,75 @@ def static(version: str, file: str) -> Response[Any]:
     kept = "public, max-age=31536000, immutable" if version == HASHES[file] else "no-store"
     kind = KINDS[Path(file).suffix]
     return Response(200, f"{kind}; charset=utf-8", STATIC[file], headers={"Cache-Control": kept})
+
+
+MAIL_PAGES: dict[tuple[str, str], tuple[str, str, str]] = {
+    ("confirm", "open"): (
+        "Confirm this address",
+        "Mails about orders that need attention, and about the connection to Xero, are to go to {address}.",
+        "Confirm",
+    ),
+    ("confirm", "done"): (
+        "This address is confirmed",
+        "Mails about orders that need attention go to {address} from now on. You can close this page.",
+        "",
+    ),
+    ("confirm", "gone"): (
+        "This link does not work any more",
+        "A link to confirm works once, and for three days. In the Xero settings, below “E-mail errors to”, the mail can"
+        " be sent again.",
+        "",
+    ),
+    ("stop", "open"): (
+        "Stop these mails?",
+        "Then no mail about Xero goes to {address} any more. Others of your company go on to get theirs.",
+        "Stop the mails",
+    ),
+    ("stop", "done"): (
+        "The mails are stopped",
+        "No mail about Xero goes to {address} any more. In the Xero settings they can be switched on again.",
+        "",
+    ),
+    ("stop", "gone"): (
+        "This link does not work any more",
+        "Either the address was taken out of the Xero settings already, or the link is from an old mail: use the one in"
+        " the last mail.",
+        "",
+    ),
+}
+"""The title, the words and the button of the pages that links in mails lead to."""
+MAIL_PAGE_POLICY = SECURE["Content-Security-Policy"].replace("form-action 'none'", "form-action 'self'")
+
+
+@app.get("/mail/<kind>", include_in_schema=False, enable_validation=False)
+def get_mail_page(kind: str) -> Response[Any]:
+    """Only shows a button: programs that look for viruses open every link of a mail."""
+    return _mail_page(kind, find_link)
+
+
+@app.post("/mail/<kind>", include_in_schema=False, enable_validation=False)
+def post_mail_page(kind: str) -> Response[Any]:
+    """Presses the button. A mail program's own button for stopping sends the same."""
+    return _mail_page(kind, use_link)
+
+
+def _mail_page(kind: str, about: Callable[..., tuple[LinkOutcome, Link | None]]) -> Response[Any]:
+    if kind not in get_args(LinkKind):
+        raise NotFoundError
+    token = (app.current_event.query_string_parameters or {}).get("link", "")
+    outcome, link = about(authorizations, adapters.mails, kind, token, adapters.now())
+    logger.info("link of a mail", link_kind=kind, outcome=outcome, company=link.company if link else "")
+    title, words, button = MAIL_PAGES[kind, outcome]
+    html = pages.get_template("mail.html").render(
+        title=title,
+        message=words.format(address=link.address if link else ""),
+        company=link.company if link else "",
+        button=button,
+        static=STATIC_ADDRESSES,
+    )
+    status = HTTPStatus.GONE if outcome == "gone" else HTTPStatus.OK
+    headers = {"Content-Security-Policy": MAIL_PAGE_POLICY, "Referrer-Policy": "no-referrer"}
+    return Response(status, "text/html; charset=utf-8", html, headers=headers)
 
 
 @app.get("/health", include_in_schema=False, enable_validation=False)
@@ -428,7 +553,7 @@ def _refused_answers(method: str, path: str) -> Json:
         words |= {413: "The body is too large.", 415: "The body does not say that it is JSON."}
     if method == "post" or "/xero/" in path or (method, path) == ("put", "/api/{company}/settings"):
         words[409] = "This can't be done as things are now."
-    if "/xero/" in path or path.endswith("/preview"):
+    if "/xero/" in path or path.endswith(("/preview", "/check-setup")):
         words[503] = "Xero does not answer."
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {str(status): {"description": text, "content": content} for status, text in words.items()}
@@ -459,7 +584,7 @@ def get_settings(company: Company) -> Json:
 @app.put("/api/<company>/settings")
 def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> Response[Any]:
     try:
-        saved = settings_form.save(adapters, _session().person, given.version, given.settings)
+        saved, freed = settings_form.save(adapters, _session().person, given.version, given.settings)
     except SettingsRefused as refused:
         return _answer(422, _refused_settings("Nothing was saved: some values need correcting.", refused))
     except settings_form.ChangedMeanwhile as changed:
@@ -469,7 +594,19 @@ def put_settings(company: Company, given: Annotated[SavedSettings, Body()]) -> R
         error = _error("changed_meanwhile", words, by=by, at=at, changes=changes)
         return _answer(409, error | {"current": settings_form.shown(adapters, company, _redirect_uri())})
     notes = _contact_notes(saved.settings)
-    return _answer(200, settings_form.shown(adapters, company, _redirect_uri()) | {"notes": notes})
+    return _answer(
+        200, settings_form.shown(adapters, company, _redirect_uri()) | {"notes": notes, "freed": freed}
+    )
+
+
+@app.post("/api/<company>/check-setup")
+def post_check_setup(company: Company, on_screen: Annotated[OnScreen, Body()]) -> Response[Any]:
+    try:
+        return _answer(200, check_setup(adapters, company, on_screen.settings))
+    except SettingsRefused as refused:
+        return _answer(422, _refused_settings("Not checked: some values need correcting.", refused))
+    except NoAnswer as none:
+        return _no_answer(*none.args)
 
 
 def _refused_settings(words: str, refused: SettingsRefused) -> Json:
@@ -505,6 +642,14 @@ def _ask_desk(task: str, **about: Any) -> Json:
     if said.get("error") == "desk_failed":
         logger.warning("xero_desk did not answer", company=company, task=task)
     return said
+
+
+@app.post("/api/<company>/mail-addresses/confirmation")
+def post_confirmation(company: Company, about: Annotated[MailAddress, Body()]) -> Response[Any]:
+    try:
+        return _answer(200, ask_again(adapters, company, about.address))
+    except NotAskedAgain as refused:
+        return _answer(409, _error("not_asked_again", refused.message))
 
 
 @app.put("/api/<company>/credentials")
@@ -631,6 +776,23 @@ def currencies(company: Company) -> Response[Any]:
     return _listed("currencies")
 
 
+@app.get("/api/<company>/xero/read-again")
+def get_read_again(company: Company) -> Response[Any]:
+    """When Xero is read for stopped orders. Asking says that the Orders tab is open."""
+    try:
+        return _answer(200, rereading.shown(adapters, company))
+    except rereading.NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+
+
+@app.post("/api/<company>/xero/read-again")
+def post_read_again(company: Company, _: Annotated[Nothing, Body()]) -> Response[Any]:
+    try:
+        return _answer(200, rereading.read_now(adapters, company))
+    except rereading.NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+
+
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
@@ -713,11 +875,48 @@ def post_look(company: Company, order_id: OrderId, _: Annotated[Nothing, Body()]
 
 
 @app.post("/api/<company>/orders/retry")
-def post_retry_all(company: Company, which: Annotated[RetryAll, Body()]) -> Response[Any]:
+def post_retry_many(company: Company, which: Annotated[RetryMany, Body()]) -> Response[Any]:
+    person = _session().person
     try:
-        return _answer(200, retry_all(adapters, _session().person, which.problem))
+        if which.ids is not None and which.problem is None:
+            retried = retry_many(
+                adapters,
+                person,
+                which.ids,
+                items_as_they_are=which.items_as_they_are,
+                no_sale=which.no_sale,
+            )
+            return _answer(200, retried)
+        if which.problem is not None and which.ids is None:
+            return _answer(200, retry_all(adapters, person, which.problem))
     except NothingToRetry as nothing:
         return _answer(409, _error("nothing_to_retry", nothing.message))
+    return _answer(422, _error("invalid", "Name either a problem or the orders."))
+
+
+@app.post("/api/<company>/orders/set-aside")
+def post_set_aside(company: Company, which: Annotated[SetAside, Body()]) -> Response[Any]:
+    return _answer(200, set_aside(adapters, _session().person, which.ids, which.reason.strip()))
+
+
+@app.post("/api/<company>/orders/take-back")
+def post_take_back(company: Company, which: Annotated[ChosenOrders, Body()]) -> Response[Any]:
+    return _answer(200, take_back(adapters, _session().person, which.ids))
+
+
+@app.get("/api/<company>/book-match")
+def get_book_match(company: Company) -> Json:
+    return book_match.book_match(adapters, company)
+
+
+@app.post("/api/<company>/book-match")
+def post_book_match(company: Company, how: Annotated[Match, Body()]) -> Response[Any]:
+    try:
+        shown = book_match.ask(adapters, company, in_full=how.in_full)
+    except book_match.NotConnected:
+        return _answer(409, _error("not_connected", "Connect to Xero first."))
+    logger.info("book match asked for", company=company, in_full=how.in_full)
+    return _answer(200, shown)
 
 
 @app.post("/api/<company>/preview")

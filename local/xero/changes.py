@@ -116,6 +116,13 @@ def _rename_contact(world: World, organisation: Organisation, value: Mapping[str
         contact.name, contact.updated_at = str(name), world.now()
 
 
+def _merge_contact(world: World, organisation: Organisation, value: Mapping[str, str]) -> None:
+    """Merge contacts into others: each is archived, and says into which it went."""
+    for wanted, into in value.items():
+        contact, kept = _contact(organisation, wanted), _contact(organisation, into)
+        contact.status, contact.merged_into, contact.updated_at = "ARCHIVED", kept.id, world.now()
+
+
 # --- items and currencies
 
 
@@ -164,6 +171,7 @@ CHANGES: Mapping[str, Change] = {
     "restore_contact": _contact_status("ACTIVE"),
     "add_contact": _add_contact,
     "rename_contact": _rename_contact,
+    "merge_contact": _merge_contact,
     "add_item": _add_item,
     "stock": _stock,
     "subscribe_currency": _subscribe_currency,

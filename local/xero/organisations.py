@@ -69,6 +69,7 @@ class Contact:
     last_name: str = ""
     company_number: str | None = None
     status: str = "ACTIVE"
+    merged_into: str | None = None
     is_customer: bool = False
     is_supplier: bool = False
     persons: list[Json] = field(default_factory=list)

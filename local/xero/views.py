@@ -35,6 +35,7 @@ def contact_view(contact: Contact) -> Json:
             "ContactNumber": contact.number,
             "AccountNumber": contact.account_number,
             "ContactStatus": contact.status,
+            "MergedToContactID": contact.merged_into,
             "Name": contact.name,
             "FirstName": contact.first_name or None,
             "LastName": contact.last_name or None,

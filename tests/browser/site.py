@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask, Response, jsonify, redirect, request
 from jinja2 import Environment, FileSystemLoader
 from werkzeug.serving import make_server
 
 from bookkeeping.domain.documents_in_xero import stands_by
+from bookkeeping.domain.mail import SWITCHED_OFF, Address, status_words
 from bookkeeping.domain.problems.catalogue import CHANGED
 from bookkeeping.use_cases.page.corrections import LABELS, Asked
 from functions.settings_page.join_modules import joined
@@ -143,11 +144,16 @@ def connection(status: str = "not_connected", **more: Any) -> Json:
         "tenant_id": ORGANISATION["id"] if linked else "",
         "access_token": {"masked": masked, "expires_at": "2031-03-04T10:42:00Z" if tokens else None},
         "refresh_token": {"masked": masked, "expires_at": "2031-05-03T10:12:00Z" if tokens else None},
-        "scopes_missing": [],
+        "scopes_missing": "",
         "connected_by": "Ada Moore" if linked else None,
         "connected_at": "2031-03-04T10:12:00Z" if linked else None,
         **more,
     }
+
+
+def check(name: str, title: str, words: str, result: str = "good", fix: str = "", setting: str = "") -> Json:
+    """One thing of Check setup as the API tells it."""
+    return {"name": name, "title": title, "result": result, "words": words, "fix": fix, "setting": setting}
 
 
 def tax_row(rate: str, tax_type: str, ships_to: str = "anywhere", *, reverse_charge: bool = False) -> Json:
@@ -170,6 +176,7 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "waiting": "Waiting because Xero does not answer; tried again at 10:55.",
         "needs_attention": "Needs attention.",
         "skipped": "The order is cancelled on the platform.",
+        "set_aside": "Set aside by Ada Moore: Booked by hand as INV-7",
     }[state]
     documents = [invoice(order_id)] if state == "posted" else []
     return {
@@ -189,11 +196,35 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "changes": [],
         "can_retry": state in {"needs_attention", "skipped"},
         "retry_label": "Retry",
+        "can_set_aside": state in {"needs_attention", "waiting", "skipped"},
+        "set_aside": aside("Ada Moore", "Booked by hand as INV-7") if state == "set_aside" else None,
         **more,
     }
 
 
+def aside(by: str, because: str) -> Json:
+    return {"by": by, "at": "2031-03-04T10:42:00Z", "because": because}
+
+
 def problem(order_id: str, code: str = "account_not_found") -> Json:
+    return {"by_itself": code not in ("item_not_tracked", "no_sale"), "now_called": None} | _problem(
+        order_id, code
+    )
+
+
+def _problem(order_id: str, code: str) -> Json:
+    if code == "contact_not_found":
+        return {
+            "code": code,
+            "sentence": f"Order {order_id}: the contact “Kornit X orders” does not exist in Xero any more. The contact"
+            " used before is now called “Harbour Cafe Ltd”.",
+            "who": "office",
+            "fix": "If “Harbour Cafe Ltd” is the customer you mean, use it: enter that name under “Contact name” in the"
+            " settings. If not, add a contact named exactly “Kornit X orders” in Xero. The order is then posted by"
+            " itself.",
+            "xero_says": [],
+            "now_called": {"setting": "contact_name", "name": "Harbour Cafe Ltd"},
+        }
     if code == "item_not_tracked":
         return {
             "code": code,
@@ -288,6 +319,14 @@ def offered(*asked: Asked) -> list[Json]:
         "done_by_hand": "Nothing is done in Xero. The order leaves the list of those changed after posting.",
     }
     return [{"asked": one, "label": LABELS[one], "words": words[one]} for one in asked]
+
+
+def mail_address(address: str, status: str = "new", **more: Any) -> Json:
+    """An address as the API tells it."""
+    words, fix = status_words(Address(COMPANY, address, status))  # type: ignore[arg-type]
+    can_ask = status in {"asked"} | SWITCHED_OFF
+    told = {"address": address, "status": status, "words": words, "fix": fix, "can_ask": can_ask}
+    return {**told, "changed_at": None if status == "new" else "2031-03-04T10:20:00Z", **more}
 
 
 def because(about: str, words: str, setting: str = "", title: str = "", field: str = "") -> Json:
@@ -452,6 +491,94 @@ class Call:
     body: Any
 
 
+NEVER_MATCHED: Final[Json] = {
+    "state": "never",
+    "words": "The books have not been matched yet.",
+    "next_at": "2031-03-05T02:10:00Z",
+    "result": None,
+}
+
+
+def matched(**changes: Any) -> Json:
+    """A match that found no difference."""
+    result: Json = {
+        "began_at": "2031-03-04T02:10:00Z",
+        "ended_at": "2031-03-04T02:11:00Z",
+        "in_full": False,
+        "first": "2031-01-28",
+        "calls": 7,
+        "found": 0,
+        "differences": [],
+        "sums": [
+            {
+                "kind": "invoice",
+                "words": "Sales invoice",
+                "currency": "GBP",
+                "stands": stands,
+                "in_accounts": in_accounts,
+                "count": count,
+                "net": net,
+                "tax": tax,
+            }
+            for stands, in_accounts, count, net, tax in (
+                ("draft", False, 3, "104.50", "20.90"),
+                ("paid", True, 1204, "98341.17", "19668.23"),
+            )
+        ],
+        "used": [{"prefix": "KX-", "count": 1207, "first": "KX-5011102", "last": "KX-5012340"}],
+        "void": [],
+        "voids": 0,
+        "skipped": [],
+        "skips": 0,
+        "others": 0,
+        "elsewhere": [],
+        "lines_read": 1,
+        "lines_left": 0,
+    }
+    result |= changes
+    return {"state": "idle", "words": "", "next_at": "2031-03-05T02:10:00Z", "result": result}
+
+
+def books_differ() -> Json:
+    """A match that found something of most kinds."""
+    found = [
+        (
+            "changed",
+            "5012340",
+            "Sales invoice KX-5012340 is not as it was posted: tax 3.17 → 0.00; another contact.",
+        ),
+        ("deleted", "5012339", "Sales invoice KX-5012339 was deleted in Xero."),
+        (
+            "foreign",
+            None,
+            "Sales invoice KX-99000001 has the number prefix of these orders, but belongs to no order.",
+        ),
+    ]
+    differences = [
+        {
+            "code": code,
+            "kind": "invoice",
+            "number": sentence.split()[2],
+            "order_id": order_id,
+            "sentence": sentence,
+            "fix": "Open it in Xero: “History and notes” says who did it.",
+            "link": f"https://go.xero.com/app/!k7Qd/invoicing/view/{place}",
+        }
+        for place, (code, order_id, sentence) in enumerate(found)
+    ]
+    return matched(
+        found=len(found),
+        differences=differences,
+        void=["KX-5012339", "KX-5012001"],
+        voids=2,
+        skipped=[{"number": "KX-5012343", "why": "contact_not_found"}],
+        skips=1,
+        others=17,
+        elsewhere=[{"company": "420001", "count": 211}],
+        lines_left=12,
+    )
+
+
 @dataclass
 class Site:
     """What the page is told, to be set by a test, and what it asked."""
@@ -469,11 +596,25 @@ class Site:
     connection: Json = field(default_factory=connection)
     orders: list[Json] = field(default_factory=list)
     page_length: int = 50
+    read_again: Json = field(
+        default_factory=lambda: {"waiting": False, "read_at": None, "next_at": None, "spent": False}
+    )
+    """When Xero is read again for stopped orders."""
+    book_match: Json = field(default_factory=lambda: copy.deepcopy(NEVER_MATCHED))
     preview: Json | None = None
     """The next preview, where it is not the usual one."""
     notes: list[Json] = field(default_factory=list)
     """What the next Save says beside having saved."""
     advice: list[Json] = field(default_factory=list)
+    usual_accounts: Json = field(default_factory=dict)
+    checks: list[Json] = field(
+        default_factory=lambda: [check("app", "Xero app", "Connected to Thistle & Thread Ltd.")]
+    )
+    freed: int = 0
+    """How many orders the next Save tries again."""
+    company_name: str = "Thistle & Thread"
+    help_url: str = "https://help.example.com/xero"
+    mail: Json = field(default_factory=lambda: {"words": "", "addresses": []})
     session_over: bool = False
     refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
     """Answers that take the place of the usual ones, by method and path: `PUT settings`."""
@@ -522,6 +663,8 @@ class Site:
             "fields": [],
             "advice": self.advice,
             "app": self.app_answer(),
+            "usual_accounts": self.usual_accounts,
+            "mail": self.mail,
             "history": self.history,
         }
 
@@ -580,10 +723,9 @@ def create_app(site: Site) -> Flask:
                 .get_template("message.html")
                 .render(title="Your session is over", static=addresses)
             )
-        person = {"user": site.user_id, "name": site.user}
-        return (
-            templates().get_template("settings.html").render(company=company, person=person, static=addresses)
-        )
+        person = {"user": site.user_id, "name": site.user, "company_name": site.company_name}
+        told = {"company": company, "person": person, "static": addresses, "help_url": site.help_url}
+        return templates().get_template("settings.html").render(**told)
 
     @app.get("/message")
     def message() -> str:
@@ -631,7 +773,18 @@ def create_app(site: Site) -> Flask:
             }
             return {"error": error, "current": site.settings_answer()}, 409
         site.save(site.user, body["settings"])
-        return site.settings_answer() | {"notes": site.notes}
+        return site.settings_answer() | {"notes": site.notes, "freed": site.freed}
+
+    @app.post(f"{api}/check-setup")
+    def check_setup() -> Json:
+        return {"checks": site.checks, "checked_at": "2031-03-04T10:50:00Z"}
+
+    @app.post(f"{api}/mail-addresses/confirmation")
+    def ask_again() -> Json:
+        for one in site.mail["addresses"]:
+            if one["address"] == request.get_json()["address"]:
+                one.update(mail_address(one["address"]))
+        return site.mail
 
     @app.put(f"{api}/credentials")
     def put_credentials() -> Json:
@@ -668,6 +821,15 @@ def create_app(site: Site) -> Flask:
         words = f"Orders go to {known[chosen]['name']}."
         site.connection = connection("connected", organisation=known[chosen], tenant_id=chosen, words=words)
         return site.connection
+
+    @app.get(f"{api}/book-match")
+    def get_book_match() -> Json:
+        return site.book_match
+
+    @app.post(f"{api}/book-match")
+    def post_book_match() -> Json:
+        site.book_match |= {"state": "under_way", "words": "It begins in a moment.", "next_at": None}
+        return site.book_match
 
     @app.get(f"{api}/xero/<kind>")
     def lists(kind: str) -> Json | tuple[Json, int]:
@@ -776,6 +938,27 @@ def create_app(site: Site) -> Flask:
             history=[{"at": "2031-03-04T11:00:00Z", "by": site.user, "what": "retried"}],
         )
         return one
+
+    @app.get(f"{api}/xero/read-again")
+    @app.post(f"{api}/xero/read-again")
+    def read_again() -> Json:
+        return site.read_again
+
+    @app.post(f"{api}/orders/set-aside")
+    def set_aside() -> Json:
+        return moved_to("set_aside", set_aside=aside(site.user, request.get_json()["reason"]))
+
+    @app.post(f"{api}/orders/take-back")
+    def take_back() -> Json:
+        return moved_to("queued")
+
+    def moved_to(state: str, **more: Any) -> Json:
+        ids = request.get_json()["ids"]
+        for id_ in ids:
+            one = found(id_)
+            assert one is not None
+            one.update(order(id_, state, **more))
+        return {"done": ids, "left": []}
 
     @app.post(f"{api}/orders/retry")
     def retry_all() -> Json:

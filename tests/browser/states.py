@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 
+from bookkeeping.domain.mail import NOT_SENT
 from bookkeeping.domain.problems.catalogue import CHANGED
 from tests.browser.site import (
     CREDITABLE,
@@ -16,9 +17,13 @@ from tests.browser.site import (
     OTHER_ORGANISATION,
     Call,
     Site,
+    books_differ,
+    check,
     connection,
     explained_in_xero,
     invoice,
+    mail_address,
+    matched,
     offered,
     order,
     problem,
@@ -45,6 +50,14 @@ def open_page(site: Site, page: Page, more: str = "") -> None:
     page.wait_for_function(LOADED)
 
 
+READ_AGAIN = {
+    "waiting": True,
+    "read_at": "2031-03-04T10:40:00Z",
+    "next_at": "2031-03-04T10:45:00Z",
+    "spent": False,
+}
+
+
 def changed(reason: str | None = "changed", **more: object) -> dict[str, object]:
     """An order that changed after it was posted."""
     words = CHANGED[reason] if reason else "In Xero."
@@ -68,6 +81,7 @@ def busy_orders() -> list[dict[str, object]]:
         changed(),
         order("5012339"),
         order("5012338", "skipped"),
+        order("5012337", "set_aside"),
     ]
 
 
@@ -115,6 +129,9 @@ def everything_open(site: Site, page: Page) -> None:
         errors_email="accounts@example.com",
         currency="GBP",
         purchase_tax_type="INPUT2",
+        process_method="tracked",
+        cogs_account_code="310",
+        inventory_asset_account_code="630",
     )
     open_page(site, page)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -140,16 +157,19 @@ def fields_refused(site: Site, page: Page) -> None:
     fields = [
         {
             "name": "number_prefix",
-            "message": "1 to 12 capital letters, digits and hyphens, not ending in a digit",
+            "message": "company 9 uses it in Thistle & Thread Ltd already; enter another one",
         },
-        {"name": "payment_terms_days", "message": "must be at most 365"},
-        {"name": "tax_types.1.tax_type", "message": "RROUTPUT has 5 % in Xero, and the row is for 20 %"},
+        {"name": "payment_terms_days", "message": "a whole number is needed"},
+        {
+            "name": "tax_types.1.tax_type",
+            "message": "5% (VAT on Income) (RROUTPUT) has 5 % in Xero, and the row is for 20 %",
+        },
     ]
     site.refuse("PUT settings", 422, "invalid", "Some settings can't be saved.", fields=fields)
     open_page(site, page)
     page.locator("#more > summary").click()
-    page.get_by_label("Number prefix").fill("kx1")
-    page.get_by_label("Payment terms in days").fill("999")
+    page.get_by_label("Number prefix").fill("KXX-")
+    page.get_by_label("Payment terms in days").fill("99")
     page.get_by_role("button", name="Add a tax rate").click()
     page.get_by_label("Rate in %").fill("20")
     page.get_by_role("button", name="Save", exact=True).click()
@@ -203,6 +223,52 @@ def unsaved(site: Site, page: Page) -> None:
     expect(page.locator("#save-status")).to_contain_text("unsaved")
 
 
+CHECKS = [
+    check("app", "Xero app", "Connected to Thistle & Thread Ltd."),
+    check("permissions", "Permissions", "Everything that is needed is allowed."),
+    check("plan", "Xero plan", "Xero did not say what the organisation's plan allows.", "unknown"),
+    check(
+        "contact",
+        "Contact",
+        "The contact “Kornit X orders” is archived in Xero.",
+        "wrong",
+        "Restore it there, or enter another.",
+        "contact_name",
+    ),
+    check(
+        "calls", "Calls left today", "60 calls are left today.", "warning", "Orders that find none left wait."
+    ),
+]
+
+
+@state
+def setup_checked(site: Site, page: Page) -> None:
+    site.set_up()
+    site.checks = CHECKS
+    open_page(site, page)
+    page.get_by_role("button", name="Check setup").click()
+    expect(page.locator("#checks")).to_contain_text("One thing is not right")
+
+
+@state
+def setup_not_checked(site: Site, page: Page) -> None:
+    site.set_up()
+    site.refuse("POST check-setup", 503, "xero_unavailable", "Xero does not answer right now.")
+    open_page(site, page)
+    page.get_by_role("button", name="Check setup").click()
+    expect(page.locator("#checks")).to_contain_text("does not answer")
+
+
+@state
+def asking_before_switching_on(site: Site, page: Page) -> None:
+    site.set_up(enabled=False)
+    site.checks = CHECKS
+    open_page(site, page)
+    page.get_by_label("Switched on").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("is archived in Xero")
+
+
 # --- connection ---
 
 
@@ -223,10 +289,39 @@ _connection_state(
     previous_organisation=ORGANISATION,
     tenant_id=OTHER_ORGANISATION["id"],
 )
-_connection_state("needs_reconnect", scopes_missing=["accounting.contacts"])
+_connection_state("needs_reconnect", scopes_missing="contacts")
 _connection_state("wrong_credentials")
 _connection_state("cut_off")
 _connection_state("disconnected")
+
+
+@state
+def mail_addresses(site: Site, page: Page) -> None:
+    statuses = ("new", "asked", "confirmed", "stopped", "bounced", "complained")
+    addresses = [mail_address(f"{status}@example.com", status) for status in statuses]
+    site.set_up(errors_email=", ".join(one["address"] for one in addresses))
+    site.mail = {"words": "", "addresses": addresses}
+    open_page(site, page)
+    page.locator("#more > summary").click()
+    page.locator("#mail-addresses").scroll_into_view_if_needed()
+
+
+@state
+def no_mail_is_sent(site: Site, page: Page) -> None:
+    site.set_up(errors_email="accounts@example.com")
+    site.mail = {"words": NOT_SENT, "addresses": []}
+    open_page(site, page)
+    page.locator("#more > summary").click()
+    page.locator("#mail-addresses").scroll_into_view_if_needed()
+
+
+@state
+def orders_without_a_connection(site: Site, page: Page) -> None:
+    site.set_up()
+    site.connection = connection("needs_reconnect")
+    site.orders = busy_orders()
+    open_page(site, page, "#orders")
+    expect(page.locator("#orders-connection")).to_contain_text("Orders wait")
 
 
 @state
@@ -334,6 +429,24 @@ _order_state("with_an_untracked_item", "5012342", [("documents", [_purchase_orde
 _order_state("waiting", "5012341")
 _order_state("queued", "5012345")
 _order_state("skipped", "5012338")
+_order_state("set_aside", "5012337", [("changes", ["Currency: GBP → EUR"]), ("problem", problem("5012337"))])
+_order_state("whose_contact_was_renamed", "5012343", [("problem", problem("5012343", "contact_not_found"))])
+
+
+@state
+def orders_waiting_for_xero(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders, site.read_again = busy_orders(), READ_AGAIN
+    open_page(site, page, "#orders")
+    expect(page.get_by_role("button", name="Read Xero again")).to_be_visible()
+
+
+@state
+def orders_whose_calls_are_used_up(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders, site.read_again = busy_orders(), READ_AGAIN | {"spent": True}
+    open_page(site, page, "#orders")
+    expect(page.locator("#read-again")).to_contain_text("used up")
 
 
 @state
@@ -491,6 +604,46 @@ def order_retried(site: Site, page: Page) -> None:
     open_page(site, page, "#orders/5012343")
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+
+
+def open_book_match(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page, "#orders")
+    page.get_by_role("heading", name="Book match").click()
+
+
+@state
+def books_never_matched(site: Site, page: Page) -> None:
+    open_book_match(site, page)
+    expect(page.locator("#match-status")).to_contain_text("have not been matched yet")
+
+
+@state
+def books_that_match(site: Site, page: Page) -> None:
+    site.book_match = matched()
+    open_book_match(site, page)
+    expect(page.locator("#match-result")).to_contain_text("No difference")
+
+
+@state
+def books_that_differ(site: Site, page: Page) -> None:
+    site.book_match = books_differ()
+    open_book_match(site, page)
+    expect(page.locator("#match-result")).to_contain_text("3 differences")
+
+
+@state
+def books_being_matched(site: Site, page: Page) -> None:
+    open_book_match(site, page)
+    page.get_by_role("button", name="Match the books now").click()
+    expect(page.locator("#match-status")).to_contain_text("It begins in a moment")
+
+
+@state
+def books_that_can_not_be_matched(site: Site, page: Page) -> None:
+    site.refuse("GET book-match", 409, "not_connected", "Connect to Xero first.")
+    open_book_match(site, page)
+    expect(page.locator("#match-error")).to_contain_text("Connect to Xero first")
 
 
 @state

@@ -76,6 +76,39 @@ def test_saving_takes_no_other_outcome_away(site: Site, page: Page) -> None:
     expect(page.locator("#outcome")).to_contain_text("choose your organisation")
 
 
+def test_an_outcome_goes_when_the_connection_makes_it_untrue(site: Site, page: Page) -> None:
+    site.set_up()
+    site.connection = connection("choose_organisation", choices=[ORGANISATION, OTHER_ORGANISATION])
+    open_page(site, page, "?connect=choose_organisation")
+    expect(page.locator("#outcome h2")).to_be_visible()
+    press(page, "Use this organisation")
+    page.get_by_label(OTHER_ORGANISATION["name"]).check()
+    expect(page.locator("#connection-error")).to_be_empty()
+    press(page, "Use this organisation")
+    expect(page.locator("#outcome")).to_be_empty()
+
+
+def test_a_refused_secret_is_told_until_another_one_is_saved(site: Site, page: Page) -> None:
+    site.set_up()
+    site.connection = connection()
+    open_page(site, page, "?connect=wrong_app_credentials")
+    press(page, "Save")
+    expect(page.locator("#save-status")).to_have_text("Everything is saved.")
+    expect(page.locator("#outcome")).to_contain_text("does not accept the client secret")
+    page.get_by_label("Client Secret").fill("canary-secret")
+    press(page, "Save")
+    expect(page.locator("#outcome")).to_be_empty()
+
+
+def test_an_outcome_calls_the_button_by_the_name_it_has_now(site: Site, page: Page) -> None:
+    site.set_up()
+    for status, name in {"not_connected": "Get Access Token", "connected": "Reconnect"}.items():
+        site.connection = connection(status)
+        open_page(site, page, "?connect=access_denied")
+        expect(page.locator("#outcome")).to_contain_text(f"Press {name} again")
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_visible()
+
+
 def test_an_outcome_leads_to_what_has_to_be_done(site: Site, page: Page) -> None:
     site.set_up()
     site.connection = connection()

@@ -79,6 +79,8 @@ def test_the_tabs_are_changed_with_the_arrow_keys(site: Site, page: Page) -> Non
     site.orders = busy_orders()
     open_page(site, page)
     page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Help")).to_be_focused()
+    page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Log out")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("tab", name="Settings")).to_be_focused()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.site import Call, Site, invoice, order, problem
-from tests.browser.states import busy_orders, open_page
+from tests.browser.states import READ_AGAIN, busy_orders, open_page
 
 
 def open_orders(site: Site, page: Page, more: str = "") -> None:
@@ -25,7 +25,7 @@ def test_a_malformed_fragment_in_the_address_breaks_nothing(site: Site, page: Pa
     site.orders = busy_orders()
     open_page(site, page, fragment)
     page.get_by_role("tab", name="Orders 2 need attention").click()
-    expect(page.locator("#order-rows > li")).to_have_count(8)
+    expect(page.locator("#order-rows > li")).to_have_count(9)
     page.get_by_role("tab", name="Settings").click()
     expect(page.get_by_label("Sales account", exact=True)).to_have_value("200")
 
@@ -39,7 +39,7 @@ def test_the_tab_says_how_many_orders_need_attention_before_it_is_opened(site: S
 
 def test_orders_are_found_by_state_problem_dates_and_words(site: Site, page: Page) -> None:
     open_orders(site, page)
-    expect(page.locator("#order-rows > li")).to_have_count(8)
+    expect(page.locator("#order-rows > li")).to_have_count(9)
     page.get_by_role("radio", name="Needs attention 2").check()
     expect(page.locator("#order-rows > li")).to_have_count(2)
     page.get_by_label("Problem or reason").select_option(label="Item not tracked (1)")
@@ -63,7 +63,7 @@ def test_no_result_is_explained_and_one_press_shows_all_again(site: Site, page: 
     page.get_by_label("Search").fill("nowhere")
     expect(page.get_by_role("heading", name="No order fits")).to_be_visible()
     page.get_by_role("button", name="Show all orders").click()
-    expect(page.locator("#order-rows > li")).to_have_count(8)
+    expect(page.locator("#order-rows > li")).to_have_count(9)
     expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
 
 
@@ -106,7 +106,7 @@ def test_an_order_has_an_address_of_its_own(site: Site, page: Page) -> None:
     open_orders(site, page, "/5012339")
     expect(page.get_by_role("heading", name="Order 5012339")).to_be_visible()
     page.get_by_role("link", name="All orders").click()
-    expect(page.locator("#order-rows > li")).to_have_count(8)
+    expect(page.locator("#order-rows > li")).to_have_count(9)
 
 
 def test_documents_show_amount_currency_and_the_way_into_xero(site: Site, page: Page) -> None:
@@ -282,7 +282,7 @@ def test_an_order_on_its_way_is_followed_on_its_own_page(site: Site, page_with_c
 
 def test_a_late_answer_never_replaces_a_newer_one(site: Site, page: Page) -> None:
     open_orders(site, page)
-    expect(page.locator("#order-rows > li")).to_have_count(8)
+    expect(page.locator("#order-rows > li")).to_have_count(9)
 
     def slowly(call: Call) -> None:
         if call.query.get("status") == "posted":
@@ -294,3 +294,87 @@ def test_a_late_answer_never_replaces_a_newer_one(site: Site, page: Page) -> Non
     page.wait_for_timeout(800)
     expect(page.locator("#order-rows > li")).to_have_count(1)
     expect(page.locator("#order-rows .badge")).to_have_text("Skipped")
+
+
+# --- set aside, renamed contacts, and reading Xero again
+
+
+def test_an_order_is_set_aside_with_a_reason_and_taken_back(site: Site, page: Page) -> None:
+    open_orders(site, page, "/5012343")
+    page.get_by_text("It was booked by hand, or is not to be posted: set it aside").click()
+    page.get_by_role("button", name="Set aside", exact=True).click()
+    assert not site.asked("POST", "orders/set-aside"), "a reason is needed"
+    page.get_by_role("textbox", name="Reason, such as").fill("Booked as INV-7")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Order 5012343 Set aside")).to_be_focused()
+    expect(page.locator("#one-order-body")).to_contain_text("Grace Okafor set it aside")
+    expect(page.locator("#one-order-body")).to_contain_text("Booked as INV-7")
+    expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
+    assert [call.body for call in site.asked("POST", "orders/set-aside")] == [
+        {"ids": ["5012343"], "reason": "Booked as INV-7"}
+    ]
+    page.get_by_role("button", name="Take it back").click()
+    expect(page.locator("#one-order-status")).to_contain_text("Taken back")
+    assert [call.body for call in site.asked("POST", "orders/take-back")] == [{"ids": ["5012343"]}]
+
+
+def test_what_can_not_be_set_aside_says_why(site: Site, page: Page) -> None:
+    open_orders(site, page, "/5012343")
+    left = {
+        "done": [],
+        "left": [{"id": "5012343", "words": "This order changed a moment ago. Look at it again."}],
+    }
+    site.refusals["POST orders/set-aside"] = (200, left)
+    page.get_by_text("It was booked by hand, or is not to be posted: set it aside").click()
+    page.get_by_role("textbox", name="Reason, such as").fill("Booked as INV-7")
+    page.get_by_role("button", name="Set aside", exact=True).click()
+    expect(page.locator("#one-order-error")).to_have_text(
+        "This order changed a moment ago. Look at it again."
+    )
+
+
+def test_orders_that_were_set_aside_are_listed_on_their_own(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    page.get_by_role("radio", name="Set aside 1").check()
+    expect(page.locator("#order-rows > li")).to_have_count(1)
+    expect(page.locator("#order-rows")).to_contain_text("Set aside by Ada Moore: Booked by hand as INV-7")
+
+
+def test_the_new_name_of_a_contact_is_used_in_one_press(site: Site, page: Page) -> None:
+    site.orders = [order("5012343", "needs_attention", problem=problem("5012343", "contact_not_found"))]
+    open_orders(site, page, "/5012343")
+    page.get_by_role("button", name="Now called “Harbour Cafe Ltd”: use it").click()
+    expect(page.locator("#one-order-status")).to_contain_text("“Harbour Cafe Ltd” is used from now on")
+    [saved] = site.asked("PUT", "settings")
+    assert saved.body == {"version": 3, "settings": {"contact_name": "Harbour Cafe Ltd"}}
+    assert not site.asked("POST", "orders/5012343/retry")
+
+
+def test_a_document_that_was_posted_for_a_renamed_contact_is_accepted_with_the_same_press(
+    site: Site, page: Page
+) -> None:
+    differs = problem("5012343", "contact_not_found")
+    site.orders = [order("5012343", "needs_attention", problem=differs, documents=[invoice("5012343")])]
+    open_orders(site, page, "/5012343")
+    page.get_by_role("button", name="Now called “Harbour Cafe Ltd”: use it").click()
+    expect(page.locator("#one-order-status")).to_contain_text("is used from now on")
+    assert [call.body for call in site.asked("POST", "orders/5012343/retry")] == [{}]
+
+
+def test_xero_is_read_again_at_a_press_and_the_page_says_when_it_was(site: Site, page: Page) -> None:
+    site.read_again = READ_AGAIN
+    open_orders(site, page)
+    expect(page.locator("#read-again")).to_contain_text("Xero was last read")
+    page.get_by_role("button", name="Read Xero again").click()
+    expect(page.get_by_role("button", name="Read Xero again")).not_to_have_attribute(
+        "aria-disabled", "true", timeout=9000
+    )
+    assert len(site.asked("POST", "xero/read-again")) == 1
+
+
+def test_without_orders_that_need_attention_xero_is_not_spoken_of(site: Site, page: Page) -> None:
+    site.orders, site.read_again = [order("5012339")], READ_AGAIN
+    open_orders(site, page)
+    expect(page.locator("#order-rows > li")).to_have_count(1)
+    expect(page.locator("#read-again")).to_be_hidden()
+    assert not site.asked("GET", "xero/read-again")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Locator, Page, Route, expect
 
 from tests.browser.site import Call, Site, connection, contact_note, tax_row
-from tests.browser.states import open_page
+from tests.browser.states import STATES, open_page
 
 
 def save(page: Page) -> None:
@@ -106,17 +106,17 @@ def test_a_secret_without_a_client_id_is_not_sent(site: Site, page: Page) -> Non
 def test_a_refused_value_is_told_beside_its_field_and_nothing_typed_is_lost(site: Site, page: Page) -> None:
     site.set_up()
     open_page(site, page)
-    refused = [{"name": "number_prefix", "message": "not ending in a digit"}]
+    refused = [{"name": "number_prefix", "message": "company 9 uses it already"}]
     site.refuse("PUT settings", 422, "invalid", "Some settings can't be saved.", fields=refused)
     field(page, "Contact name").fill("Somebody new")
     page.locator("#more > summary").click()
-    field(page, "Number prefix").fill("KX1")
+    field(page, "Number prefix").fill("KXA-")
     page.locator("#more > summary").click()
     save(page)
     prefix = field(page, "Number prefix")
     expect(prefix).to_be_focused()
     expect(prefix).to_have_attribute("aria-invalid", "true")
-    expect(page.locator("#number_prefix-error")).to_have_text("not ending in a digit")
+    expect(page.locator("#number_prefix-error")).to_have_text("company 9 uses it already")
     assert "number_prefix-error" in (prefix.get_attribute("aria-describedby") or "")
     expect(field(page, "Contact name")).to_have_value("Somebody new")
     site.refusals.clear()
@@ -126,6 +126,96 @@ def test_a_refused_value_is_told_beside_its_field_and_nothing_typed_is_lost(site
     expect(page.locator("#number_prefix-error")).to_be_hidden()
     expect(prefix).not_to_have_attribute("aria-invalid", "true")
     assert site.settings["contact_name"] == "Somebody new"
+
+
+@pytest.mark.parametrize(
+    ("label", "typed", "name", "words"),
+    [
+        ("Number prefix", "kx1", "number_prefix", "1 to 12 capital letters"),
+        ("Number prefix", "ABCDEFGHIJKL-", "number_prefix", "1 to 12 capital letters"),
+        ("Payment terms in days", "366", "payment_terms_days", "365"),
+        ("Branding theme", "standard", "branding_theme_id", "as Xero lists it"),
+    ],
+)
+def test_a_value_that_breaks_a_rule_is_told_before_it_is_sent(
+    site: Site, page: Page, label: str, typed: str, name: str, words: str
+) -> None:
+    site.set_up()
+    open_page(site, page)
+    page.locator("#more > summary").click()
+    field(page, label).fill(typed)
+    save(page)
+    expect(page.locator(f"#{name}-error")).to_contain_text(words)
+    expect(field(page, label)).to_be_focused()
+    assert saved_with(site) == []
+
+
+def test_an_error_goes_as_soon_as_its_field_is_corrected(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    fields = [{"name": name, "message": "No."} for name in ("sales_account_code", "contact_name")]
+    site.refuse("PUT settings", 422, "invalid", "Nothing was saved.", fields=fields)
+    field(page, "Sales account").fill("260")
+    save(page)
+    expect(page.locator("#save-error")).to_contain_text("2 fields")
+    field(page, "Sales account").fill("205")
+    expect(page.locator("#sales_account_code-error")).to_be_hidden()
+    expect(page.locator("#save-error")).to_contain_text("2 fields")
+    field(page, "Contact name").fill("Kornit X wholesale")
+    expect(page.locator("#contact_name-error")).to_be_hidden()
+    expect(page.locator("#save-error")).to_be_empty()
+
+
+def test_saving_says_how_many_orders_are_tried_again(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page)
+    for freed, words in {1: "1 order that had", 12: "12 orders that had"}.items():
+        site.freed = freed
+        field(page, "Payment terms in days").evaluate("(one, days) => { one.value = days; }", str(freed))
+        save(page)
+        expect(page.locator("#save-status")).to_contain_text(f"{words} stopped or waited will be tried again")
+
+
+def test_the_history_says_what_was_there_and_what_came(site: Site, page: Page) -> None:
+    site.set_up()
+    changes = [
+        {"name": "sales_account_code", "old": "200", "new": "205"},
+        {"name": "enabled", "old": True, "new": False},
+        {"name": "start_from", "old": None, "new": "2031-01-01"},
+        {"name": "invoice_status", "old": "DRAFT", "new": "AUTHORISED"},
+        {"name": "sales_accounts_by_sku_prefix", "old": {"A": "205"}, "new": {"A": "260", "B": "205"}},
+        {"name": "tracking_categories", "old": [], "new": []},
+    ]
+    site.history = [{"at": "2031-03-04T10:15:00Z", "by": "Ada Moore", "what": "Changed", "changes": changes}]
+    open_page(site, page)
+    page.locator("#history > summary").click()
+    expect(page.locator("#history-list")).to_contain_text(
+        "Ada Moore: Sales account: 200 → 205; Switched on: on → off; Start from: empty → 2031-01-01;"
+        " Invoice status: Draft → Approved, awaiting payment; Sales accounts by sku: removed A → 205,"
+        " added A → 260, B → 205; Tracking categories: rows in another order"
+    )
+
+
+def test_fields_that_only_tracked_needs_appear_with_tracked(site: Site, page: Page) -> None:
+    site.set_up()
+    site.usual_accounts = {"cogs_account_code": "5000"}
+    open_page(site, page)
+    page.locator("#more > summary").click()
+    tracked = (
+        "Cost of goods sold account",
+        "Inventory asset account",
+        "Purchase order status",
+        "Contact name for purchase orders",
+        "Tax rate on purchases",
+        "Currency of unit costs",
+        "Free-of-charge orders",
+    )
+    for label in tracked:
+        expect(field(page, label)).to_be_hidden()
+    page.get_by_text("Tracked", exact=True).click()
+    for label in tracked:
+        expect(field(page, label)).to_be_visible()
+    expect(field(page, "Cost of goods sold account")).to_have_attribute("placeholder", "usually 5000")
 
 
 def test_what_somebody_else_saved_meanwhile_can_be_kept_or_overruled(site: Site, page: Page) -> None:
@@ -353,9 +443,11 @@ def test_rows_of_tax_rates_say_where_an_order_is_shipped_to(site: Site, page: Pa
 
 def test_what_is_worth_a_second_look_is_said_where_things_stand(site: Site, page: Page) -> None:
     site.set_up()
-    site.advice = [{"name": "tax_types", "message": "TAX020 has 16 % in Xero, and the row is for 20 %."}]
+    site.advice = [
+        {"name": "tax_types", "message": "20% VAT (TAX020) has 16 % in Xero, and the row is for 20 %."}
+    ]
     open_page(site, page)
-    expect(page.locator("#todo")).to_contain_text("Tax rates: TAX020 has 16 % in Xero")
+    expect(page.locator("#todo")).to_contain_text("Tax rates: 20% VAT (TAX020) has 16 % in Xero")
     page.locator("#todo").get_by_role("button", name="Tax rates").click()
     expect(page.locator("#more")).to_have_attribute("open", "")
 
@@ -435,7 +527,7 @@ def test_escape_closes_the_list_and_keeps_what_was_typed(site: Site, page: Page)
 
 
 def test_a_field_offers_only_accounts_that_fit(site: Site, page: Page) -> None:
-    site.set_up()
+    site.set_up(process_method="tracked")
     open_page(site, page)
     for label, codes in {
         "Sales account": ["200", "205", "260"],
@@ -560,3 +652,29 @@ def test_a_script_that_does_not_arrive_is_told_without_a_script(site: Site, page
     page.unroute("**/page.js")
     page.get_by_role("link", name="load the page again").click()
     expect(page.locator("#todo")).to_contain_text("Client ID")
+
+
+def test_the_confirmation_of_an_address_is_sent_again_by_a_button(site: Site, page: Page) -> None:
+    STATES["mail_addresses"](site, page)
+    buttons = page.get_by_role("button", name="Send the confirmation again")
+    expect(buttons).to_have_count(4)
+    page.get_by_role("button", name="Send the confirmation again to bounced@example.com").click()
+    expect(page.locator("#mail-status")).to_have_text(
+        "The confirmation goes to bounced@example.com within a minute."
+    )
+    expect(buttons).to_have_count(3)
+    [call] = site.asked("POST", "mail-addresses/confirmation")
+    assert call.body == {"address": "bounced@example.com"}
+    site.refuse("POST mail-addresses/confirmation", 409, "not_asked_again", "A mail went there just now.")
+    page.get_by_role("button", name="Send the confirmation again to stopped@example.com").click()
+    expect(page.locator("#mail-status")).to_have_text("A mail went there just now.")
+
+
+def test_a_lost_connection_is_told_on_the_orders_tab_until_it_is_back(site: Site, page: Page) -> None:
+    STATES["orders_without_a_connection"](site, page)
+    page.get_by_role("link", name="Go to Settings, Connection").click()
+    expect(page.locator("#settings-panel")).to_be_visible()
+    site.connection = connection("connected")
+    page.reload()
+    expect(page.locator("#connection-state")).to_contain_text("Connected")
+    expect(page.locator("#orders-connection")).to_be_empty()

@@ -25,10 +25,12 @@ from botocore.exceptions import ClientError
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, call_in
 from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.books import books_of
 from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.dynamodb import read
+from bookkeeping.adapters.tables.dynamodb import read, together
 from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.mails import Mails
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.releases import Releases
@@ -164,8 +166,10 @@ class OneProcess:
         self.settings = SettingsTable(resource, "SettingsTable")
         self.connections = ConnectionsTable(resource, "ConnectionsTable")
         self.lanes = Lanes(resource, "ConnectionsTable")
+        self.matches = BookMatches(resource, "ConnectionsTable")
         self.organisations = Organisations(resource, "ConnectionsTable")
         self.releases = Releases(resource, "ConnectionsTable")
+        self.mails = Mails(resource, "ConnectionsTable")
         self.wake_ups = PostingQueue(self.queue, "posting", "backlog")
         self.events = EventBus(self.bus, "bus")
         self.waits = waits or Waits()
@@ -179,6 +183,8 @@ class OneProcess:
             settings=self.settings,
             connections=self.connections,
             lanes=self.lanes,
+            releases=self.releases,
+            matches=self.matches,
             organisations=self.organisations,
             tokens=TokenSecret(self.secrets, PREFIX),
             xero=client,
@@ -218,7 +224,8 @@ class OneProcess:
         far = datetime.fromisoformat(held["expires_at"]) - self.clock.now() > timedelta(minutes=6)
         if far and held["generation"] != refused:
             return
-        app = self.xero.portal.apps[f"APP{company:0>29}"]
+        known = self.connections.connection(company)
+        app = self.xero.portal.apps[known.client_id if known else f"APP{company:0>29}"]
         form = {
             "grant_type": "refresh_token",
             "refresh_token": held["refresh_token"],
@@ -232,14 +239,18 @@ class OneProcess:
 
     @acting_as("")
     def company(
-        self, company: str = "412077", organisation: Organisation | None = None, **settings: Any
+        self,
+        company: str = "412077",
+        organisation: Organisation | None = None,
+        app_of: str = "",
+        **settings: Any,
     ) -> str:
         """A company connected through Xero's own login and consent. Its settings fit the UK demo organisation.
 
         Tax rates may be told as a map (percentage → tax type) or as lists too, and under `tax_by_destination`.
         """
         organisation = organisation or self.organisation("Demo Company (UK)")
-        self.connect(company, organisation)
+        self.connect(company, organisation, app_of)
         # the British organisation has several rates of 0 %, and only its accountant knows which is meant
         zero = {"0": "ZERORATEDOUTPUT"} if organisation.base_currency == "GBP" else {}
         given = [settings.pop(key) for key in ("tax_types", "tax_by_destination") if key in settings] or [
@@ -257,9 +268,9 @@ class OneProcess:
         return next(contact.name for contact in organisation.contacts.values() if contact.status == "ACTIVE")
 
     @acting_as("")
-    def connect(self, company: str, organisation: Organisation) -> Connection:
-        """Connect, or connect again, the company's own Xero app to the organisation."""
-        client_id = f"APP{company:0>29}"
+    def connect(self, company: str, organisation: Organisation, app_of: str = "") -> Connection:
+        """Connect, or connect again, the company's own Xero app, or another's, to the organisation."""
+        client_id = f"APP{app_of or company:0>29}"
         app = self.xero.portal.apps.get(client_id) or self.xero.portal.register(
             {
                 "name": f"Orders of {company}",
@@ -280,6 +291,7 @@ class OneProcess:
         self._keep_tokens(company, reply.payload)
         connection = Connection(company, client_id, organisation.id, organisation.name, "connected")
         self.connections.save_connection(connection)
+        together(self.resource.meta.client, self.connections.joins(connection))
         return connection
 
     def _keep_tokens(self, company: str, granted: Mapping[str, Any], generation: int = 1) -> None:

@@ -58,8 +58,10 @@ ENVIRONMENT = {
     "XERO_IDENTITY_URL": XERO,
     "XERO_API_URL": XERO,
     "XERO_PORTAL_URL": "",
+    "HELP_URL": "https://help.example.com/xero",
     "XERO_WEB_URL": XERO,
     "PUBLIC_URL": "",
+    "MAIL_FROM": "xero@kornitx.example",
     "XERO_DESK_FUNCTION": "xero_desk",
     "TOKEN_REFRESH_FUNCTION": "token_refresh",
     "WAITS_SCALE": "1",
@@ -209,6 +211,7 @@ class Popup:
             "sub": "user-1",
             "name": "Ada Moore",
             "company": "412077",
+            "company_name": "Thistle & Thread",
             "exp": int((now + timedelta(minutes=5)).timestamp()),
             "jti": f"jti-{next(self._once)}",
         } | changes

@@ -168,7 +168,7 @@ def test_another_app_than_the_connection_was_made_with_is_said_and_how_to_go_on(
     shown = browser.get("connection").json
     assert (shown["status"], shown["other_app"]) == ("connected", True)
     assert "another Xero app" in shown["words"]
-    assert "Get Access Token" in shown["fix"]
+    assert "Reconnect" in shown["fix"]
     popup.world.clock.advance(1800)
     browser.get("xero/contacts")
     shown = browser.get("connection").json

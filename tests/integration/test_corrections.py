@@ -53,6 +53,10 @@ def page(books: OneProcess) -> PageAdapters:
         ask=None,  # type: ignore[arg-type]
         together=lambda calls: [call() for call in calls],
         web_url="",
+        matches=books.matches,
+        mails=None,  # type: ignore[arg-type]
+        mail_from="",
+        mail_waits=None,  # type: ignore[arg-type]
         now=books.clock.now,
         new_id=lambda: "id",
     )

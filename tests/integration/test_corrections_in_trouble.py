@@ -750,7 +750,7 @@ def test_a_fault_of_ours_after_the_call_forgets_nothing_of_it(
         patched.setattr(corrections._Carried, "_note_made", lambda *_: 1 / 0)
         ask(books, order, "cancel")
         books.run()
-    assert problem(books.entry(order)) == "our_fault"
+    assert problem(books.entry(order)) == "correction_fault"
     our_faults.clear()
     ask(books, order, "try_again")
     books.run()
@@ -777,7 +777,7 @@ def test_an_allocation_that_a_fault_of_ours_met_is_still_waited_for(
         )
         ask(books, order, "cancel")
         books.run(timedelta(seconds=40), until_quiet=False)
-    assert problem(books.entry(order)) == "our_fault"
+    assert problem(books.entry(order)) == "correction_fault"
     our_faults.clear()
     began = books.clock.now()
     ask(books, order, "try_again")

@@ -64,5 +64,7 @@ def test_a_search_by_the_sales_channels_reference_goes_on_over_pages() -> None:
 def test_the_orders_page_asks_side_by_side_for_what_does_not_depend_on_the_rest() -> None:
     page = Page(500)
     assert len(page.ask()["orders"]) == PAGE
-    assert page.side_by_side == [13], "the connection, six lists, four counts, the problems, and the changes"
-    assert sum(page.calls.values()) == 13 + 1, "and then the rows"
+    assert page.side_by_side == [15], (
+        "the connection, seven lists, five counts, the problems, and the changes"
+    )
+    assert sum(page.calls.values()) == 15 + 1, "and then the rows"

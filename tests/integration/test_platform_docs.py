@@ -169,7 +169,7 @@ def test_a_token_signed_as_in_the_example_opens_the_popup(popup: Popup) -> None:
     namespace["time"] = SimpleNamespace(time=lambda: popup.world.clock.now().timestamp())
     namespace["boto3"] = SimpleNamespace(client=lambda _: popup.world.secrets)
     key = namespace["launch_key"](popup.page.launch_key._name)
-    token = namespace["launch_token"](key, AUDIENCE, "42", "Ada Moore", int(COMPANY))
+    token = namespace["launch_token"](key, AUDIENCE, "42", "Ada Moore", int(COMPANY), "Thistle & Thread")
     answer = popup.request(
         "POST",
         "/launch",

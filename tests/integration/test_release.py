@@ -105,6 +105,20 @@ def test_many_are_freed_a_hand_at_a_time(popup: Popup, office: Browser, uk: Orga
     assert states(popup, sent) == {State.QUEUED}
 
 
+def test_saving_says_how_many_orders_are_tried_again(popup: Popup, office: Browser, uk: Organisation) -> None:
+    world = popup.world
+    office.connect(uk)
+    assert office.save(sales_account_code="999").json["freed"] == 0
+    sent = orders(3)
+    world.send(*sent)
+    world.run()
+    assert states(popup, sent) == {State.NEEDS_ATTENTION}
+    assert office.save(payment_terms_days=7).json["freed"] == 0, "it frees none of them"
+    assert office.save(sales_account_code="200").json["freed"] == len(sent)
+    world.run()
+    assert states(popup, sent) == {State.POSTED}
+
+
 @pytest.mark.usefixtures("small_hands")
 def test_a_release_that_is_out_of_time_goes_on_in_the_next_message(
     popup: Popup, office: Browser, uk: Organisation

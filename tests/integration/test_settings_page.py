@@ -29,6 +29,8 @@ JSON = {"origin": ORIGIN, "sec-fetch-site": "same-origin", "content-type": "appl
 ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "settings", None),
     ("PUT", "settings", {"version": 0, "settings": {}}),
+    ("POST", "check-setup", {}),
+    ("POST", "mail-addresses/confirmation", {"address": "a@example.com"}),
     ("PUT", "credentials", {"client_id": "A", "client_secret": "B"}),
     ("POST", "connect", {}),
     ("GET", "connection", None),
@@ -45,7 +47,13 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "orders/61530418/correction", {"asked": "cancel", "version": 1}),
     ("POST", "orders/61530418/look", {}),
     ("POST", "orders/retry", {"problem": "setting_missing"}),
+    ("POST", "orders/set-aside", {"ids": ["61530418"], "reason": "Booked by hand"}),
+    ("POST", "orders/take-back", {"ids": ["61530418"]}),
+    ("GET", "xero/read-again", None),
+    ("POST", "xero/read-again", {}),
     ("POST", "preview", {"id": 1}),
+    ("GET", "book-match", None),
+    ("POST", "book-match", {}),
 ]
 
 

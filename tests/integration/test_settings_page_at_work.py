@@ -63,7 +63,20 @@ def test_a_launch_token_opens_the_page_for_its_person_and_company(popup: Popup) 
     page = popup.request("GET", f"/settings/{COMPANY}", cookies=[cookie.partition(";")[0]])
     assert page.status == 200
     assert "Ada Moore" in page.body
-    assert COMPANY in page.body
+    assert f"Thistle &amp; Thread ({COMPANY})" in page.body
+    assert 'href="https://help.example.com/xero"' in page.body
+
+
+@pytest.mark.parametrize(
+    ("company_name", "shown"), [(None, "412077"), ("", "412077"), (7, "412077"), ("x" * 999, "x" * 200)]
+)
+def test_nobody_is_kept_out_for_the_name_of_the_company(
+    popup: Popup, company_name: object, shown: str
+) -> None:
+    cookie = popup.launch(popup.token(company_name=company_name)).headers["set-cookie"]
+    page = popup.request("GET", f"/settings/{COMPANY}", cookies=[cookie.partition(";")[0]])
+    assert f"Company <strong>{shown}" in page.body
+    assert "x" * 201 not in page.body
 
 
 def test_a_launch_token_works_once(popup: Popup) -> None:
@@ -98,7 +111,7 @@ def test_a_row_of_another_percentage_is_refused_with_both_figures(
     assert refused.status == 422
     [field] = refused.json["error"]["fields"]
     assert field["name"] == "tax_types.0.tax_type"
-    assert "RROUTPUT has 5 % in Xero, and the row is for 20 %" in field["message"]
+    assert "5% (VAT on Income) (RROUTPUT) has 5 % in Xero, and the row is for 20 %" in field["message"]
     right = {"tax_types": [{"rate": "20", "ships_to": "Germany", "tax_type": "OUTPUT2"}]}
     saved = browser.put("settings", {"version": version, "settings": right})
     assert saved.json["settings"]["tax_types"][0]["ships_to"] == "DE"
@@ -109,7 +122,7 @@ def test_a_row_of_another_percentage_is_refused_with_both_figures(
     assert browser.save(payment_terms_days=7).status == 200
     [advice] = browser.get("settings").json["advice"]
     assert advice["name"] == "tax_types"
-    assert "OUTPUT2 has 21 % in Xero, and the row is for 20 %" in advice["message"]
+    assert "(OUTPUT2) has 21 % in Xero, and the row is for 20 %" in advice["message"]
 
 
 def test_a_row_saved_before_the_organisation_is_known_is_warned_of_once_it_is(
@@ -121,7 +134,7 @@ def test_a_row_saved_before_the_organisation_is_known_is_warned_of_once_it_is(
     assert browser.connect(uk) == "connected"
     assert browser.get("xero/tax-rates").status == 200
     [advice] = browser.get("settings").json["advice"]
-    assert "RROUTPUT has 5 % in Xero, and the row is for 20 %" in advice["message"]
+    assert "5% (VAT on Income) (RROUTPUT) has 5 % in Xero, and the row is for 20 %" in advice["message"]
 
 
 def test_the_page_warns_that_a_reverse_charge_leaves_tax_out(popup: Popup, browser: Browser) -> None:
@@ -148,6 +161,38 @@ def test_settings_are_saved_as_versions_with_who_and_when(popup: Popup, browser:
         "Changed Contact name",
         "Saved the settings for the first time",
     ]
+
+
+def test_the_history_says_what_a_setting_was_and_what_it_became(popup: Popup, browser: Browser) -> None:
+    rows = [{"rate": "20", "tax_type": "OUTPUT2"}, {"rate": "5", "tax_type": "RROUTPUT"}]
+    browser.save(sales_account_code="200", tax_types=rows, sales_accounts_by_sku_prefix={"A": "200"})
+    popup.world.clock.advance(60)
+    saved = browser.save(
+        sales_account_code="205", tax_types=rows[:1], sales_accounts_by_sku_prefix={"A": "200", "B": "205"}
+    )
+    newest, oldest = saved.json["history"]
+    row = rows[1] | {"ships_to": "anywhere", "account": "", "reverse_charge": False}
+    assert {one["name"]: (one["old"], one["new"]) for one in newest["changes"]} == {
+        "sales_account_code": ("200", "205"),
+        "tax_types": ([row], []),
+        "sales_accounts_by_sku_prefix": ({}, {"B": "205"}),
+    }
+    assert "changes" not in oldest
+
+
+def test_an_american_organisation_is_offered_the_codes_of_its_own_chart(
+    popup: Popup, browser: Browser
+) -> None:
+    assert browser.get("settings").json["usual_accounts"] == {}
+    american = popup.world.organisation("Demo Company (US)")
+    browser.app()
+    assert browser.connect(american) == "connected"
+    assert browser.get("xero/accounts").status == 200, "the organisation is known from now on"
+    assert browser.get("settings").json["usual_accounts"] == {
+        "sales_account_code": "4000",
+        "cogs_account_code": "5000",
+        "inventory_asset_account_code": "1400",
+    }
 
 
 def test_a_stale_version_is_refused_with_what_changed_and_by_whom(popup: Popup, browser: Browser) -> None:
@@ -240,6 +285,15 @@ def test_the_client_secret_goes_in_and_never_comes_out(browser: Browser) -> None
     assert browser.put("credentials", {"client_id": "APP2"}).status == 422
     kept = browser.popup.refresh.adapters.apps.read(COMPANY)
     assert (kept.client_id, kept.client_secret) == ("APP1", secret)
+
+
+@pytest.mark.parametrize("wrong", ["APP 1", "APPÖ", "APP1\n"])
+def test_what_is_no_client_id_is_refused_in_words_without_a_pattern(browser: Browser, wrong: str) -> None:
+    refused = browser.put("credentials", {"client_id": wrong, "client_secret": "x"})
+    [field] = refused.json["error"]["fields"]
+    assert (refused.status, field["name"]) == (422, "client_id")
+    assert "once more" in field["message"]
+    assert not set("^[]$+\\") & set(refused.body.partition('"fields"')[2].replace("[{", "").replace("}]", ""))
 
 
 # --- the connection ----------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.domain.errors import MessageFailed
 from bookkeeping.use_cases.posting import settlement
 from local.samples import UNTRACKED, Maker
+from local.xero.people import change_document
 from tests.integration.one_function import cold_start, metrics_in
 from tests.integration.one_process import CHART, Killed, OneProcess, Queue, in_memory
 from tests.integration.popup import ENVIRONMENT, Browser, Functions, Popup, context
@@ -33,8 +34,8 @@ CACHED = {"facts", "contact", "item", "woken"}
 """Rows that are written whole: what Xero said last, and what the sweep saw last."""
 WITH_ITS_OWN_END = {"problem", "message", "order", "order line", "sale status", "choice"}
 """Parts in whose place another comes: another problem, or a newer message."""
-HELD = {"batch", "planned"}
-"""What its writer has at hand until it is settled, or until its process dies."""
+HELD = {"batch", "planned", "credit note", "credited"}
+"""What its writer has at hand until it is settled, until its turn is over, or until its process dies."""
 
 CONSUMER = ("customer_", "shipping_address")
 
@@ -179,6 +180,10 @@ def _impatient(sqs: Any) -> Any:
     return sqs
 
 
+def _try_again(office: Browser, order: Mapping[str, Any]) -> dict[str, Any]:
+    return {"asked": "try_again", "version": office.get(f"orders/{order['id']}").json["version"]}
+
+
 def state(world: OneProcess, order: Mapping[str, Any]) -> str:
     entry = world.entry(order)
     return f"{entry.state} {entry.why}".strip()
@@ -214,7 +219,7 @@ def test_two_keys_more_in_everything_are_kept_by_every_function(newer: NewerVers
     for _ in range(12):
         popup.tick()
     # opened anew, for an hour is over; disconnected and connected again, while orders wait
-    office = popup.browser()
+    office = popup.browser(permissions=["credit"])
     assert office.delete("connection").status == 200
     world.send(late)
     assert state(world, late) == "waiting not_connected"
@@ -229,10 +234,21 @@ def test_two_keys_more_in_everything_are_kept_by_every_function(newer: NewerVers
     world.run()
     assert office.get("orders").status == 200
     sent = (plain, stopped, held, dead, late, edited)
-    assert [state(world, one) for one in sent] == ["posted"] * 6
+    assert [state(world, one) for one in sent] == ["posted changed"] + ["posted"] * 5
     assert Counter(done["number"] for done in world.committed("invoice")) == Counter(
         f"KX-{one['id']}" for one in sent
     )
+    # a person has the order that changed credited, while their credit note waits for its approval
+    [invoice] = uk.numbered("ACCREC", f"KX-{plain['id']}", same_case=True)
+    assert change_document(world.xero, uk, invoice, {"Status": "AUTHORISED"}).status == 200
+    assert office.save(credit_note_status="DRAFT").status == 200
+    asked = {"asked": "cancel", "version": office.get(f"orders/{plain['id']}").json["version"]}
+    assert office.post(f"orders/{plain['id']}/correction", asked).status == 200
+    world.run(timedelta(minutes=2))
+    assert state(world, plain) == "posted note_is_draft"
+    newer.took_over(world.resource.tables["OrdersTable"])
+    assert office.post(f"orders/{plain['id']}/correction", _try_again(office, plain)).status == 200
+    world.run(timedelta(minutes=2))
     assert set(newer.lost) <= WITH_ITS_OWN_END
     assert newer.planted.keys() >= {
         *("order row", "settings row", "connection", "renewal", "lane", "batch", "release", "app", "company"),
@@ -247,6 +263,9 @@ def test_two_keys_more_in_everything_are_kept_by_every_function(newer: NewerVers
             "document",
             "act",
             "planned",
+            "correction",
+            "credit note",
+            "credited",
         ),
         *("settings", "tax row", "tracking category", "facts", "organisation", "account", "choice", "tick"),
     }
@@ -296,12 +315,16 @@ def saying(item: Mapping[str, Any], **changes: Any) -> bytes:
 
 
 PROBLEM = {"code": "credit_refused", "details": {}, "xero_says": []}
-CREDIT_NOTE = {"id": "c", "at": 1, "status": "PAID", "total": "1.00", "currency": "GBP"}
+BILL = {"id": "b", "at": 1, "status": "PAID", "total": "1.00", "currency": "GBP"}
+CORRECTION = {"what": "credit", "by": "Ada", "at": 1, "dealt_with": ""}
 UNKNOWN: dict[str, Callable[[Item], Item]] = {
     "state": lambda item: {"state": "crediting"},
     "problem": lambda item: {"state": "needs_attention", "problem": PROBLEM},
     "reason": lambda item: {"state": "waiting", "reason": "credit"},
-    "document": lambda item: {"documents": {"credit_note": CREDIT_NOTE}},
+    "document": lambda item: {"documents": {"bill": BILL}},
+    "correction": lambda item: {"correction": CORRECTION | {"what": "refund"}},
+    "step of a correction": lambda item: {"correction": CORRECTION | {"step": "refund"}},
+    "stage": lambda item: {"stage": "sewn"},
     "choice": lambda item: {"no_sale": {"refunded": "credit"}},
     "disposition": lambda item: {"message": saying(item, disposition="exchanged")},
     "flaw": lambda item: {"message": saying(item, flaw={"code": "bad_credit", "details": {}})},
@@ -363,7 +386,7 @@ def test_a_batch_of_an_unknown_kind_and_its_orders_are_left_alone_and_its_lane_g
     world.send(theirs)
     killed_with_a_batch(world)
     [batch], connections = batches(world), world.resource.tables["ConnectionsTable"]
-    unknown, before = rewritten(connections, batch, kind="credit_note"), row(world, theirs)
+    unknown, before = rewritten(connections, batch, kind="bill"), row(world, theirs)
     world.send(ours)
     world.run()
     assert counted(capsys)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 from click.testing import CliRunner
 from xero_python.accounting import AccountingApi
 from xero_python.api_client import ApiClient, Configuration
@@ -24,7 +26,7 @@ from bookkeeping.adapters import from_environment
 from bookkeeping.domain.oauth import SCOPES
 from local import demo
 from local.audit import Row
-from local.companies import SimulatedXero
+from local.companies import TIME_OUT, Office, SimulatedXero
 from local.samples import TRACKED, UNTRACKED, Sample, demonstration
 from local.system import LocalSystem
 from local.triggers import LONG_POLL_SECONDS
@@ -109,6 +111,42 @@ def test_the_bus_is_told_what_became_of_each_order(site: Site, demonstrated: lis
         assert wanted <= told[sample.company, sample.order_id], sample.what
         if sample.ends == "posted" and not sample.later:
             assert told[sample.company, sample.order_id] == wanted, sample.what
+
+
+def test_the_office_is_mailed_what_needs_it_once_its_address_is_confirmed(
+    site: Site, demonstrated: list[Sample], figure: Figure
+) -> None:
+    office = Office(site.system.outputs, UNTRACKED)
+    office.save(errors_email="accounts@example.com")
+
+    def mail(subject: str) -> dict[str, Any]:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            found = [one for one in site.system.mails() if subject in one["Subject"]]
+            if found:
+                return found[0]
+            time.sleep(0.2)
+        raise AssertionError(f"no mail “{subject}”; see {site.system.log('ProblemMailFunction')}")
+
+    confirmation = mail("please confirm")
+    link = re.search(r"http://\S+/mail/confirm\S+", confirmation["BodyText"])
+    assert link is not None
+    # a scanner
+    assert "<form" in requests.get(link[0], timeout=TIME_OUT).text
+    confirmed = time.monotonic()
+    assert "is confirmed" in requests.post(link[0], timeout=TIME_OUT).text
+    problems = mail("need attention")
+    figure(f"a confirmed address was mailed after {time.monotonic() - confirmed:.1f} s")
+    assert problems["To"] == ["accounts@example.com"]
+    stopped = [
+        one for one in site.rows().values() if one.company == UNTRACKED and one.state == "needs_attention"
+    ]
+    assert f"{len(stopped)} orders need attention" in problems["Subject"]
+    for text in (problems["BodyText"], problems["BodyHtml"]):
+        assert "What to do:" in text
+        assert any(one.order_id in text for one in stopped)
+    assert "<strong>" in problems["BodyHtml"]
+    office.save(errors_email="")
 
 
 def test_xeros_own_sdk_reads_every_document_back(

@@ -48,7 +48,7 @@ def test_a_later_token_that_is_refused_too_sends_the_person_to_connect_again(
     before = popup.token_calls()
     popup.world.xero.faults.add({"kind": "token_expired", "path_prefix": "/api.xro/2.0/", "times": None})
     answer = office.get("xero/accounts", **{"for": "sales"})
-    assert "Get Access Token" in answer.body
+    assert "Reconnect" in answer.body
     assert popup.token_calls() == before + 1
 
 
@@ -88,6 +88,16 @@ def test_lists_are_read_with_four_calls_and_kept_for_a_while(popup: Popup, offic
     assert len(popup.world.calls()) - before == 4
     popup.world.clock.advance(301)
     office.get("xero/accounts")
+    assert len(popup.world.calls()) - before == 8
+
+
+def test_lists_too_long_to_be_kept_are_read_each_time(
+    popup: Popup, office: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bookkeeping.adapters.tables.organisations.MOST_FACTS", 10)
+    before = len(popup.world.calls())
+    for _ in range(2):
+        assert office.get("xero/accounts").status == 200
     assert len(popup.world.calls()) - before == 8
 
 

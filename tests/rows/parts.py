@@ -64,6 +64,27 @@ def _message(kept: Any, see: See) -> bytes:
     return packed(f"{text}\n" + (_inside(content, see, "order", lines="order line") if content else ""))
 
 
+def _credited(kept: Any, see: See, name: str) -> Any:
+    """An object with what is credited in it."""
+    found = dict(kept)
+    if "credited" in found:
+        found["credited"] = [see("credited", dict(one)) for one in found["credited"]]
+    return see(name, found)
+
+
+def _notes(kept: Any, see: See) -> Any:
+    return [_credited(note, see, "credit note") for note in kept]
+
+
+def _correction(kept: Any, see: See) -> Any:
+    found = dict(kept)
+    if found.get("note"):
+        found["note"] = _credited(found["note"], see, "credit note")
+    if found.get("problem"):
+        found["problem"] = see("problem", dict(found["problem"]))
+    return _credited(found, see, "correction")
+
+
 def _settings(kept: str, see: See) -> str:
     rows = {"tax_types": "tax row", "purchase_tax_types": "purchase tax row"}
     return _inside(kept, see, "settings", **rows, tracking_categories="tracking category")
@@ -88,10 +109,14 @@ INSIDE: Mapping[str, Mapping[str, Callable[[Any, See], Any]]] = {
         "problem": _one("problem"),
         "sale_status": _one("sale status"),
         "dated_by": _one("calendar"),
+        "set_aside": _one("set aside"),
+        "former": _each("document"),
+        "credit_notes": _notes,
+        "correction": _correction,
     },
     "settings row": {"settings": _settings},
     "connection": {"choices": _each("choice"), "to_end_at_xero": _each("choice")},
-    "lane": {"failing": _each("failing")},
+    "lane": {"failing": _each("failing"), "recheck": _one("recheck")},
     "batch": {"documents": _planned},
     "facts": {"facts": _facts},
 }

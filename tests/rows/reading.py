@@ -14,8 +14,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
+from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.lanes import Lane, Lanes
+from bookkeeping.adapters.tables.mails import Mails
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.pauses import Pauses
@@ -92,7 +94,7 @@ def read(store: DynamoDB, table: str, item: Mapping[str, Any]) -> Any:
     """What the code that works with such a row reads in it."""
     connections, lanes = ConnectionsTable(store, table), Lanes(store, table)
     organisations, authorizations = Organisations(store, table), AuthorizationsTable(store, table)
-    settings = SettingsTable(store, table)
+    settings, matches = SettingsTable(store, table), BookMatches(store, table)
     key = str(item.get("pk", "")).partition("#")[2]
     about = str(item.get("sk", "")).partition("#")[2]
     match row_name(table, item):
@@ -116,10 +118,22 @@ def read(store: DynamoDB, table: str, item: Mapping[str, Any]) -> Any:
             return lanes.take(key, LATER, timedelta(1))
         case "batch":
             return lanes.batch(key, about)
+        case "match":
+            return matches.get(key)
+        case "match-asked":
+            return matches.asked(key)
+        case "match-findings":
+            return matches.all_findings(key, about.partition("#")[0])
+        case "match-result":
+            return matches.result(key, about)
         case "woken":
             return lanes.woken()
         case "paused":
             return Pauses(store, table).all()
+        case "plan" | "address":
+            return Mails(store, table).read(key)
+        case "mail_link":
+            return authorizations.link(key)
         case "release":
             return Releases(store, table).find(key, item["sk"])
         case "facts":

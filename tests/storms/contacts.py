@@ -212,7 +212,7 @@ def names_in_answers_unread() -> Iterator[None]:
 
 @contextmanager
 def another_name_forces_no_look_up() -> Iterator[None]:
-    with patch.object(Organisations, "forget_contact", lambda *_: None):
+    with patch.object(Organisations, "doubt_contact", lambda *_: None):
         yield
 
 

@@ -23,15 +23,18 @@ from botocore.exceptions import ReadTimeoutError
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, call_in
 from bookkeeping.adapters.secrets import AppSecret, TokenSecret
+from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import transact
 from bookkeeping.adapters.tables.lanes import Lanes
+from bookkeeping.adapters.tables.mails import Mails
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Xero
 from bookkeeping.domain.connection import Choice, Connection, Consent, after_consent
+from bookkeeping.domain.mail import MailWaits
 from bookkeeping.domain.pacing import LANES_AT_ONCE, Waits
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
@@ -145,6 +148,13 @@ RECEIVES: Final = 5
 """After so many receives a message becomes a dead letter."""
 SHOWN_AT: Final = 3
 """At this receive intake writes a row for a message that it failed on."""
+
+
+def _has_something_to_do(lane: Mapping[str, Any]) -> bool:
+    """Whether there is more in the lane than to read Xero again for orders that stopped, which could go on for ever."""
+    recheck_at = lane.get("recheck", {}).get("next_at")
+    planned = "next_at" in lane and lane["next_at"] != recheck_at
+    return planned or "rung" in lane or "lease_until" in lane
 
 
 @dataclass
@@ -394,6 +404,7 @@ class Environment:
         self.settings = SettingsTable(self.store, "SettingsTable")
         self.connections = ConnectionsTable(self.store, "ConnectionsTable")
         self.lanes = Lanes(self.store, "ConnectionsTable")
+        self.matches = BookMatches(self.store, "ConnectionsTable")
         self.organisations = Organisations(self.store, "ConnectionsTable")
         self.releases = Releases(self.store, "ConnectionsTable")
         self.secrets = _Secrets(self)
@@ -432,6 +443,8 @@ class Environment:
             settings=self.settings,
             connections=self.connections,
             lanes=self.lanes,
+            releases=self.releases,
+            matches=self.matches,
             organisations=self.organisations,
             tokens=TokenSecret(self.secrets, PREFIX),
             xero=client,
@@ -451,14 +464,18 @@ class Environment:
             settings=self.settings,
             connections=self.connections,
             lanes=self.lanes,
+            matches=self.matches,
             organisations=self.organisations,
             releases=self.releases,
+            mails=Mails(self.store, "ConnectionsTable"),
             apps=AppSecret(self.secrets, PREFIX),
             wake_ups=self.wake_ups,
             events=self.events,
             ask=lambda company, task, **about: {"error": "not_connected"},
             together=lambda calls: [call() for call in calls],
             web_url="",
+            mail_from="",
+            mail_waits=MailWaits(),
             now=self.now,
             new_id=self.posting.new_id,
         )
@@ -770,7 +787,7 @@ class Environment:
         if any(row["pk"].startswith("release#") for row in rows):
             return False
         lanes = (row for row in rows if row["sk"] == "lane")
-        return not any("rung" in lane or "next_at" in lane or "lease_until" in lane for lane in lanes)
+        return not any(_has_something_to_do(lane) for lane in lanes)
 
     def faults_of_xero(self) -> None:
         """Xero's share of the weather, from now on."""

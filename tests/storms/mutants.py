@@ -411,7 +411,7 @@ TRIALS: tuple[Trial, ...] = (
     ),
     Trial(sent_again_while_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
     Trial(released_with_calls_out, MANY_CALLS, (numbers_taken_twice, a_new_key_each_time)),
-    Trial(no_fencing_token, PAUSED, (numbers_taken_twice,), seed=9),
+    Trial(no_fencing_token, PAUSED, (numbers_taken_twice,)),
     Trial(only_the_message_wakes, replace(FEW, weather=DELAYED, seconds=60)),
     Trial(rung_cleared_after_the_read, PAIRS, (no_last_look,)),
     Trial(only_the_index_is_asked, replace(STEADY, weather=STALE), (no_last_look,)),

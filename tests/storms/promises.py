@@ -34,6 +34,13 @@ PROMISES = (
             *mutants.jobs("P1", pacing=False),
             *processes.jobs("P1"),
             *access.people("P1"),
+            *suites.jobs(
+                "P1",
+                "tests/integration/test_set_aside.py",
+                60,
+                {"orders retried": 10_000},
+                RETRIED_ORDERS="10000",
+            ),
         ],
     ),
     Promise("P2", "no lost or late message costs anything", lambda: contents.jobs("P2")),

@@ -24,7 +24,9 @@ from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from bookkeeping.adapters import from_environment
-from bookkeeping.adapters.queues import DeadLetterQueue
+from bookkeeping.adapters.mail import MailSender
+from bookkeeping.adapters.queues import DeadLetterQueue, ProblemsQueue
+from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
 from bookkeeping.use_cases.intake import Intake, IntakeAdapters
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from local.expand import expanded, source
@@ -41,7 +43,14 @@ from tests.storms.scheduler import Killed, Worker
 from tests.storms.table import Job, Outcome
 from tests.storms.workload import Workload, large
 
-FUNCTIONS: Final = ("order_intake", "order_posting", "posting_sweep", "dead_letter_reader", "token_refresh")
+FUNCTIONS: Final = (
+    "order_intake",
+    "order_posting",
+    "posting_sweep",
+    "dead_letter_reader",
+    "token_refresh",
+    "problem_mail",
+)
 NAMESPACE: Final = f"KornitXero/{STACK}"
 XERO_WEATHER: Final = replace(
     F1,
@@ -72,7 +81,9 @@ def apps() -> dict[str, Any]:
     """The functions' modules, each with metrics of its own: in one process they would share them."""
     queues = ("POSTING_QUEUE_URL", "BACKLOG_QUEUE_URL", "ORDERS_QUEUE_URL", "ORDERS_DEAD_LETTER_QUEUE_URL")
     given = ENVIRONMENT | dict.fromkeys(queues, "queue") | {"POWERTOOLS_METRICS_NAMESPACE": NAMESPACE}
-    given |= {"XERO_IDENTITY_URL": XERO}
+    given |= {"XERO_IDENTITY_URL": XERO, "AUTHORIZATIONS_TABLE": "AuthorizationsTable"}
+    given |= dict.fromkeys(("MAIL_FROM", "MAIL_CONFIGURATION_SET", "PAGE_URL", "PLATFORM_URL"), "")
+    given |= {"PROBLEMS_QUEUE_URL": "queue"}
     found: dict[str, Any] = {
         name: cold_start(name, given | {"POWERTOOLS_SERVICE_NAME": name}) for name in FUNCTIONS
     }
@@ -100,6 +111,17 @@ class _Printed(io.TextIOBase):
 class _NoDeadLetters:
     def receive_message(self, **_: Any) -> dict[str, Any]:
         return {}
+
+
+class _Ses:
+    """Takes every mail, or refuses each."""
+
+    def __init__(self) -> None:
+        self.refuses = ""
+
+    def send_email(self, **_: Any) -> None:
+        if self.refuses:
+            raise refused("SendEmail", self.refuses, ResponseMetadata={"HTTPStatusCode": 400})
 
 
 class Watched(Environment):
@@ -133,6 +155,18 @@ class Watched(Environment):
         reader.dead_letters = DeadLetterQueue(_NoDeadLetters(), "queue", "origin")
         reader.adapters, reader.bus = intake.adapters, self.events
         refresh.adapters = self.renewals.adapters
+        self.ses, mail = _Ses(), apps()["problem_mail"]
+        mail.adapters = replace(
+            mail.adapters,
+            queue=ProblemsQueue(_NoDeadLetters(), "queue"),
+            mails=self.page.mails,
+            settings=self.settings,
+            connections=self.connections,
+            orders=self.orders,
+            authorizations=AuthorizationsTable(self.store, "AuthorizationsTable"),
+            sender=MailSender(self.ses, "xero@example.com", "storm"),
+            now=self.now,
+        )
 
     @property
     def minute(self) -> int:
@@ -170,6 +204,8 @@ class Watched(Environment):
             self._aws("SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", name, 0)
         if "dead_letter_reader" not in self.stopped:
             self._start("dead_letter_reader", 45)
+        if "problem_mail" not in self.stopped:
+            self._start("problem_mail", 60)
         if self.minute % (TICK // MINUTE) == 0 and "token_refresh" not in self.stopped:
             for company in self.renewals.companies:
                 self.renewals.adapters.connections.note_work(company, self.now())
@@ -391,6 +427,15 @@ def _unknown_row(environment: Watched) -> None:
     environment.scheduler.at(environment.now(), count)
 
 
+def _mails_refused(environment: Watched) -> None:
+    environment.ses.refuses = "MessageRejected"
+    now, current = environment.now(), environment.settings.current("412000")
+    assert current is not None
+    settings = current[0].model_copy(update={"errors_email": "accounts@example.com"})
+    environment.settings.save("412000", settings, seen=current[1], by="Ada Moore", at=now)
+    environment.page.mails.look_at("412000", now)
+
+
 def _patched(environment: Watched, target: Any, name: str) -> None:
     def bug(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
@@ -420,6 +465,12 @@ FAULTS: Final[dict[str, Fault]] = {
     "FunctionErrorsAlarm": Fault(
         "the sweep has too little memory", lambda it: it.failing.add("posting_sweep")
     ),
+    "ProblemMailSilentAlarm": Fault("the mails' schedule is off", _off("problem_mail")),
+    "ProblemsDeadLetterAlarm": Fault(
+        "an event for the mails is given up",
+        _of_aws("SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "ProblemsDeadLetterQueue", 1),
+    ),
+    "MailsRefusedAlarm": Fault("the sender is not verified any more", _mails_refused, after=15),
     "FunctionThrottlesAlarm": Fault(
         "the account's functions all run",
         _of_aws("Lambda", "Throttles", "FunctionName", "XeroDeskFunction", 3),

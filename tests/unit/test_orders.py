@@ -903,7 +903,7 @@ def test_items_that_are_no_list_are_called_what_they_are() -> None:
         with pytest.raises(Unreadable) as raised:
             read(message(items=items))
         assert raised.value.problem.sentence == (
-            f"Order {message()['id']}: “items” should be a list of the order's lines but is “{found}”."
+            f"Order {message()['id']}: “lines” (items) should be a list of the order's lines but is “{found}”."
         )
 
 
@@ -1130,7 +1130,7 @@ def test_no_problem_repeats_what_may_be_a_persons_or_a_secret(field: str, code: 
     assert stopped.code == code
     words = str(stopped.details) + stopped.sentence + stopped.fix
     assert private[:12] not in words
-    assert f"“{field}”" in words
+    assert f"” ({field})" in words
     assert "a text that is not shown here" in words
 
 

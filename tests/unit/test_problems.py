@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from bookkeeping.domain.document_kinds import Created
 from bookkeeping.domain.problems import catalogue
 from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
+from bookkeeping.domain.problems.field_names import field_in_words
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.domain.problems.xero_messages import from_xero, refusals
 from bookkeeping.domain.settings import Settings, TaxRow
@@ -29,6 +31,7 @@ SETTINGS = Settings(
     tracking_categories=({"Name": "Region", "Option": "North"},),
 )
 PACKAGE = Path(catalogue.__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 
 
 def names(words: str) -> set[str]:
@@ -93,6 +96,7 @@ def test_settings_are_named_as_the_page_names_them() -> None:
         "Use it as it is",
         "Accept as it is in Xero",
         "Get Access Token",
+        "Reconnect",
         "Only show it here",
         "Use the first open day",
         *LABELS.values(),
@@ -534,3 +538,29 @@ def test_where_nothing_is_set_nobody_is_told_to_look_at_it_or_to_add_what_is_the
 
 def test_a_hostile_refusal_is_read_in_no_time() -> None:
     from_xero(["contact " * 20_000 + "'" * 20_000], order="7", document="invoice", settings=SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("sale_datetime", "“date of sale” (sale_datetime)"),
+        ("items[11].unit_cost_price", "“unit cost of line 12” (items[11].unit_cost_price)"),
+        ("items[0]", "“line 1” (items[0])"),
+        ("shipping_country_code", "“shipping country code” (shipping_country_code)"),
+        # deeper than what is read, and what is no field
+        ("items[0].attributes[1].value", "“items[0].attributes[1].value”"),
+        ("items[0].…", "“items[0].…”"),
+        ("a key in items[0]", "“a key in items[0]”"),
+    ],
+)
+def test_a_field_is_called_by_its_plain_name_with_the_technical_one_in_brackets(
+    path: str, words: str
+) -> None:
+    assert field_in_words(path) == words
+
+
+def test_no_plain_name_is_written_with_underscores() -> None:
+    described = json.loads((ROOT / "docs" / "schemas" / "order.json").read_text())["$defs"]
+    for kind in ("order", "line"):
+        for name in described[kind]["properties"]:
+            assert "_" not in field_in_words(name).partition(" (")[0]

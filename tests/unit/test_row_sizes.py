@@ -117,7 +117,19 @@ def life(lines: int, *kinds: DocumentKind) -> Iterator[Entry]:
         entry = ledger.begin(entry, batch, NOW, Calendar("Europe/London"))
         yield entry
         notes = (NOTE,) if kind == "purchase_order" else ()
-        posted = Posted(DOCUMENTS[kind], entry.number, "AUTHORISED", "104.93", "GBP", NOW, notes=notes)
+        posted = Posted(
+            DOCUMENTS[kind],
+            entry.number,
+            "AUTHORISED",
+            "104.93",
+            "GBP",
+            NOW,
+            notes=notes,
+            tax="17.49",
+            dated_on="2026-11-23",
+            contact_check="8a6b4c1d",
+            lines_check="0fd32a11",
+        )
         state = State.POSTED if kind == kinds[-1] else State.QUEUED
         entry = replace(
             entry,

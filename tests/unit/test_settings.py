@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bookkeeping.domain.amounts import plain_number
-from bookkeeping.domain.settings import Settings, SettingsRefused, TaxRow, freed_by
+from bookkeeping.domain.settings import Settings, SettingsRefused, TaxRow, addresses_in, freed_by
 
 PLAIN_ROW = {"account": "", "reverse_charge": False}
 FULL: dict[str, Any] = {
@@ -49,7 +49,7 @@ FULL: dict[str, Any] = {
     "lock_date_action": "next_open_day",
     "branding_theme_id": "0b2f6b1c-0000-4000-8000-000000000001",
     "tracking_categories": [{"Name": "Region", "Option": "North"}, {"Name": "Channel", "Option": "Web"}],
-    "errors_email": "books@example.com",
+    "errors_email": "books@example.com, boss@example.com",
 }
 
 
@@ -135,7 +135,11 @@ def test_values_are_kept_in_one_spelling(key: str, given: object, kept: object) 
         ("order_time_zone", "GMTSTANDARDTIME"),
         ("refunded_orders", "keep"),
         ("errors_email", "books"),
-        ("errors_email", "a@b.c, d@e.f"),
+        ("errors_email", "a@example.com; b@example.com"),
+        ("errors_email", "A <a@example.com>"),
+        ("errors_email", "a@example.com\r\nBcc: b@example.com"),
+        ("errors_email", "münze@example.com"),
+        ("errors_email", ", ".join(f"a{place}@example.com" for place in range(11))),
         ("branding_theme_id", "standard"),
         ("tracking_categories", [{"Name": "Region"}]),
         ("tracking_categories", [{"Name": "Region", "Option": ""}]),
@@ -175,6 +179,12 @@ def test_what_cannot_be_used_is_refused_by_name(key: str, value: object) -> None
     assert refused.field.split(".")[0] == key
     assert "{" not in refused.reason
     assert f"{refused.field} “{refused.value}”" in str(caught.value)
+
+
+def test_addresses_are_kept_in_one_way_and_each_once() -> None:
+    given = Settings.from_json({"errors_email": " a@example.com ,b@example.com,, A@Example.com, "})
+    assert given.errors_email == "A@Example.com, b@example.com"
+    assert addresses_in(given.errors_email) == ("A@Example.com", "b@example.com")
 
 
 def test_unknown_settings_are_refused_with_name_and_value() -> None:

@@ -772,7 +772,7 @@ def test_rows_of_another_percentage_are_told_with_both_figures() -> None:
     assert "20 %" in first.reason
     assert (second.field, "needs 0 %" in second.reason) == ("tax_types.2.tax_type", True)
     said = [one.message for one in advice(settings, on)]
-    assert any("TAX020 has 16 %" in words for words in said)
+    assert any("(TAX020) has 16 %" in words for words in said)
     assert any("billed without their tax" in words for words in said)
     assert [one for one in advice(settings, None) if "16" in one.message] == []
 

@@ -1,5 +1,7 @@
 // Calls to this page's server. A refused request becomes a Refused, with a message for the person.
 
+import { nothingHeld } from "./dom.js";
+
 const TIME_OUT = 30_000;
 const TRIES = 4;
 const PAUSE = 700;
@@ -54,8 +56,10 @@ export class Api extends EventTarget {
         });
         content = await answer.text();
       } catch {
+        await nothingHeld();
         throw new Refused(0, "unreachable", UNREACHABLE);
       }
+      await nothingHeld();
       parsed = parse(content);
       // Without an error of ours the request was refused on its way here. A 503 may also mean that it took too long.
       const busy = answer.status === 429 || (answer.status === 503 && method === "GET");

@@ -1,7 +1,7 @@
 // A text field with a list to choose from, by the ARIA pattern “editable combobox with list autocomplete”.
 // A person may also type a value that is not in the list.
 
-import { element, replace } from "./dom.js";
+import { element, nothingHeld, replace } from "./dom.js";
 
 const TYPING_PAUSE = 250;
 const MOST_SHOWN = 100;
@@ -72,8 +72,8 @@ export function combobox(input, lists) {
         const option = element(
           "li",
           { role: "option", id: `${id}-${index}`, "aria-selected": choice.value === input.value ? "true" : "false" },
-          element("b", {}, choice.value),
-          choice.label ? element("span", {}, choice.label) : "",
+          element("b", {}, choice.title || choice.value),
+          choice.label && !choice.title ? element("span", {}, choice.label) : "",
           choice.detail ? element("small", {}, choice.detail) : "",
         );
         option.addEventListener("pointerdown", (event) => event.preventDefault());
@@ -127,8 +127,10 @@ export function combobox(input, lists) {
     }
   });
   input.addEventListener("click", () => !isOpen() && open(false));
-  input.addEventListener("blur", () => {
-    close();
+  input.addEventListener("blur", async () => {
+    clearTimeout(timer);
+    await nothingHeld();
+    if (document.activeElement !== input) close();
     settle();
   });
   toggle.addEventListener("pointerdown", (event) => {

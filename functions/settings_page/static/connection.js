@@ -1,6 +1,7 @@
 // The section Connection: its status, and the buttons that change it.
 
-import { byId, element, moment, replace, webAddress, whilePressed } from "./dom.js";
+import { showConnectionBanner } from "./connection_banner.js";
+import { agreed, byId, element, moment, replace, webAddress, whilePressed } from "./dom.js";
 import { reveal } from "./form.js";
 
 const BADGES = {
@@ -22,13 +23,12 @@ export class ConnectionSection {
     this.api = api;
     this.lists = lists;
     this.tab = tab;
-    tab.onCredentials = () => this.load();
     whilePressed(byId("get-access-token"), () => this.connect());
     whilePressed(byId("reconnect"), () => this.connect());
     whilePressed(byId("use-organisation"), () => this.chooseOrganisation());
     whilePressed(byId("confirm-organisation"), () => this.chooseOrganisation(this.now.organisation.id));
-    byId("disconnect").addEventListener("click", () => byId("disconnect-dialog").showModal());
-    whilePressed(byId("disconnect-yes"), () => this.disconnect());
+    byId("organisation-choices").addEventListener("change", () => this.error(""));
+    whilePressed(byId("disconnect"), async () => (await agreed(byId("disconnect-dialog"))) && this.disconnect());
     // the browser's Back button may show this page as it was before
     window.addEventListener("pageshow", (event) => {
       if (!event.persisted) return;
@@ -56,8 +56,8 @@ export class ConnectionSection {
       element("p", {}, element("span", { class: `badge ${tone}` }, badge)),
       element("p", {}, connection.words),
       connection.fix ? element("p", { class: "fix" }, connection.fix) : "",
-      connection.scopes_missing?.length
-        ? element("p", { class: "error" }, `Permissions that are missing: ${connection.scopes_missing.join(", ")}. Press Reconnect and allow all of them.`)
+      connection.scopes_missing
+        ? element("p", { class: "error" }, `Permissions that are missing: ${connection.scopes_missing}. Press Reconnect and allow all of them.`)
         : "",
       connection.connected_at
         ? element("p", { class: "help" }, "Connected ", moment(connection.connected_at), connection.connected_by ? ` by ${connection.connected_by}` : "", ".")
@@ -84,6 +84,8 @@ export class ConnectionSection {
     replace(byId("refresh-token-expires"), moment(connection.refresh_token?.expires_at) || "–");
     this.lists.connectedTo(status === "connected" ? organisation?.id : "");
     this.tab.connectedAs(connection);
+    showConnectionBanner(connection);
+    this.onStatus?.(status);
   }
 
   showChoices(choices) {
@@ -131,7 +133,6 @@ export class ConnectionSection {
   }
 
   async disconnect() {
-    byId("disconnect-dialog").close();
     this.error("");
     try {
       const { words } = await this.api.delete("connection");

@@ -85,6 +85,31 @@ function canonical(value) {
   );
 }
 
+/** Asks by a dialog: true if its button of the value “yes” closed it. */
+export function agreed(dialog) {
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((answer) => dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true }));
+}
+
+let held = false;
+const waiting = [];
+
+// A press ends with the click, which follows when the button is let go.
+function letGo() {
+  held = false;
+  setTimeout(() => held || waiting.splice(0).forEach((goOn) => goOn()));
+}
+
+for (const kind of ["pointerdown", "mousedown"]) {
+  // not a select: its list may take the end of the press away
+  window.addEventListener(kind, (event) => (held = !event.button && Boolean(event.target.closest?.("button, a, label, summary"))), true);
+}
+for (const kind of ["pointerup", "pointercancel", "click", "blur"]) window.addEventListener(kind, letGo);
+
+/** Returns once nothing is being pressed. What moves the page waits for it, so that no button moves from under a press. */
+export const nothingHeld = () => (held ? new Promise((goOn) => waiting.push(goOn)) : undefined);
+
 /** A button that can't be pressed again while its work runs. It keeps the focus. */
 export function whilePressed(button, work) {
   button.addEventListener("click", async (event) => {

@@ -39,7 +39,7 @@ class Plain {
     if (this.input.type === "checkbox") return this.input.checked;
     const text = this.input.value.trim();
     if (this.input.type === "date") return text || null;
-    if (this.input.inputMode === "numeric" && /^\d{1,9}$/.test(text)) return Number(text);
+    if (this.input.type === "number" && text) return Number(text);
     return text;
   }
 
@@ -88,6 +88,7 @@ class Rows {
     this.most = Number(editor.dataset.most);
     this.list = editor.querySelector(".row-list");
     this.add = editor.querySelector("[data-add]");
+    if (this.isMap) editor.addEventListener("input", () => this.checkKeys());
     this.add.addEventListener("click", () => {
       this.addRow().querySelector("input").focus();
       this.changed();
@@ -117,10 +118,12 @@ class Rows {
   }
 
   /** Two rows with the same key can't both be saved, so they must not be sent. */
-  get problem() {
-    const keys = this.isMap ? this.cells.map(({ key }) => key) : [];
-    const twice = keys.find((key, index) => keys.indexOf(key) < index);
-    return twice === undefined ? "" : `“${twice}” is there twice. Remove one of the two.`;
+  checkKeys() {
+    const inputs = [...this.list.querySelectorAll("[data-column=key]")];
+    const keys = inputs.map((input) => input.value.trim());
+    inputs.forEach((input, index) =>
+      input.setCustomValidity(keys[index] && keys.indexOf(keys[index]) < index ? `“${keys[index]}” is there twice. Remove one of the two.` : ""),
+    );
   }
 
   words(value) {
@@ -164,6 +167,12 @@ class Rows {
 const inputsOf = (field) =>
   field.querySelectorAll("[data-setting], [data-column], input:not([readonly]):not([data-column])");
 
+/** Fields that break a rule of their own: a pattern, a number's bounds, what their script says. */
+export const invalidIn = (form) =>
+  [...form.elements]
+    .filter((one) => one.willValidate && !one.validity.valid)
+    .map((one) => ({ name: one.closest("[data-field]").dataset.field, message: one.validity.patternMismatch ? one.title : one.validationMessage }));
+
 /** Shows beside each field why it was refused, and clears the others. Returns the first refused field's name. */
 export function showErrors(form, errors) {
   const words = new Map();
@@ -186,6 +195,16 @@ export function showErrors(form, errors) {
     if (words.has(name)) first ||= name;
   }
   return first;
+}
+
+/** Takes the error away from a field that a person corrects. True if no field is left with one. */
+export function corrected(form, input) {
+  const field = input.closest("[data-field]");
+  const place = field && byId(`${field.dataset.field}-error`);
+  if (!place || place.hidden) return false;
+  say(place, "");
+  for (const one of inputsOf(field)) one.removeAttribute("aria-invalid");
+  return !form.querySelector("[aria-invalid]");
 }
 
 /** Errors whose field is not on this page. They are shown beside Save. */

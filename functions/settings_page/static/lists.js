@@ -27,7 +27,7 @@ const READ = {
   },
   "tax-rates": async (api, purpose) => {
     const { tax_rates: rates } = await api.get("xero/tax-rates", { for: purpose });
-    return rates.map(({ tax_type: type, name, rate }) => ({ value: type, label: name, detail: `${rate} %` }));
+    return rates.map(({ tax_type: type, name, rate }) => ({ value: type, label: name, title: name, detail: `${type} · ${rate} %` }));
   },
   currencies: async (api) => {
     const { currencies } = await api.get("xero/currencies");

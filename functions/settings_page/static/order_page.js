@@ -12,6 +12,7 @@ const STATES = {
   waiting: ["Waiting", "warn"],
   needs_attention: ["Needs attention", "bad"],
   skipped: ["Skipped", "plain"],
+  set_aside: ["Set aside", "plain"],
 };
 export const WHO = {
   office: "Somebody in your office",

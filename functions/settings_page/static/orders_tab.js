@@ -3,6 +3,7 @@
 import { AfterPosting, beingCorrected } from "./corrections.js";
 import { amount, byId, codeWords, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
+import { ReadAgain, helpWith, setAside, wasSetAside } from "./problems.js";
 
 const UNDER_WAY = new Set(["queued", "posting"]);
 const LOOK_AGAIN_AFTER = 8_000;
@@ -31,6 +32,8 @@ function outcomeWords({ state }, { no_sale: choice }) {
 export class OrdersTab {
   constructor(api) {
     this.api = api;
+    this.stopped = 0;
+    this.readAgain = new ReadAgain(api, () => this.lookNow());
     this.filter = byId("order-filter");
     this.orders = [];
     this.cursor = null;
@@ -96,6 +99,7 @@ export class OrdersTab {
     this.orders = orders;
     this.cursor = cursor || null;
     this.showCounts(counts);
+    this.sayOpen();
     this.showProblems(problems);
     if (!quietly || !same(before, orders)) this.showList(quietly);
     byId("more-orders").hidden = !this.cursor;
@@ -143,7 +147,7 @@ export class OrdersTab {
       place.hidden = !count;
       place.textContent = count ? ` ${countWords(count)}` : "";
     }
-    const trouble = counts.needs_attention || 0;
+    const trouble = (this.stopped = counts.needs_attention || 0);
     const total = byId("orders-count");
     total.hidden = !trouble;
     replace(total, ` ${countWords(trouble)}`, element("span", { class: "hidden-words" }, trouble === 1 ? " needs attention" : " need attention"));
@@ -196,8 +200,18 @@ export class OrdersTab {
   /** Orders on their way change by themselves, so the page reloads them while somebody looks at it. */
   lookAgain() {
     if (document.hidden || byId("orders-panel").hidden) return;
+    this.sayOpen();
     const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state) || beingCorrected(order));
     if (!underWay && Date.now() - this.lookedAt < LOOK_FOR_NEW_AFTER) return;
+    this.lookNow();
+  }
+
+  /** An open tab has Xero read more often. */
+  sayOpen() {
+    if (!byId("orders-panel").hidden) this.readAgain.look(this.stopped, this.orders.some((order) => order.problem?.by_itself));
+  }
+
+  lookNow() {
     this.lookedAt = Date.now();
     if (this.open) this.show(this.open.id, { quietly: true });
     else if (this.pages === 1) this.load({ quietly: true });
@@ -210,6 +224,7 @@ export class OrdersTab {
     const before = this.open?.id;
     byId("order-list").hidden = Boolean(id);
     byId("one-order").hidden = !id;
+    this.sayOpen();
     if (id) return this.show(id);
     this.open = null;
     if (!this.pages) await this.load();
@@ -251,13 +266,21 @@ export class OrdersTab {
     this.open = order;
     const focused = byId("one-order-body").contains(document.activeElement);
     replace(byId("one-order-heading"), `Order ${order.id} `, badge(order));
+    const did = async (words) => {
+      await this.show(order.id, { quietly: true });
+      byId("one-order-status").textContent = words;
+      byId("one-order-heading").focus();
+    };
+    const about = [order, this.api, did, (words) => this.orderError(words)];
     replace(
       byId("one-order-body"),
-      this.problemOf(order),
-      order.problem || order.correction?.problem ? "" : element("p", {}, order.words),
+      wasSetAside(...about),
+      ...(order.set_aside ? [] : [this.problemOf(order), ...helpWith(...about)]),
+      order.problem || order.set_aside || order.correction?.problem ? "" : element("p", {}, order.words),
       !order.problem && order.can_retry ? element("p", { class: "actions" }, this.mainButton(order), this.retryAllButton(order)) : "",
       order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
-      this.afterPosting.decisions(order),
+      setAside(...about),
+      order.set_aside ? "" : this.afterPosting.decisions(order),
       toPreview(order),
       ...factsOfOrder(order, this.afterPosting.standing(order)),
     );
@@ -350,7 +373,8 @@ function listed(order) {
     element(
       "div",
       { class: "order-words" },
-      element("p", {}, order.problem ? sentenceOf(order) : order.words),
+      element("p", {}, order.problem && !order.set_aside ? sentenceOf(order) : order.words),
+      order.set_aside && order.changes.length ? element("p", { class: "warn-words" }, "Sent again since it was set aside.") : "",
       order.documents.length
         ? element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}, ${amount(one.total, one.currency)}`).join(" · "))
         : "",

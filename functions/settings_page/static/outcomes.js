@@ -1,5 +1,6 @@
 // The result of an attempt to connect, in words.
 
+// Where a company is connected, the button is called Reconnect: `outcome` says which one is meant.
 const again = "Press Get Access Token again.";
 
 export const OUTCOMES = {
@@ -7,7 +8,7 @@ export const OUTCOMES = {
     good: true,
     title: "Connected to Xero",
     words: "Look through the accounts and the contact name below, and press Save.",
-    doneBySaving: true,
+    doneBySaving: "settings",
   },
   choose_organisation: {
     good: true,
@@ -40,6 +41,7 @@ export const OUTCOMES = {
     words: "The Client ID and the Client Secret entered here don’t belong together, or the secret was replaced in Xero.",
     fix: "Generate a new secret on the app’s Configuration page in Xero’s developer portal, enter it below, press Save, and then Get Access Token.",
     goTo: ["client_secret", "Go to the Client Secret"],
+    doneBySaving: "credentials",
   },
   wrong_redirect_url: {
     title: "Not connected: the redirect URI is not entered in Xero",
@@ -99,12 +101,13 @@ export const OUTCOMES = {
   },
 };
 
-export function outcome(code) {
-  return (
-    (Object.hasOwn(OUTCOMES, code) && OUTCOMES[code]) || {
-      title: "Connecting to Xero did not work",
-      words: "The reason is not known to this page.",
-      fix: `Press Get Access Token again. If it happens again, tell whoever runs this integration that it said “${String(code).slice(0, 60)}”.`,
-    }
-  );
+/** The words of a result, with the name that the button has now. */
+export function outcome(code, button) {
+  const found = (Object.hasOwn(OUTCOMES, code) && OUTCOMES[code]) || {
+    title: "Connecting to Xero did not work",
+    words: "The reason is not known to this page.",
+    fix: `Press Get Access Token again. If it happens again, tell whoever runs this integration that it said “${String(code).slice(0, 60)}”.`,
+  };
+  const named = (words) => words?.replaceAll("Get Access Token", button);
+  return { ...found, words: named(found.words), fix: named(found.fix) };
 }

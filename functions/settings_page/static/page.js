@@ -1,6 +1,8 @@
 // The page as a whole: its two tabs, the result of connecting, and the end of the session.
 
 import { Api } from "./api.js";
+import { BookMatch } from "./book_match.js";
+import { SetupCheck } from "./check_setup.js";
 import { ConnectionSection } from "./connection.js";
 import { byId, element, replace, whilePressed } from "./dom.js";
 import { isSetting, leadTo, reveal } from "./form.js";
@@ -15,7 +17,9 @@ const api = new Api(company);
 const lists = new XeroLists(api);
 const settings = new SettingsTab(api, lists, { company, user });
 const connection = new ConnectionSection(api, lists, settings);
+const check = new SetupCheck(api, settings);
 const orders = new OrdersTab(api);
+new BookMatch(api);
 const preview = new Preview(api, settings, orders);
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -73,10 +77,6 @@ tabs.forEach((tab, index) => {
 });
 window.addEventListener("hashchange", route);
 
-for (const dialog of document.querySelectorAll("dialog")) {
-  dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
-}
-
 whilePressed(byId("log-out"), async () => {
   settings.keepDraft();
   try {
@@ -102,13 +102,10 @@ api.addEventListener("session-over", () => {
   replace(byId("session-notice"), notice);
 });
 
-function showOutcome() {
-  const address = new URL(location.href);
-  const code = address.searchParams.get("connect");
-  if (!code) return;
-  address.searchParams.delete("connect");
-  history.replaceState(null, "", address);
-  const { good, title, words, fix, goTo, doneBySaving } = outcome(code);
+/** The result of connecting. It stands until a save or another state of the connection makes it untrue. */
+function showOutcome(code) {
+  const button = [...document.querySelectorAll("#get-access-token, #reconnect")].find((one) => !one.hidden).textContent;
+  const { good, title, words, fix, goTo, doneBySaving } = outcome(code, button);
   const heading = element("h2", { tabindex: "-1" }, title);
   replace(
     byId("outcome"),
@@ -122,12 +119,28 @@ function showOutcome() {
     ),
   );
   heading.focus();
-  if (doneBySaving) settings.onSaved = () => replace(byId("outcome"));
+  const { status } = connection.now ?? {};
+  connection.onStatus = (now) => now !== status && replace(byId("outcome"));
+  told = doneBySaving;
 }
 
+const address = new URL(location.href);
+const code = address.searchParams.get("connect");
+let told = "";
+if (code) {
+  address.searchParams.delete("connect");
+  history.replaceState(null, "", address);
+}
+settings.onSaved = (what) => {
+  check.settingsSaved();
+  if (what === told) replace(byId("outcome"));
+  // what was wrong when the button was pressed may be right now
+  connection.error("");
+  if (what === "credentials") connection.load();
+};
+
 route();
-showOutcome();
-await Promise.all([settings.load(), connection.load()]);
+await Promise.all([settings.load(), connection.load().then(() => code && showOutcome(code))]);
 if (settings.loaded) openOnSettings();
 // the tab shows how many orders need attention, even before it is opened
 if (!orders.pages) orders.load();

@@ -1,8 +1,9 @@
 // The tab Settings: the saved values, the typed values, and how the two are merged.
 
-import { byId, element, moment, momentWords, replace, same, say, whilePressed } from "./dom.js";
-import { leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
+import { agreed, byId, element, moment, momentWords, nothingHeld, replace, same, say, whilePressed } from "./dom.js";
+import { corrected, invalidIn, leadTo, reveal, settingsOf, showErrors, withoutField } from "./form.js";
 import { historyItems } from "./history.js";
+import { MailAddresses } from "./mail_addresses.js";
 
 const DRAFT_KEPT_FOR = 24 * 3600_000;
 
@@ -13,6 +14,7 @@ export class SettingsTab {
     this.draftKey = `accounting-draft ${company} ${user}`;
     this.form = byId("settings-form");
     this.settings = settingsOf(this.form, lists);
+    this.mailAddresses = new MailAddresses(api);
     byId("time-zones").append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((value) => element("option", { value })));
     this.clientId = byId("client_id");
     this.clientSecret = byId("client_secret");
@@ -24,11 +26,13 @@ export class SettingsTab {
     this.unknown = {};
     this.leaving = false;
     this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.form.addEventListener("input", () => this.showChanged());
+    this.form.addEventListener("input", (event) => {
+      if (corrected(this.form, event.target)) say(byId("save-error"), "");
+      this.showChanged();
+    });
     this.form.addEventListener("change", (event) => this.showName(event.target));
     whilePressed(byId("save"), () => this.save());
     whilePressed(byId("copy-redirect"), copyRedirect);
-    byId("conflict-form").addEventListener("submit", (event) => event.preventDefault());
     window.addEventListener("beforeunload", (event) => {
       if (this.changed && !this.leaving) event.preventDefault();
     });
@@ -57,7 +61,9 @@ export class SettingsTab {
     // the form is hidden until now, because its fields held no saved values
     this.form.classList.add("loaded");
     this.showApp();
+    for (const [name, code] of Object.entries(saved.usual_accounts)) byId(name).placeholder = `usually ${code}`;
     this.showHistory();
+    this.mailAddresses.show(saved.mail);
     this.showChanged();
     this.showNames();
     this.showTodo();
@@ -79,18 +85,32 @@ export class SettingsTab {
     return Boolean(this.loaded) && (this.credentialsChanged || Object.keys(this.typed).length > 0);
   }
 
+  get values() {
+    return Object.fromEntries(Object.entries(this.settings).map(([name, setting]) => [name, setting.value]));
+  }
+
+  /** Whether it is this save that lets orders go to Xero. */
+  get switchesOn() {
+    const { missing } = this.loaded;
+    const completes = missing.length > 0 && missing.every((name) => this.settings[name].value);
+    return this.connection?.status === "connected" && this.settings.enabled.value && (this.typed.enabled || completes);
+  }
+
   // --- saving ---
 
   /** Saves the changes. True if nothing is left unsaved. */
   async save() {
     if (!this.loaded) return false;
-    const doubled = Object.values(this.settings).filter((setting) => setting.problem);
-    const halves = this.credentialsChanged && !this.clientId.value.trim() ? [{ name: "client_id", message: "Enter the Client ID, too." }] : [];
-    if (doubled.length || halves.length) {
-      return this.refuse([...halves, ...doubled.map(({ name, problem }) => ({ name, message: problem }))]);
-    }
+    const half = this.credentialsChanged && !this.clientId.value.trim();
+    this.clientId.setCustomValidity(half ? "Enter the Client ID, too." : "");
+    const invalid = invalidIn(this.form);
+    if (invalid.length) return this.refuse(invalid);
     this.notes = [];
     const wasChanged = this.changed;
+    if (this.switchesOn && !(await this.mayGoOn())) {
+      this.status("Not saved yet.");
+      return false;
+    }
     this.status("Saving …");
     const errors = [];
     for (const step of [() => this.saveCredentials(), () => this.saveSettings()]) {
@@ -108,7 +128,7 @@ export class SettingsTab {
     showErrors(this.form, []);
     this.forgetDraft();
     this.status(wasChanged ? `Saved ${momentWords(new Date())}.` : "Everything is saved.", this.missing(), ...this.notes);
-    this.onSaved?.();
+    this.onSaved?.("settings");
     return true;
   }
 
@@ -120,7 +140,7 @@ export class SettingsTab {
     if (this.clientSecret.value.trim() === secret) this.clientSecret.value = "";
     this.loaded.app = app;
     this.showApp();
-    this.onCredentials?.();
+    this.onSaved?.("credentials");
   }
 
   async saveSettings() {
@@ -130,6 +150,7 @@ export class SettingsTab {
       const saved = await this.api.put("settings", { version: this.loaded.version, settings: typed });
       this.take(saved, "typed", typed);
       this.showNotes(saved.notes || []);
+      if (saved.freed) this.notes.unshift(` ${saved.freed === 1 ? "1 order" : `${saved.freed} orders`} that had stopped or waited will be tried again now.`);
     } catch (refused) {
       if (refused.status !== 409 || !refused.body.current) throw refused;
       this.settle(refused, typed);
@@ -149,7 +170,7 @@ export class SettingsTab {
         place.classList.add("warn");
       }
     }
-    this.notes = notes.map(({ message }) => ` ${message}`);
+    this.notes.push(...notes.map(({ message }) => ` ${message}`));
   }
 
   refuse(errors) {
@@ -214,16 +235,14 @@ export class SettingsTab {
     );
     byId("conflict-save").textContent = both.length ? "Save with these choices" : "Save mine as well";
     this.status("Not saved yet.");
-    const dialog = byId("conflict-dialog");
-    byId("conflict-save").onclick = async () => {
+    agreed(byId("conflict-dialog")).then(async (yes) => {
+      if (!yes) return;
       const chosen = new FormData(byId("conflict-form"));
-      dialog.close();
       for (const name of both) if (chosen.get(name) === "theirs") this.settings[name].value = current.settings[name];
       this.take(current);
       await this.save();
       byId("save").focus();
-    };
-    dialog.showModal();
+    });
     byId("conflict-heading").focus();
   }
 
@@ -244,7 +263,16 @@ export class SettingsTab {
   showHistory() {
     const { history, saved_by: by, saved_at: at } = this.loaded;
     replace(byId("saved-by"), at ? ["Last saved ", moment(at), by ? ` by ${by}` : ""] : "Nothing saved yet");
-    replace(byId("history-list"), historyItems(history));
+    replace(byId("history-list"), historyItems(history.map((act) => ({ ...act, what: act.changes ? act.changes.map((one) => this.changeWords(one)).join("; ") : act.what }))));
+  }
+
+  /** What a save changed, such as “Sales account: 200 → 205”; of a table the rows that were added and removed. */
+  changeWords({ name, old, new: now }) {
+    const setting = this.settings[name];
+    if (!setting) return name;
+    if (typeof now !== "object" || now === null) return `${setting.label}: ${setting.words(old)} → ${setting.words(now)}`;
+    const parts = [["removed", old], ["added", now]].filter(([, rows]) => Object.keys(rows).length);
+    return `${setting.label}: ${parts.map(([done, rows]) => `${done} ${setting.words(rows)}`).join(", ") || "rows in another order"}`;
   }
 
   showChanged() {
@@ -259,6 +287,7 @@ export class SettingsTab {
     const name = input.dataset?.setting;
     const list = input.dataset?.list;
     if (!name || !list) return;
+    await nothingHeld();
     const value = input.value.trim();
     const place = byId(`${name}-hint`);
     if (!value) say(place, "");
@@ -297,7 +326,8 @@ export class SettingsTab {
     ].filter(Boolean);
     const where = connection?.organisation?.name || "Xero";
     // only for saved values; remarks on typed values stand beside their fields
-    const unknown = Object.keys(this.unknown).filter((name) => this.unknown[name]?.value === settings[name]);
+    const needed = (name) => settings.process_method === "tracked" || !byId(name).closest(".tracked-only");
+    const unknown = Object.keys(this.unknown).filter((name) => this.unknown[name]?.value === settings[name] && needed(name));
     if (todo.length) {
       replace(
         byId("todo"),
@@ -314,6 +344,8 @@ export class SettingsTab {
         element("p", { class: "notice warn" }, "Orders that need this will stop:"),
         element("ul", { class: "todo" }, unknown.map((name) => element("li", {}, leadTo(name, this.settings[name].label), `: ${this.unknown[name].words}`))),
       );
+    } else if (connected && this.foundWrong) {
+      replace(byId("todo"), element("p", { class: "notice warn" }, "Orders that meet what is not right below will stop."));
     } else if (connected) {
       replace(byId("todo"), element("p", { class: "notice good" }, `Everything is set up. Orders are posted to ${where}.`));
     } else {

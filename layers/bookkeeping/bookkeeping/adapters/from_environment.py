@@ -19,11 +19,14 @@ from bookkeeping.domain.pacing import CALLS_AT_ONCE
 if TYPE_CHECKING:
     from bookkeeping.adapters.event_bus import EventBus
     from bookkeeping.adapters.functions import RefreshRequests, XeroDesk
-    from bookkeeping.adapters.queues import DeadLetterQueue, PostingQueue
+    from bookkeeping.adapters.mail import MailSender
+    from bookkeeping.adapters.queues import DeadLetterQueue, PostingQueue, ProblemsQueue
     from bookkeeping.adapters.secrets import AppSecret, LaunchKey, TokenSecret
     from bookkeeping.adapters.tables.authorizations import AuthorizationsTable
+    from bookkeeping.adapters.tables.book_matches import BookMatches
     from bookkeeping.adapters.tables.connections import ConnectionsTable
     from bookkeeping.adapters.tables.lanes import Lanes
+    from bookkeeping.adapters.tables.mails import Mails
     from bookkeeping.adapters.tables.orders import OrdersTable
     from bookkeeping.adapters.tables.organisations import Organisations
     from bookkeeping.adapters.tables.releases import Releases
@@ -61,6 +64,12 @@ def lanes() -> Lanes:
     return Lanes(_dynamodb(), os.environ["CONNECTIONS_TABLE"])
 
 
+def book_matches() -> BookMatches:
+    from bookkeeping.adapters.tables.book_matches import BookMatches
+
+    return BookMatches(_dynamodb(), os.environ["CONNECTIONS_TABLE"])
+
+
 def organisations() -> Organisations:
     from bookkeeping.adapters.tables.organisations import Organisations
 
@@ -71,6 +80,12 @@ def releases() -> Releases:
     from bookkeeping.adapters.tables.releases import Releases
 
     return Releases(_dynamodb(), os.environ["CONNECTIONS_TABLE"])
+
+
+def mails() -> Mails:
+    from bookkeeping.adapters.tables.mails import Mails
+
+    return Mails(_dynamodb(), os.environ["CONNECTIONS_TABLE"])
 
 
 def authorizations_table() -> AuthorizationsTable:
@@ -127,6 +142,20 @@ def dead_letters() -> DeadLetterQueue:
     from bookkeeping.adapters.queues import DeadLetterQueue, sqs
 
     return DeadLetterQueue(sqs(), os.environ["ORDERS_DEAD_LETTER_QUEUE_URL"], os.environ["ORDERS_QUEUE_URL"])
+
+
+def problems_queue() -> ProblemsQueue:
+    from bookkeeping.adapters.queues import ProblemsQueue, sqs
+
+    return ProblemsQueue(sqs(), os.environ["PROBLEMS_QUEUE_URL"])
+
+
+def mail_sender() -> MailSender | None:
+    """None where no sender is set up."""
+    from bookkeeping.adapters.mail import MailSender, ses
+
+    sender = os.environ["MAIL_FROM"]
+    return MailSender(ses(), sender, os.environ["MAIL_CONFIGURATION_SET"]) if sender else None
 
 
 def event_bus() -> EventBus:

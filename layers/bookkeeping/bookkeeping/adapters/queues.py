@@ -1,4 +1,4 @@
-"""Wake-ups and releases on the PostingQueue and the BacklogQueue, and the platform's dead letters."""
+"""Wake-ups and releases on the PostingQueue and the BacklogQueue, dead letters, and the ProblemsQueue."""
 
 from __future__ import annotations
 
@@ -189,6 +189,23 @@ class DeadLetterQueue:
         )
         messages: list[dict[str, Any]] = answer.get("Messages", [])
         return messages
+
+
+class ProblemsQueue:
+    """Events of the bus, and SES's, that may be a reason for a mail or against one."""
+
+    def __init__(self, client: Any, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def take(self) -> list[tuple[str, str]]:
+        """Up to ten events, each with its receipt. They come again in a while unless they are removed."""
+        answer = self._client.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        return [(message["Body"], message["ReceiptHandle"]) for message in answer.get("Messages", [])]
+
+    def remove(self, receipts: Sequence[str]) -> None:
+        entries = [{"Id": f"{place}", "ReceiptHandle": receipt} for place, receipt in enumerate(receipts)]
+        self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
 
 
 def _dead_letter(message: dict[str, Any]) -> DeadLetter:

@@ -6,10 +6,13 @@ What Xero answers is never trusted to be JSON, nor its keys to be spelt alike: s
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,6 +23,7 @@ from urllib3.exceptions import HTTPError
 from bookkeeping.adapters.http import read_bounded, session
 from bookkeeping.adapters.xero_refusals import error_for, validation_errors
 from bookkeeping.domain.amounts import to_json
+from bookkeeping.domain.book_match import Listed, ListedKind, Wanted, lines_check
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.documents_in_xero import DocumentInXero, in_xero
 from bookkeeping.domain.errors import CallRefused, OutcomeUnknown
@@ -32,7 +36,8 @@ LONGEST_HISTORY: Final = 250
 """Characters of a note in a document's history, by the older of two pages of Xero's."""
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 NO_REASON: Final = "Xero refused it and gave no reason"
-_LISTS: Final = {"Organisation": "Organisations"}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LISTS: Final = {"Organisation": "Organisations", "Organisation/Actions": "Actions"}
 """Resource → the list in its answer, where the two have different names."""
 _NEVER_EMPTY: Final = ("Organisation", "Accounts", "TaxRates")
 """What every organisation has."""
@@ -62,6 +67,10 @@ class Answered:
     taxes: Mapping[str, Decimal] | None
     """Tax type → the tax of its lines, those without tax left out; None where Xero did not list the lines."""
     currency: str
+    dated_on: str
+    """As in 2026-11-23; empty where Xero did not say it."""
+    lines_check: str
+    """The check value of its lines' accounts, tax types and amounts; empty where Xero did not list them."""
     contact_id: str
     contact_name: str
     reference: str
@@ -131,10 +140,45 @@ class Xero:
         """A page of the purchase orders dated from the first day to the last, and how many pages there are."""
         params = {"DateFrom": first, "DateTo": last, "page": str(page), "pageSize": str(LISTED_A_PAGE)}
         answer = self._call("GET", "PurchaseOrders", access, observe, params=params)
-        listed = [answered("purchase_order", element) for element in _elements(answer, "PurchaseOrders")]
-        pagination = answer.get("pagination")
-        pages = pagination.get("pageCount") if isinstance(pagination, dict) else None
-        return listed, pages if isinstance(pages, int) else 1
+        found = [answered("purchase_order", element) for element in _elements(answer, "PurchaseOrders")]
+        return found, _pages(answer)
+
+    def listed(
+        self, wanted: Wanted, page: int, page_size: int, access: Access, observe: Observe
+    ) -> tuple[list[Listed], int]:
+        """A page of the documents of a kind, void ones too, and how many pages there are."""
+        names = _LISTED[wanted.kind]
+        params = {"page": str(page), "pageSize": str(page_size), "order": names.id_key}
+        if wanted.kind == "purchase_order":
+            days = {"DateFrom": wanted.first, "DateTo": wanted.last}
+            params |= {name: day for name, day in days.items() if day}
+        else:
+            params |= {"where": _where(names.type, wanted.first, wanted.last), "unitdp": "4"}
+        if wanted.kind == "invoice":
+            params["summaryOnly"] = "true"
+        headers = {"If-Modified-Since": wanted.since} if wanted.since else {}
+        answer = self._call("GET", names.resource, access, observe, params=params, headers=headers)
+        found = [listed(wanted.kind, element) for element in _elements(answer, names.resource)]
+        return found, _pages(answer)
+
+    def invoices_by_id(self, ids: Sequence[str], access: Access, observe: Observe) -> list[Listed]:
+        """The invoices with these ids, with their lines."""
+        params = {"IDs": ",".join(ids), "page": "1", "pageSize": str(LISTED_A_PAGE), "unitdp": "4"}
+        answer = self._call("GET", "Invoices", access, observe, params=params)
+        found = [listed("invoice", element) for element in _elements(answer, "Invoices")]
+        return [invoice for invoice in found if invoice.id in ids]
+
+    def listed_by_id(self, kind: ListedKind, id_: str, access: Access, observe: Observe) -> Listed | None:
+        """One document by its id; None where Xero has none."""
+        names = _LISTED[kind]
+        try:
+            answer = self._call("GET", f"{names.resource}/{quote(id_, safe='')}", access, observe)
+        except CallRefused as refused:
+            if refused.status == 404:
+                return None
+            raise
+        found = [listed(kind, element) for element in _elements(answer, names.resource)]
+        return next((one for one in found if one.id == id_), None)
 
     def document(
         self, kind: DocumentKind, id_or_number: str, access: Access, observe: Observe
@@ -242,8 +286,10 @@ class Xero:
         params: Mapping[str, str] | None = None,
         body: Json = None,
         key: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
         headers = {
+            **(headers or {}),
             "Authorization": f"Bearer {access.token}",
             "Xero-Tenant-Id": access.organisation_id,
             "Accept": "application/json",
@@ -312,6 +358,8 @@ def answered(kind: DocumentKind, element: Mapping[str, Any]) -> Answered:
         tax=_amount(element.get("TotalTax")),
         taxes=_taxes(element.get("LineItems")),
         currency=str(element.get("CurrencyCode") or ""),
+        dated_on=_day(element),
+        lines_check=_lines_check(element.get("LineItems")),
         contact_id=str(contact.get("ContactID") or "") if isinstance(contact, dict) else "",
         contact_name=str(contact.get("Name") or "") if isinstance(contact, dict) else "",
         reference=str(element.get("Reference") or ""),
@@ -363,6 +411,85 @@ def _taxes(lines: Json) -> Mapping[str, Decimal] | None:
             return None
         taxes[str(line.get("TaxType") or "")] += amount
     return {tax_type: tax for tax_type, tax in taxes.items() if tax}
+
+
+def listed(kind: ListedKind, element: Mapping[str, Any]) -> Listed:
+    """A document as a list shows it."""
+    names, contact = _LISTED[kind], element.get("Contact")
+    return Listed(
+        kind=kind,
+        id=str(element.get(names.id_key) or ""),
+        number=str(element.get(names.number_key) or ""),
+        status=str(element.get("Status") or ""),
+        currency=str(element.get("CurrencyCode") or ""),
+        dated_on=_day(element),
+        contact_id=str(contact.get("ContactID") or "") if isinstance(contact, dict) else "",
+        net=_amount(element.get("SubTotal")),
+        tax=_amount(element.get("TotalTax")),
+        total=_amount(element.get("Total")),
+        paid=_amount(element.get("AmountPaid")),
+        credited=_amount(element.get("AmountCredited")),
+        lines_check=_lines_check(element.get("LineItems")),
+        updated_at=_moment(element.get("UpdatedDateUTC")),
+    )
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What a kind of document is called in a list of Xero's."""
+
+    resource: str
+    id_key: str
+    number_key: str
+    type: str = ""
+
+
+_LISTED: Final[Mapping[ListedKind, _Names]] = {
+    "invoice": _Names("Invoices", "InvoiceID", "InvoiceNumber", "ACCREC"),
+    "credit_note": _Names("CreditNotes", "CreditNoteID", "CreditNoteNumber", "ACCRECCREDIT"),
+    "purchase_order": _Names("PurchaseOrders", "PurchaseOrderID", "PurchaseOrderNumber"),
+}
+
+
+def _where(type_: str, first: str, last: str) -> str:
+    """Xero's condition for documents dated from the first day to the last; either may be open."""
+    conditions = [f'Type=="{type_}"']
+    if first:
+        conditions.append(f"Date>={_xero_day(date.fromisoformat(first))}")
+    if last:
+        conditions.append(f"Date<{_xero_day(date.fromisoformat(last) + timedelta(days=1))}")
+    return " AND ".join(conditions)
+
+
+def _xero_day(day: date) -> str:
+    return f"DateTime({day.year},{day.month:02},{day.day:02})"
+
+
+def _pages(answer: Json) -> int:
+    pagination = answer.get("pagination")
+    pages = pagination.get("pageCount") if isinstance(pagination, dict) else None
+    return pages if isinstance(pages, int) else 1
+
+
+def _day(element: Mapping[str, Any]) -> str:
+    """The document's date, as in 2026-11-23."""
+    with suppress(ValueError):
+        return date.fromisoformat(str(element.get("DateString") or "")[:10]).isoformat()
+    at = _moment(element.get("Date"))
+    return at.date().isoformat() if at else ""
+
+
+def _moment(value: Json) -> datetime | None:
+    """A moment in Xero's JSON, as in /Date(1795426212123+0000)/: milliseconds."""
+    found = re.match(r"/Date\((-?[0-9]{1,13})", value) if isinstance(value, str) else None
+    return _EPOCH + timedelta(milliseconds=int(found[1])) if found else None
+
+
+def _lines_check(lines: Json) -> str:
+    if not isinstance(lines, list) or not lines or not all(isinstance(line, dict) for line in lines):
+        return ""
+    amounts = (_amount(line.get("LineAmount")) for line in lines)
+    return "" if None in amounts else lines_check(lines)
 
 
 def _amount(value: Json) -> Decimal | None:

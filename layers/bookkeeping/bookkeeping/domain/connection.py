@@ -205,7 +205,7 @@ def words(connection: Connection | None, client_id: str = "") -> tuple[str, str 
         goes_on = "ends soon" if connection.status == "connected" else "has ended; orders wait here"
         return (
             f"The connection to {here} was made with another Xero app than the one entered above, and {goes_on}.",
-            "Press Get Access Token to connect with the app entered above.",
+            "Press Reconnect to connect with the app entered above.",
         )
     match connection.status:
         case "connected" if connection.prefix_taken_by:
@@ -220,12 +220,12 @@ def words(connection: Connection | None, client_id: str = "") -> tuple[str, str 
         case "confirm_organisation":
             return (
                 f"Now connected to {here}; before, orders went to {before}. Nothing is posted until you confirm.",
-                f"Confirm {here}, or press Get Access Token again and choose {before}.",
+                f"Confirm {here}, or press Reconnect and choose {before}.",
             )
         case "needs_reconnect":
             return (
                 f"Xero no longer accepts the connection to {here}.",
-                "Press Get Access Token and log in to Xero once more.",
+                "Press Reconnect and log in to Xero once more.",
             )
         case "wrong_credentials":
             return (
@@ -235,7 +235,7 @@ def words(connection: Connection | None, client_id: str = "") -> tuple[str, str 
         case "cut_off":
             return (
                 f"Access to {here} was taken away in Xero.",
-                "Press Get Access Token and allow access to it again.",
+                "Press Reconnect and allow access to it again.",
             )
         case "disconnected":
             listed = (

@@ -99,6 +99,40 @@ def contact_queries(name: str) -> list[dict[str, str]]:
     return [{"includeArchived": "true", **query} for query in queries]
 
 
+def query_for_all(names: Iterable[str]) -> dict[str, str] | None:
+    """Parameters of one GET of Contacts that finds the contacts of these names; None where one can't hold them all.
+
+    It finds whole names only, or, of a single name that `where` does not take, what the search finds.
+    """
+    queries = [contact_queries(name) for name in names if name]
+    wheres = [query[0]["where"] for query in queries if query and "where" in query[0]]
+    if wheres and len(wheres) == len(queries) and sum(map(len, wheres)) <= 2 * MOST_IN_A_QUERY:
+        return {"includeArchived": "true", "where": " OR ".join(wheres)}
+    return queries[0][-1] if len(queries) == 1 and queries[0] else None
+
+
+def why_unusable(name: str, problem: Problem) -> tuple[str, str]:
+    """Why no contact can be used under that name, and what to do."""
+    if "similar" in problem.details:
+        return (
+            f"In Xero are {problem.details['similar']}, and none is named “{name}”.",
+            "Enter the exact name.",
+        )
+    said = {
+        "contact_archived": (
+            f"The contact “{name}” is archived in Xero.",
+            "Restore it there, or enter another.",
+        ),
+        "contact_not_unique": (
+            f"Xero has more than one contact named “{name}”.",
+            "Rename or merge them there.",
+        ),
+        "contact_not_searchable": (f"Xero refused to look for “{name}”.", "Check that name."),
+    }
+    missing = (f"Xero has no contact named “{name}” yet.", "Add it there, or correct the name.")
+    return said.get(problem.code, missing)
+
+
 def every_active_contact() -> dict[str, str]:
     """Parameters of the GET of all active contacts, a page at a time, for names that no search of Xero's finds.
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from bookkeeping.domain.corrections import Correction, CreditNote
 from bookkeeping.domain.credit_notes import credit_note
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.documents_in_xero import UNAPPROVED, VOID_OR_DELETED, DocumentInXero
+from bookkeeping.domain.documents_in_xero import UNAPPROVED, VOID_OR_DELETED, DocumentInXero, versions
 from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -111,13 +111,11 @@ class _Basis:
 
 def _check_gone(entry: Entry, read: Read) -> None:
     """Raises OrderStopped where a document still stands that would be posted again."""
-    invoice = read.documents.get("invoice")
-    if invoice is not None and not invoice.void_or_deleted:
+    document = read.documents.get("invoice") or read.documents.get("purchase_order")
+    if document is not None and not document.void_or_deleted:
+        words = DOCUMENT_KINDS[document.kind].words
         raise OrderStopped(
-            Problem(
-                "still_in_xero",
-                {"order": entry.order_id, "number": invoice.number, "document": "sales invoice"},
-            )
+            Problem("still_in_xero", {"order": entry.order_id, "number": document.number, "document": words})
         )
 
 
@@ -180,12 +178,14 @@ def _of_note(basis: _Basis, note: CreditNote, invoice: DocumentInXero) -> NextSt
 
 
 def _check_as_posted(basis: _Basis, document: DocumentInXero) -> None:
-    """Raises OrderStopped where a person has changed the document in Xero."""
+    """Raises OrderStopped where a person has changed the document in Xero, or that can't be told."""
     posted = basis.entry.documents[document.kind]
     if posted.fingerprint == document.fingerprint:
         return
+    if not posted.fingerprint:
+        raise basis.stop("posted_unrecorded", number=posted.number)
     raise basis.stop(
-        "document_edited", number=posted.number, **_versions(posted.total, posted.currency, document)
+        "document_edited", number=posted.number, **versions(posted.total, posted.currency, document)
     )
 
 
@@ -195,17 +195,7 @@ def edited_meanwhile(entry: Entry, document: DocumentInXero, done: str) -> Probl
     if document.fingerprint == posted.fingerprint:
         return None
     details = {"order": entry.order_id, "number": posted.number, "done": done}
-    return Problem("edited_meanwhile", details | _versions(posted.total, posted.currency, document))
-
-
-def _versions(total: str, currency: str, document: DocumentInXero) -> dict[str, str]:
-    """A document as posted, and as it is in Xero now, in words for a problem."""
-    lines = len(document.lines)
-    now = (
-        f"{document.total:.2f} {document.currency}, dated {document.dated_on}, for “{document.contact_name}”,"
-        f" {lines} {'line' if lines == 1 else 'lines'}"
-    )
-    return {"posted": f"{total} {currency}", "now": now}
+    return Problem("edited_meanwhile", details | versions(posted.total, posted.currency, document))
 
 
 def _may_void(basis: _Basis, invoice: DocumentInXero) -> bool:
@@ -215,6 +205,9 @@ def _may_void(basis: _Basis, invoice: DocumentInXero) -> bool:
     if invoice.total == 0:
         # nothing of it could be credited
         return True
+    if not basis.correction.with_stock and any(line.item_code for line in invoice.lines):
+        # a void would bring back stock that is gone
+        return False
     on, locked = invoice.dated_on, basis.organisation.lock_date
     return (
         basis.settings.void_approved
@@ -240,11 +233,12 @@ def _of_purchase_order(basis: _Basis) -> NextStep | None:
     return SetStatus("purchase_order", "DELETED")
 
 
-def done_words(correction: Correction, order_id: str, number: str, status: str) -> str:
-    """What stands in the document's history in Xero."""
+def done_words(entry: Entry, correction: Correction, number: str, status: str) -> str:
+    """What stands in the document's history in Xero: what was done, who asked for it, and why."""
     done = {"DELETED": "deleted", "VOIDED": "voided"}.get(status, f"credited by {number}")
     who = correction.by or "the setting “Cancelled after posting”"
-    return f"Kornit X order {order_id}: {done} after it was posted, asked for by {who}."
+    why = " ".join(entry.changes) or "The order is unchanged on the platform."
+    return f"Kornit X order {entry.order_id}: {done}, asked for by {who}. {why}"
 
 
 def kinds_of(entry: Entry) -> Sequence[DocumentKind]:

@@ -25,9 +25,11 @@ class Credited(Stored):
     line: int
     """The line's place in the order, from 1, or `SHIPPING`."""
     pieces: str = ""
-    """Decimal text; empty where only money is credited."""
+    """Decimal text; empty where only money is credited. Neither pieces nor amount: all that is left of the line."""
     amount: str = ""
     """Decimal text, with tax where the invoice's lines are with tax; empty until the note is made of the pieces."""
+    tax: str = ""
+    """Decimal text, once the note is made."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ from bookkeeping.domain.settings import ANYWHERE, PurchaseTaxRow, Settings, TaxR
 from bookkeeping.domain.time_zones import Calendar, is_as_written, is_before, zone_named
 
 __all__ = [
+    "WANTED",
     "Chosen",
     "Document",
     "DocumentKind",
@@ -50,13 +51,18 @@ __all__ = [
     "LineReasons",
     "Reasons",
     "carries_ref",
+    "cents",
     "clean",
     "document_date",
     "document_number",
+    "is_tie",
     "item_code",
     "moved_to",
     "purchase_order",
+    "raw_tax",
     "reference",
+    "retold",
+    "rounding_line",
     "sales_invoice",
     "skip_reason",
     "sold_before_start",
@@ -526,7 +532,7 @@ def _tracking(settings: Settings) -> dict[str, Any]:
 
 # --- accounts and tax --------------------------------------------------------------------------------------------
 
-_WANTED: Final[dict[str, tuple[str, Callable[[Account], bool]]]] = {
+WANTED: Final[dict[str, tuple[str, Callable[[Account], bool]]]] = {
     "sales_account_code": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "sales_accounts_by_sku_prefix": ("a revenue account", lambda account: account.account_class == "REVENUE"),
     "tax_types": ("a revenue account", lambda account: account.account_class == "REVENUE"),
@@ -548,7 +554,7 @@ def _account(basis: _Basis, setting: str, code: str | None = None) -> Account:
         raise basis.stop("account_not_found", **about, document="document of this kind")
     if account.status != "ACTIVE":
         raise basis.stop("account_archived", **about)
-    wanted, fits = _WANTED[setting]
+    wanted, fits = WANTED[setting]
     if not fits(account) or account.system_account or account.type == "BANK":
         raise basis.stop(
             "account_not_fitting", **about, account_type=account.name or account.type, wanted=wanted
@@ -906,7 +912,7 @@ def _shipping_charge(basis: _Basis) -> list[_Charge]:
     if settings.invoice_price == "trade":
         if net is None and gross is not None:
             rate = _rate(basis, sold)[0] if basis.organisation.pays_tax else shipping.tax_rate or Decimal(0)
-            net, price_chosen = _cents(_without_tax(gross, rate)), Chosen("shipping_worked_out")
+            net, price_chosen = cents(_without_tax(gross, rate)), Chosen("shipping_worked_out")
         gross = None
     by = _BY_SETTING[setting] if settings.shipping_account_code else _NO_SHIPPING_ACCOUNT
     charge = _Charge(
@@ -1013,11 +1019,11 @@ def _line_amount_types(basis: _Basis) -> tuple[LineAmountTypes, Chosen]:
 # --- Xero's arithmetic -------------------------------------------------------------------------------------------
 
 
-def _cents(amount: Decimal) -> Decimal:
+def cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
-def _is_tie(amount: Decimal) -> bool:
+def is_tie(amount: Decimal) -> bool:
     """Whether an amount lies exactly on half a cent, where Xero's rounding is not documented."""
     return abs(amount) * 1000 % 10 == 5
 
@@ -1030,7 +1036,7 @@ def _without_tax(gross: Decimal, rate: Decimal) -> Decimal:
     return gross / (1 + rate / HUNDRED)
 
 
-def _raw_tax(line: Decimal, rate: Decimal, mode: LineAmountTypes) -> Decimal:
+def raw_tax(line: Decimal, rate: Decimal, mode: LineAmountTypes) -> Decimal:
     """Tax on a line's amount in cents, before it is rounded."""
     if mode == "Exclusive":
         return line * rate / HUNDRED
@@ -1050,11 +1056,11 @@ class _Due:
         quantity, rate = charge.quantity, charge.tax.rate
         if charge.gross is not None:
             exact = quantity * charge.gross
-            tax = _cents(_raw_tax(_cents(exact), rate, "Inclusive"))
-            return cls(_cents(exact) - tax, tax, exact)
+            tax = cents(raw_tax(cents(exact), rate, "Inclusive"))
+            return cls(cents(exact) - tax, tax, exact)
         exact = quantity * cast(Decimal, charge.net)
-        tax = _cents(_raw_tax(_cents(exact), rate, "Exclusive"))
-        return cls(_cents(exact), tax, exact + tax if compare == "Total" else exact)
+        tax = cents(raw_tax(cents(exact), rate, "Exclusive"))
+        return cls(cents(exact), tax, exact + tax if compare == "Total" else exact)
 
 
 @dataclass(frozen=True)
@@ -1080,17 +1086,17 @@ class _PricedLine:
 
 def _line(quantity: Decimal, unit: Decimal, rate: Decimal, mode: LineAmountTypes, due: _Due) -> _PricedLine:
     """What Xero makes of a quantity and a unit amount of 4 decimals."""
-    line = _cents(quantity * unit)
-    xeros = _raw_tax(line, rate, mode)
-    tax = due.tax if line == (due.net if mode == "Exclusive" else due.net + due.tax) else _cents(xeros)
+    line = cents(quantity * unit)
+    xeros = raw_tax(line, rate, mode)
+    tax = due.tax if line == (due.net if mode == "Exclusive" else due.net + due.tax) else cents(xeros)
     stated = None
-    if _is_tie(xeros) or _cents(xeros) != tax:
+    if is_tie(xeros) or cents(xeros) != tax:
         # Xero's documentation adds that a stated tax amount cannot exceed the unit amount.
         stated = tax if abs(tax) <= abs(unit) else None
-        tax = _cents(xeros) if stated is None else tax
+        tax = cents(xeros) if stated is None else tax
     net = line if mode == "Exclusive" else line - tax
-    tax_certain = stated is not None or not _is_tie(xeros)
-    return _PricedLine(quantity, unit, stated, net, tax, not _is_tie(quantity * unit), tax_certain)
+    tax_certain = stated is not None or not is_tie(xeros)
+    return _PricedLine(quantity, unit, stated, net, tax, not is_tie(quantity * unit), tax_certain)
 
 
 def _prices(charge: _Charge, mode: LineAmountTypes) -> Iterator[tuple[Decimal, bool]]:
@@ -1233,7 +1239,7 @@ def _totals(
     total = net + sum(taxes.values())
     if total < 0:
         raise basis.stop("negative_total", total=str(total), document=DOCUMENT_KINDS[kind].words)
-    order_total, in_xero = _cents(share), total if compare == "Total" else net
+    order_total, in_xero = cents(share), total if compare == "Total" else net
     limit = len(charges) * (CENT if mode == "Exclusive" else HALF_A_CENT) + HALF_A_CENT
     _check_difference(basis, kind, "it", theirs=order_total, ours=in_xero, limit=limit)
     difference = order_total - in_xero
@@ -1277,10 +1283,10 @@ def _charge_notes(charges: list[_Charge], billed: Decimal, share: Decimal) -> It
     """`share` is the exact sum of what is billed, so that the order with its tax is rounded once."""
     yield from (charge.note for charge in charges if charge.note)
     left_out = sum((charge.left_out for charge in charges), Decimal(0))
-    if _cents(left_out):
+    if cents(left_out):
         yield (
             f"Billed without tax, as a row of “Tax rates” says. The invoice is over {billed}; the order with its tax"
-            f" comes to {_cents(share + left_out)}."
+            f" comes to {cents(share + left_out)}."
         )
 
 
@@ -1314,8 +1320,7 @@ def _line_item(
 ) -> dict[str, Any]:
     description = charge.description
     if priced.retold:
-        retelling = f" ({plain_number(charge.quantity)} × {_price_words(charge, mode)})"
-        description = _cut(description, LONGEST_DESCRIPTION - _length(retelling)) + retelling
+        description = retold(description, charge.quantity, _price_words(charge, mode))
     return {
         "Description": description,
         "Quantity": priced.quantity,
@@ -1326,6 +1331,19 @@ def _line_item(
         **({"TaxAmount": priced.tax_amount} if priced.tax_amount is not None else {}),
         **_tracking(settings),
     }
+
+
+def rounding_line(
+    order: Order, settings: Settings, organisation: Organisation, difference: Decimal, mode: LineAmountTypes
+) -> dict[str, Any]:
+    """A line of so much on the organisation's rounding account. Raises OrderStopped."""
+    return _rounding_line(_Basis(order, settings, organisation), difference, mode)
+
+
+def retold(description: str, quantity: Decimal, price: str) -> str:
+    """The description of a line of quantity 1 that stands for a quantity at a price."""
+    retelling = f" ({plain_number(quantity)} × {price})"
+    return _cut(description, LONGEST_DESCRIPTION - _length(retelling)) + retelling
 
 
 def _rounding_line(basis: _Basis, difference: Decimal, mode: LineAmountTypes) -> dict[str, Any]:

@@ -96,6 +96,7 @@ class DocumentInXero:
     """What of a credit note is neither allocated nor refunded."""
     allocated: tuple[Allocated, ...] = ()
     sent_to_contact: bool = False
+    branding_theme_id: str = ""
 
     @property
     def void_or_deleted(self) -> bool:
@@ -161,6 +162,7 @@ def in_xero(kind: DocumentKind, element: Mapping[str, Any]) -> DocumentInXero:
             if isinstance(one, Mapping) and isinstance(invoice := one.get("Invoice"), Mapping)
         ),
         sent_to_contact=element.get("SentToContact") is True,
+        branding_theme_id=_text(element, "BrandingThemeID"),
     )
 
 
@@ -181,6 +183,16 @@ def _line(line: Mapping[str, Any]) -> LineInXero:
             if isinstance(one, Mapping)
         ),
     )
+
+
+def versions(total: str, currency: str, document: DocumentInXero) -> dict[str, str]:
+    """A document as posted, and as it is in Xero now, in words for a problem."""
+    lines = len(document.lines)
+    now = (
+        f"{document.total:.2f} {document.currency}, dated {document.dated_on}, for “{document.contact_name}”,"
+        f" {lines} {'line' if lines == 1 else 'lines'}"
+    )
+    return {"posted": f"{total} {currency}", "now": now}
 
 
 def _fingerprint(document: DocumentInXero) -> str:

@@ -16,6 +16,8 @@ IdentityError
 ├── IdentityRefused     nothing was done; the request is wrong
 └── IdentityUnknown     tokens may or may not have been issued: retry once the first call can no longer take effect
 StoreUnavailable        a secret may or may not have been read or written: retry
+MailRefused             nothing was sent: try again later
+MailOutcomeUnknown      the mail may or may not go out: not again for an hour
 BusUnavailable          some events may not be on the bus: the same again
 Lost                    another holder has the lane: stop at once, write nothing
 TurnEnds                nothing more can be done in this turn; says when to go on
@@ -135,6 +137,18 @@ class StoreUnavailable(Foreseen):
     def __init__(self, operation: str, code: str) -> None:
         super().__init__(f"{operation}: {code}")
         self.code = code
+
+
+class MailRefused(Foreseen):
+    """SES did not take a mail. `throttled`: only because too many were sent at a time, or today."""
+
+    def __init__(self, code: str, *, throttled: bool) -> None:
+        super().__init__(code)
+        self.throttled = throttled
+
+
+class MailOutcomeUnknown(Foreseen):
+    pass
 
 
 class BusUnavailable(Foreseen):

@@ -5,7 +5,8 @@ docs/schemas/ is generated from the types of their details: `make schemas`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -13,10 +14,12 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from bookkeeping.domain.book_match import Difference, Result, in_words
 from bookkeeping.domain.connection import ConnectionStatus
 from bookkeeping.domain.document_kinds import DocumentKind
-from bookkeeping.domain.ledger import Entry, State
-from bookkeeping.domain.moments import stamp
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
+from bookkeeping.domain.ledger import Entry, Posted, State
+from bookkeeping.domain.moments import moment, stamp
 
 _DESCRIBED: Final = ConfigDict(use_attribute_docstrings=True)
 _Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -96,7 +99,7 @@ class OrderSkipped(OrderDetail):
     """The order is not to be posted."""
 
     reason: str
-    """A code."""
+    """A code; `set_aside` where a person has booked or dropped it."""
 
 
 @with_config(_DESCRIBED)
@@ -105,6 +108,22 @@ class OrderChangedAfterPosting(OrderDetail):
 
     changes: list[str]
     """What differs, for a person."""
+
+
+@with_config(_DESCRIBED)
+class CorrectedDocument(EventDocument):
+    """A credit note, or a document that was deleted or voided."""
+
+    status: str
+    """As in Xero: `DELETED`, `VOIDED`, or of a credit note `DRAFT`, `AUTHORISED` or `PAID`."""
+
+
+@with_config(_DESCRIBED)
+class OrderCorrected(OrderDetail):
+    """Documents of the order, which was posted, were deleted, voided or credited."""
+
+    corrected: list[CorrectedDocument]
+    """Everything that was done so far."""
 
 
 @with_config(_DESCRIBED)
@@ -124,6 +143,18 @@ class ConnectionRestored(ConnectionDetail):
     """A company's orders can be posted again."""
 
 
+@with_config(_DESCRIBED)
+class BooksDiffer(Detail):
+    """A book match found differences between Xero and what was posted that the match before had not found."""
+
+    differences: int
+    """How many there are now."""
+    new: int
+    """How many of them are new."""
+    sentences: list[str]
+    """The first of the new ones, for a person."""
+
+
 DETAILS: Final = {
     detail.__name__: detail
     for detail in (
@@ -131,8 +162,10 @@ DETAILS: Final = {
         OrderNeedsAttention,
         OrderSkipped,
         OrderChangedAfterPosting,
+        OrderCorrected,
         ConnectionLost,
         ConnectionRestored,
+        BooksDiffer,
     )
 }
 """The detail of each type of event."""
@@ -161,10 +194,29 @@ def _connection_event(
     return Event(type_, detail["id"], at, detail)
 
 
+MOST_TOLD: Final = 20
+
+
+def books_differ(company: str, organisation_id: str, result: Result, new: Sequence[Difference]) -> Event:
+    """A book match found what the one before had not."""
+    at = moment(result.ended_at)
+    detail: BooksDiffer = {
+        "id": f"{company}#{organisation_id}#books_differ#{result.id}",
+        "at": at.isoformat(),
+        "company": company,
+        "organisation_id": organisation_id,
+        "differences": result.found,
+        "new": len(new),
+        "sentences": [in_words(one)[0] for one in new[:MOST_TOLD]],
+    }
+    return Event("BooksDiffer", detail["id"], at, detail)
+
+
 EVENT_OF: Final = {
     State.POSTED: "OrderPosted",
     State.NEEDS_ATTENTION: "OrderNeedsAttention",
     State.SKIPPED: "OrderSkipped",
+    State.SET_ASIDE: "OrderSkipped",
 }
 
 
@@ -180,7 +232,9 @@ def events(entry: Entry) -> list[Event]:
         detail: OrderPosted | OrderSkipped | OrderNeedsAttention = about
         if entry.state is State.SKIPPED:
             detail = {**about, "reason": entry.reason}
-        if entry.problem is not None:
+        elif entry.state is State.SET_ASIDE:
+            detail = {**about, "reason": "set_aside"}
+        elif entry.problem is not None:
             detail = {
                 **about,
                 "problem": entry.problem.code,
@@ -195,6 +249,42 @@ def events(entry: Entry) -> list[Event]:
     return found
 
 
+def corrected(entry: Entry) -> list[Event]:
+    """The event of what was done to a posted order's documents; none where nothing was. One more deed, another id."""
+    found: list[CorrectedDocument] = [
+        {**_document(kind, posted), "status": posted.status}
+        for kind, posted in entry.documents.items()
+        if posted.status in VOID_OR_DELETED
+    ]
+    found += [
+        {
+            "kind": "credit_note",
+            "id": note.id,
+            "number": note.number,
+            "total": note.total,
+            "currency": note.currency,
+            "status": note.status,
+        }
+        for note in entry.credit_notes
+    ]
+    if not found:
+        return []
+    done = ",".join(f"{one['kind']} {one['number']} {one['status']}" for one in found)
+    about = _about(entry, "corrected", hashlib.sha256(done.encode()).hexdigest()[:16], entry.changed_at)
+    detail: OrderCorrected = {**about, "corrected": found}
+    return [Event("OrderCorrected", about["id"], entry.changed_at, detail)]
+
+
+def _document(kind: DocumentKind, posted: Posted) -> EventDocument:
+    return {
+        "kind": kind,
+        "id": posted.id,
+        "number": posted.number,
+        "total": posted.total,
+        "currency": posted.currency,
+    }
+
+
 def _about(entry: Entry, what: str, which: str, at: datetime) -> OrderDetail:
     return {
         "id": f"{entry.company}#{entry.order_id}#{what}#{which}",
@@ -205,13 +295,8 @@ def _about(entry: Entry, what: str, which: str, at: datetime) -> OrderDetail:
         "number": entry.number,
         "organisation_id": entry.organisation_id,
         "documents": [
-            {
-                "kind": kind,
-                "id": posted.id,
-                "number": posted.number,
-                "total": posted.total,
-                "currency": posted.currency,
-            }
+            _document(kind, posted)
             for kind, posted in entry.documents.items()
+            if posted.status not in VOID_OR_DELETED
         ],
     }

@@ -3,6 +3,7 @@
     queued ⇄ posting → posted            waiting: heals by itself, says for what
        ↑         └→ needs_attention      skipped: not to be posted, says why
        └─ waiting, skipped, needs_attention, as soon as a newer message or a person frees them
+               └→ set_aside: a person has dealt with it otherwise; only a person takes it back
 
 An entry is *frozen* while a document of it exists or may exist. A frozen entry's content never changes: a newer
 message is kept beside it, and counts as soon as it is certain that nothing was created, or is shown as a change.
@@ -13,12 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, Literal, Self
 
-from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.corrections import Correction, Credited, CreditNote
 from bookkeeping.domain.countries import place_words
@@ -68,6 +67,7 @@ ACT_AT_MOST: Final = 150
 """About how many bytes of a row an act takes, beside the person's name."""
 FREED_BY_SETTINGS: Final = "freed by settings"
 FREED_BY_CONNECTION: Final = "freed by connection"
+FREED_BY_XERO: Final = "freed by xero"
 CHANGED_BY_PLATFORM: Final = "changed by the platform"
 """Acts of nobody. Versions that do not know them show them as they are."""
 ROOM: Final = 340_000
@@ -94,10 +94,13 @@ class State(StrEnum):
     WAITING = "waiting"
     NEEDS_ATTENTION = "needs_attention"
     SKIPPED = "skipped"
+    SET_ASIDE = "set_aside"
 
 
 UNDER_WAY: Final = frozenset({State.QUEUED, State.POSTING})
 """States of an order that is due, or was sent and has no answer yet."""
+STANDING_STILL: Final = frozenset({State.NEEDS_ATTENTION, State.WAITING, State.SKIPPED})
+"""States of an order that a change elsewhere, or a person, may have tried again. A person may set it aside instead."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,14 @@ class Posted(Stored):
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     """Of the document as it was posted; empty where Xero did not list its lines."""
+    tax: str = ""
+    """Of the total. What is empty here and below is not known: the book match does not compare it."""
+    dated_on: str = ""
+    """As in 2026-11-23."""
+    contact_check: str = ""
+    """The check value of its contact's id."""
+    lines_check: str = ""
+    """The check value of its lines: their accounts, tax types and amounts."""
     settings_version: int = 0
     """The version of the settings that made it, where the order went on under another one; else 0."""
     stands: str = ""
@@ -129,7 +140,7 @@ class Posted(Stored):
 
     def __post_init__(self) -> None:
         # what Xero answers and what is noted is of any length
-        for name in ("id", "number", "status", "total", "currency"):
+        for name in ("id", "number", "status", "total", "currency", "tax"):
             object.__setattr__(self, name, within(getattr(self, name), LONGEST_FIELD))
         notes = tuple(within(note, LONGEST_NOTE) for note in self.notes[:MOST_NOTES])
         object.__setattr__(self, "notes", notes)
@@ -223,6 +234,17 @@ class Act(Stored):
 
 
 @dataclass(frozen=True)
+class SetAside(Stored):
+    """A person has booked the order by hand, or dropped it."""
+
+    by: str
+    at: datetime
+    because: str
+    was: State
+    """How it stood before."""
+
+
+@dataclass(frozen=True)
 class Entry(Stored):
     """One order in one company's ledger."""
 
@@ -274,6 +296,8 @@ class Entry(Stored):
     """The hash of the content up to which a person, or a correction, has dealt with changes after posting."""
     former: tuple[Posted, ...] = ()
     """Its documents that were deleted or voided before it was posted again."""
+    set_aside: SetAside | None = None
+    """By whom and why it was set aside. What stopped it stays with it."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -285,9 +309,12 @@ class Entry(Stored):
         return self.problem.code if self.problem else self.reason
 
     @property
-    def number_without_suffix(self) -> str:
-        """The number under which it was posted first: the prefix and the order's id."""
-        return self.former[0].number if self.former else self.number
+    def next_number(self) -> str:
+        """The number under which it is posted again: the first time with `-2`, then with `-3`."""
+        if not self.former:
+            return f"{self.number}-2"
+        first, _, count = self.number.rpartition("-")
+        return f"{first}-{int(count) + 1}"
 
     @property
     def frozen(self) -> bool:
@@ -301,7 +328,9 @@ class Entry(Stored):
     @property
     def to_do(self) -> bool:
         """Whether a turn in its lane has something to do for it, once it is due."""
-        return self.state is State.QUEUED or (self.state is State.POSTED and self.correction is not None)
+        if self.state is State.POSTED and self.correction is not None:
+            return not self.correction.rests or self.correction.rests == "note_is_draft"
+        return self.state is State.QUEUED
 
     @property
     def before_production(self) -> bool:
@@ -396,12 +425,26 @@ def accept(entry: Entry | None, message: Message, books: Books, order_id: str, n
         if message == newest:
             return entry
     entry = replace(entry, sale_status=sale_status, stage=stage)
+    if entry.state is State.SET_ASIDE:
+        return _said_of_set_aside(entry, message, now)
     if not entry.frozen:
         return _with_message(entry, message, books, now)
     beside = _beside(entry, message, now)
     if beside.state is State.POSTED:
         return look_after_posting(beside, books, now)
     return _half_posted_now(beside, books, now)
+
+
+def _said_of_set_aside(entry: Entry, message: Message, now: datetime) -> Entry:
+    """An order that was set aside, with what the platform says of it by now. It stays where it is."""
+    if entry.frozen:
+        return replace(_beside(entry, message, now), changed_at=entry.changed_at)
+    changes: tuple[str, ...] = ("The order was sent again.",)
+    if entry.message.problem is None:
+        changes = differences(entry.message, message)
+    if message.content_hash != entry.message.content_hash:
+        entry = _noted(entry, Act("", CHANGED_BY_PLATFORM, now))
+    return replace(entry, message=_dispatched_since(entry.message, message), changes=changes or entry.changes)
 
 
 def _furthest(known: Stage, said: Stage) -> Stage:
@@ -467,10 +510,13 @@ def _beside(entry: Entry, message: Message, now: datetime) -> Entry:
     known = entry.message
     if _says_the_same(message, entry):
         # the platform is, or is back, at what was posted
-        kept = replace(known, sent_at=message.sent_at, first_sent_at=known.first_sent_at or known.sent_at)
+        kept = replace(known, sent_at=message.sent_at, first_sent_at=sent_first(known))
         changed_at = now if entry.newer else entry.changed_at
         return replace(entry, message=kept, newer=None, changes=(), changed_at=changed_at)
     changes = _differences(entry, message) if entry.documents else ()
+    if entry.newer is not None and entry.newer.content_hash == message.content_hash and message.content:
+        # said again: what it says counts from the day on which it was said first
+        message = replace(message, first_sent_at=min(sent_first(entry.newer), sent_first(message)))
     if _bytes(entry.message) + _bytes(message) > ROOM:
         if not entry.documents:
             raise StillBeingSent(f"order {entry.order_id}")
@@ -671,7 +717,12 @@ def sibling(entry: Entry) -> str | None:
 
 def sent_at(message: Message) -> datetime:
     """When the message was first sent."""
-    return datetime.fromtimestamp((message.first_sent_at or message.sent_at) / 1000, UTC)
+    return datetime.fromtimestamp(sent_first(message) / 1000, UTC)
+
+
+def sent_first(message: Message) -> int:
+    """The same in milliseconds."""
+    return message.first_sent_at or message.sent_at
 
 
 def begin(
@@ -750,8 +801,7 @@ def _dispatched_since(known: Message, message: Message) -> Message:
     """The message, dated by the one that first said that the order is dispatched."""
     if not (known.content and message.content and known.order.dispatched and message.order.dispatched):
         return message
-    first = min(known.first_sent_at or known.sent_at, message.first_sent_at or message.sent_at)
-    return replace(message, first_sent_at=first)
+    return replace(message, first_sent_at=min(sent_first(known), sent_first(message)))
 
 
 def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Entry:
@@ -782,11 +832,16 @@ def merge(outcome: Entry, now_stands: Entry, books: Books, now: datetime) -> Ent
 
 def look_after_posting(entry: Entry, books: Books, now: datetime) -> Entry:
     """A posted order under what the platform says of it by now: for a person to look at, or corrected by itself."""
-    if entry.correction is None and changed_since(entry) and not entry.batch:
+    if is_free(entry.correction) and changed_since(entry) and not entry.batch:
         asked = _by_itself(entry, books.settings, now) if books.may_send and here(entry, books) else None
         if asked is not None:
             return correct(entry, asked, books, now)
     return replace(entry, reason=_after_posting(entry))
+
+
+def is_free(correction: Correction | None) -> bool:
+    """Whether nothing more is done by itself."""
+    return correction is None or correction.rests == "ask_supplier"
 
 
 def changed_since(entry: Entry) -> bool:
@@ -841,25 +896,8 @@ def cancellation(entry: Entry, by: str, now: datetime) -> Correction | None:
         return None
     if all(line.cancelled for line in newer.order.lines):
         return what
-    before = [one for note in credit_notes(entry) for one in note.credited]
-    if any(not one.pieces and one.line in {line.line for line in credited} for one in before):
-        # some of a line was credited as money
-        return None
-    left = tuple(one for line in credited if (one := _rest_of(line.line, entry, before)) is not None)
-    return replace(what, what="credit", credited=left, of_message=True) if left else None
-
-
-def credit_notes(entry: Entry) -> list[CreditNote]:
-    """The notes that stand on the order's invoice, or will once a person approves them."""
-    invoice = entry.documents.get("invoice")
-    return [note for note in entry.credit_notes if note.counts and invoice and note.invoice_id == invoice.id]
-
-
-def _rest_of(place: int, entry: Entry, before: Sequence[Credited]) -> Credited | None:
-    """The pieces of the line that were never credited."""
-    pieces = entry.message.order.lines[place - 1].quantity
-    pieces -= sum(Decimal(one.pieces) for one in before if one.line == place)
-    return Credited(place, plain_number(pieces)) if pieces > 0 else None
+    # of each, what is left of it: some may have been credited before
+    return replace(what, what="credit", credited=tuple(credited), of_message=True)
 
 
 def _cancelled_lines(posted: Order, newer: Order) -> list[Credited]:
@@ -924,12 +962,6 @@ def as_read(posted: Posted, status: str, stands: str, now: datetime) -> Posted:
     return replace(posted, status=status, stands=stands, read_at=now)
 
 
-def next_number(number: str, prefix_and_id: str) -> str:
-    """The number under which an order is posted again: the first one with `-2`, the next with `-3`."""
-    suffix = number.removeprefix(prefix_and_id).removeprefix("-")
-    return f"{prefix_and_id}-{int(suffix) + 1 if suffix.isdigit() else 2}"
-
-
 def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     """Post the order anew under its next number, without the documents that were deleted or voided."""
     gone = {kind: posted for kind, posted in entry.documents.items() if posted.status in VOID_OR_DELETED}
@@ -940,11 +972,11 @@ def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
         entry,
         documents={kind: posted for kind, posted in entry.documents.items() if kind not in gone},
         former=(*entry.former, *gone.values())[-MOST_FORMER:],
-        number=next_number(entry.number, entry.number_without_suffix),
+        number=entry.next_number,
         message=newer or entry.message,
         newer=entry.newer if too_long else None,
         changes=entry.changes if too_long else (),
-        correction=None,
+        correction=_supplier_to_ask(entry),
         dealt_with=entry.dealt_with if too_long else entry.newest.content_hash,
         refusals=0,
         at_most=BATCH_SIZE,
@@ -952,6 +984,14 @@ def post_again(entry: Entry, books: Books, now: datetime) -> Entry:
     if renewed.documents:
         return held_back_half(renewed, books.settings, now) or become_due(renewed, books, now)
     return decide(renewed, books, now)
+
+
+def _supplier_to_ask(entry: Entry) -> Correction | None:
+    """What stays of a correction whose order is posted again beside its purchase order, cancelled lines and all."""
+    correction, order = entry.correction, entry.documents.get("purchase_order")
+    if correction is None or correction.what != "credit" or order is None or order.status in VOID_OR_DELETED:
+        return None
+    return replace(correction, rests="ask_supplier")
 
 
 # --- freed
@@ -965,15 +1005,16 @@ def retry(
     *,
     items_as_they_are: bool = False,
     no_sale: Choice | None = None,
+    because: str = "",
 ) -> Entry | None:
     """A person, or a changed setting, frees a stopped, skipped or waiting order; None where there is nothing to free.
 
     What was posted stays; a document that exists is never sent again. `no_sale` is what the person decided about an
-    order that is no sale.
+    order that is no sale. `because`: the act, where nobody asked and no setting or connection was changed.
     """
-    if entry.state in (State.QUEUED, State.POSTING, State.POSTED):
+    if entry.state not in STANDING_STILL:
         return None
-    what = (no_sale or "retry") if by else _freed_by(entry)
+    what = (no_sale or "retry") if by else because or _freed_by(entry)
     freed = replace(
         entry.with_act(by, what, now, books.settings_version),
         refusals=0,
@@ -1007,6 +1048,52 @@ def _tried_again(entry: Entry, freed: Entry, books: Books, by: str, now: datetim
         posted = _at(freed, State.POSTED, now)
         return carried_on(posted, books, now) or look_after_posting(posted, books, now)
     return held_back_half(freed, books.settings, now) or become_due(freed, books, now)
+
+
+def can_set_aside(entry: Entry) -> bool:
+    """Whether a person may set the order aside. They may not while it is not known what became of its document."""
+    return entry.state in STANDING_STILL and not entry.batch and entry.reason != UNKNOWN
+
+
+def set_aside(entry: Entry, by: str, because: str, now: datetime) -> Entry | None:
+    """A person has booked the order by hand, or dropped it; None where it is not standing still.
+
+    Nothing but `take_back` moves it any more. Its organisation stays, so that the order's other company does not post
+    it there either.
+    """
+    if not can_set_aside(entry):
+        return None
+    return replace(
+        entry.with_act(by, "set_aside", now),
+        state=State.SET_ASIDE,
+        set_aside=SetAside(within(by, LONGEST_FIELD), now, within(because, LONGEST_NOTE), entry.state),
+        due_at=None,
+        changed_at=now,
+    )
+
+
+def take_back(entry: Entry, books: Books, by: str, now: datetime) -> Entry | None:
+    """An order that was set aside, as if it had never been; None where it was not.
+
+    It is decided anew what becomes of it, under what the platform has said meanwhile. Where a document of it stands, it
+    needs attention as before: what that takes depends on the document.
+    """
+    if entry.set_aside is None:
+        return None
+    back = replace(
+        _noted(entry, Act(within(by, LONGEST_FIELD), "take_back", now)),
+        state=entry.set_aside.was,
+        set_aside=None,
+        changes=entry.changes if entry.documents else (),
+        changed_at=now,
+    )
+    if entry.documents and entry.problem is not None:
+        return back
+    return _tried_again(back, replace(back, refusals=0, at_most=BATCH_SIZE), books, by, now)
+
+
+def _noted(entry: Entry, act: Act) -> Entry:
+    return replace(entry, history=(*entry.history, act)[-MOST_ACTS:])
 
 
 def _differs(entry: Entry) -> bool:

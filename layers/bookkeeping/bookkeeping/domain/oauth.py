@@ -53,6 +53,18 @@ def missing_scopes(granted: Sequence[str]) -> tuple[str, ...]:
     return tuple(scope for scope in SCOPES if scope in NEEDED and scope not in granted)
 
 
+_SCOPE_WORDS: Final = {
+    "offline_access": "access while nobody is logged in",
+    "accounting.invoices": "invoices and purchase orders",
+    "accounting.contacts.read": "contacts",
+    "accounting.settings.read": "accounts, tax rates and other settings",
+}
+
+
+def scopes_in_words(scopes: Sequence[str]) -> str:
+    return ", ".join(_SCOPE_WORDS.get(scope, scope) for scope in scopes)
+
+
 def verifier(session_id: str, state: str) -> str:
     """The PKCE verifier of an attempt. It is derived from the browser's session id and state, so it is not stored."""
     digest = hmac.new(session_id.encode(), b"code_verifier " + state.encode(), hashlib.sha256).digest()

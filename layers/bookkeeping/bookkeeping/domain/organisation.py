@@ -49,6 +49,14 @@ _SPECIAL: Final = re.compile(
 )
 
 
+_USUAL_ACCOUNTS: Final = {
+    "sales_account_code": ("REVENUE", ("200", "4000", "400")),
+    "cogs_account_code": ("EXPENSE", ("310", "5000", "500")),
+    "inventory_asset_account_code": ("ASSET", ("630", "1400", "140")),
+}
+"""Setting → the class of its account, and the codes that Xero's own charts give it; the last two are of the US."""
+
+
 @dataclass(frozen=True)
 class Account:
     code: str
@@ -123,6 +131,17 @@ class Organisation:
 
     def account(self, code: str) -> Account | None:
         return next((account for account in self.accounts if account.code == code), None)
+
+    def usual_accounts(self) -> dict[str, str]:
+        """Setting → the code its account has in Xero's own chart for the country, where it is in use here."""
+        found = {}
+        for setting, (account_class, codes) in _USUAL_ACCOUNTS.items():
+            # in another country's chart the same code may be something else, such as 400 for advertising
+            for code in reversed(codes) if self.country_code == "US" else codes[:1]:
+                account = self.account(code)
+                if account and account.status == "ACTIVE" and account.account_class == account_class:
+                    found[setting] = code
+        return found
 
     @property
     def rounding_account(self) -> Account | None:
@@ -226,11 +245,19 @@ def xero_date(value: Any) -> date | None:
     """The day of a `/Date(1375228800000+0000)/`, or of an ISO text; None for anything else."""
     if not isinstance(value, str):
         return None
-    milliseconds = re.fullmatch(r"/Date\((-?\d{1,15})([+-]\d{4})?\)/", value, re.ASCII)
-    if milliseconds is None:
+    if not value.startswith("/Date("):
         return _iso_date(value[:10])
+    at = xero_moment(value)
+    return at and at.date()
+
+
+def xero_moment(value: Any) -> datetime | None:
+    """The moment of a `/Date(1375228800000+0000)/`; None for anything else."""
+    found = re.fullmatch(r"/Date\((-?\d{1,15})([+-]\d{4})?\)/", str(value), re.ASCII)
+    if found is None:
+        return None
     try:
-        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(milliseconds[1]))).date()
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(found[1]))
     except OverflowError:
         return None
 

@@ -34,6 +34,8 @@ class Person:
     user: str
     name: str
     company: str
+    company_name: str = ""
+    """As the platform calls the company, where it says so."""
     may_credit: bool = False
     """Whether they may have posted documents deleted, voided and credited, and orders posted again."""
 
@@ -175,10 +177,13 @@ def launch(token: str, keys: Sequence[str], *, issuer: str, audience: str, now: 
     if not isinstance(company, str) or not COMPANY.fullmatch(company):
         raise Refused(LAUNCH_REFUSED, "company is no reference number")
     name = _as_text(claims["name"]) if isinstance(claims["name"], str) else ""
+    company_name = claims.get("company_name")
     person = Person(
         user=_claimed_text("sub", claims["sub"]),
         name=_claimed_text("name", name).strip(),
         company=company,
+        # it is only shown, so nobody is kept out for it
+        company_name=_as_text(company_name).strip()[:LONGEST_TEXT] if isinstance(company_name, str) else "",
         may_credit=CREDIT in _permissions(claims),
     )
     once = hashed(f"{issuer}\n{_claimed_text('jti', claims['jti'])}")

@@ -34,6 +34,13 @@ Status = Literal["DRAFT", "SUBMITTED", "AUTHORISED"]
 DEFAULT_NUMBER_PREFIX: Final = "KX-"
 MOST_SKU_PREFIXES: Final = 200
 MOST_TAX_ROWS: Final = 200
+MOST_ADDRESSES: Final = 10
+LONGEST_ADDRESS: Final = 254
+_ADDRESS: Final = re.compile(
+    # what browsers take for an e-mail address: printable ASCII, which nothing can be added to in a mail's head
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+"
+)
 ANYWHERE: Final = "anywhere"
 LONGEST_QUOTED_VALUE: Final = 100
 MOST_REFUSED: Final = 20
@@ -99,6 +106,23 @@ def _time_zone(name: str) -> str:
     if name and not is_zone(name):
         raise ValueError("a time zone is needed, such as Europe/London, Australia/Sydney or UTC")
     return name
+
+
+def addresses_in(text: str) -> tuple[str, ...]:
+    """The e-mail addresses of `errors_email`, each once."""
+    return tuple({one.casefold(): one for one in map(str.strip, text.split(",")) if one}.values())
+
+
+def _addresses(text: str) -> str:
+    """E-mail addresses in the one way they are kept: each once, with a comma and a space between them."""
+    found = addresses_in(text)
+    for one in found:
+        if len(one) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(one):
+            reason = "is not an e-mail address, such as accounts@example.com; put commas between several"
+            raise ValueError(f"“{_quoted(one)}” {reason}")
+    if len(found) > MOST_ADDRESSES:
+        raise ValueError(f"at most {MOST_ADDRESSES} addresses, not {len(found)}")
+    return ", ".join(found)
 
 
 def _no_flag(value: Any) -> Any:
@@ -369,14 +393,11 @@ class Settings(BaseModel):
         title="Tracking categories",
         description="Up to two Xero tracking categories with an option each, put on every line.",
     )
-    errors_email: Annotated[
-        str,
-        StringConstraints(strip_whitespace=True, max_length=254),
-        _matching(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+", "one e-mail address is needed"),
-    ] = Field(
+    errors_email: Annotated[str, AfterValidator(_addresses)] = Field(
         default="",
         title="E-mail errors to",
-        description="Who is to be told when orders need attention. It is kept for later: nothing is mailed yet.",
+        description="Who gets a mail when orders need attention or the connection is lost: up to 10 addresses, with"
+        " commas between them. Each gets one mail that asks to confirm it, and nothing else until it is confirmed.",
     )
 
     @model_validator(mode="before")
@@ -453,7 +474,7 @@ def _refused_values(error: ValidationError) -> tuple[RefusedValue, ...]:
             value="(hidden)"
             if re.search("secret|token|password", str(found["loc"]), re.IGNORECASE)
             else _quoted(found["input"]),
-            reason=_reason(found["type"], found.get("ctx", {}) | _length(found["input"]), found["msg"]),
+            reason=reason_in_words(found),
         )
         for found in error.errors(include_url=False)[:MOST_REFUSED]
         for field in [".".join(_quoted(step) for step in found["loc"] if step != "[key]") or "settings"]
@@ -475,6 +496,7 @@ _REASONS: Final = {
     "model": "a row needs its fields by name",
     "extra_forbidden": "there is no such setting",
     "literal_error": "choose {expected}",
+    "string_pattern_mismatch": "this is not written as it has to be",
     "string_too_long": "at most {max_length} characters, not {length}",
     "string_too_short": "must not be empty",
     "too_long": "at most {max_length} entries, not {length}",
@@ -488,6 +510,9 @@ _REASONS: Final = {
 }
 
 
-def _reason(kind: str, context: Mapping[str, Any], message: str) -> str:
+def reason_in_words(found: Mapping[str, Any]) -> str:
+    """Why a value was refused, from one of pydantic's errors. No pattern and no code is among the words."""
+    kind = found["type"]
     words = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
-    return words.format_map(context) if words else message
+    context = found.get("ctx", {}) | _length(found.get("input"))
+    return words.format_map(context) if words else str(found["msg"])

@@ -44,7 +44,7 @@ def _why_unusable(row: TaxRow, organisation: Organisation) -> str:
     if not found.fits("REVENUE"):
         return f"{_named(found)} is not for sales but for purchases; choose one for sales{_like(row, organisation)}"
     if found.effective_rate != row.percent:
-        return f"{row.tax_type} has {plain_number(found.effective_rate)} % in Xero, and {_wanted(row)}"
+        return f"{found.name} ({row.tax_type}) has {plain_number(found.effective_rate)} % in Xero, and {_wanted(row)}"
     return ""
 
 

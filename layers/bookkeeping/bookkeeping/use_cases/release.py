@@ -169,6 +169,9 @@ def _publish_first(adapters: ReleaseAdapters, release: Release) -> None:
         at = datetime.fromisoformat(kept["at"])
         adapters.events.put([Event(kept["type"], kept["id"], at, kept["detail"])])
     if release.lanes:
+        for lane in release.lanes:
+            # an order may have stopped for something that another connection does not meet
+            adapters.lanes.ask_to_read(lane, adapters.now())
         ring(adapters.lanes, adapters.wake_ups, dict.fromkeys(release.lanes, ()), adapters.now())
 
 
@@ -221,7 +224,7 @@ def _stop_for_our_fault(adapters: ReleaseAdapters, entry: Entry, reference: str)
 
 def _show_fault(adapters: ReleaseAdapters, release: Release, reference: str) -> None:
     for entry in adapters.orders.get_many(release.chunk, partial(_contained_row, adapters)):
-        if entry.state not in (State.QUEUED, State.POSTING, State.POSTED):
+        if entry.state in ledger.STANDING_STILL:
             _stop_for_our_fault(adapters, entry, reference)
 
 
@@ -263,7 +266,13 @@ def _freed(entry: Entry, books: Books, by: str, now: datetime, release: Release 
     if release is None:
         return ledger.retry(entry, books, by, now)
     return ledger.retry(
-        entry, books, by, now, items_as_they_are=release.items_as_they_are, no_sale=release.no_sale
+        entry,
+        books,
+        by,
+        now,
+        items_as_they_are=release.items_as_they_are,
+        no_sale=release.no_sale,
+        because=release.because,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bookkeeping.adapters.queues import PostingQueue, ReleaseCall, WakeUp
-from bookkeeping.adapters.tables.lanes import Lanes, Woken
+from bookkeeping.adapters.tables.lanes import MATCH, Lanes, Woken
 from bookkeeping.adapters.tables.releases import Releases
 
 WAITS_IN_QUEUE: Final = timedelta(minutes=5)
@@ -36,10 +36,11 @@ def ring(lanes: Lanes, wake_ups: PostingQueue, rung: Mapping[str, Sequence[str]]
 
 
 def sweep(lanes: Lanes, releases: Releases, wake_ups: PostingQueue, now: datetime) -> Swept:
-    """Wake the lanes that are due or whose wake-up was lost, and continue releases.
+    """Wake the lanes that are due or whose wake-up was lost, ring those whose book match is due, continue releases.
 
     A lane is not woken again while its wake-up may still wait in the queue.
     """
+    ring(lanes, wake_ups, {lane: [MATCH] for lane in lanes.matches_due(now)}, now)
     due, before = lanes.to_wake(now), lanes.woken()
     waiting = {
         lane: before[lane]

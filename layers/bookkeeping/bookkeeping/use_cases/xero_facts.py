@@ -16,6 +16,7 @@ from bookkeeping.domain.contacts import (
     contact_matching,
     contact_queries,
     every_active_contact,
+    query_for_all,
 )
 from bookkeeping.domain.errors import CallRefused
 from bookkeeping.domain.organisation import Organisation, organisation_from_xero
@@ -76,22 +77,64 @@ class XeroFacts:
         """The contact that bears the name as Xero says now, which is remembered; or why none can be used."""
         queries = contact_queries(name)
         answers = list(self._read([("Contacts", query) for query in queries]))
-        found = contact_matching(name, _contacts(answers))
+        found = contact_matching(name, contacts_in(answers))
         pages = min(max(map(_pages, answers), default=1), MOST_PAGES)
         if isinstance(found, Problem) and pages > 1:
             rest = [queries[-1] | {"page": str(page)} for page in range(2, pages + 1)]
             answers += self._read([("Contacts", query) for query in rest])
-            found = contact_matching(name, _contacts(answers))
+            found = contact_matching(name, contacts_in(answers))
         if isinstance(found, Problem) and found.code == "contact_not_found":
             found = self._among_all(name)
         if isinstance(found, Contact):
             found = replace(found, read_at=self._now())
             self._organisations.save_contact(self._organisation_id, name, found)
             return found
-        self._organisations.forget_contact(self._organisation_id, name)
+        self._organisations.doubt_contact(self._organisation_id, name)
+        if found.code in ("contact_not_found", "contact_archived") and (now_called := self._now_called(name)):
+            return replace(found, details={**found.details, "now_called": now_called})
         refused = [answer for answer in answers if isinstance(answer, CallRefused)]
         if refused and found.code == "contact_not_found":
             return Problem("contact_not_searchable", found.details, quoted(refused[0].messages))
+        return found
+
+    def _now_called(self, name: str) -> str:
+        """What the contact that bore the name, or the one it was merged into, is called now; empty: unknown."""
+        before = self._organisations.contact(self._organisation_id, name)
+        id_ = before.id if before else ""
+        # once more where it was merged
+        for _ in range(2):
+            if not id_:
+                return ""
+            query = {"IDs": id_, "includeArchived": "true", "page": "1"}
+            found = [
+                one for one in contacts_in(self._read([("Contacts", query)])) if one.get("ContactID") == id_
+            ]
+            if not found:
+                return ""
+            if found[0].get("ContactStatus") == "ACTIVE":
+                called = found[0].get("Name")
+                return called if isinstance(called, str) else ""
+            merged_into = found[0].get("MergedToContactID")
+            id_ = merged_into if isinstance(merged_into, str) else ""
+        return ""
+
+    def contacts_in_one_call(self, names: Sequence[str]) -> dict[str, Contact | Problem]:
+        """The contacts of these names as far as one call of Xero tells; a name that it does not tell is left out."""
+        query = query_for_all(names)
+        answers = self._read([("Contacts", query)]) if query else []
+        if not query or isinstance(answers[0], CallRefused):
+            return {}
+        found = {name: contact_matching(name, contacts_in(answers)) for name in names}
+        for name, contact in found.items():
+            if isinstance(contact, Contact):
+                self._organisations.save_contact(
+                    self._organisation_id, name, replace(contact, read_at=self._now())
+                )
+            elif contact.code == "contact_not_found":
+                # other spellings of a name are found by more calls than one
+                now = self._now()
+                known = remembered_contact(self._organisations, self._organisation_id, name, now)
+                found[name] = known or contact
         return found
 
     def _among_all(self, name: str) -> Contact | Problem:
@@ -102,7 +145,7 @@ class XeroFacts:
             answers += self._read([("Contacts", every | {"page": str(page)})])
             if page >= _pages(answers[0]):
                 break
-        return contact_matching(name, _contacts(answers))
+        return contact_matching(name, contacts_in(answers))
 
 
 def remembered_contact(
@@ -113,7 +156,8 @@ def remembered_contact(
     return contact if contact is not None and now - contact.read_at < CONTACT_KEPT else None
 
 
-def _contacts(answers: Sequence[Any]) -> list[Any]:
+def contacts_in(answers: Sequence[Any]) -> list[Any]:
+    """The contacts that are listed in Xero's answers."""
     listed = [answer.get("Contacts") for answer in answers if isinstance(answer, Mapping)]
     return [contact for contacts in listed if isinstance(contacts, list) for contact in contacts]
 

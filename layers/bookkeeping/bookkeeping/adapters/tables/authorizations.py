@@ -1,4 +1,4 @@
-"""The AuthorizationsTable: launch tokens, sessions, OAuth states."""
+"""The AuthorizationsTable: launch tokens, sessions, OAuth states, links in mails."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError
 
 from bookkeeping.adapters.tables.dynamodb import Item, cancelled_for, once_free, read, refused_for, scan
+from bookkeeping.domain.mail import Link
 from bookkeeping.domain.moments import moment, stamp
 from bookkeeping.domain.oauth import ConnectResult
 from bookkeeping.domain.page_access import Launch, Person, Session
@@ -144,6 +145,25 @@ class AuthorizationsTable:
             _person(item), item["session_hash"], item["client_id"], item["redirect_uri"], expires_at
         )
 
+    # links in mails, which who reads the mail may follow without a session
+
+    def keep_link(self, link_hash: str, link: Link) -> None:
+        item = {
+            "pk": f"mail_link#{link_hash}",
+            "company": link.company,
+            "address": link.address,
+            "kind": link.kind,
+        }
+        asked = {"asked_at": stamp(link.asked_at)} if link.asked_at else {}
+        self._table.put_item(Item=item | asked | _until(link.expires_at))
+
+    def link(self, link_hash: str) -> Link | None:
+        item = read(self._table, pk=f"mail_link#{link_hash}")
+        if item is None:
+            return None
+        asked_at = moment(item["asked_at"]) if "asked_at" in item else None
+        return Link(item["kind"], item["company"], item["address"], moment(item["expires_at"]), asked_at)
+
 
 def _why_unusable(item: Item | None, session: Session, company: str) -> ConnectResult:
     if item is None or item["company"] != company:
@@ -158,7 +178,13 @@ def _session_key(id_hash: str) -> str:
 
 
 def _person(item: Mapping[str, Any]) -> Person:
-    return Person(item["user"], item["name"], item["company"], item.get("may_credit", False))
+    return Person(
+        item["user"],
+        item["name"],
+        item["company"],
+        item.get("company_name", ""),
+        item.get("may_credit", False),
+    )
 
 
 def _epoch(at: datetime) -> int:

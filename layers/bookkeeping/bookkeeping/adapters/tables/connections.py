@@ -324,6 +324,12 @@ class ConnectionsTable:
         found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
         return [item["company"] for item in found if item["organisation_id"] == lane.organisation_id]
 
+    def prefixes(self, organisation_id: str) -> dict[str, str]:
+        """Every number prefix of the organisation, and whose it is."""
+        condition = Key("pk").eq(f"organisation#{organisation_id}") & Key("sk").begins_with("prefix#")
+        found = query(self._table, KeyConditionExpression=condition, ConsistentRead=True)
+        return {item["sk"].removeprefix("prefix#"): item["company"] for item in found}
+
     def claim_prefix(self, connection: Connection, prefix: str) -> Item:
         """The transaction item that gives the prefix to the company in its organisation.
 

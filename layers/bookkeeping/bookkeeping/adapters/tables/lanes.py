@@ -32,6 +32,7 @@ from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.errors import Lost, UnknownKind
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp, stamps
 from bookkeeping.domain.pacing import BATCH_SIZE, FAILS, GATHER, QUIET_FOR
+from bookkeeping.domain.rechecks import ASKED_EVERY, SAID_EVERY, Recheck
 from bookkeeping.domain.stored import Stored
 
 WOKEN_ROWS: Final = 16
@@ -40,6 +41,8 @@ NAMED_AT_MOST: Final = 100
 """Orders that a lane's row names. Of more, it only says that there are some."""
 OTHERS: Final = "*"
 """Stands among the keys on a lane's row for orders that are not named."""
+MATCH: Final = "*match"
+"""Stands among them for the lane's book match."""
 SPREAD: Final = 8
 """Keys of an index that share the lanes. DynamoDB takes 1,000 write units a second for one of them."""
 LATE: Final = timedelta(seconds=5)
@@ -79,6 +82,14 @@ class Lane:
     """The keys of the orders that the lane was rung for; OTHERS among them: also for some that nobody named."""
     day_left: int | None = None
     """How many calls of the day were left when Xero last said so."""
+    recheck: Recheck = field(default_factory=Recheck)
+    """When Xero is read again for orders that stopped in the lane."""
+    opened_at: datetime = LONG_AGO
+    """When an Orders tab that shows such orders last said that it is open. Never written by the holder."""
+    asked_at: datetime = LONG_AGO
+    """When somebody last asked for Xero to be read again. Never written by the holder."""
+    match_planned: bool = False
+    """Whether the lane has a book match to come."""
 
     @property
     def client_id(self) -> str:
@@ -247,6 +258,8 @@ class Lanes:
             moment(item["look_at"]) if "look_at" in item else LONG_AGO,
             _rung_for(item),
             None if item.get("day_left") is None else int(item["day_left"]),
+            *_recheck_in(item),
+            item.get("match_planned", False),
         )
 
     def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> frozenset[str]:
@@ -298,7 +311,8 @@ class Lanes:
             condition = condition & Attr("rung").not_exists()
         expression = (
             "SET calls = :calls, failed_turns = :failed_turns, pause = :pause, paused_until = :paused_until,"
-            " failing = :failing, created_at = :created_at, look_at = :look_at, day_left = :day_left"
+            " failing = :failing, created_at = :created_at, look_at = :look_at, day_left = :day_left,"
+            " match_planned = :match_planned"
         )
         values: Item = {
             ":calls": stamps(calls),
@@ -308,11 +322,15 @@ class Lanes:
             ":created_at": stamp(lane.created_at),
             ":look_at": stamp(lane.look_at),
             ":day_left": lane.day_left,
+            ":match_planned": lane.match_planned,
             ":failing": {
                 company: failing.to_store(until=stamp(failing.until))
                 for company, failing in lane.failing.items()
             },
         }
+        if lane.recheck != Recheck():
+            expression += ", recheck = :recheck"
+            values[":recheck"] = _recheck_out(lane.recheck)
         if next_at is None:
             expression += " REMOVE lease_until, agenda, next_at"
         else:
@@ -324,6 +342,8 @@ class Lanes:
             expression += " REMOVE lease_until"
         if not backlog:
             expression += ", backlog"
+        if lane.recheck == Recheck():
+            expression += ", recheck"
         if keys:
             expression += " ADD rung_for :keys"
             values[":keys"] = _named(keys)
@@ -342,6 +362,22 @@ class Lanes:
             failing = _failing_in(item["failing"][company])
             pauses += [("xero_failing", failing.until)] if failing.times >= FAILS else []
         return max(pauses, key=lambda pause: pause[1], default=None)
+
+    def note_opened(self, lane: str, now: datetime) -> bool:
+        """An Orders tab that shows stopped orders is open. False if that was said a moment ago."""
+        return self._note(lane, "opened_at", now, SAID_EVERY)
+
+    def ask_to_read(self, lane: str, now: datetime, at_most_every: timedelta = ASKED_EVERY) -> bool:
+        """Have the next turn read Xero again for stopped orders. False if that was asked for a moment ago."""
+        return self._note(lane, "asked_at", now, at_most_every)
+
+    def _note(self, lane: str, name: str, now: datetime, at_most_every: timedelta) -> bool:
+        condition = Attr(name).not_exists() | Attr(name).lte(stamp(now - at_most_every))
+        return update_if(self._table, _lane_key(lane), f"SET {name} = :now", condition, {":now": stamp(now)})
+
+    def recheck(self, lane: str) -> tuple[Recheck, datetime, datetime]:
+        """When Xero is read again in the lane, when an Orders tab was last open, and when it was last asked for."""
+        return _recheck_in(read(self._table, **_lane_key(lane)) or {})
 
     def glance(self, lane: str) -> dict[str, str | None]:
         """When the lane's next turn is due, until when one has it, and since when one is asked for: as texts."""
@@ -365,6 +401,12 @@ class Lanes:
                 if since := _due_since(item, now):
                     to_wake[lane] = Overdue(int(item.get("fencing", 0)), since)
         return to_wake
+
+    def matches_due(self, now: datetime) -> list[str]:
+        """Lanes whose book match is due. Read from an index, which may lag. See `book_matches`."""
+        due = Key("agenda").eq("match") & Key("next_at").lte(stamp(now))
+        found = query(self._table, IndexName="agenda", KeyConditionExpression=due)
+        return [item["pk"].removeprefix("lane#") for item in found]
 
     # what the sweep remembers, in rows that nobody else reads
 
@@ -445,7 +487,38 @@ def _held(item: Item, now: datetime) -> bool:
 def _turn_to_come(item: Item, now: datetime) -> bool:
     """Whether the last holder of the lane has sent a wake-up that is about to arrive, or asked for a long turn."""
     next_at = moment(item["next_at"]) if "next_at" in item else LONG_AGO
+    if item.get("recheck", {}).get("next_at") == item.get("next_at"):
+        # only the sweep wakes the lane for that
+        return False
     return next_at > now and (next_at <= now + GATHER or "backlog" in item)
+
+
+def _recheck_out(recheck: Recheck) -> Item:
+    return recheck.to_store(
+        stopped_at=stamp(recheck.stopped_at),
+        read_at=stamp(recheck.read_at),
+        looked_at=stamp(recheck.looked_at),
+        next_at=recheck.next_at and stamp(recheck.next_at),
+        seen=dict(recheck.seen),
+        calls=dict(recheck.calls),
+    )
+
+
+def _recheck_in(item: Item) -> tuple[Recheck, datetime, datetime]:
+    kept = item.get("recheck", {})
+    recheck = Recheck.restored(
+        kept,
+        stopped_at=moment,
+        read_at=moment,
+        looked_at=moment,
+        next_at=_moment_or_none,
+        calls=lambda calls: {hour: int(many) for hour, many in calls.items()},
+        most_left=int,
+    )
+    opened_at, asked_at = (
+        moment(item[name]) if name in item else LONG_AGO for name in ("opened_at", "asked_at")
+    )
+    return recheck, opened_at, asked_at
 
 
 def _failing_in(item: Item) -> Failing:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, get_args
 
 from boto3.dynamodb.conditions import Key
@@ -40,6 +40,7 @@ from bookkeeping.domain.ledger import (
     Message,
     Posted,
     SaleStatus,
+    SetAside,
     State,
 )
 from bookkeeping.domain.moments import moment, stamp
@@ -63,6 +64,8 @@ WHAT: Final = frozenset(get_args(What))
 STEPS: Final = frozenset(get_args(Step))
 CHOICES: Final = frozenset(get_args(Choice))
 DISPOSITIONS: Final = frozenset(get_args(Disposition))
+_AS_POSTED: Final = ("contact_check", "lines_check", "dated_on", "tax")
+"""Fields of a document that its row keeps in one attribute, which takes a third of the room."""
 ROW_ALONE: Final = ("key", "list_key", "external_ref")
 """Attributes of a row that say nothing an entry does not say."""
 
@@ -97,6 +100,10 @@ class OrdersTable:
         """The row. Raises UnknownKind."""
         item = read(self._table, key=order_key(company, order_id))
         return entry_from_item(item) if item else None
+
+    def has(self, company: str, order_id: str) -> bool:
+        """Whether there is a row, whatever it holds."""
+        return read(self._table, key=order_key(company, order_id)) is not None
 
     def get_many(
         self, keys: Iterable[str], each: Callable[[Item], AbstractContextManager[object]] = nullcontext
@@ -237,6 +244,44 @@ class OrdersTable:
         )
         return [item["list_key"].split("#")[1] for item in found["Items"]]
 
+    def newest_by_reason(self, company: str, state: State) -> dict[str, datetime]:
+        """Why the company's rows are in that state → the last change of the latest of them. Asks once a reason.
+
+        An index: it may lag behind the rows.
+        """
+        return {reason: rows[0][1] for reason, rows, _ in self.standing(company, state, 1)}
+
+    def standing(
+        self, company: str, state: State, at_most: int
+    ) -> list[tuple[str, list[tuple[str, datetime]], bool]]:
+        """The company's rows in that state by reason: id and time of the last change, the latest first.
+
+        Of each reason at most so many, and whether there are more. An index: it may lag behind the rows.
+        """
+        found: list[tuple[str, list[tuple[str, datetime]], bool]] = []
+        first, last = _first(state), f"{_first(state)}{_LAST}"
+        while True:
+            answer = self._table.query(
+                IndexName="page",
+                KeyConditionExpression=Key("company").eq(company) & Key("list_key").between(first, last),
+                Limit=at_most,
+                ScanIndexForward=False,
+            )
+            rows: dict[str, list[tuple[str, datetime]]] = {}
+            for item in answer["Items"]:
+                _, reason, at = item["list_key"].split("#")
+                rows.setdefault(reason, []).append((item["key"].partition("#")[2], moment(at)))
+            cut = [*rows][-1] if "LastEvaluatedKey" in answer else None
+            found += [(reason, each, False) for reason, each in rows.items() if reason != cut]
+            if cut is None:
+                return found
+            if len(rows) == 1:
+                found.append((cut, rows[cut], True))
+                last = _list_key(state, cut, "")
+            else:
+                # from its beginning, so that as many of it are seen as of any other
+                last = _list_key(state, cut, _LAST)
+
     def count(self, company: str, state: State, at_most: int) -> int:
         """How many of the company's rows are in that state. An index: it may lag behind the rows.
 
@@ -274,13 +319,28 @@ class OrdersTable:
         else:
             first = _list_key(state, reason, stamp(since) if since else "")
             last = _list_key(state, reason, stamp(until) if until else _LAST)
-        request: Item = {
-            "IndexName": "page",
-            "KeyConditionExpression": Key("company").eq(company) & Key("list_key").between(first, last),
-            "Limit": limit,
-            "ScanIndexForward": not newest_first,
-        }
+        request = self._list_request(company, first, last, limit) | {"ScanIndexForward": not newest_first}
         return self._page(request, company, after)
+
+    @staticmethod
+    def _list_request(company: str, first: str, last: str, limit: int) -> Item:
+        condition = Key("company").eq(company) & Key("list_key").between(first, last)
+        return {"IndexName": "page", "KeyConditionExpression": condition, "Limit": limit}
+
+    def changed_since(
+        self, company: str, state: State, since: datetime | None, *, limit: int, after: str = ""
+    ) -> tuple[list[str], str]:
+        """Keys of the company's rows in that state that changed since, and where to go on (empty: at the end).
+
+        An index: it may lag behind the rows. Queued and posting orders are in one list, by their arrival.
+        """
+        first = _first(state)
+        if state is State.POSTED and since is not None:
+            # those with a reason come after, whenever they changed: they are few
+            first = _list_key(state, "", stamp(since))
+        request = self._list_request(company, first, f"{_first(state)}{_LAST}", limit)
+        keys, end = self._page(request, company, after, since)
+        return keys, end
 
     def by_reference(
         self, company: str, reference: str, *, limit: int, after: str = ""
@@ -295,8 +355,10 @@ class OrdersTable:
         request = {"IndexName": "reference", "KeyConditionExpression": condition, "Limit": limit}
         return self._page(request, company, after)
 
-    def _page(self, request: Item, company: str, after: str) -> tuple[list[str], str]:
-        """Keys that the query finds, and where to go on."""
+    def _page(
+        self, request: Item, company: str, after: str, since: datetime | None = None
+    ) -> tuple[list[str], str]:
+        """Keys that the query finds, of rows listed at that time or later, and where to go on."""
         place_in = "external_ref" if request["IndexName"] == "reference" else "list_key"
         if after:
             order_id, _, place = after.partition("|")
@@ -312,7 +374,12 @@ class OrdersTable:
                 raise
             # a place that came from a browser and is none
             return [], ""
-        keys = [item["key"] for item in answer["Items"]]
+        since_text = stamp(since) if since else ""
+        keys = [
+            item["key"]
+            for item in answer["Items"]
+            if not since or item["list_key"].rpartition("#")[2] >= since_text
+        ]
         end = answer.get("LastEvaluatedKey")
         return keys, f"{end['key'].rpartition('#')[2]}|{end[place_in]}" if end else ""
 
@@ -365,6 +432,7 @@ def entry_to_item(entry: Entry) -> Item:
         "sale_status": entry.sale_status and _sale_status_out(entry.sale_status, entry.message),
         "dated_by": entry.dated_by != UTC_DAYS and _dated_by_out(entry.dated_by),
         "stage": entry.stage,
+        "set_aside": entry.set_aside and _set_aside_out(entry.set_aside),
     }
     return item | _told(optional) | _told(_after_posting_out(entry)) | entry.unknown
 
@@ -403,6 +471,15 @@ def _correction_in(item: Mapping[str, Any]) -> Correction:
         taken=int,
         looks=int,
     )
+
+
+def _set_aside_out(set_aside: SetAside) -> Item:
+    return set_aside.to_store(at=_at_out(set_aside.at), was=str(set_aside.was))
+
+
+def _set_aside_in(item: Mapping[str, Any]) -> SetAside:
+    _check_known(item["was"], STATES)
+    return SetAside.restored(item, at=_at_in, was=State)
 
 
 def _note_out(note: CreditNote) -> Item:
@@ -478,6 +555,7 @@ def entry_from_item(item: Mapping[str, Any]) -> Entry:
         credit_notes=tuple(map(_note_in, item.get("credit_notes", ()))),
         dealt_with=item.get("dealt_with", ""),
         former=tuple(_former_in(posted) for posted in item.get("former", ())),
+        set_aside=_set_aside_in(item["set_aside"]) if "set_aside" in item else None,
         history=tuple(
             Act.restored(act, at=moment, since=_at_in, version=int) for act in item.get("history", ())
         ),
@@ -576,7 +654,8 @@ def _act_out(act: Act) -> Item:
 def _posted_out(posted: Posted, entry: Entry) -> Item:
     """The document without its number where that is the order's."""
     notes = posted.notes and packed(json.dumps(posted.notes, ensure_ascii=False))
-    item = _told(_moments_out(posted) | {"notes": notes, "number": ""}) | posted.unknown
+    posted_as = dict.fromkeys(_AS_POSTED, "") | {"as": _as_posted_out(posted)}
+    item = _told(_moments_out(posted) | {"notes": notes, "number": ""} | posted_as) | posted.unknown
     return item if posted.number == entry.number else item | {"number": posted.number}
 
 
@@ -586,13 +665,31 @@ def _moments_out(posted: Posted) -> Item:
 
 def _posted_in(item: Mapping[str, Any], number: str) -> Posted:
     left_out = {"id": "", "number": number, "status": "", "total": "", "currency": ""}
+    posted_as = _as_posted_in(bytes(item["as"])) if "as" in item else {}
+    known = {name: value for name, value in item.items() if name != "as"}
     at = {"at": _at_in, "read_at": _at_in}
-    return Posted.restored({**left_out, **item}, **at, notes=_notes_in, settings_version=int)
+    return Posted.restored({**left_out, **posted_as, **known}, **at, notes=_notes_in, settings_version=int)
 
 
 def _former_in(item: Mapping[str, Any]) -> Posted:
     left_out = {"status": "", "total": "", "currency": ""}
     return Posted.restored({**left_out, **item}, at=_at_in, read_at=_at_in, notes=tuple)
+
+
+def _as_posted_out(posted: Posted) -> bytes | str:
+    """What only the book match reads, as bytes: two check values, the days since 1970, and the tax as text."""
+    if not any(getattr(posted, name) for name in _AS_POSTED):
+        return ""
+    days = (date.fromisoformat(posted.dated_on) - _EPOCH.date()).days if posted.dated_on else 0
+    checks = (bytes.fromhex(one) if one else bytes(4) for one in (posted.contact_check, posted.lines_check))
+    return b"".join(checks) + days.to_bytes(3, signed=True) + posted.tax.encode()
+
+
+def _as_posted_in(kept: bytes) -> dict[str, str]:
+    days = int.from_bytes(kept[8:11], signed=True)
+    checks = (one.hex() if any(one) else "" for one in (kept[:4], kept[4:8]))
+    dated_on = (_EPOCH.date() + timedelta(days)).isoformat() if days else ""
+    return dict(zip(_AS_POSTED, (*checks, dated_on, kept[11:].decode()), strict=True))
 
 
 def _notes_in(kept: Any) -> tuple[str, ...]:

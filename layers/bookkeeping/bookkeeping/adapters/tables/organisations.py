@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bookkeeping.adapters.containment import contained
-from bookkeeping.adapters.tables.dynamodb import read, read_all
+from bookkeeping.adapters.tables.dynamodb import read, read_all, update_if
 from bookkeeping.domain.contacts import Contact, name_key
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp
 from bookkeeping.domain.organisation import Organisation
@@ -59,8 +59,10 @@ class Organisations:
         about = {"id": contact.id, "name": contact.name, "status": contact.status}
         self._table.put_item(Item=key | about | {"read_at": stamp(contact.read_at)})
 
-    def forget_contact(self, organisation_id: str, name: str) -> None:
-        self._table.delete_item(Key={"pk": f"organisation#{organisation_id}", "sk": _contact_key(name)})
+    def doubt_contact(self, organisation_id: str, name: str) -> None:
+        """Xero is asked anew who bears the name. Which contact bore it stays known."""
+        key = {"pk": f"organisation#{organisation_id}", "sk": _contact_key(name)}
+        update_if(self._table, key, "REMOVE read_at", "attribute_exists(pk)", {})
 
     def items(self, organisation_id: str, codes: Iterable[str]) -> dict[str, bool]:
         """Item codes known to exist → whether the item is tracked."""

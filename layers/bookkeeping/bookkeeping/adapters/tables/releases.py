@@ -33,6 +33,8 @@ class Release(Stored):
     """Lanes to ring, whatever is found."""
     by: str = ""
     """The person who asked for the release, if any."""
+    because: str = ""
+    """The act that it is in an order's history, where nobody asked and no setting or connection was changed."""
     before_version: int = 0
     """Only orders that became due under settings older than this version; 0: all."""
     items_as_they_are: bool = False
@@ -62,6 +64,16 @@ class Releases:
 
     def ask(self, release: Release) -> None:
         self._table.put_item(Item=_release_out(release))
+
+    def begin(self, release: Release) -> bool:
+        """Ask for the release; False if one of that id is under way, which then goes on."""
+        try:
+            self._table.put_item(Item=_release_out(release), ConditionExpression="attribute_not_exists(pk)")
+        except ClientError as error:
+            if refused_for(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
 
     def find(self, company: str, id_: str) -> Release | None:
         item = read(self._table, pk=f"release#{company}", sk=id_)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Who = Literal["office", "accountant", "platform", "operator"]
+Watch = Literal["contacts", "organisation", "accounts", "tax_rates", "currencies"]
+"""What is read again in Xero while orders wait for a change there. `organisation`: its lock dates."""
 
 OF_THE_ORGANISATION: Final = frozenset(
     {
@@ -44,6 +46,8 @@ class Kind:
     fix: str
     freed_by: frozenset[str] = frozenset()
     """Settings keys whose change posts the order again by itself; empty: a person presses Retry."""
+    watches: frozenset[Watch] = frozenset()
+    """What in Xero a person can put right: once it has changed there, the order is posted again by itself."""
     retry_label: str = "Retry"
     """What the button says that frees the order: what pressing it does."""
     words_with: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -71,6 +75,12 @@ _PURCHASE_TAX_KEYS = frozenset({"purchase_tax_type", "purchase_tax_types"})
 _TAX_KEYS = _PURCHASE_TAX_KEYS | {"tax_types", "sales_account_code", "shipping_account_code"}
 _CONTACT_KEYS = frozenset({"contact_name", "purchase_order_contact_name"})
 _TOTAL_KEYS = frozenset({"line_amounts", "invoice_price", "tax_types"})
+_CONTACTS: Final = frozenset[Watch]({"contacts"})
+_ACCOUNTS: Final = frozenset[Watch]({"accounts"})
+_TAXES: Final = frozenset[Watch]({"accounts", "tax_rates"})
+"""An account's own tax rate counts where no other is chosen."""
+_CURRENCIES: Final = frozenset[Watch]({"currencies"})
+_LOCK_DATES: Final = frozenset[Watch]({"organisation"})
 
 CATALOGUE: Final[dict[str, Kind]] = {
     kind.code: kind
@@ -102,81 +112,81 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "duplicate_key",
-            "Order {order}: the field “{key}” was sent twice, so it is unclear which value holds.",
+            "Order {order}: the field {key_in_words} was sent twice, so it is unclear which value holds.",
             "platform",
-            "The platform's team must send the order again with “{key}” once. Nothing was posted.",
+            "The platform's team must send the order again with {key_in_words} once. Nothing was posted.",
         ),
         Kind(
             "bad_text",
-            "Order {order}: the text in “{field}” contains characters that are not text.",
+            "Order {order}: the text in {field_in_words} contains characters that are not text.",
             "platform",
-            "Correct “{field}” on the order and send it again; it is then posted by itself.",
+            "Correct {field_in_words} on the order and send it again; it is then posted by itself.",
         ),
         Kind(
             "not_text",
-            "Order {order}: “{field}” should be text but is “{value}”.",
+            "Order {order}: {field_in_words} should be text but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_flag",
-            "Order {order}: “{field}” should be yes or no but is “{value}”.",
+            "Order {order}: {field_in_words} should be yes or no but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "missing_field",
-            "Order {order}: “{field}” is missing.",
+            "Order {order}: {field_in_words} is missing.",
             "platform",
-            "Fill in “{field}” on the order and send it again; it is then posted by itself.",
+            "Fill in {field_in_words} on the order and send it again; it is then posted by itself.",
             words_with={
                 "found": (
-                    "Order {order}: “{field}” should be a list of the order's lines but is “{found}”.",
+                    "Order {order}: {field_in_words} should be a list of the order's lines but is “{found}”.",
                     _SEND_AGAIN,
                 )
             },
         ),
         Kind(
             "bad_number",
-            "Order {order}: “{field}” should be a number but is “{value}”.",
+            "Order {order}: {field_in_words} should be a number but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_quantity",
-            "Order {order}: “{field}” should be a quantity of zero or more, with at most 4 decimals,"
+            "Order {order}: {field_in_words} should be a quantity of zero or more, with at most 4 decimals,"
             " but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_date",
-            "Order {order}: “{field}” should be a date but is “{value}”.",
+            "Order {order}: {field_in_words} should be a date but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_rate",
-            "Order {order}: “{field}” should be a tax rate from 0 to 100 % but is “{value}”.",
+            "Order {order}: {field_in_words} should be a tax rate from 0 to 100 % but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_currency",
-            "Order {order}: “{field}” should be a currency such as GBP but is “{value}”.",
+            "Order {order}: {field_in_words} should be a currency such as GBP but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_id",
-            "Order {order}: “{field}” should be a whole number that names one thing but is “{value}”.",
+            "Order {order}: {field_in_words} should be a whole number that names one thing but is “{value}”.",
             "platform",
-            "The platform's team must send the order again with a proper “{field}”. Nothing was posted.",
+            "The platform's team must send the order again with a proper {field_in_words}. Nothing was posted.",
         ),
         Kind(
             "conflicting_prices",
-            "Order {order}: “{field}” is {value} and “{other_field}” is {other_value}; they contradict each"
-            " other.",
+            "Order {order}: {field_in_words} is {value} and {other_field_in_words} is {other_value}; they contradict"
+            " each other.",
             "platform",
             "Decide which one is right, correct the other on the order and send it again.",
         ),
@@ -221,6 +231,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "State the tax rate of {line} on the platform, or correct its prices there, and send the order again. Do"
             " not add a tax rate in Xero only to make these prices fit.",
             _TAX_KEYS,
+            watches=_TAXES,
         ),
         Kind(
             "several_rates_fit",
@@ -229,6 +240,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "platform",
             "State the tax rate of {line} on the order and send it again; it is then posted by itself.",
             _TAX_KEYS,
+            watches=_TAXES,
         ),
         Kind(
             "destination_unknown",
@@ -237,6 +249,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "platform",
             "Fill in the country of the shipping address on the order and send it again; it is then posted by itself.",
             frozenset({"tax_types"}),
+            watches=_TAXES,
         ),
         Kind(
             "setting_missing",
@@ -251,16 +264,18 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " used on a {document}.",
             "office",
             "Choose an account that exists in Xero for “{label}” in the settings. If {account} is right, have your"
-            " accountant add it in Xero, and press Retry.",
+            " accountant add it in Xero; the order is then posted by itself.",
             _ACCOUNT_KEYS,
+            watches=_ACCOUNTS,
         ),
         Kind(
             "account_archived",
             "Order {order}: “{label}” is set to account {account}, which is archived or deleted in Xero.",
             "accountant",
-            "Restore account {account} in Xero and press Retry, or choose another one for “{label}” in the"
-            " settings.",
+            "Restore account {account} in Xero, or choose another one for “{label}” in the settings. The order is then"
+            " posted by itself.",
             _ACCOUNT_KEYS,
+            watches=_ACCOUNTS,
         ),
         Kind(
             "account_not_fitting",
@@ -268,6 +283,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Choose {wanted} for “{label}” in the settings.",
             _ACCOUNT_KEYS,
+            watches=_ACCOUNTS,
         ),
         Kind(
             "no_tax_type",
@@ -277,6 +293,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "If the price or the tax rate of {line} is wrong, correct it on the platform and send the order again."
             " {advice}",
             _TAX_KEYS,
+            watches=_TAXES,
         ),
         Kind(
             "several_tax_types",
@@ -285,6 +302,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Choose the right one for {rate} % under “Tax rates” in the settings.",
             _TAX_KEYS,
+            watches=_TAXES,
         ),
         Kind(
             "tax_type_differs",
@@ -292,8 +310,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " have {wanted}.",
             "accountant",
             "Choose a tax rate that has {wanted} in Xero under “Tax rates” in the settings, or correct the other one"
-            " there and press Retry.",
+            " there. The order is then posted by itself.",
             _TAX_KEYS,
+            watches=_TAXES,
         ),
         Kind(
             "tax_type_not_usable",
@@ -302,6 +321,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Choose another tax rate for {rate} under “Tax rates”, or another account, in the settings.",
             _TAX_KEYS | _ACCOUNT_KEYS,
+            watches=_TAXES,
         ),
         Kind(
             "no_purchase_tax_type",
@@ -310,6 +330,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Choose “Tax rate on purchases” in the settings.",
             _ACCOUNT_KEYS | _PURCHASE_TAX_KEYS,
+            watches=_TAXES,
         ),
         Kind(
             "purchase_tax_type_not_usable",
@@ -318,14 +339,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Choose another tax rate in place of {tax_type} under “{label}” in the settings.",
             _ACCOUNT_KEYS | _PURCHASE_TAX_KEYS,
+            watches=_TAXES,
         ),
         Kind(
             "currency_not_enabled",
             "Order {order}: {what} is {currency}, which is not among the currencies of {organisation} in Xero.",
             "accountant",
-            "Add {currency} in Xero (Settings, Currencies; some Xero plans have one currency only) and press Retry"
-            "{or_else}.",
+            "Add {currency} in Xero (Settings, Currencies; some Xero plans have one currency only){or_else}. The order"
+            " is then posted by itself.",
             frozenset({"currency", "cost_currency"}),
+            watches=_CURRENCIES,
         ),
         Kind(
             "costs_in_another_currency",
@@ -361,6 +384,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Set “Rounding differences” to “Only show it here” in the settings, or ask Xero's support for the"
             " rounding account.",
             frozenset({"rounding"}),
+            watches=_ACCOUNTS,
         ),
         Kind(
             "no_rounding_tax_type",
@@ -370,6 +394,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Set “Rounding differences” to “Only show it here” in the settings. A row for 0 % and anywhere under “Tax"
             " rates” helps too, but then holds for your sales at 0 % as well: ask your accountant first.",
             frozenset({"rounding", "tax_types"}),
+            watches=_TAXES,
         ),
         Kind(
             "amount_too_large",
@@ -390,9 +415,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: its date {date} is in a period that is locked in Xero up to {lock_date}.",
             "accountant",
             "Set “When the date is locked” in the settings to “Use the first open day”, which then holds for all such"
-            " orders. Or move the lock date in Xero, if the tax return of that period is not filed yet, and press"
-            " Retry.",
+            " orders. Or move the lock date in Xero, if the tax return of that period is not filed yet. The order is"
+            " then posted by itself.",
             frozenset({"lock_date_action", "post_when", "order_time_zone"}),
+            watches=_LOCK_DATES,
         ),
         Kind(
             "no_sale",
@@ -406,33 +432,54 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "contact_not_found",
             "Order {order}: the contact “{contact}” does not exist in Xero.",
             "office",
-            "Add a contact named exactly “{contact}” in Xero and press Retry, or enter an existing contact's"
-            " name under “{label}” in the settings.",
+            "Add a contact named exactly “{contact}” in Xero, or enter an existing contact's name under “{label}” in"
+            " the settings. The order is then posted by itself.",
             _CONTACT_KEYS,
+            watches=_CONTACTS,
+            words_with={
+                "now_called": (
+                    "Order {order}: the contact “{contact}” does not exist in Xero any more. The contact used before is"
+                    " now called “{now_called}”.",
+                    "If “{now_called}” is the customer you mean, use it: enter that name under “{label}” in the"
+                    " settings. If not, add a contact named exactly “{contact}” in Xero. The order is then posted by"
+                    " itself.",
+                )
+            },
         ),
         Kind(
             "contact_refused",
             "Order {order}: Xero does not take the contact “{contact}” on the {document} {number}.",
             "office",
             "Look at the contact in Xero. If it was merged or deleted, enter another contact's name under"
-            " “{label}” in the settings; else put right what Xero names below and press Retry.",
+            " “{label}” in the settings; else put right what Xero names below. The order is then posted by itself.",
             _CONTACT_KEYS,
+            watches=_CONTACTS,
         ),
         Kind(
             "contact_archived",
             "Order {order}: the contact “{contact}” is archived in Xero.",
             "office",
-            "Restore the contact in Xero and press Retry, or enter another one under “{label}” in the"
-            " settings.",
+            "Restore the contact in Xero, or enter another one under “{label}” in the settings. The order is then"
+            " posted by itself.",
             _CONTACT_KEYS,
+            watches=_CONTACTS,
+            words_with={
+                "now_called": (
+                    "Order {order}: the contact “{contact}” is archived in Xero. The contact used before was merged, or"
+                    " is now called “{now_called}”.",
+                    "If “{now_called}” is the customer you mean, use it: enter that name under “{label}” in the"
+                    " settings. If not, restore “{contact}” in Xero. The order is then posted by itself.",
+                )
+            },
         ),
         Kind(
             "contact_not_unique",
             "Order {order}: Xero has more than one contact named “{contact}”.",
             "office",
-            "Rename the contacts in Xero that are not meant, so that one “{contact}” is left, and press Retry. Merge"
-            " them only if they are the same customer: that cannot be undone.",
+            "Rename the contacts in Xero that are not meant, so that one “{contact}” is left. Merge them only if"
+            " they are the same customer: that cannot be undone. The order is then posted by itself.",
             _CONTACT_KEYS,
+            watches=_CONTACTS,
             words_with={
                 "similar": (
                     "Order {order}: Xero has no contact named “{contact}”, but several whose names differ from it only"
@@ -446,8 +493,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "contact_invalid",
             "Order {order}: Xero finds a mistake in the record of the contact “{contact}”.",
             "office",
-            "Open the contact in Xero, correct what Xero names below, save it and press Retry.",
+            "Open the contact in Xero, correct what Xero names below, and save it. The order is then posted by"
+            " itself.",
             _CONTACT_KEYS,
+            watches=_CONTACTS,
         ),
         Kind(
             "contact_not_searchable",
@@ -526,8 +575,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero does not take account {account}{as_set} on a {document}.",
             "accountant",
             "Look at account {account} in Xero, under Chart of accounts: it must be active, and of a type that fits."
-            " Put that right and press Retry, or choose another account in the settings.",
+            " Put that right, or choose another account in the settings. The order is then posted by itself.",
             _ACCOUNT_KEYS,
+            watches=_ACCOUNTS,
         ),
         Kind(
             "account_refused",
@@ -536,6 +586,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Compare the accounts in the settings with those in Xero, then press Retry. If Xero still does not take"
             " it, tell whoever runs this integration, naming order {order}.",
             _ACCOUNT_KEYS,
+            watches=_ACCOUNTS,
         ),
         Kind(
             "tax_rate_refused",
@@ -543,6 +594,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Look whether “{label}” and the accounts in the settings still fit those in Xero, then press Retry.",
             _TAX_KEYS | _ACCOUNT_KEYS,
+            watches=_TAXES,
         ),
         Kind(
             "currency_refused",
@@ -551,6 +603,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Compare the order's currency with those in Xero (Settings, Currencies; some Xero plans have one"
             " currency only). Put right what Xero names below, then press Retry.",
             frozenset({"currency", "cost_currency"}),
+            watches=_CURRENCIES,
         ),
         Kind(
             "date_refused",
@@ -559,6 +612,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Xero's reason is below. Put that right in Xero, on the order, or under “Payment terms in days” in the"
             " settings, then press Retry.",
             frozenset({"payment_terms_days", "post_when"}),
+            watches=_LOCK_DATES,
         ),
         Kind(
             "document_too_large",
@@ -691,7 +745,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "document_not_found",
             "Order {order}: its {document} {number} is not to be found in Xero, so nothing was done.",
             "accountant",
-            "Look for {number} in Xero. If it is gone, press “Post again” or “Done by hand”.",
+            "Look for {number} in Xero, also among what is deleted or voided. Correct it there by hand if need be. Then"
+            " press “Done by hand”.",
         ),
         Kind(
             "still_a_draft",
@@ -707,15 +762,24 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "nothing_to_credit",
-            "Order {order}: {number} comes to 0.00, so there is nothing to credit.",
+            "Order {order}: what was to be credited of {number} comes to 0.00, so there is no credit note.",
             "accountant",
-            "Void {number} in Xero if its stock is to come back. Then press “Done by hand”.",
+            "If stock is to come back, book that in Xero by hand. Then press “Done by hand”.",
         ),
         Kind(
             "credit_too_much",
-            "Order {order}: more was to be credited than is left of {number}: {left} {currency}.",
+            "Order {order}: {asked} {currency} was to be credited. At most {left} {currency} can be credited of it on"
+            " {number}.",
             "accountant",
-            "Enter smaller quantities or amounts.",
+            "Press “Done by hand”, then “Credit part of it” with other quantities or amounts; or credit it in Xero by"
+            " hand.",
+        ),
+        Kind(
+            "posted_unrecorded",
+            "Order {order}: {number} was posted by an earlier version of this integration, so it can't be told whether"
+            " anybody has changed it in Xero since. Nothing was done to it.",
+            "accountant",
+            "Credit, void or delete {number} in Xero by hand. Then press “Done by hand”.",
         ),
         Kind(
             "posted_elsewhere",
@@ -723,6 +787,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " now, so nothing was done.",
             "accountant",
             "Correct {number} in that organisation by hand. Then press “Done by hand”.",
+        ),
+        Kind(
+            "correction_fault",
+            "Order {order}: the correction of {number} stopped because of a mistake in this integration, or an outage"
+            " (reference {reference}). It may be half done; nothing is done twice.",
+            "operator",
+            "Whoever runs this integration has been told. Once it is mended, press “Try again”: it then looks in Xero"
+            " first.",
         ),
         # --- ours ---
         Kind(
@@ -793,7 +865,8 @@ CHANGED: Final[dict[str, str]] = {
 WAITS: Final[dict[str, str]] = {
     "newer_version": "Handled by a newer version of this integration.",
     "not_connected": "Waiting until the company is connected to Xero (“Get Access Token” in the settings).",
-    "reconnect": "Waiting until a person connects to Xero again: Xero no longer accepts the connection.",
+    "reconnect": "Waiting until a person connects to Xero again (“Reconnect” in the settings): Xero no longer accepts"
+    " the connection.",
     "wrong_credentials": "Waiting until a person corrects the client id and secret in the settings: Xero refuses them.",
     "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings.",
     "organisation_unconfirmed": "Waiting until a person confirms that orders should go to {organisation}.",

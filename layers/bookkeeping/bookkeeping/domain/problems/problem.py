@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bookkeeping.domain.problems.catalogue import CATALOGUE, Kind
+from bookkeeping.domain.problems.field_names import field_in_words
 from bookkeeping.domain.stored import Stored
 from bookkeeping.domain.texts import within
 
@@ -50,11 +51,17 @@ class Problem(Stored):
 
     @property
     def sentence(self) -> str:
-        return worded(self._words[0], self.details)
+        return worded(self._words[0], self._details_in_words)
 
     @property
     def fix(self) -> str:
-        return worded(self._words[1], self.details)
+        return worded(self._words[1], self._details_in_words)
+
+    @property
+    def _details_in_words(self) -> Mapping[str, str]:
+        """The details, and each field of the message by the name that people call it."""
+        fields = (name for name in ("field", "other_field", "key") if name in self.details)
+        return {**self.details} | {f"{name}_in_words": field_in_words(self.details[name]) for name in fields}
 
     @property
     def _words(self) -> tuple[str, str]:
@@ -69,7 +76,15 @@ class Problem(Stored):
             "who": self.kind.who,
             "fix": self.fix,
             "xero_says": list(self.xero_says),
+            "by_itself": bool(self.kind.watches),
+            "now_called": self._now_called(),
         }
+
+    def _now_called(self) -> dict[str, str] | None:
+        """The setting that names a contact which bears another name in Xero by now, and that name."""
+        if not {"setting", "now_called"} <= self.details.keys():
+            return None
+        return {"setting": self.details["setting"], "name": self.details["now_called"]}
 
 
 class OrderStopped(Exception):

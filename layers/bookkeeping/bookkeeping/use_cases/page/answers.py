@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NotRequired
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from bookkeeping.domain.book_match import ListedKind
 from bookkeeping.domain.corrections import What
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.documents_in_xero import Stands
@@ -35,19 +36,43 @@ class Act(Answer):
     what: str
 
 
+class SettingChange(Answer):
+    """A setting that a save changed. Of a table the rows that differ."""
+
+    name: str
+    old: Any
+    new: Any
+
+
+class SettingsAct(Act):
+    changes: NotRequired[list[SettingChange]]
+
+
 class Named(Answer):
     id: str
     name: str
 
 
+class NowCalled(Answer):
+    """The name that the contact of a setting bears in Xero by now."""
+
+    setting: str
+    name: str
+
+
 class Problem(Answer):
-    """Why an order stopped, who can act, and how."""
+    """Why an order stopped, who can act, and how.
+
+    `by_itself`: Xero is read again for it, and the order posted once it is put right there.
+    """
 
     code: str
     sentence: str
     who: str
     fix: str
     xero_says: list[str]
+    by_itself: bool
+    now_called: NowCalled | None
 
 
 # --- settings and the connection
@@ -76,6 +101,24 @@ class App(Answer):
     redirect_uri: str
 
 
+class MailAddress(Answer):
+    """How it is with an address of `errors_email`."""
+
+    address: str
+    status: str
+    words: str
+    fix: str
+    changed_at: str | None
+    can_ask: bool
+    """Whether the confirmation can be sent again now."""
+
+
+class MailAddresses(Answer):
+    words: str
+    """Why no mail is sent at all; empty if mails are sent."""
+    addresses: list[MailAddress]
+
+
 class Settings(Answer):
     version: int
     saved_by: str | None
@@ -85,8 +128,11 @@ class Settings(Answer):
     fields: list[Field]
     advice: list[Note]
     app: App
-    history: list[Act]
+    mail: MailAddresses
+    usual_accounts: dict[str, str]
+    history: list[SettingsAct]
     notes: NotRequired[list[Note]]
+    freed: NotRequired[int]
 
 
 class SavedApp(Answer):
@@ -117,9 +163,27 @@ class Connection(Answer):
     tenant_id: str
     access_token: Token
     refresh_token: Token
-    scopes_missing: list[str]
+    scopes_missing: str
+    """In words; empty if nothing is missing."""
     connected_by: str
     connected_at: str | None
+
+
+class SetupCheck(Answer):
+    """One thing that was looked at, in words, and how to put it right."""
+
+    name: str
+    title: str
+    result: Literal["good", "warning", "wrong", "unknown"]
+    words: str
+    fix: str
+    setting: str
+    """The setting that puts it right; empty if none does."""
+
+
+class SetupChecks(Answer):
+    checks: list[SetupCheck]
+    checked_at: str
 
 
 # --- lists of Xero
@@ -172,6 +236,14 @@ class Document(Answer):
     read_at: str | None
 
 
+class SetAside(Answer):
+    """Who set the order aside, when, and why."""
+
+    by: str
+    at: str
+    because: str
+
+
 class Order(Answer):
     id: str
     number: str
@@ -189,6 +261,8 @@ class Order(Answer):
     changes: list[str]
     can_retry: bool
     retry_label: str
+    can_set_aside: bool
+    set_aside: SetAside | None
 
 
 class OrderLine(Answer):
@@ -357,9 +431,38 @@ class Orders(Answer):
     problems: NotRequired[dict[str, int]]
 
 
+class Left(Answer):
+    """An order that was left as it is, and why."""
+
+    id: str
+    words: str
+
+
 class Retried(Answer):
+    """How many are tried again, and whether more follow in the background. Of chosen ones, also which are not."""
+
     retried: int
     more: bool
+    left: NotRequired[list[Left]]
+
+
+class Done(Answer):
+    """The ids of the orders that it was done to, and those that were left."""
+
+    done: list[str]
+    left: list[Left]
+
+
+class ReadAgain(Answer):
+    """When Xero was last read for orders that wait for something in it, and when it is next.
+
+    `waiting`: whether there are such orders. `spent`: their share of the day's calls is used up until `next_at`.
+    """
+
+    waiting: bool
+    read_at: str | None
+    next_at: str | None
+    spent: bool
 
 
 class PreviewedDocument(Explained):
@@ -377,9 +480,87 @@ class Preview(Answer):
     problem: NotRequired[Problem]
 
 
+# --- the book match
+
+
+class Difference(Answer):
+    """A document in which the books differ from what was posted, and what to do about it."""
+
+    code: str
+    kind: ListedKind
+    number: str
+    order_id: str | None
+    sentence: str
+    fix: str
+    link: str | None
+
+
+class Sum(Answer):
+    """Documents of one kind, currency and state."""
+
+    kind: ListedKind
+    words: str
+    currency: str
+    stands: str
+    in_accounts: bool
+    count: int
+    net: str
+    tax: str
+
+
+class UsedNumbers(Answer):
+    prefix: str
+    count: int
+    first: str
+    last: str
+
+
+class SkippedNumber(Answer):
+    number: str
+    why: str
+
+
+class Elsewhere(Answer):
+    """Documents of another company in the same organisation, which has a match of its own."""
+
+    company: str
+    count: int
+
+
+class MatchResult(Answer):
+    """What the last finished match found. Long lists are cut; the numbers beside them are whole."""
+
+    began_at: str
+    ended_at: str
+    in_full: bool
+    first: str
+    calls: int
+    found: int
+    differences: list[Difference]
+    sums: list[Sum]
+    used: list[UsedNumbers]
+    void: list[str]
+    voids: int
+    skipped: list[SkippedNumber]
+    skips: int
+    others: int
+    elsewhere: list[Elsewhere]
+    lines_read: int
+    lines_left: int
+
+
+class BookMatch(Answer):
+    state: Literal["never", "under_way", "waiting", "idle"]
+    words: str
+    next_at: str | None
+    result: MatchResult | None
+
+
 ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "settings"): Settings,
     ("put", "settings"): Settings,
+    ("post", "check-setup"): SetupChecks,
+    ("post", "mail-addresses/confirmation"): MailAddresses,
     ("put", "credentials"): SavedApp,
     ("post", "connect"): Consent,
     ("get", "connection"): Connection,
@@ -396,7 +577,13 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("post", "orders/{order_id}/correction"): WholeOrder,
     ("post", "orders/{order_id}/look"): WholeOrder,
     ("post", "orders/retry"): Retried,
+    ("post", "orders/set-aside"): Done,
+    ("post", "orders/take-back"): Done,
+    ("get", "xero/read-again"): ReadAgain,
+    ("post", "xero/read-again"): ReadAgain,
     ("post", "preview"): Preview,
+    ("get", "book-match"): BookMatch,
+    ("post", "book-match"): BookMatch,
 }
 """The answer with which each route succeeds, by its method and its path after the company's."""
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bookkeeping.domain.connection import REFRESH_TOKEN_LIVES, of_another_app, words
+from bookkeeping.domain.oauth import scopes_in_words
 from bookkeeping.use_cases.page.adapters import PageAdapters
 
 MASKED: Final = "••••••••"
@@ -40,7 +41,7 @@ def shown_connection(adapters: PageAdapters, company: str) -> dict[str, Any]:
         "tenant_id": known.organisation_id if known and live else "",
         "access_token": {"masked": MASKED if live else None, "expires_at": _iso(expires_at)},
         "refresh_token": {"masked": MASKED if live else None, "expires_at": _iso(refresh_until)},
-        "scopes_missing": list(known.scopes_missing) if known and live else [],
+        "scopes_missing": scopes_in_words(known.scopes_missing) if known and live else "",
         "connected_by": known.connected_by if known else "",
         "connected_at": _iso(known.connected_at) if known else None,
     }

@@ -52,29 +52,28 @@ def choices(entry: Entry) -> list[Asked]:
     if entry.state is not State.POSTED or not entry.documents:
         return []
     correction = entry.correction
-    if correction is not None:
+    if correction is not None and not ledger.is_free(correction):
         if correction.problem is not None:
             return ["try_again", "done_by_hand", *(["post_again"] if correction.what != "post_again" else [])]  # type: ignore[list-item]
-        if correction.rests == "note_is_draft":
-            return ["try_again"]
-        return ["done_by_hand"] if correction.rests else []
-    found: list[Asked] = []
-    if "invoice" not in entry.documents:
-        found.append("cancel")
-    elif entry.documents["invoice"].status in VOID_OR_DELETED:
+        return ["try_again"] if correction.rests == "note_is_draft" else []
+    found: list[Asked] = ["done_by_hand"] if correction else []
+    document = entry.documents.get("invoice") or entry.documents["purchase_order"]
+    if document.status in VOID_OR_DELETED:
         found.append("post_again")
+    elif "invoice" not in entry.documents:
+        found.append("cancel")
     elif ledger.cancellation(entry, "", entry.changed_at) is not None:
         found += ["cancel", "credit", "post_again"]
     else:
         found += ["credit", "cancel", "post_again"]
-    return [*found, "done_by_hand"] if ledger.changed_since(entry) else found
+    return [*found, "done_by_hand"] if ledger.changed_since(entry) and correction is None else found
 
 
 def words(asked: Asked, entry: Entry, settings: Settings) -> str:
     """What will happen to the order's documents in Xero if a person asks for that."""
     invoice = entry.documents.get("invoice")
     number = invoice.number if invoice else entry.number
-    again = ledger.next_number(entry.number, entry.number_without_suffix)
+    again = entry.next_number
     match asked:
         case "cancel":
             unedited = "What somebody has changed in Xero is left alone, and shown here."

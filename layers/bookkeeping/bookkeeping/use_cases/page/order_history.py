@@ -23,6 +23,9 @@ WORDS: Final[dict[str, str]] = {
     "post": "Pressed Post",
     "skip": "Pressed Skip",
     **{str(asked): f"Pressed “{label}”" for asked, label in LABELS.items()},
+    "set_aside": "Set it aside",
+    "take_back": "Took it back",
+    ledger.FREED_BY_XERO: "Tried again because something that it waited for was changed in Xero",
     ledger.FREED_BY_SETTINGS: "Tried again because the settings were changed{version}",
     ledger.FREED_BY_CONNECTION: "Tried again because the company was connected to Xero",
     ledger.CHANGED_BY_PLATFORM: "The platform sent it with other content, which counts from then on",
@@ -72,7 +75,10 @@ def _due(entry: Entry) -> Iterator[Happened]:
     # what freed it, or else the message that it was posted from, made it due
     freed = [act.at for act in entry.history]
     said = [ledger.sent_at(entry.message)] if entry.message.sent_at else []
-    at = max([entry.received_at, *freed, *said])
+    moments = [entry.received_at, *freed, *said]
+    if entry.set_aside is not None:
+        moments = [at for at in moments if at < entry.set_aside.at]
+    at = max(moments, default=entry.received_at)
     first = min((posted.at for posted in entry.documents.values()), default=None)
     at = entry.due_at or (at if first is None else min(at, first))
     yield Happened(

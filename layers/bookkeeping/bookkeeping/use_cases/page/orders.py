@@ -17,9 +17,19 @@ from typing import Any, Final, Literal
 from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.lanes import Batch
 from bookkeeping.adapters.tables.orders import SOME_REASON, order_key
+from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
-from bookkeeping.domain.ledger import UNDER_WAY, UNKNOWN, Entry, Message, Pause, Posted, State
+from bookkeeping.domain.ledger import (
+    STANDING_STILL,
+    UNDER_WAY,
+    UNKNOWN,
+    Entry,
+    Message,
+    Pause,
+    Posted,
+    State,
+)
 from bookkeeping.domain.order_totals import order_totals
 from bookkeeping.domain.orders import Order
 from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS
@@ -44,9 +54,10 @@ LISTS: Final[tuple[tuple[State, str | None], ...]] = (
     (State.QUEUED, ""),
     (State.POSTED, ""),
     (State.SKIPPED, None),
+    (State.SET_ASIDE, None),
 )
 """States and reasons in the order in which they are listed; None means every reason."""
-_COUNTED_STATES: Final = (State.WAITING, State.QUEUED, State.POSTED, State.SKIPPED)
+_COUNTED_STATES: Final = (State.WAITING, State.QUEUED, State.POSTED, State.SKIPPED, State.SET_ASIDE)
 """Those that need attention are counted with their problems."""
 _REFERENCES: Final = -1
 """The place of a cursor within the orders whose sales channel's reference begins as searched."""
@@ -236,7 +247,9 @@ def _lists(asked: Asked) -> list[tuple[State, str | None]]:
     if asked.why in CHANGED:
         return [(State.POSTED, asked.why)] if (State.POSTED, SOME_REASON) in lists else []
     if asked.why:
-        return [(state, asked.why) for state, _ in lists if state in _WITH_WHY]
+        # what stopped an order that was set aside concerns nobody any more, unless they ask for it
+        with_why = _WITH_WHY | {State.SET_ASIDE} if asked.state is State.SET_ASIDE else _WITH_WHY
+        return [(state, asked.why) for state, _ in lists if state in with_why]
     return lists
 
 
@@ -338,6 +351,13 @@ class View:
             "changes": list(entry.changes),
             "can_retry": can_retry(entry),
             "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
+            "can_set_aside": ledger.can_set_aside(entry),
+            "set_aside": entry.set_aside
+            and {
+                "by": entry.set_aside.by,
+                "at": entry.set_aside.at.isoformat(),
+                "because": entry.set_aside.because,
+            },
         }
 
     def whole(self, entry: Entry, *, may_credit: bool = False) -> dict[str, Any]:
@@ -471,6 +491,9 @@ class View:
                 if paused is None or paused[1] <= self._adapters.now():
                     return "On its way to Xero.", None
                 reason, until = paused
+            case State.SET_ASIDE:
+                aside = entry.set_aside
+                return (f"Set aside by {aside.by}: {aside.because}" if aside else "Set aside."), None
             case State.WAITING:
                 pass
         details = {"number": entry.number, "until": f"{until:%H:%M} UTC" if until else "soon"}
@@ -523,7 +546,7 @@ def can_retry(entry: Entry) -> bool:
     """Whether Retry can help. It can't if the message is unreadable: then it must be sent again or redriven."""
     if entry.message.problem is not None or entry.reason == UNKNOWN:
         return False
-    return entry.state in (State.NEEDS_ATTENTION, State.SKIPPED, State.WAITING)
+    return entry.state in STANDING_STILL
 
 
 def _charged(order: Order) -> tuple[Decimal | None, Decimal | None, str | None]:

@@ -16,15 +16,20 @@ from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.adapters.tables.settings import Saved
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.errors import Conflict, PrefixTaken
-from bookkeeping.domain.ledger import Act
+from bookkeeping.domain.ledger import Act, State
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import RefusedValue, Settings, SettingsRefused, freed_by
 from bookkeeping.domain.settings_advice import advice, unusable_tax_rows
 from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.page.mail_addresses import shown_mail
 from bookkeeping.use_cases.release import lists_freed_by
 
 HISTORY: Final = 50
+MOST_FREED: Final = 1_000
+"""As many stopped orders are counted when settings are saved."""
+MOST_ROWS: Final = 20
+"""As many changed rows of a table are told in the history."""
 AS_THEY_COME: Final = Settings.from_json({})
 """The settings of a company that has saved none."""
 
@@ -52,6 +57,7 @@ def shown(adapters: PageAdapters, company: str, redirect_uri: str) -> dict[str, 
     """The settings page's data."""
     saved = adapters.settings.saved(company)
     settings = saved.settings if saved else AS_THEY_COME
+    organisation = _organisation(adapters, company)
     return {
         "version": saved.number if saved else 0,
         "saved_by": saved.by if saved else None,
@@ -59,10 +65,12 @@ def shown(adapters: PageAdapters, company: str, redirect_uri: str) -> dict[str, 
         "settings": settings.to_json(),
         "missing": settings.missing(),
         "fields": FIELDS,
-        "advice": [vars(one) for one in advice(settings, _organisation(adapters, company))],
+        "advice": [vars(one) for one in advice(settings, organisation)],
+        "usual_accounts": organisation.usual_accounts() if organisation else {},
         "app": shown_app(adapters.connections.app(company), redirect_uri),
+        "mail": shown_mail(adapters, company, settings),
         "history": [
-            {"at": act.at.isoformat(), "by": act.by, "what": act.what}
+            {"at": act.at.isoformat(), "by": act.by, "what": act.what} | _told_changes(act)
             for act in history(
                 adapters.settings.latest(company, HISTORY), adapters.connections.acts(company, HISTORY)
             )
@@ -78,10 +86,29 @@ def shown_app(app: KnownApp | None, redirect_uri: str) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class SavedAct(Act):
+    """A save, and what it changed: each setting's name with its old and its new value."""
+
+    changes: tuple[tuple[str, Any, Any], ...] = ()
+
+
+def _told_changes(act: Act) -> dict[str, Any]:
+    """The changes of a save, for the page to put in words: of a table only the rows that differ."""
+    if not isinstance(act, SavedAct) or not act.changes:
+        return {}
+    return {"changes": [{"name": name, "old": old, "new": new} for name, old, new in act.changes]}
+
+
 def history(versions: Sequence[Saved], acts: Sequence[Act]) -> list[Act]:
     """Who changed what, newest first. `versions` must be newest first, too."""
     saves = [
-        Act(saved.by, what_changed(older.settings if older else None, saved.settings), saved.at)
+        SavedAct(
+            saved.by,
+            what_changed(older.settings if older else None, saved.settings),
+            saved.at,
+            changes=_changed(older.settings, saved.settings) if older else (),
+        )
         for saved, older in zip_longest(versions, versions[1:])
         if older is not None or saved.number == 1
     ]
@@ -93,6 +120,25 @@ def what_changed(old: Settings | None, new: Settings) -> str:
         return "Saved the settings for the first time"
     changed = [Settings.label(key) for key in Settings.model_fields if key in freed_by(old, new)]
     return f"Changed {', '.join(changed)}" if changed else "Saved the settings unchanged"
+
+
+def _changed(old: Settings, new: Settings) -> tuple[tuple[str, Any, Any], ...]:
+    before, after = old.to_json(), new.to_json()
+    return tuple(
+        (name, *_differing(before[name], after[name])) for name in before if before[name] != after[name]
+    )
+
+
+def _differing(old: Any, new: Any) -> tuple[Any, Any]:
+    """Both values; of tables only the rows that are not in the other one."""
+    if not isinstance(old, dict | list):
+        return old, new
+    rows, others = (list(one.items()) if isinstance(one, dict) else one for one in (old, new))
+    kept = dict if isinstance(old, dict) else list
+    return (
+        kept([row for row in rows if row not in others][:MOST_ROWS]),
+        kept([row for row in others if row not in rows][:MOST_ROWS]),
+    )
 
 
 def _field(name: str) -> dict[str, Any]:
@@ -115,10 +161,11 @@ def _field(name: str) -> dict[str, Any]:
 FIELDS: Final = [_field(name) for name in Settings.model_fields]
 
 
-def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, Any]) -> Saved:
-    """Save the settings over the version the person saw: what stands now.
+def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, Any]) -> tuple[Saved, int]:
+    """Save the settings over the version the person saw: what stands now, and how many orders are tried again.
 
-    In the same transaction: the orders that the change can free, and the company's claim to its number prefix.
+    In the same transaction: the orders that the change can free, the company's claim to its number prefix, and the
+    mails that ask new addresses to confirm.
     Raises ChangedMeanwhile and SettingsRefused.
     """
     while True:
@@ -129,6 +176,8 @@ def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, 
         if settings.tax_types != old.tax_types:
             _check_tax_rows(adapters, person.company, settings)
         others, release = _with_it(adapters, person.company, old, settings, seen + 1)
+        if settings.errors_email != old.errors_email:
+            others.append(adapters.mails.planned(person.company, now))
         try:
             number = adapters.settings.save(
                 person.company, settings, *others, seen=seen, by=person.name, at=now, before=before
@@ -136,9 +185,20 @@ def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, 
         except Conflict:
             # Somebody else saved, or another company took the prefix. The next attempt raises the right error.
             continue
+        freed = 0
         if release is not None:
             adapters.wake_ups.send(ReleaseCall(release.company, release.id))
-        return Saved(settings, number, person.name, now)
+            freed = _count(adapters, release)
+        return Saved(settings, number, person.name, now), freed
+
+
+def _count(adapters: PageAdapters, release: Release) -> int:
+    """How many orders a release is about, at most MOST_FREED of a state. An index: it may lag behind the rows."""
+    return sum(
+        (state, reason) in release.lists
+        for state in {State(state) for state, _ in release.lists}
+        for reason in adapters.orders.reasons(release.company, state, MOST_FREED)
+    )
 
 
 def on_screen(adapters: PageAdapters, company: str, kept: Settings, given: Mapping[str, Any]) -> Settings:

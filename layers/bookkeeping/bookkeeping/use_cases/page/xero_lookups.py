@@ -13,6 +13,7 @@ from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.organisations import Organisations
 from bookkeeping.adapters.xero_api import Access, Xero
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.contacts import why_unusable
 from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.documents_in_xero import DocumentInXero
 from bookkeeping.domain.errors import (
@@ -68,15 +69,15 @@ def answer(adapters: LookupAdapters, company: str, task: str, about: Mapping[str
         return do(XeroLookups(adapters, company), **known)
     except NotConnected:
         return {"error": "not_connected"}
-    except Throttled:
+    except Throttled as throttled:
         return {
-            "error": "xero_unavailable",
+            "error": "no_calls_left" if throttled.limit == "day" else "xero_unavailable",
             "message": "Xero takes no more calls for the moment. Try again in a minute.",
         }
     except AccessRefused:
         return {
-            "error": "xero_unavailable",
-            "message": "Xero refuses access. Press Get Access Token and connect again.",
+            "error": "access_refused",
+            "message": "Xero refuses access. Press Reconnect and allow access again.",
         }
     except (XeroError, StoreUnavailable):
         return {
@@ -137,17 +138,41 @@ class XeroLookups:
         """Cache the ContactID of that name for coming orders; a note if the contact can't be used."""
         found = self._facts().look_up_contact(name)
         if isinstance(found, Problem):
-            notes = {
-                "contact_archived": f"The contact “{name}” is archived in Xero. Restore it, or enter another.",
-                "contact_not_unique": f"Xero has more than one contact named “{name}”. Rename or merge them there.",
-                "contact_not_searchable": f"Xero refused to look for “{name}”. Check that name.",
-            }
-            missing = f"Xero has no contact named “{name}” yet. Add it there, or correct the name."
-            note = notes.get(found.code, missing)
-            if "similar" in found.details:
-                note = f"In Xero are {found.details['similar']}, and none is named “{name}”. Enter the exact name."
+            note = " ".join(why_unusable(name, found))
             return {"note": note, "code": found.code, "details": dict(found.details)}
         return {"contact": {"id": found.id, "name": found.name}}
+
+    def setup(self, contacts: Sequence[str] = ()) -> dict[str, Any]:
+        """What Xero says now of the organisation, its plan and these contacts, in six calls."""
+        facts = self._facts()
+        organisation, _ = facts.organisation(timedelta(0))
+        names = list(dict.fromkeys(filter(None, contacts)))
+        found = facts.contacts_in_one_call(names)
+        return {
+            "organisation": organisation.to_json(),
+            "contacts": [
+                {"name": name, "code": one.code, "details": dict(one.details)}
+                if isinstance(one, Problem)
+                else {"name": name, "contact": {"id": one.id, "name": one.name}}
+                for name, one in found.items()
+            ],
+            "actions": self._actions(),
+            "calls_left": next((one.day for one in reversed(self._limits) if one.day is not None), None),
+        }
+
+    def _actions(self) -> dict[str, str] | None:
+        """What the organisation's plan allows; None where Xero does not tell this app."""
+        try:
+            [answer] = self._read([("Organisation/Actions", {})])
+        except (AccessRefused, CallRefused):
+            # the other calls have just been answered
+            return None
+        listed = answer.get("Actions") if isinstance(answer, Mapping) else None
+        return {
+            one["Name"]: str(one.get("Status"))
+            for one in (listed if isinstance(listed, list) else [])
+            if isinstance(one, Mapping) and isinstance(one.get("Name"), str)
+        }
 
     def organisation(self) -> dict[str, Any]:
         """Read the organisation's facts into the cache, if they are missing or stale."""
@@ -242,5 +267,6 @@ TASKS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
     "contact": XeroLookups.contact,
     "organisation": XeroLookups.organisation,
     "standing": XeroLookups.standing,
+    "setup": XeroLookups.setup,
     "disconnect": XeroLookups.disconnect,
 }

@@ -24,6 +24,7 @@ from bookkeeping.domain.document_kinds import TRACKED_ITEM, Created, DocumentKin
 from bookkeeping.domain.documents import Document, document_date, purchase_order, sales_invoice, tracked_items
 from bookkeeping.domain.errors import CallRefused, CompanyHeld
 from bookkeeping.domain.ledger import Books, Entry
+from bookkeeping.domain.moments import LONG_AGO
 from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.catalogue import OF_THE_ORGANISATION
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
@@ -92,13 +93,14 @@ class CompanyTurn:
     def of(cls, books: Books, holder: LaneHolder, publisher: Publisher) -> Self:
         books_read_at = holder.now
         access, asked_at = holder.access(books), holder.now
-        reading = _reading(holder, books.company, access)
-        facts = XeroFacts(holder.adapters.organisations, access.organisation_id, reading, lambda: holder.now)
+        read = reading(holder, books.company, access)
+        facts = XeroFacts(holder.adapters.organisations, access.organisation_id, read, lambda: holder.now)
         try:
             organisation, read_at = facts.organisation(KEPT_BY_POSTING)
         except CallRefused as refused:
             holder.handle_failure(books.company, refused)
             raise CompanyHeld from refused
+        holder.note_facts(organisation)
         if read_at >= asked_at:
             holder.note_facts_read(access.organisation_id)
         items = TrackedItems(holder, books.company, access)
@@ -266,7 +268,7 @@ class CompanyTurn:
             settings = self.settings(ready.entry)
             name = getattr(settings, contact_setting(ready_batch.kind, settings))
             if self.contacts.pop(name, None) is not None:
-                self.holder.adapters.organisations.forget_contact(self.access.organisation_id, name)
+                self.holder.adapters.organisations.doubt_contact(self.access.organisation_id, name)
 
     def still_named(self, name: str, answered: Answered) -> bool:
         """Whether a document's contact still bears the name. If not, who does is asked before the next batch."""
@@ -278,10 +280,10 @@ class CompanyTurn:
             return True
         # its name may differ in accents, if nobody else bears the name with them
         known = organisations.contact(here, name)
-        if known is not None and same_name(known.name, answered.contact_name):
+        if known is not None and known.read_at > LONG_AGO and same_name(known.name, answered.contact_name):
             return True
         self.holder.in_doubt = True
-        organisations.forget_contact(here, name)
+        organisations.doubt_contact(here, name)
         return False
 
     def forget_facts(self) -> None:
@@ -364,7 +366,7 @@ def _but_for_work(books: Books) -> Books:
     return replace(books, connection=books.connection and replace(books.connection, worked_at=None))
 
 
-def _reading(holder: LaneHolder, company: str, access: Access) -> Read:
+def reading(holder: LaneHolder, company: str, access: Access) -> Read:
     """A function that reads from an organisation with the lane's calls."""
     xero = holder.adapters.xero
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -34,8 +34,8 @@ from bookkeeping.domain.correction_steps import (
     next_step,
 )
 from bookkeeping.domain.corrections import Correction, CreditNote
-from bookkeeping.domain.credit_notes import CENT
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
+from bookkeeping.domain.documents import CENT
 from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED, DocumentInXero
 from bookkeeping.domain.errors import (
     CallRefused,
@@ -46,11 +46,11 @@ from bookkeeping.domain.errors import (
     Throttled,
     XeroError,
 )
-from bookkeeping.domain.events import EVENT_OF
+from bookkeeping.domain.events import EVENT_OF, corrected
 from bookkeeping.domain.ledger import Books, Entry, Posted, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
-from bookkeeping.domain.problems.xero_messages import quoted
+from bookkeeping.domain.problems.xero_messages import quoted, refusals
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
@@ -67,6 +67,10 @@ DONE: Final[Mapping[str, str]] = {"DELETED": "deleted", "VOIDED": "voided"}
 
 class _Doubtful(Exception):
     """A call of this step got no usable answer: what became of it is looked up at a later time."""
+
+
+class _FactsOutdated(Exception):
+    """Xero refused the step for something of the organisation that is known here from a while ago."""
 
 
 class _Refused(Exception):
@@ -121,8 +125,8 @@ class Corrections:
         """A fault of ours stops the correction. What its step may have done is found out when it is tried again."""
         # where even that fails, at least the row shows it
         with contained(*entry.key, partial(self.publisher.mark, *entry.key)):
-            problem = Problem("our_fault", {"order": entry.order_id, "reference": reference})
-            self._stop(self._anew(entry), problem)
+            about = {"order": entry.order_id, "number": entry.number, "reference": reference}
+            self._stop(self._anew(entry), Problem("correction_fault", about))
 
     def _stop(self, entry: Entry, problem: Problem) -> None:
         # what somebody else has asked for since is looked at anew
@@ -201,6 +205,10 @@ class _Carried:
         try:
             while self._advance():
                 pass
+        except _FactsOutdated:
+            # the next round of the turn reads them, and decides anew
+            self._holder.adapters.organisations.forget(self._turn.access.organisation_id)
+            self._holder.look_again_at([order_key(*self._entry.key)])
         except _Doubtful:
             waits, tries = self._holder.adapters.waits, self._correction.tries + 1
             wait = back_off(
@@ -257,10 +265,10 @@ class _Carried:
         return self._turn.organisation.calendar("").day(at)
 
     def _cancelled_on(self) -> date:
-        """The organisation's day of the message that cancelled the order, or on which a person asked."""
-        newest = self._entry.newest
-        if newest.content_hash == self._correction.dealt_with and self._entry.newer is not None:
-            return self._day(datetime.fromtimestamp(newest.sent_at / 1000, UTC))
+        """The organisation's day of the message that cancelled the order; where none did, on which a person asked."""
+        entry, of = self._entry, self._correction.dealt_with
+        if entry.newer is not None and entry.newer.content_hash == of != entry.dealt_with:
+            return self._day(ledger.sent_at(entry.newer))
         return self._day(self._correction.at)
 
     # --- reading
@@ -270,7 +278,12 @@ class _Carried:
         wanted = kinds_of(self._entry)
         if self._correction.what == "post_again":
             wanted = [kind for kind in DOCUMENT_KINDS if kind in self._entry.documents]
-        notes = [note.id for note in self._entry.credit_notes if note.id and not note.settled]
+        # what a note that is settled still takes off the invoice matters only before another one is made
+        notes = [
+            note.id
+            for note in self._entry.credit_notes
+            if note.id and not (note.settled and self._correction.noted)
+        ]
         self._holder.await_budget()
         # from when they are asked for: an answer may take its time
         self._read_at = self._holder.tick()
@@ -288,8 +301,9 @@ class _Carried:
                     "number": self._entry.documents[kind].number,
                 }
                 raise OrderStopped(Problem("document_not_found", {"order": self._entry.order_id, **details}))
-        self._read = Read(_there(documents), _there(dict(zip(notes, found[len(wanted) :], strict=True))))
-        self._note_statuses()
+        read_notes = dict(zip(notes, found[len(wanted) :], strict=True))
+        self._read = Read(_there(documents), _there(read_notes))
+        self._note_statuses(read_notes)
 
     def _documents(self, asked: Sequence[tuple[DocumentKind, str]]) -> list[DocumentInXero | None]:
         """The documents by their ids or numbers, read side by side; None where there is none."""
@@ -307,10 +321,13 @@ class _Carried:
         [found] = self._documents([(kind, id_or_number)])
         return found
 
-    def _note_statuses(self) -> None:
+    def _note_statuses(self, read_notes: Mapping[str, DocumentInXero | None]) -> None:
         """Keep what was read of the documents' statuses. A note that is gone, or has done its work, is settled."""
         read = self._read.documents
-        notes = [self._as_read(note) for note in self._entry.credit_notes]
+        notes = [
+            self._as_read(note, read_notes[note.id]) if note.id in read_notes else note
+            for note in self._entry.credit_notes
+        ]
         unmoved = all(self._entry.documents[kind].stood == one.stands for kind, one in read.items())
         if unmoved and notes == [*self._entry.credit_notes]:
             return
@@ -325,12 +342,12 @@ class _Carried:
             )
         )
 
-    def _as_read(self, note: CreditNote) -> CreditNote:
-        in_xero = self._read.notes.get(note.id)
-        if not note.id or note.settled:
-            return note
+    def _as_read(self, note: CreditNote, in_xero: DocumentInXero | None) -> CreditNote:
         if in_xero is None or in_xero.void_or_deleted:
             return replace(note, status="DELETED" if in_xero is None else in_xero.status, settled=True)
+        note = replace(note, total=f"{in_xero.total:.2f}")
+        if note.settled:
+            return replace(note, status=in_xero.status)
         invoice = self._read.documents.get("invoice")
         allocated = any(one.invoice_id == note.invoice_id for one in in_xero.allocated)
         unpaid = invoice is not None and invoice.due > 0 and in_xero.remaining_credit > 0
@@ -480,8 +497,11 @@ class _Carried:
         return started.result()
 
     def _stopped(self, messages: tuple[str, ...], number: str, done: str) -> OrderStopped:
-        """Xero refused the step, so nothing of it was done: a person has to look."""
+        """Xero refused the step, so nothing of it was done: a person has to look. Once in a turn, _FactsOutdated."""
         self._note(**OVER)
+        read = self._holder.has_read_facts(self._turn.access.organisation_id)
+        if "facts" in refusals(messages) and not read:
+            raise _FactsOutdated
         details = {"order": self._entry.order_id, "number": number, "done": done}
         return OrderStopped(Problem("correction_refused", details, quoted(messages)))
 
@@ -522,7 +542,6 @@ class _Carried:
         found = self._document(kind, posted.id)
         if found is None or found.status != status:
             return False
-        noted = _as_read(posted, found, self._holder.now)
         deleted = self._correction.deleted or (kind == "invoice" and status == "DELETED")
         # in one write, so that a crash leaves no edit unshown
         edited = edited_meanwhile(self._entry, found, DONE[status])
@@ -531,7 +550,7 @@ class _Carried:
         self._save(
             lambda one: replace(
                 _with(one, self._holder.now, due_at=due_at, **over),
-                documents={**one.documents, kind: noted},
+                documents={**one.documents, kind: _as_read(posted, found, self._holder.now)},
             )
         )
         self._add_history(kind, posted.id, posted.number, status)
@@ -551,6 +570,7 @@ class _Carried:
 
     def _rest(self, why: str) -> None:
         """A person has to do something first. For the approval of a note it is looked now and then."""
+        self._publish()
         waits = why == "note_is_draft"
         looks = self._correction.looks + 1
         wait = back_off(looks, LOOK_FIRST, LOOK_AT_MOST, self._holder.adapters.chance)
@@ -566,9 +586,16 @@ class _Carried:
             over = ledger.corrected(ledger.dealt_with(one, dealt_with), None, self._holder.now)
             return ledger.look_after_posting(over, self._turn.books, self._holder.now)
 
+        self._publish()
         self._save(ended)
 
+    def _publish(self) -> None:
+        """Tell the platform what was done, before the correction ends: a crash in between has it told again."""
+        if found := corrected(self._entry):
+            self._holder.adapters.events.put(found)
+
     def _post_again(self) -> None:
+        self._publish()
         holder = self._holder
 
         def posted_again(one: Entry) -> Entry:
@@ -588,9 +615,8 @@ class _Carried:
         """Say in Xero what was done. Where that fails, nothing else depends on it."""
         xero, access = self._holder.adapters.xero, self._turn.access
         key = f"{access.organisation_id}:{self._holder.adapters.new_id()}"
-        details = done_words(
-            self._correction, self._entry.order_id, number, status if status in VOID_OR_DELETED else ""
-        )
+        ended = status if status in VOID_OR_DELETED else ""
+        details = done_words(self._entry, self._correction, number, ended)
         self._holder.await_budget()
         answer = self._answer(lambda observe: xero.add_history(kind, id_, details, access, key, observe))
         if isinstance(answer, Throttled | Offline):

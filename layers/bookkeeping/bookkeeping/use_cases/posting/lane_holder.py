@@ -18,11 +18,13 @@ from typing import Any, Final, TypeVar
 from bookkeeping.adapters.event_bus import EventBus
 from bookkeeping.adapters.queues import LONGEST_DELAY, PostingQueue, WakeUp
 from bookkeeping.adapters.secrets import TokenSecret
+from bookkeeping.adapters.tables.book_matches import BookMatches
 from bookkeeping.adapters.tables.books import books_to_post
 from bookkeeping.adapters.tables.connections import ConnectionsTable
-from bookkeeping.adapters.tables.lanes import OTHERS, Failing, Lane, Lanes
+from bookkeeping.adapters.tables.lanes import MATCH, OTHERS, Failing, Lane, Lanes
 from bookkeeping.adapters.tables.orders import OrdersTable
 from bookkeeping.adapters.tables.organisations import Organisations
+from bookkeeping.adapters.tables.releases import Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.adapters.xero_api import Access, Observe, Xero
 from bookkeeping.domain import ledger
@@ -43,8 +45,10 @@ from bookkeeping.domain.errors import (
 )
 from bookkeeping.domain.events import connection_lost
 from bookkeeping.domain.ledger import Books, Entry, Outcomes, State
+from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.pacing import (
     BATCH_SIZE,
+    CALLS_A_MINUTE,
     GATHER,
     IN_TROUBLE,
     NEARLY_GONE,
@@ -53,6 +57,8 @@ from bookkeeping.domain.pacing import (
     Waits,
     back_off,
 )
+from bookkeeping.domain.problems.catalogue import Watch
+from bookkeeping.domain.rechecks import MIXED, RESOURCE_OF, Recheck, fingerprint, watched
 from bookkeeping.use_cases.wake_lanes import ring
 
 T = TypeVar("T")
@@ -74,6 +80,8 @@ class PostingAdapters:
     settings: SettingsTable
     connections: ConnectionsTable
     lanes: Lanes
+    releases: Releases
+    matches: BookMatches
     organisations: Organisations
     tokens: TokenSecret
     xero: Xero
@@ -112,6 +120,8 @@ class Tally:
     outcomes: Outcomes = field(default_factory=Outcomes)
     to_books: list[timedelta] = field(default_factory=list)
     """Of each order posted: how long after its message was sent."""
+    matches: list[dict[str, Any]] = field(default_factory=list)
+    """Book matches that were finished, for the log."""
     faults: list[str] = field(default_factory=list)
     """What was not expected and may be a bug of ours, for the alarm."""
 
@@ -140,6 +150,8 @@ class LaneHolder:
         """Companies whose posting was paused when it was last looked at. Whoever resumes it rings the lane."""
         self._unread = False
         """Whether there may be due orders that no round has read."""
+        self.match_due = False
+        """Whether a step of the lane's book match is to be taken when no order is due."""
         self._note_rung(lane.rung_for)
         self.rung_elsewhere: dict[str, list[str]] = {}
         self._connected_at: dict[str, datetime | None] = {}
@@ -149,6 +161,10 @@ class LaneHolder:
         self._named: dict[str, datetime] = {}
         """Contact's id → when Xero last said its name."""
         self._resume_by: datetime | None = None
+        self._facts: Organisation | None = None
+        """What is known of the organisation, as the documents of this turn are made from it."""
+        self._facts_said: dict[Watch, str] = {}
+        """Fingerprints of these facts."""
         self._facts_read: set[str] = set()
         """Organisations whose facts were read from Xero in this turn."""
         self._out: set[Future[Any]] = set()
@@ -179,6 +195,11 @@ class LaneHolder:
         self._unread = self._unread or more
         self._too_much = due >= BATCH_SIZE
         return self.long or not self._too_much
+
+    def note_facts(self, facts: Organisation) -> None:
+        """Documents are made from these facts from now on."""
+        if facts != self._facts:
+            self._facts, self._facts_said = facts, {}
 
     def note_facts_read(self, organisation_id: str) -> None:
         self._facts_read.add(organisation_id)
@@ -215,6 +236,21 @@ class LaneHolder:
         self.tally.outcomes.note(entry)
         if entry.state is State.POSTED:
             self.tally.to_books.append(self.now - ledger.sent_at(entry.message))
+        if entry.state is State.NEEDS_ATTENTION and (watches := watched(entry.why)):
+            said = {watch: self._said(watch) for watch in watches.intersection(RESOURCE_OF)}
+            self.note_recheck(self.lane.recheck.stopped(said, self.now))
+
+    def _said(self, watch: Watch) -> str:
+        """A fingerprint of what Xero said of what an order waits for, when it stopped."""
+        if self._facts is None:
+            return MIXED
+        if watch not in self._facts_said:
+            self._facts_said[watch] = fingerprint(watch, self._facts)
+        return self._facts_said[watch]
+
+    def note_recheck(self, recheck: Recheck) -> None:
+        """When Xero is read again for stopped orders."""
+        self.lane = replace(self.lane, recheck=recheck)
 
     def note_fault(self, fault: str) -> None:
         """Note something that was not expected and may be a bug of ours."""
@@ -272,7 +308,8 @@ class LaneHolder:
     def _note_rung(self, rung_for: frozenset[str]) -> None:
         if rung_for:
             self.paused.clear()
-        self.look_again_at(rung_for - {OTHERS})
+        self.match_due = self.match_due or MATCH in rung_for
+        self.look_again_at(rung_for - {OTHERS, MATCH})
         self._others = self._others or OTHERS in rung_for
 
     def _secure_lease(self) -> None:
@@ -293,6 +330,9 @@ class LaneHolder:
         if self.lane.look_at > now:
             soon.append(self.lane.look_at)
         next_at = resume_at or min(soon, default=None)
+        self.note_recheck(
+            replace(self.lane.recheck, next_at=self.lane.recheck.planned(now, self.lane.opened_at))
+        )
         # lanes with little to do must not wait for lanes with a backlog; what comes in does not wait for a later time
         too_much = self._too_much or self._is_over(adapters.waits.short_turn)
         backlog = resume_at is not None and too_much
@@ -313,12 +353,17 @@ class LaneHolder:
         """Release the lane, and send its wake-up. False if it was rung meanwhile, unless `though_rung`."""
         adapters, waits = self.adapters, self.adapters.waits
         woken = next_at is not None and next_at - self.now <= LONGEST_DELAY
+        row_due_at = next_at + waits.overdue if next_at and backlog and woken else next_at
+        recheck_at = self.lane.recheck.next_at
+        if recheck_at is not None and not backlog and self.lane.paused_until <= self.now:
+            # The sweep wakes the lane for it: every turn until then would send a wake-up of its own.
+            row_due_at = min(recheck_at, row_due_at or recheck_at)
         if not adapters.lanes.release(
             self.lane,
-            next_at=next_at + waits.overdue if next_at and backlog and woken else next_at,
+            next_at=row_due_at,
             calls=self._budget.calls,
             though_rung=though_rung,
-            keys=self.keys,
+            keys=self._rings_on(),
             backlog=backlog,
         ):
             return False
@@ -330,8 +375,16 @@ class LaneHolder:
         """Let the lane go as it is, after a fault of ours: the sweep has it taken again. No call may be out."""
         again_at = self.tick() + self.adapters.waits.settle_again
         self.adapters.lanes.release(
-            self.lane, next_at=again_at, calls=self._budget.calls, though_rung=True, keys={*self.keys, OTHERS}
+            self.lane,
+            next_at=again_at,
+            calls=self._budget.calls,
+            though_rung=True,
+            keys={*self._rings_on(), OTHERS},
         )
+
+    def _rings_on(self) -> set[str]:
+        """What the next turn is rung for by this one."""
+        return self.keys | ({MATCH} if self.match_due else set())
 
     def pause_ends(self) -> datetime | None:
         """When the lane's pause ends; None if it is over, which also clears it."""
@@ -415,6 +468,11 @@ class LaneHolder:
     def _allowed(self) -> int:
         """How many calls may start now."""
         return self._budget.allowed(self.now, self._count_out())
+
+    @property
+    def calls_to_spare(self) -> bool:
+        """Whether half of the minute's calls, or more, are left: what is not urgent takes no others."""
+        return self._budget.free_at(self.now) <= self.now and 2 * len(self._budget.calls) < CALLS_A_MINUTE
 
     def await_budget(self) -> None:
         """Wait until a call may start. Raises TurnEnds if that takes too long."""

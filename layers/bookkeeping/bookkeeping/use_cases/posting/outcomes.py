@@ -17,6 +17,7 @@ from bookkeeping.domain.organisation import Organisation
 from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.problems.xero_messages import quoted, refusals
 from bookkeeping.domain.settings import Settings
+from bookkeeping.domain.texts import check_value
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 
 MOST_TAXES_NAMED: Final = 12
@@ -39,6 +40,10 @@ def posted(
         adopted=document is None,
         notes=() if document is None else document.notes,
         fingerprint=answered.fingerprint,
+        tax="" if answered.tax is None else f"{answered.tax:.2f}",
+        dated_on=answered.dated_on,
+        contact_check=check_value(answered.contact_id),
+        lines_check=answered.lines_check,
     )
     settled = ledger.settle_posted(
         entry, batch.kind, posted, company_turn.settings(entry), company_turn.books, now
@@ -65,7 +70,13 @@ def posted(
         found = {"field": "contact", "value": name, "xero_value": answered.contact_name or "another"}
         return ledger.stop(settled, Problem("adopted_differs", details | found), now)
     if not named:
-        found = {"contact": name, "xero_value": answered.contact_name, "label": Settings.label(setting)}
+        found = {
+            "contact": name,
+            "xero_value": answered.contact_name,
+            "now_called": answered.contact_name,
+            "setting": setting,
+            "label": Settings.label(setting),
+        }
         return ledger.stop(settled, Problem("posted_contact_differs", details | found), now)
     return settled
 
@@ -125,7 +136,7 @@ def refused(company_turn: CompanyTurn, entry: Entry, kind: DocumentKind, message
     if "stock" in calls_for and kind == "invoice" and not entry.as_draft:
         return ledger.settle_again(entry, company_turn.books, now, as_draft=True)
     if entry.refusals == 0 and "contact" in calls_for:
-        organisations.forget_contact(organisation_id, getattr(settings, contact_setting(kind, settings)))
+        organisations.doubt_contact(organisation_id, getattr(settings, contact_setting(kind, settings)))
     elif entry.refusals == 0 and problem.code == "item_not_found":
         codes = [code for line in entry.message.order.lines if (code := item_code(line.sku))]
         organisations.forget_items(organisation_id, codes)

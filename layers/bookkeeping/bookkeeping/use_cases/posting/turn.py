@@ -8,9 +8,11 @@ Up to four calls are out at the same time. When one comes back, the next batch g
 written meanwhile, on the turn's own thread. A turn sends what is due and ends when all that is out is settled. Orders
 that come in meanwhile and fill no call gather for the next turn, in the queue: nobody is paid to wait for more.
 
+When nothing is due, a turn takes the next step of the lane's book match, if one is under way.
+
 This module has the loop. `lane_holder` has the lane and its calls. `company_turn` makes documents of orders, and
 `items` the tracked items. `settlement` finds out the outcomes, `outcomes` applies them to the orders, and `publishing`
-saves and publishes them.
+saves and publishes them. `book_match` compares what was posted with what Xero has.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from bookkeeping.domain.document_kinds import DocumentKind
 from bookkeeping.domain.errors import CompanyHeld, Conflict, Lost, TurnEnds
 from bookkeeping.domain.ledger import Books, Entry, State
 from bookkeeping.domain.pacing import BATCH_SIZE, GATHER
+from bookkeeping.use_cases.posting.book_match import BookMatch
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn, ReadyBatch, ReadyDocument, in_batches
 from bookkeeping.use_cases.posting.corrections import Corrections, under_way
 from bookkeeping.use_cases.posting.lane_holder import (
@@ -41,6 +44,7 @@ from bookkeeping.use_cases.posting.lane_holder import (
     Tally,
 )
 from bookkeeping.use_cases.posting.publishing import Publisher
+from bookkeeping.use_cases.posting.recheck import read_again
 from bookkeeping.use_cases.posting.settlement import Settlement
 
 __all__ = ["PostingAdapters", "Tally", "take_turn"]
@@ -76,6 +80,7 @@ class Turn:
         self._corrections = Corrections(holder, self._publisher)
         self._to_correct: dict[str, list[Entry]] = {}
         """Posted orders whose documents are to be corrected now, by company."""
+        self._match = BookMatch(holder)
         self._handled: set[str] = set()
         """Orders that were sent, in this turn or before. The index may lag and still show them."""
         self._alone: set[str] = set()
@@ -85,6 +90,9 @@ class Turn:
         resume_at = self._holder.pause_ends()
         if resume_at is None:
             resume_at = self._worked()
+            self._match.plan()
+        else:
+            self._match.put_off(resume_at)
         self._holder.release(resume_at, self._settlement.next_at)
 
     def _worked(self) -> datetime | None:
@@ -105,6 +113,9 @@ class Turn:
     def _work(self) -> None:
         """Work until nothing is left to do now. Raises TurnEnds(when to resume)."""
         holder, settlement = self._holder, self._settlement
+        # first, so that a long backlog does not put it off
+        with contained(""):
+            read_again(holder)
         more_come_in = False
         while True:
             settlement.settle_answered()
@@ -124,7 +135,7 @@ class Turn:
                 settlement.settle_next()
             elif gathering:
                 raise TurnEnds(holder.now + GATHER)
-            elif not ready_batches and not holder.look_again:
+            elif not ready_batches and not holder.look_again and not self._match.step():
                 return
 
     # --- what is due
