@@ -47,7 +47,7 @@ from bookkeeping.use_cases.page.mail_addresses import (
     find_link,
     use_link,
 )
-from bookkeeping.use_cases.page.orders import Asked, View, one, orders
+from bookkeeping.use_cases.page.orders import MOST_ROWS, PAGE, Asked, DatesOf, View, one, orders
 from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all, retry_many
 from bookkeeping.use_cases.page.set_aside import set_aside, take_back
@@ -804,9 +804,15 @@ def get_orders(
     search: Annotated[str, Query(max_length=100)] = "",
     from_: Annotated[date | None, Query(alias="from")] = None,
     to: Annotated[date | None, Query()] = None,
+    dates: Annotated[DatesOf, Query()] = "changed",
+    sort: Annotated[Literal["newest", "oldest"], Query()] = "newest",
+    rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = PAGE,
     cursor: Annotated[str, Query(max_length=1000)] = "",
 ) -> Json:
-    asked = Asked(status, problem.strip(), search.strip(), from_, to, cursor)
+    oldest_first = sort == "oldest"
+    asked = Asked(
+        status, problem.strip(), search.strip(), from_, to, dates, oldest_first, rows, cursor=cursor
+    )
     return orders(adapters, company, asked)
 
 

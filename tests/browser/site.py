@@ -192,6 +192,8 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "ref": f"TT-{order_id}",
         "external_ref": f"SHOP#{order_id[-4:]}",
         "currency": "GBP",
+        "sold_on": "2031-03-03",
+        "total": "63.35",
         "documents": documents,
         "changes": [],
         "can_retry": state in {"needs_attention", "skipped"},
@@ -871,7 +873,12 @@ def create_app(site: Site) -> Flask:
             "cursor": str(end) if end < len(fitting) else None,
             "counts": counts,
         }
-        return answer | {"problems": problems}
+        stopped = {one["problem"]["code"]: one for one in site.orders if one["problem"]}
+        gathered = [
+            {"count": problems[code], "order_id": one["id"], "problem": one["problem"]}
+            for code, one in stopped.items()
+        ]
+        return answer | {"problems": problems, "gathered": gathered}
 
     def found(order_id: str) -> Json | None:
         return next((one for one in site.orders if one["id"] == order_id), None)

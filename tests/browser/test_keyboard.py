@@ -97,7 +97,7 @@ def test_an_order_is_found_opened_and_retried_with_the_keyboard(site: Site, page
     site.set_up()
     site.orders = busy_orders()
     open_page(site, page, "#orders")
-    expect(page.locator("#order-rows > li")).to_have_count(8)
+    expect(page.locator("#order-rows > li")).to_have_count(9)
     page.get_by_role("tab", name="Orders").focus()
     seen = walk(page)
     assert [at["what"] for at in seen if not at["ringed"]] == []

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
+import re
 import time
 
 import pytest
@@ -37,6 +41,43 @@ def test_the_tab_says_how_many_orders_need_attention_before_it_is_opened(site: S
     expect(page.get_by_role("tab", name="Orders 2 need attention")).to_be_visible()
 
 
+def test_a_row_says_date_reference_total_state_and_the_reason_in_a_few_words(site: Site, page: Page) -> None:
+    site.orders = [order("5012343", "needs_attention"), order("5012344", "waiting", total=None, sold_on=None)]
+    open_orders(site, page)
+    stopped = page.locator("#order-rows > li").first
+    for words in (
+        "Order 5012343",
+        "TT-5012343 · SHOP#2343",
+        "3 Mar 2031",
+        "GBP 63.35",
+        "Needs attention",
+        "Account not found",
+    ):
+        expect(stopped).to_contain_text(words)
+    expect(stopped).not_to_contain_text("“Sales account” is set to account 999")
+    expect(page.locator("#order-rows > li").last.locator(".amount")).to_have_text("–")
+
+
+def test_problems_are_gathered_with_whose_they_are_and_what_to_do_and_a_press_lists_them(
+    site: Site, page: Page
+) -> None:
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(9)]
+    site.orders += [order("5012900", "needs_attention", problem=problem("5012900", "item_not_tracked"))]
+    open_orders(site, page)
+    told = page.get_by_role("region", name="What needs attention")
+    expect(told.get_by_role("listitem")).to_have_count(2)
+    expect(told).to_contain_text("Order 5012008, for example: “Sales account” is set to account 999")
+    expect(told).to_contain_text("Somebody in your office: Choose an account that exists in Xero")
+    told.get_by_role("button", name="9 orders: Account not found").click()
+    expect(page.locator("#order-rows > li")).to_have_count(9)
+    expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
+    expect(told.get_by_role("listitem")).to_have_count(1)
+    expect(told.get_by_role("button")).to_have_count(0)
+    assert site.asked("GET", "orders")[-1].query == {"problem": "account_not_found"}
+    page.get_by_role("radio", name="Posted").last.check()
+    expect(told).to_be_hidden()
+
+
 def test_orders_are_found_by_state_problem_dates_and_words(site: Site, page: Page) -> None:
     open_orders(site, page)
     expect(page.locator("#order-rows > li")).to_have_count(9)
@@ -44,14 +85,18 @@ def test_orders_are_found_by_state_problem_dates_and_words(site: Site, page: Pag
     expect(page.locator("#order-rows > li")).to_have_count(2)
     page.get_by_label("Problem or reason").select_option(label="Item not tracked (1)")
     expect(page.locator("#order-rows > li")).to_have_count(1)
-    page.get_by_label("Changed from").fill("2031-03-01")
-    page.get_by_label("Changed until").fill("2031-03-05")
+    page.get_by_label("Sort by last change").select_option("Oldest first")
+    page.get_by_label("Dates of").select_option("Sale")
+    page.get_by_label("From", exact=True).fill("2031-03-01")
+    page.get_by_label("Until", exact=True).fill("2031-03-05")
     page.get_by_label("Search").fill("5012342")
     page.keyboard.press("Enter")
     expect(page.locator("#orders-status")).to_have_text("1 order")
     assert site.asked("GET", "orders")[-1].query == {
         "status": "needs_attention",
         "problem": "item_not_tracked",
+        "sort": "oldest",
+        "dates": "sold",
         "from": "2031-03-01",
         "to": "2031-03-05",
         "search": "5012342",
@@ -294,6 +339,89 @@ def test_a_late_answer_never_replaces_a_newer_one(site: Site, page: Page) -> Non
     page.wait_for_timeout(800)
     expect(page.locator("#order-rows > li")).to_have_count(1)
     expect(page.locator("#order-rows .badge")).to_have_text("Skipped")
+
+
+# --- the file
+
+
+def downloaded(page: Page) -> tuple[str, list[list[str]]]:
+    """The file's name, and its rows."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    kept = download.value.path().read_bytes()
+    assert kept.startswith(codecs.BOM_UTF8)
+    text = kept.decode("utf-8-sig")
+    assert text.endswith("\r\n")
+    return download.value.suggested_filename, list(csv.reader(io.StringIO(text, newline="")))
+
+
+def test_the_orders_of_the_filter_are_one_file_however_many_answers_it_takes(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number)) for number in range(7)]
+    site.orders += [order("5012900", "skipped")]
+    site.page_length = 3
+    open_orders(site, page)
+    page.get_by_role("radio", name="Posted 7").last.check()
+    expect(page.locator("#orders-status")).to_have_text("3 orders, and more")
+    name, (heads, *rows) = downloaded(page)
+    expect(page.locator("#orders-status")).to_have_text("7 orders downloaded.")
+    assert re.fullmatch(r"orders-\d{4}-\d\d-\d\d\.csv", name)
+    assert [row[0] for row in rows] == [str(5012000 + number) for number in range(7)]
+    assert dict(zip(heads, rows[0], strict=True)) == {
+        "Order": "5012000",
+        "Reference": "TT-5012000",
+        "Sales channel reference": "SHOP#2000",
+        "Date of sale": "2031-03-03",
+        "Received (UTC)": "2031-03-04 10:40",
+        "Changed (UTC)": "2031-03-04 10:41",
+        "State": "Posted",
+        "Reason": "",
+        "What happened": "Posted as a draft.",
+        "What to do": "",
+        "Total": "63.35",
+        "Currency": "GBP",
+        "Sales invoice": "KX-5012000",
+        "Sales invoice total": "98.45",
+        "Sales invoice currency": "GBP",
+        "Sales invoice status": "DRAFT",
+        "Purchase order": "",
+        "Purchase order total": "",
+        "Purchase order currency": "",
+        "Purchase order status": "",
+    }
+    asked = [call.query for call in site.asked("GET", "orders")[-3:]]
+    assert [one.pop("cursor", "") for one in asked] == ["", "3", "6"]
+    assert asked == [{"status": "posted", "rows": "250"}] * 3
+
+
+def test_the_file_says_what_stopped_an_order_and_what_to_do(site: Site, page: Page) -> None:
+    site.orders = [order("5012343", "needs_attention", sold_on=None, total=None)]
+    open_orders(site, page)
+    _, (heads, row) = downloaded(page)
+    cells = dict(zip(heads, row, strict=True))
+    assert (cells["State"], cells["Reason"]) == ("Needs attention", "Account not found")
+    assert cells["What to do"].startswith("Choose an account that exists in Xero")
+    assert (cells["Date of sale"], cells["Total"], cells["Sales invoice"]) == ("", "", "")
+
+
+@pytest.mark.parametrize("begins", "=+-@\t\r\n＝＋－＠")
+def test_no_cell_of_the_file_is_a_formula_and_an_amount_stays_a_number(
+    site: Site, page: Page, begins: str
+) -> None:
+    reference = f'{begins}HYPERLINK("https://example.com","Ärger")'
+    site.orders = [order("5012000", external_ref=reference, ref="-1", total="-12.50")]
+    open_orders(site, page)
+    _, (heads, row) = downloaded(page)
+    cells = dict(zip(heads, row, strict=True))
+    assert (cells["Sales channel reference"], cells["Reference"]) == (f"'{reference}", "'-1")
+    assert cells["Total"] == "-12.50"
+
+
+def test_a_file_that_can_not_be_made_says_why(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    expect(page.locator("#order-rows > li")).to_have_count(9)
+    site.refuse("GET orders", 503, "busy", "The orders can’t be read right now.")
+    page.get_by_role("button", name="Download CSV").click()
+    expect(page.locator("#orders-error")).to_have_text("The orders can’t be read right now.")
 
 
 # --- set aside, renamed contacts, and reading Xero again

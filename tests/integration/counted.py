@@ -12,6 +12,7 @@ from bookkeeping.domain.ledger import Entry, Message, State
 from bookkeeping.domain.moments import stamp
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import read_order
+from bookkeeping.domain.problems.problem import Problem
 from local.samples import Maker
 from tests.storms.dynamodb import stored
 from tests.storms.environment import Environment
@@ -25,19 +26,20 @@ class Counted(Environment):
         """As long as those of production: the batch's id is in every row."""
         return str(UUID(int=self.chance.getrandbits(128)))
 
-    def fill(self, company: str, orders: int) -> None:
-        """Rows of orders that were posted earlier. Each has a reference WEB-n of its sales channel."""
+    def fill(self, company: str, orders: int, problem: Problem | None = None) -> None:
+        """Rows of orders that were posted, or stopped, earlier. Each has a reference WEB-n of its sales channel."""
         at = datetime(2026, 10, 1, tzinfo=UTC)
         order = read_order(read_message(json.dumps(Maker().order(company, 0, 2))))
-        item = stored(
-            entry_to_item(Entry(company, "1", State.POSTED, Message.of(order, 1), at, at, version=3))
-        )
-        for number in range(orders):
+        state = State.NEEDS_ATTENTION if problem else State.POSTED
+        entry = Entry(company, "1", state, Message.of(order, 1), at, at, version=3, problem=problem)
+        item = stored(entry_to_item(entry))
+        first = len(self.store.tables["OrdersTable"].items)
+        for number in range(first, first + orders):
             key = order_key(company, str(10_000_000 + number))
             own = {
                 "key": key,
                 "order_id": str(10_000_000 + number),
-                "list_key": f"posted##{stamp(at + timedelta(milliseconds=number))}",
+                "list_key": f"{state}#{entry.why}#{stamp(at + timedelta(milliseconds=number))}",
                 "external_ref": f"web-{number:06}",
             }
             self.store.tables["OrdersTable"].write((key,), item | own)

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -400,6 +400,8 @@ def test_orders_are_shown_with_what_became_of_them(popup: Popup, office: Browser
     assert page["counts"]["posted"] == 3
     assert {order["id"] for order in page["orders"]} == {str(order["id"]) for order in orders}
     (document,) = page["orders"][0]["documents"]
+    assert document["total"] == page["orders"][0]["total"]
+    assert page["orders"][0]["sold_on"] == orders[2]["sale_datetime"][:10]
     assert document["link"].startswith(f"{XERO}/app/!")
     one = office.get(f"orders/{orders[0]['id']}").json
     assert one["lines"]
@@ -411,6 +413,56 @@ def test_orders_are_shown_with_what_became_of_them(popup: Popup, office: Browser
     assert office.get("orders", status="needs_attention").json["orders"] == []
     assert office.get("orders/1").status == 404
     assert office.post(f"orders/{orders[0]['id']}/retry").status == 409
+
+
+def test_problems_are_gathered_each_with_what_to_do_about_it(popup: Popup, office: Browser) -> None:
+    world, make = popup.world, Maker()
+    office.save(sales_account_code="999")
+    orders = [make.order(COMPANY, place) for place in range(3)]
+    for order in orders:
+        world.send(order)
+        world.clock.advance(1)
+    world.run()
+    one = next(order for order in office.get("orders").json["orders"] if order["id"] == str(orders[2]["id"]))
+    for asked in ({}, {"status": "posted"}):
+        page = office.get("orders", **asked).json
+        [gathered] = page["gathered"]
+        assert gathered == {"count": 3, "order_id": str(orders[2]["id"]), "problem": one["problem"]}
+    assert "gathered" not in office.get("orders", search=str(orders[0]["ref"])).json
+
+
+def test_orders_are_found_by_the_day_of_their_sale_arrival_or_last_change(
+    popup: Popup, office: Browser
+) -> None:
+    world, order = popup.world, Maker().order(COMPANY, 1)
+    sold, arrived = date.fromisoformat(order["sale_datetime"][:10]), world.clock.now().date()
+    world.send(order)
+    world.run()
+    entry = world.orders.get(COMPANY, str(order["id"]))
+    assert entry is not None
+    changed = arrived + timedelta(days=2)
+    world.orders.save(replace(entry, changed_at=entry.changed_at + timedelta(days=2)))
+
+    def listed(dates: str, first: date, last: date) -> bool:
+        days = {"from": str(first), "to": str(last), "dates": dates}
+        return bool(office.get("orders", **days).json["orders"])
+
+    day = timedelta(days=1)
+    for dates, at in {"sold": sold, "received": arrived, "changed": changed}.items():
+        assert listed(dates, at, at)
+        assert not listed(dates, at + day, at + 9 * day)
+        assert not listed(dates, at - 9 * day, at - day)
+    assert office.get("orders", dates="posted").status == 422
+    assert office.get("orders", rows="251").status == 422
+
+
+def test_an_order_that_cannot_be_read_has_no_day_of_sale(popup: Popup, office: Browser) -> None:
+    order = Maker().order(COMPANY, 1) | {"sale_datetime": "soon"}
+    popup.world.send(order)
+    popup.world.run()
+    [shown] = office.get("orders").json["orders"]
+    assert (shown["sold_on"], shown["total"]) == (None, None)
+    assert not office.get("orders", **{"dates": "sold", "from": "2020-01-01"}).json["orders"]
 
 
 def test_orders_that_are_being_posted_are_listed_with_those_that_are_queued(

@@ -1,7 +1,8 @@
 // The tab Orders: every order's state, and what a person can do about it.
 
 import { AfterPosting, beingCorrected } from "./corrections.js";
-import { amount, byId, codeWords, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { amount, byId, codeWords, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { csvOf, keepFile } from "./orders_csv.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
 import { ReadAgain, helpWith, setAside, wasSetAside } from "./problems.js";
 
@@ -40,6 +41,7 @@ export class OrdersTab {
     this.pages = 0;
     this.turn = 0;
     this.problems = new Map();
+    this.gathered = [];
     this.open = null;
     this.lookedAt = Date.now();
     this.afterPosting = new AfterPosting(api, this, WHO);
@@ -54,6 +56,7 @@ export class OrdersTab {
       this.typing = setTimeout(() => this.load(), TYPING_PAUSE);
     });
     whilePressed(byId("refresh-orders"), () => this.load());
+    whilePressed(byId("download-orders"), () => this.download());
     whilePressed(byId("more-orders"), () => this.loadMore());
     whilePressed(byId("retry-problem"), () => this.retryAll(byId("order-problem").value));
     setInterval(() => this.lookAgain(), LOOK_AGAIN_AFTER);
@@ -93,7 +96,23 @@ export class OrdersTab {
     }
   }
 
-  take({ cursor, counts, problems }, orders, quietly = false) {
+  /** All that the filter finds, as a file. */
+  async download() {
+    const say = (words) => (byId("orders-status").textContent = words);
+    const orders = (count) => `${count} ${count === 1 ? "order" : "orders"}`;
+    this.listError("");
+    say("Downloading …");
+    try {
+      let count = 0;
+      const parts = await csvOf(this.api, this.asked, (found) => say(`Downloading … ${orders((count = found))}`));
+      keepFile(parts, `orders-${new Date().toISOString().slice(0, 10)}.csv`);
+      say(`${orders(count)} downloaded.`);
+    } catch (refused) {
+      this.listError(refused.message);
+    }
+  }
+
+  take({ cursor, counts, problems, gathered }, orders, quietly = false) {
     this.listError("");
     const before = this.orders;
     this.orders = orders;
@@ -101,6 +120,7 @@ export class OrdersTab {
     this.showCounts(counts);
     this.sayOpen();
     this.showProblems(problems);
+    this.showGathered(gathered);
     if (!quietly || !same(before, orders)) this.showList(quietly);
     byId("more-orders").hidden = !this.cursor;
     this.showRetryAll();
@@ -166,6 +186,23 @@ export class OrdersTab {
     choices.sort(([, one], [, other]) => one.localeCompare(other));
     replace(select, [["", "Any"], ...choices].map(([value, words]) => element("option", { value, selected: value === chosen }, words)));
     select.value = chosen;
+  }
+
+  /** The problems above the list, each with its number of orders and what to do. A press lists them. */
+  showGathered(gathered) {
+    if (gathered) this.gathered = gathered;
+    const { status, problem, search } = this.asked;
+    const asked = ["", "needs_attention"].includes(status) && !search;
+    const shown = this.gathered.filter((one) => asked && (!problem || one.problem.code === problem));
+    byId("gathered").hidden = !shown.length;
+    if (same(shown, this.gatheredShown)) return;
+    this.gatheredShown = shown;
+    const listThem = ({ code }) => {
+      byId("order-problem").value = code;
+      this.load();
+      byId("order-list-heading").focus();
+    };
+    replace(byId("gathered-problems"), shown.map((one) => gatheredItem(one, !problem, listThem)));
   }
 
   showRetryAll() {
@@ -358,8 +395,23 @@ export class OrdersTab {
   }
 }
 
+function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
+  const title = `${countWords(count)} ${count === 1 ? "order" : "orders"}: ${codeWords(problem.code)}`;
+  return element(
+    "li",
+    {},
+    asLink ? element("button", { type: "button", class: "link", onclick: () => listThem(problem) }, title) : element("b", {}, title),
+    element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf({ id, problem })),
+    element("p", { class: "help" }, element("b", {}, WHO[problem.who] || problem.who), `: ${problem.fix}`),
+  );
+}
+
+/** Why it stopped, in a few words; of other orders what became of them. */
+const shortly = (order) => (order.problem && !order.set_aside ? codeWords(order.problem.code) : order.words);
+
 function listed(order) {
   const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");
+  const [document] = order.documents;
   return element(
     "li",
     {},
@@ -369,16 +421,15 @@ function listed(order) {
       element("a", { href: `#orders/${encodeURIComponent(order.id)}`, "data-id": order.id }, `Order ${order.id}`),
       references ? element("span", { class: "help" }, references) : "",
     ),
+    element("div", { class: "order-date" }, order.sold_on ? [element("span", { class: "hidden-words" }, "Sold "), day(order.sold_on)] : ""),
+    element("div", { class: "amount" }, order.total === null ? amount(document?.total, document?.currency) : amount(order.total, order.currency || document?.currency)),
     element("div", { class: "order-state" }, badge(order)),
     element(
       "div",
       { class: "order-words" },
-      element("p", {}, order.problem && !order.set_aside ? sentenceOf(order) : order.words),
+      element("p", {}, shortly(order)),
       order.set_aside && order.changes.length ? element("p", { class: "warn-words" }, "Sent again since it was set aside.") : "",
-      order.documents.length
-        ? element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number}, ${amount(one.total, one.currency)}`).join(" · "))
-        : "",
+      element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number} · `).join(""), "changed ", moment(order.changed_at)),
     ),
-    element("div", { class: "order-when help" }, moment(order.changed_at)),
   );
 }

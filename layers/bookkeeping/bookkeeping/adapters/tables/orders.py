@@ -230,8 +230,8 @@ class OrdersTable:
         found = query(self._table, IndexName="page", KeyConditionExpression=condition)
         return (item["key"] for item in found)
 
-    def reasons(self, company: str, state: State, at_most: int) -> list[str]:
-        """Why the company's rows are in that state: the reason of each row that has one.
+    def reasons(self, company: str, state: State, at_most: int) -> dict[str, str]:
+        """The keys of the company's rows in that state that have a reason → it; of each reason the latest row first.
 
         An index: it may lag behind the rows.
         """
@@ -239,10 +239,10 @@ class OrdersTable:
         found = self._table.query(
             IndexName="page",
             KeyConditionExpression=Key("company").eq(company) & Key("list_key").between(*bounds),
-            ProjectionExpression="list_key",
             Limit=at_most,
+            ScanIndexForward=False,
         )
-        return [item["list_key"].split("#")[1] for item in found["Items"]]
+        return {item["key"]: item["list_key"].split("#")[1] for item in found["Items"]}
 
     def newest_by_reason(self, company: str, state: State) -> dict[str, datetime]:
         """Why the company's rows are in that state → the last change of the latest of them. Asks once a reason.

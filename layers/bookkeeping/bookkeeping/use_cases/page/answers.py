@@ -245,6 +245,8 @@ class SetAside(Answer):
 
 
 class Order(Answer):
+    """`total`: what the order comes to by its own prices; none where a part of it can't be read."""
+
     id: str
     number: str
     state: State
@@ -257,6 +259,8 @@ class Order(Answer):
     ref: str
     external_ref: str
     currency: str
+    sold_on: str | None
+    total: str | None
     documents: list[Document]
     changes: list[str]
     can_retry: bool
@@ -422,6 +426,14 @@ class WholeOrder(Order):
     credit_notes: list[CreditNote]
 
 
+class Gathered(Answer):
+    """How many orders a problem stops, and the problem as one of the latest has it."""
+
+    count: int
+    order_id: str
+    problem: Problem
+
+
 class Orders(Answer):
     """A page. The first one has the numbers of all orders, too."""
 
@@ -429,6 +441,7 @@ class Orders(Answer):
     cursor: str | None
     counts: NotRequired[dict[State | Literal["changed"], int]]
     problems: NotRequired[dict[str, int]]
+    gathered: NotRequired[list[Gathered]]
 
 
 class Left(Answer):

@@ -39,10 +39,15 @@ from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.explained import documents_in_xero
 from bookkeeping.use_cases.page.order_history import history
 
+DatesOf = Literal["changed", "received", "sold"]
 PAGE: Final = 50
+MOST_ROWS: Final = 250
+"""Of a page, so that its answer stays below the 6 MB that Lambda takes, whatever Xero said of each order."""
 LOOKED_AT: Final = 400
 """The most rows to read for one page when few of them match."""
 COUNTED: Final = 1000
+GATHERED: Final = 10
+"""So many problems are told with what to do about them."""
 PARTS: Final = 20
 """Of orders with one reference of the sales channel, so many are compared."""
 LISTS: Final[tuple[tuple[State, str | None], ...]] = (
@@ -75,6 +80,12 @@ class Asked:
     search: str = ""
     first_day: date | None = None
     last_day: date | None = None
+    dates: DatesOf = "changed"
+    """Which dates the days are about. Days of a change or of an arrival are those of UTC."""
+    oldest_first: bool = False
+    """By the last change."""
+    rows: int = PAGE
+    """At most so many orders are on a page."""
     cursor: str = ""
 
 
@@ -82,7 +93,7 @@ class Asked:
 
 
 def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]:
-    """A page of orders: first those that need attention, and in each state the latest first."""
+    """A page of orders: first those that need attention, and in each state and for each problem the latest first."""
     unshown: dict[str, str] = {}
     newer: list[str] = []
 
@@ -106,8 +117,28 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     if first.counts:
         page["counts"] = {str(state): count for state, count in first.counts.items()}
         page["counts"]["changed"] = len(first.changed)
-        page["problems"] = Counter([*first.reasons, *first.changed])
+        page["problems"] = Counter([*first.reasons.values(), *first.changed.values()])
+        page["gathered"] = _gathered(adapters, first.reasons, found)
     return page
+
+
+def _gathered(
+    adapters: PageAdapters, reasons: Mapping[str, str], read: Sequence[Entry]
+) -> list[dict[str, Any]]:
+    """The problems that stop most orders, each as one of its latest orders has it."""
+    latest = {code: key for key, code in reversed(list(reasons.items()))}
+    counted = Counter(reasons.values()).most_common(GATHERED)
+    known = {order_key(*entry.key): entry for entry in read}
+    others = [latest[code] for code, _ in counted if latest[code] not in known]
+    # a row that can't be shown stands in the list
+    found = adapters.orders.get_many(others, lambda item: contained(item["company"], item["order_id"]))
+    known |= {order_key(*entry.key): entry for entry in found}
+    examples = [(known.get(latest[code]), code, count) for code, count in counted]
+    return [
+        {"count": count, "order_id": entry.order_id, "problem": entry.problem.as_json()}
+        for entry, code, count in examples
+        if entry is not None and entry.problem is not None and entry.why == code
+    ]
 
 
 class _First:
@@ -118,9 +149,9 @@ class _First:
         calls["connection"] = partial(adapters.connections.connection_and_pause, company)
         if asked.search and not asked.cursor:
             calls["named"] = partial(_named, adapters, company, asked.search)
-            calls["references"] = partial(orders.by_reference, company, asked.search, limit=PAGE)
+            calls["references"] = partial(orders.by_reference, company, asked.search, limit=asked.rows)
         elif not asked.cursor:
-            calls |= {one: partial(_keys, adapters, company, asked, one, PAGE) for one in _lists(asked)}
+            calls |= {one: partial(_keys, adapters, company, asked, one, asked.rows) for one in _lists(asked)}
             # counts are of all the orders, whatever is searched
             calls["reasons"] = partial(orders.reasons, company, State.NEEDS_ATTENTION, COUNTED)
             calls["changed"] = partial(orders.reasons, company, State.POSTED, COUNTED)
@@ -134,8 +165,9 @@ class _First:
         self.lists: dict[tuple[State, str | None], tuple[list[str], str]] = {
             one: got[one] for one in _lists(asked) if one in got
         }
-        self.reasons: list[str] = got.get("reasons", [])
-        self.changed: list[str] = got.get("changed", [])
+        self.reasons: dict[str, str] = got.get("reasons", {})
+        """Keys of orders that need attention, and why."""
+        self.changed: dict[str, str] = got.get("changed", {})
         """Why orders are listed that changed after they were posted."""
         self.counts: dict[State, int] = {}
         if "reasons" in got:
@@ -174,7 +206,7 @@ def _found(
     place, after = _cursor_in(asked.cursor)
     keys, more = first.references
     if place == _REFERENCES:
-        keys, more = adapters.orders.by_reference(company, asked.search, limit=PAGE, after=after)
+        keys, more = adapters.orders.by_reference(company, asked.search, limit=asked.rows, after=after)
     if keys or place == _REFERENCES:
         read = _rows(adapters, keys, contained_row)
         return [entry for entry in read if _fits(entry, asked)], _cursor_out(
@@ -183,8 +215,8 @@ def _found(
     lists = _lists(asked)
     found: list[Entry] = []
     looked_at = 0
-    while place < len(lists) and len(found) < PAGE and looked_at < LOOKED_AT:
-        keys, room = [], PAGE - len(found)
+    while place < len(lists) and len(found) < asked.rows and looked_at < LOOKED_AT:
+        keys, room = [], asked.rows - len(found)
         while place < len(lists) and len(keys) < room:
             listed = None if after else first.lists.pop(lists[place], None)
             if listed is None or len(keys) + len(listed[0]) > room:
@@ -206,20 +238,22 @@ def _keys(
     limit: int,
     after: str = "",
 ) -> tuple[list[str], str]:
-    """Keys of a list, the latest first, and where to go on."""
+    """Keys of a list in the order that is asked for, and where to go on."""
     state, reason = one
+    # what is under way is listed by the time of its arrival, and may have changed since
+    by = "received" if state in UNDER_WAY else "changed"
     since = datetime.combine(asked.first_day, time.min, UTC) if asked.first_day else None
     until = datetime.combine(asked.last_day, time.max, UTC) if asked.last_day else None
     return adapters.orders.list_page(
         company,
         state,
         reason,
-        # what is under way is listed by the time of its arrival, and may have changed since
-        since=None if state in UNDER_WAY else since,
-        until=until,
+        # a change comes after the arrival
+        since=since if asked.dates in (by, "received") else None,
+        until=until if asked.dates in (by, "changed") else None,
         limit=limit,
         after=after,
-        newest_first=True,
+        newest_first=not asked.oldest_first,
     )
 
 
@@ -255,7 +289,6 @@ def _lists(asked: Asked) -> list[tuple[State, str | None]]:
 
 def _fits(entry: Entry, asked: Asked) -> bool:
     """Whether the row matches the filters now. The index may be stale."""
-    day = entry.changed_at.astimezone(UTC).date()
     return (
         (
             asked.state in (None, entry.state)
@@ -263,9 +296,21 @@ def _fits(entry: Entry, asked: Asked) -> bool:
             or (asked.state == "changed" and entry.state is State.POSTED and bool(entry.reason))
         )
         and asked.why in ("", entry.why)
-        and (asked.first_day is None or day >= asked.first_day)
-        and (asked.last_day is None or day <= asked.last_day)
+        and _in_days(entry, asked)
     )
+
+
+def _in_days(entry: Entry, asked: Asked) -> bool:
+    if asked.first_day is asked.last_day is None:
+        return True
+    if asked.dates == "sold":
+        if not entry.message.content:
+            return False
+        day = date.fromisoformat(_sold_on(entry.message.order))
+    else:
+        at = entry.received_at if asked.dates == "received" else entry.changed_at
+        day = at.astimezone(UTC).date()
+    return (asked.first_day or day) <= day <= (asked.last_day or day)
 
 
 def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
@@ -347,6 +392,8 @@ class View:
             "ref": order.ref if order else "",
             "external_ref": order.external_ref if order else "",
             "currency": (order.currency if order else None) or "",
+            "sold_on": _sold_on(order) if order else None,
+            "total": _total(order) if order else None,
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": list(entry.changes),
             "can_retry": can_retry(entry),
@@ -553,6 +600,16 @@ def _charged(order: Order) -> tuple[Decimal | None, Decimal | None, str | None]:
     """What an order charges for shipping; empty where that is nothing."""
     price, price_inc_tax = order.shipping.price or None, order.shipping.price_inc_tax or None
     return price, price_inc_tax, order.currency if price or price_inc_tax else None
+
+
+def _sold_on(order: Order) -> str:
+    """The day of the sale as it was sent, whichever zone it is in."""
+    return order.sold_at.isoformat()[:10]
+
+
+def _total(order: Order) -> str | None:
+    totals = order_totals(order)
+    return _amount(totals.total) if totals else None
 
 
 def _totals(order: Order) -> dict[str, Any] | None:

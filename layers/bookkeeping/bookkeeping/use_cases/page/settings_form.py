@@ -197,7 +197,7 @@ def _count(adapters: PageAdapters, release: Release) -> int:
     return sum(
         (state, reason) in release.lists
         for state in {State(state) for state, _ in release.lists}
-        for reason in adapters.orders.reasons(release.company, state, MOST_FREED)
+        for reason in adapters.orders.reasons(release.company, state, MOST_FREED).values()
     )
 
 
