@@ -897,3 +897,62 @@ def test_what_has_just_begun_to_wait_is_not_forgotten_by_a_turn_that_no_index_sh
     books.queue.waiting.clear()
     books.run(timedelta(hours=1))
     assert books.entry(order).correction is None
+
+
+def test_a_correction_is_left_to_a_person_once_the_company_is_connected_to_another_organisation(
+    books: OneProcess,
+) -> None:
+    books.company()
+    order = posted(books)
+    cancelled(books, order)
+    at_call(books, "POST", "/Invoices/", dies)
+    ask(books, order, "cancel")
+    books.run(timedelta(seconds=5))
+    books.connect("412077", books.organisation("Demo Company (NZ)"))
+    books.run()
+    assert problem(books.entry(order)) == "posted_elsewhere"
+    assert in_xero(books, f"KX-{order['id']}").status == "DRAFT"
+    assert not [call for call in books.calls("POST", "/Invoices/") if call.committed]
+
+
+def test_an_order_of_two_companies_in_one_organisation_is_taken_out_of_it_once(books: OneProcess) -> None:
+    books.company(cancellations="all")
+    books.company("413000", number_prefix="K2-", cancellations="all")
+    order = an_order(0, 2, secondary_company_ref_id="413000")
+    books.send(order)
+    books.run()
+    states = sorted(books.entry(order, ref).state for ref in ("412077", "413000"))
+    assert states == [State.POSTED, State.SKIPPED]
+    cancelled(books, order)
+    books.run()
+    ended = [call for call in books.calls("POST", "/Invoices/") if call.committed]
+    assert len(ended) == 1
+    live = [
+        document
+        for document in books.organisation("Demo Company (UK)").documents.values()
+        if str(order["id"]) in document.number and document.status != "DELETED"
+    ]
+    assert live == []
+
+
+def test_an_order_whose_correction_cannot_even_be_looked_at_does_not_hold_up_its_lane(
+    books: OneProcess, monkeypatch: pytest.MonkeyPatch, our_faults: list[Fault]
+) -> None:
+    books.company()
+    order, other = posted(books), an_order(1, 1)
+    cancelled(books, order)
+    ask(books, order, "cancel")
+    real: Any = Entry.__dict__["to_do"]
+    broken = property(
+        lambda entry: (
+            1 / 0 if entry.correction and not entry.correction.problem else real.__get__(entry, Entry)
+        )
+    )
+    books.clock.advance(60)
+    books.send(other)
+    with monkeypatch.context() as patched:
+        patched.setattr(Entry, "to_do", broken)
+        books.run(timedelta(minutes=5))
+    assert books.entry(other).state is State.POSTED
+    assert problem(books.entry(order)) == "correction_fault"
+    our_faults.clear()

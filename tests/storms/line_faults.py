@@ -26,6 +26,7 @@ from unittest.mock import patch
 import bookkeeping
 from bookkeeping.adapters import containment
 from bookkeeping.adapters.tables.lanes import Batch
+from bookkeeping.adapters.tables.settings import _settings_in
 from bookkeeping.domain.corrections import Credited
 from bookkeeping.domain.ledger import Entry, Message, State
 from bookkeeping.domain.moments import LONG_AGO, moment
@@ -58,6 +59,8 @@ PACKAGE: Final = Path(bookkeeping.__file__).parent
 FOLDERS: Final = tuple(f"{PACKAGE / folder}/" for folder in ("domain", "use_cases"))
 VISIBLE_WITHIN: Final = timedelta(minutes=5)
 MENDED_AFTER: Final = timedelta(minutes=12)
+OUR_FAULT: Final = ("our_fault", "correction_fault")
+"""How an order, or the correction of its documents, shows a fault of ours."""
 A_JOB: Final = 150
 """Lines."""
 LATER_TIMES: Final = 300
@@ -479,6 +482,8 @@ class Prepared:
 
     def _in_the_copy(self, trace: Met | Raise | Poison) -> Run:
         environment, found = self._environment, Run()
+        # what making another world has parsed would be come to no more
+        _settings_in.cache_clear()
         # thousands of lines of log would tell nothing here
         with tracing(trace), patch.object(containment, "Logger"), patch.object(containment, "single_metric"):
             trace.now = environment.now
@@ -605,7 +610,7 @@ def _ends(environment: Environment) -> dict[str, str]:
 
 def _stopped(environment: Environment, found: Run, at: datetime | None) -> None:
     """The order that shows the fault, in time. More than one is too many."""
-    stopped = [row for row in _rows(environment) if _problem(row) == "our_fault"]
+    stopped = [row for row in _rows(environment) if _problem(row) in OUR_FAULT]
     for row in stopped:
         found.stopped = row["key"]
         late = _changed_at(row) - at if at else None
@@ -626,7 +631,7 @@ def _held_up(environment: Environment, found: Run, poison: Poison) -> None:
         elif row["order_id"] != poison.order_id:
             if row["state"] != "posted":
                 found.bad.append(f"{row['key']} is held up: {row['state']} {why}")
-        elif why == "our_fault":
+        elif why in OUR_FAULT:
             found.stopped = row["key"]
             if poison.at is None or _changed_at(row) - poison.at > VISIBLE_WITHIN:
                 found.bad.append(f"{row['key']} shows the fault of {poison.at} at {_changed_at(row)}")

@@ -218,11 +218,12 @@ class Turn:
 
     def _correct_or_remove(self, entry: Entry, due_at: datetime) -> None:
         """An order that is due and not queued: its documents are to be corrected, or its outcome is to be published."""
-        if not entry.to_do:
-            with contained(*entry.key):
+        at_fault = partial(self._corrections.at_fault, entry) if entry.correction else None
+        with contained(*entry.key, at_fault):
+            if not entry.to_do:
                 self._publisher.publish_and_remove(entry)
-        elif due_at <= self._holder.now:
-            self._to_correct.setdefault(entry.company, []).append(entry)
+            elif due_at <= self._holder.now:
+                self._to_correct.setdefault(entry.company, []).append(entry)
 
     def _leave_out_paused(self, by_company: dict[str, list[str]]) -> None:
         """Orders that stay due for long take no place in the turn from those that can be sent."""
