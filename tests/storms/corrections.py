@@ -242,7 +242,6 @@ class Office:
             self._look_at(key, self._row(key))
 
     def _look_at(self, key: str, row: dict[str, Any]) -> None:
-        correction = row.get("correction", {})
         problem = problem_of(row)
         match row.get("reason", "") if row.get("state") == "posted" else "":
             case "changed":
@@ -259,7 +258,8 @@ class Office:
             case "ask_supplier":
                 self.press(key, "done_by_hand")
             case "note_is_draft":
-                [note] = [one for one in row["credit_notes"] if one["number"] == correction["noted"]]
+                # of this correction, or of one that was left to a person before
+                note = next(one for one in row["credit_notes"] if not one["settled"])
                 found = self._find(note["id"])
                 if found is not None and found[1].status == "DRAFT":
                     change_document(self.environment.xero, *found, {"Status": "AUTHORISED"})

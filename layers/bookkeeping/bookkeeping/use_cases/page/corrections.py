@@ -60,7 +60,7 @@ def choices(entry: Entry) -> list[Asked]:
             return ["try_again", "done_by_hand", *(["post_again"] if correction.what != "post_again" else [])]  # type: ignore[list-item]
         return ["try_again"] if correction.rests == "note_is_draft" else []
     listed = correction is not None or ledger.changed_since(entry)
-    found: list[Asked] = []
+    found: list[Asked] = ["try_again"] if correction and correction.problem else []
     document = entry.documents.get("invoice") or entry.documents["purchase_order"]
     if document.status in VOID_OR_DELETED:
         found.append("post_again")
