@@ -18,7 +18,7 @@ from local.expand import ROOT
 BUILT = ROOT / ".aws-sam" / "build"
 LAYER = BUILT / "BookkeepingLayer"
 BILL = BUILT.parent / "sbom.json"
-LARGEST = {"layer": 15_000_000, "function": 200_000}
+LARGEST = {"layer": 16_000_000, "function": 250_000}
 """Bytes, unzipped. A cold start reads all of it."""
 FREE = ("MIT", "BSD", "Apache", "PSF", "MPL", "Mozilla")
 """Beginnings of the licences under which a library may be shipped beside code that is not open."""

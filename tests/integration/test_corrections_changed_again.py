@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ from bookkeeping.domain import ledger
 from bookkeeping.domain.book_match import expected
 from local.xero.people import change_document
 from tests.integration.one_process import OneProcess, in_memory
+from tests.integration.test_book_match import found, matched
 from tests.integration.test_corrections import CANCELLED, ask, in_xero, posted
 
 APPROVED: dict[str, Any] = {"invoice_status": "AUTHORISED"}
@@ -182,3 +184,17 @@ def test_a_payment_that_was_read_and_taken_back_is_no_difference(books: OneProce
     order = posted(books)
     paid = ledger.as_read(books.entry(order).documents["invoice"], "PAID", "paid", books.clock.now())
     assert (paid.status, paid.stood) == ("AUTHORISED", "paid")
+
+
+def test_a_credit_note_that_a_person_dates_otherwise_is_told_by_the_book_match(books: OneProcess) -> None:
+    books.company(**APPROVED)
+    order = posted(books)
+    books.send(order | CANCELLED)
+    ask(books, order, "cancel")
+    books.run()
+    number = f"{books.entry(order).number}-CN"
+    assert found(matched(books)) == Counter()
+    in_xero(books, number).dated_on -= timedelta(days=3)
+    [difference] = matched(books).differences
+    assert (difference.code, difference.number) == ("changed", number)
+    assert [field for field, _, _ in difference.changes] == ["date"]

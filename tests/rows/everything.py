@@ -367,6 +367,9 @@ def _note(at: datetime) -> CreditNote:
         status="DRAFT",
         at=at,
         settled=True,
+        tax="0.20",
+        dated_on="2026-11-23",
+        contact_check="0a1b2c3d",
     )
 
 

@@ -197,7 +197,17 @@ def expected(entry: Entry) -> list[Expected]:
 
 def _as_posted(note: CreditNote) -> Posted:
     at = note.at or datetime.min.replace(tzinfo=UTC)
-    return Posted(note.id, note.number, note.status, note.total, note.currency, at)
+    return Posted(
+        note.id,
+        note.number,
+        note.status,
+        note.total,
+        note.currency,
+        at,
+        tax=note.tax,
+        dated_on=note.dated_on,
+        contact_check=note.contact_check,
+    )
 
 
 # --- differences

@@ -46,6 +46,12 @@ class CreditNote(Stored):
     at: datetime | None = None
     settled: bool = False
     """Nothing is left to do: it is allocated as far as the invoice was unpaid, or it is deleted or voided."""
+    tax: str = ""
+    """Of the total. What is empty here and below is not known: the book match does not compare it."""
+    dated_on: str = ""
+    """As in 2026-11-23."""
+    contact_check: str = ""
+    """The check value of its contact's id."""
 
     @property
     def counts(self) -> bool:

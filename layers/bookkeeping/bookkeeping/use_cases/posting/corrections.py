@@ -51,6 +51,7 @@ from bookkeeping.domain.ledger import Books, Entry, Posted, State
 from bookkeeping.domain.pacing import back_off
 from bookkeeping.domain.problems.problem import OrderStopped, Problem
 from bookkeeping.domain.problems.xero_messages import quoted, refusals
+from bookkeeping.domain.texts import check_value
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from bookkeeping.use_cases.posting.lane_holder import LaneHolder
 from bookkeeping.use_cases.posting.publishing import Publisher
@@ -406,8 +407,16 @@ class _Carried:
                 raise self._stopped(refused.messages, number, "credited") from None
             self._found(found, step.note)
         else:
-            total = step.note.total if answer.total is None else f"{answer.total:.2f}"
-            self._note_made(replace(step.note, id=answer.id, status=answer.status, total=total))
+            made = replace(
+                step.note,
+                id=answer.id,
+                status=answer.status,
+                total=step.note.total if answer.total is None else f"{answer.total:.2f}",
+                tax="" if answer.tax is None else f"{answer.tax:.2f}",
+                dated_on=answer.dated_on,
+                contact_check=check_value(answer.contact_id),
+            )
+            self._note_made(made)
 
     def _created(self, body: dict[str, Any], key: str) -> Answered:
         """Xero's answer to a new credit note. Raises _Doubtful, _Refused, CompanyHeld or TurnEnds."""
@@ -433,8 +442,16 @@ class _Carried:
     def _found(self, found: DocumentInXero, planned: CreditNote) -> None:
         """The number is in use: by our own note of an earlier call, or by somebody else's."""
         if self._is_ours(found, planned):
-            total = f"{found.total:.2f}"
-            self._note_made(replace(planned, id=found.id, status=found.status, total=total))
+            made = replace(
+                planned,
+                id=found.id,
+                status=found.status,
+                total=f"{found.total:.2f}",
+                tax=f"{found.tax:.2f}",
+                dated_on=found.dated_on.isoformat() if found.dated_on else "",
+                contact_check=check_value(found.contact_id),
+            )
+            self._note_made(made)
         else:
             self._note(**{**OVER, "taken": self._correction.taken + 1})
 
