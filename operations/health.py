@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -134,10 +135,18 @@ def _schedules(stack: Stack) -> Iterator[Finding]:
     for rule in stack.of_type("AWS::Events::Rule"):
         # the id of a rule on a bus of its own begins with the bus
         bus, _, name = rule.id.rpartition("|")
-        described = client.describe_rule(Name=name, EventBusName=bus or "default")
-        state = described["State"]
-        do = f"aws events enable-rule --name {name} --event-bus-name {bus or 'default'}"
+        # the local AWS leaves the bus out
+        own = [one.id for one in stack.of_type("AWS::Events::EventBus")]
+        bus, state = next(_found(client, name, [bus] if bus else ["default", *own]), ("default", "MISSING"))
+        do = f"aws events enable-rule --name {name} --event-bus-name {bus}"
         yield Finding("schedule", state == "ENABLED", f"{rule.logical_id} is {state.lower()}", do)
+
+
+def _found(client: Any, name: str, buses: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The buses that have the rule, each with its state there."""
+    for bus in buses:
+        with suppress(client.exceptions.ResourceNotFoundException):
+            yield bus, client.describe_rule(Name=name, EventBusName=bus)["State"]
 
 
 def _pauses(stack: Stack) -> Iterator[Finding]:

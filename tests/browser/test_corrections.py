@@ -74,7 +74,7 @@ def test_the_draft_of_a_cancelled_order_is_deleted_once_and_the_list_is_empty_ag
     assert books.standing(number) == {number: "DELETED"}
     expect(back_on_the_list(page)).to_have_count(0)
     expect(page.get_by_role("heading", name="Nothing changed after posting")).to_be_visible()
-    assert books.history(number).count("deleted after it was posted") == 1
+    assert books.history(number).count("deleted, asked for by") == 1
 
 
 def test_the_approved_invoice_of_a_cancelled_order_is_credited_once(books: BooksAtWork, page: Page) -> None:

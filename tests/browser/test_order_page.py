@@ -155,7 +155,7 @@ def test_an_order_is_previewed_under_the_settings_on_screen_and_nothing_is_saved
 
 def test_the_latest_orders_are_offered(site: Site, page: Page) -> None:
     open_preview(site, page)
-    expect(page.locator("#recent-orders option")).to_have_count(8)
+    expect(page.locator("#recent-orders option")).to_have_count(9)
 
 
 def test_a_pasted_order_is_sent_as_it_is_to_the_last_decimal(site: Site, page: Page) -> None:

@@ -253,7 +253,7 @@ def test_many_orders_are_one_mail_in_words_an_office_understands(office: Office)
     for part in (
         "9 orders: Currency not enabled",
         "What to do: Add CHF in Xero (Settings, Currencies",
-        "press Retry",
+        "posted by itself",
         "Who can do it: Your accountant",
         "1 order: No lines",
         "and others",

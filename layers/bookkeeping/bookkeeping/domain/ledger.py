@@ -869,10 +869,10 @@ def superseded(entry: Entry) -> bool:
     correction = entry.correction
     if correction is None or correction.step or not (correction.problem or correction.rests):
         return False
-    if correction.rests == "note_is_draft":
-        # what else is cancelled meanwhile is looked at after the note
-        return bool(sold_again(entry))
-    return entry.newest.content_hash != correction.dealt_with
+    if entry.newest.content_hash == correction.dealt_with:
+        return False
+    # what else is cancelled while a note waits for its approval is looked at after the note
+    return correction.rests != "note_is_draft" or bool(sold_again(entry))
 
 
 def sold_again(entry: Entry) -> list[int]:

@@ -634,5 +634,5 @@ def _sold_again(entry: Entry) -> list[str]:
     return [
         f"{'The shipping' if place == SHIPPING else f'Line {place}'} was credited, and the platform says that it is"
         " sold. Bill it again in Xero by hand, or delete the credit note there"
-        for place in ledger.sold_again(entry)
+        for place in (ledger.sold_again(entry) if ledger.changed_since(entry) else ())
     ]

@@ -371,9 +371,7 @@ class BookMatch:
             ),
         )
         # no row has become known as posted by then that was not when the page was read
-        self._prefixes = self._prefixes or self._adapters.connections.prefixes(
-            self._holder.lane.organisation_id
-        )
+        self._prefixes = self._prefixes or self._known_prefixes()
         before = self._findings_before(match)
         findings, rowless = page_matched(
             page,
@@ -392,6 +390,12 @@ class BookMatch:
         if match.place + 1 < len(match.lists):
             return findings, replace(match, place=match.place + 1, page=1, page_size=LISTED_A_PAGE)
         return findings, self._into(match, "ledger")
+
+    def _known_prefixes(self) -> dict[str, str]:
+        """The prefixes that are claimed in the organisation, former ones too, and those of the settings → company."""
+        saved = {company: self._adapters.settings.current(company) for company in self._here}
+        prefixes = {one[0].number_prefix: company for company, one in saved.items() if one is not None}
+        return prefixes | self._adapters.connections.prefixes(self._holder.lane.organisation_id)
 
     def _rows_of(self, page: Sequence[Listed]) -> dict[tuple[str, str], Entry]:
         """The rows of the orders that the documents' numbers name."""
