@@ -12,6 +12,7 @@ import inspect
 import json
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -70,23 +71,37 @@ class Grant(NamedTuple):
 
 noted: set[Use] = set()
 _acting: list[str] = []
+_threads = threading.local()
+"""What other threads act as; where they say nothing, as the first one does."""
+
+
+def _own() -> list[str]:
+    if threading.current_thread() is threading.main_thread():
+        return _acting
+    own: list[str] = _threads.__dict__.setdefault("acting", [])
+    return own
+
+
+def _function() -> str:
+    return next((stack[-1] for stack in (_own(), _acting) if stack), "")
 
 
 @contextmanager
 def acting_as(function: str) -> Iterator[None]:
     """Calls within are this function's. One function may invoke another; "" is nobody."""
-    _acting.append(function)
+    own = _own()
+    own.append(function)
     try:
         yield
     finally:
-        _acting.pop()
+        own.pop()
 
 
 def note(action: str, resource: str, key: str = "") -> None:
-    if _acting and _acting[-1]:
+    if function := _function():
         kind, hash_, _ = key.partition("#")
         of_many_kinds = resource.partition("/")[0] in OF_MANY_KINDS
-        noted.add(Use(_acting[-1], action, resource, kind + hash_ if of_many_kinds else ""))
+        noted.add(Use(function, action, resource, kind + hash_ if of_many_kinds else ""))
 
 
 def note_invocation(name: str) -> None:
@@ -185,7 +200,7 @@ def _listen(patch: pytest.MonkeyPatch) -> None:
 
 def _sent(real: Callable[..., Any]) -> Callable[..., Any]:
     def make_request(endpoint: Endpoint, operation: Any, request: Mapping[str, Any]) -> Any:
-        if _acting:
+        if _function():
             service = operation.service_model.service_name
             if service == "lambda":
                 note_invocation(request["url_path"].split("/")[3])
@@ -203,7 +218,7 @@ def _listen_to(patch: pytest.MonkeyPatch, kind: type, service: str, name: str) -
 
     @functools.wraps(real)
     def listened(stand_in: Any, *parts: Any, **request: Any) -> Any:
-        if _acting:
+        if _function():
             whole = dict(zip(asked, parts, strict=False)) | request
             _note(service, operation, whole | {"TableName": getattr(stand_in, "name", "")})
         return real(stand_in, *parts, **request)
