@@ -71,8 +71,9 @@ class Grant(NamedTuple):
 
 noted: set[Use] = set()
 _acting: list[str] = []
+_others: list[str] = []
 _threads = threading.local()
-"""What other threads act as; where they say nothing, as the first one does."""
+"""What other threads act as; where they say nothing, as the first one does, or else as any that does."""
 
 
 def _own() -> list[str]:
@@ -83,7 +84,7 @@ def _own() -> list[str]:
 
 
 def _function() -> str:
-    return next((stack[-1] for stack in (_own(), _acting) if stack), "")
+    return next((stack[-1] for stack in (_own(), _acting, _others) if stack), "")
 
 
 @contextmanager
@@ -91,10 +92,12 @@ def acting_as(function: str) -> Iterator[None]:
     """Calls within are this function's. One function may invoke another; "" is nobody."""
     own = _own()
     own.append(function)
+    _others.append(function)
     try:
         yield
     finally:
         own.pop()
+        _others.remove(function)
 
 
 def note(action: str, resource: str, key: str = "") -> None:
