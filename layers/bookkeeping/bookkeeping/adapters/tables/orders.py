@@ -7,7 +7,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, get_args
+from itertools import islice
+from typing import Any, Final, NamedTuple, get_args
 
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
@@ -51,6 +52,7 @@ from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.stored import unknown_in
 from bookkeeping.domain.time_zones import Calendar
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = "\uffff"
 """Text after every moment and every reason."""
@@ -68,6 +70,16 @@ _AS_POSTED: Final = ("contact_check", "lines_check", "dated_on", "tax")
 """Fields of a document that its row keeps in one attribute, which takes a third of the room."""
 ROW_ALONE: Final = ("key", "list_key", "external_ref")
 """Attributes of a row that say nothing an entry does not say."""
+
+
+class Place(NamedTuple):
+    """Where a row stands among its company's, by time."""
+
+    at: str
+    """Of its last change; of what is under way, of its arrival."""
+    state: str
+    reason: str
+    key: str
 
 
 def order_key(company: str, order_id: str) -> str:
@@ -321,6 +333,47 @@ class OrdersTable:
             last = _list_key(state, reason, stamp(until) if until else _LAST)
         request = self._list_request(company, first, last, limit) | {"ScanIndexForward": not newest_first}
         return self._page(request, company, after)
+
+    def in_order(
+        self,
+        company: str,
+        state: State,
+        reason: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: Place | None = None,
+        limit: int,
+        newest_first: bool = True,
+    ) -> list[Place]:
+        """Where the company's rows in that state for that reason stand, in the order of time.
+
+        `after` is a place in any list: this one goes on where all of them together have come to. An index: it may lag
+        behind the rows.
+        """
+        here = _first(state), reason
+        request: Item = {"IndexName": "page", "Limit": limit, "ScanIndexForward": not newest_first}
+        if after is not None:
+            there, at = (_first(State(after.state)), after.reason), moment(after.at)
+            # of one and the same moment, one list follows the other
+            passed = here != there and (here > there) == newest_first
+            if newest_first:
+                bound = until = min(until or at, at - passed * _MILLISECOND)
+            else:
+                bound = since = max(since or at, at + passed * _MILLISECOND)
+            if here == there and bound == at:
+                own = {"list_key": _list_key(state, reason, after.at), "key": after.key}
+                request["ExclusiveStartKey"] = {"company": company, **own}
+        bounds = stamp(since) if since else "", stamp(until) if until else _LAST
+        if bounds[0] > bounds[1]:
+            return []
+        first, last = (_list_key(state, reason, bound) for bound in bounds)
+        condition = Key("company").eq(company) & Key("list_key").between(first, last)
+        found = query(self._table, KeyConditionExpression=condition, **request)
+        return [
+            Place(item["list_key"].rpartition("#")[2], str(state), reason, item["key"])
+            for item in islice(found, limit)
+        ]
 
     @staticmethod
     def _list_request(company: str, first: str, last: str, limit: int) -> Item:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
+from heapq import merge
+from itertools import islice
+from operator import itemgetter
 from typing import Any, Final, Literal
 
 from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.lanes import Batch
-from bookkeeping.adapters.tables.orders import SOME_REASON, order_key
+from bookkeeping.adapters.tables.orders import Place, order_key
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.corrections import SHIPPING
@@ -31,6 +33,7 @@ from bookkeeping.domain.ledger import (
     Posted,
     State,
 )
+from bookkeeping.domain.moments import LONG_AGO, moment, stamp
 from bookkeeping.domain.order_totals import order_totals
 from bookkeeping.domain.orders import Order
 from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS
@@ -51,23 +54,21 @@ GATHERED: Final = 10
 """So many problems are told with what to do about them."""
 PARTS: Final = 20
 """Of orders with one reference of the sales channel, so many are compared."""
-LISTS: Final[tuple[tuple[State, str | None], ...]] = (
-    (State.NEEDS_ATTENTION, None),
-    # those that changed after they were posted
-    (State.POSTED, SOME_REASON),
-    (State.WAITING, None),
+READ_AT_ONCE: Final = 100
+"""Rows."""
+LISTED: Final = (
+    State.NEEDS_ATTENTION,
+    State.WAITING,
     # what is being posted as well
-    (State.QUEUED, ""),
-    (State.POSTED, ""),
-    (State.SKIPPED, None),
-    (State.SET_ASIDE, None),
+    State.QUEUED,
+    State.POSTED,
+    State.SKIPPED,
+    State.SET_ASIDE,
 )
-"""States and reasons in the order in which they are listed; None means every reason."""
-_COUNTED_STATES: Final = (State.WAITING, State.QUEUED, State.POSTED, State.SKIPPED, State.SET_ASIDE)
+_COUNTED_STATES: Final = LISTED[1:]
 """Those that need attention are counted with their problems."""
-_REFERENCES: Final = -1
-"""The place of a cursor within the orders whose sales channel's reference begins as searched."""
-_WITH_WHY: Final = frozenset({State.NEEDS_ATTENTION, State.WAITING, State.SKIPPED})
+_WITHOUT_WHY: Final = frozenset({State.QUEUED, State.POSTED})
+"""States that no problem and no reason is looked for in, changes after posting apart."""
 
 
 @dataclass(frozen=True)
@@ -94,86 +95,168 @@ class Asked:
 
 
 def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]:
-    """A page of orders: first those that need attention, and in each state and for each problem the latest first."""
-    unshown: dict[str, str] = {}
-    newer: list[str] = []
+    """A page of orders, the latest change first; what is under way has the time of its arrival."""
+    after = _cursor_in(company, asked.cursor)
+    by_reference = isinstance(after, str)
+    calls: dict[Any, Callable[[], Any]] = {
+        "connection": partial(adapters.connections.connection_and_pause, company)
+    }
+    if by_reference or (asked.search and after is None):
+        search = partial(adapters.orders.by_reference, company, asked.search, limit=asked.rows)
+        calls["references"] = partial(search, after=after or "")
+    else:
+        calls |= _reasons(adapters, company, asked)
+    if after is None and asked.search:
+        calls["named"] = partial(_named, adapters, company, asked.search)
+    elif after is None:
+        # counts are of all the orders, whatever is asked for
+        calls["stopped"] = partial(adapters.orders.reasons, company, State.NEEDS_ATTENTION, COUNTED)
+        calls["changed"] = partial(adapters.orders.reasons, company, State.POSTED, COUNTED)
+        for state in _COUNTED_STATES:
+            calls["count", state] = partial(adapters.orders.count, company, state, COUNTED)
+    got = _side_by_side(adapters, calls)
+    page = _Page(adapters, company, asked)
+    more: Place | str | None = None
+    keys, goes_on = got.get("references", ([], ""))
+    if got.get("named"):
+        page.take(got["named"])
+    elif keys or by_reference:
+        page.take(page.rows(keys))
+        more = goes_on
+    else:
+        if "references" in got:
+            got |= _side_by_side(adapters, _reasons(adapters, company, asked))
+        more = page.fill(_lists(asked, got), after if isinstance(after, Place) else None)
+    shown: dict[str, Any] = {
+        "orders": page.shown(*got["connection"]),
+        "cursor": _cursor_out(more) if more else None,
+    }
+    if "stopped" in got:
+        stopped, changed = got["stopped"], got["changed"]
+        counts = {str(state): got["count", state] for state in _COUNTED_STATES}
+        shown["counts"] = {str(State.NEEDS_ATTENTION): len(stopped), **counts, "changed": len(changed)}
+        shown["problems"] = Counter([*stopped.values(), *changed.values()])
+        shown["gathered"] = _gathered(adapters, stopped, page.found)
+    return shown
 
-    def contained_row(item: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """A row that can't be shown is named, and does not empty the page."""
-        order_id = item["order_id"]
-        return contained(
-            company, order_id, partial(unshown.setdefault, order_id), partial(newer.append, order_id)
-        )
 
-    first = _First(adapters, company, asked)
-    found, cursor = _found(adapters, company, asked, first, contained_row)
-    view, shown = View(adapters, company, first.connection, first.pause), list[dict[str, Any]]()
-    view.prepare(found)
-    for entry in found:
-        with contained_row({"order_id": entry.order_id}):
-            shown.append(view.order(entry))
-    shown += [view.order(_unreadable(company, *one, adapters.now())) for one in unshown.items()]
-    shown += [view.order(_of_unknown_kind(company, order_id, adapters.now())) for order_id in newer]
-    page: dict[str, Any] = {"orders": shown, "cursor": cursor or None}
-    if first.counts:
-        page["counts"] = {str(state): count for state, count in first.counts.items()}
-        page["counts"]["changed"] = len(first.changed)
-        page["problems"] = Counter([*first.reasons.values(), *first.changed.values()])
-        page["gathered"] = _gathered(adapters, first.reasons, found)
-    return page
+def _side_by_side(adapters: PageAdapters, calls: Mapping[Any, Callable[[], Any]]) -> dict[Any, Any]:
+    return dict(zip(calls, adapters.together(list(calls.values())), strict=True))
+
+
+def _reasons(adapters: PageAdapters, company: str, asked: Asked) -> dict[Any, Callable[[], Any]]:
+    """For each state what asks for the reasons in it, if they are not given."""
+    newest = partial(adapters.orders.newest_by_reason, company)
+    return {} if asked.why else {state: partial(newest, state) for state in _states(asked)}
+
+
+class _Page:
+    """The orders of a page as they are found, by their keys."""
+
+    def __init__(self, adapters: PageAdapters, company: str, asked: Asked) -> None:
+        self._adapters = adapters
+        self._company = company
+        self._asked = asked
+        self.found: dict[str, Entry] = {}
+        self._unshown: dict[str, str] = {}
+        self._newer: list[str] = []
+
+    def _contained(self, order_id: str) -> AbstractContextManager[None]:
+        """An order that can't be shown is named, and does not empty the page."""
+        unshown, newer = partial(self._unshown.setdefault, order_id), partial(self._newer.append, order_id)
+        return contained(self._company, order_id, unshown, newer)
+
+    def rows(self, keys: Sequence[str]) -> list[Entry]:
+        """The rows in the order of their keys."""
+        entries = self._adapters.orders.get_many(keys, lambda item: self._contained(item["order_id"]))
+        read = {order_key(*entry.key): entry for entry in entries}
+        return [read[key] for key in keys if key in read]
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        self.found |= {order_key(*entry.key): entry for entry in entries if _fits(entry, self._asked)}
+
+    def fill(self, lists: Sequence[tuple[State, str]], after: Place | None) -> Place | None:
+        """Find orders of the lists from there on. Where to go on; None at the end."""
+        goes_on: Place | None = None
+        for entry, place in self._looked_at(lists, after):
+            if entry is not None and _matches(entry, self._asked.search):
+                self.take([entry])
+            goes_on = place
+            if len(self.found) == self._asked.rows:
+                break
+        return goes_on
+
+    def _looked_at(
+        self, lists: Sequence[tuple[State, str]], after: Place | None
+    ) -> Iterator[tuple[Entry | None, Place | None]]:
+        """The rows of the lists from there on, and where to go on after each; None at the end."""
+        limit, left = self._asked.rows, LOOKED_AT
+        while left:
+            places = self._places(lists, after, limit + 1)
+            for start in range(0, min(limit, len(places)), READ_AT_ONCE):
+                some = places[start : min(start + READ_AT_ONCE, limit)]
+                rows = {order_key(*entry.key): entry for entry in self.rows([place.key for place in some])}
+                for place in some:
+                    yield rows.get(place.key), None if place is places[-1] else place
+            if len(places) <= limit:
+                return
+            # where many do not match, all that may be looked at is asked for at once
+            after, left = places[limit - 1], left - limit
+            limit = left
+
+    def _places(self, lists: Sequence[tuple[State, str]], after: Place | None, limit: int) -> list[Place]:
+        """The next places in all the lists together."""
+        asked = self._asked
+        since = datetime.combine(asked.first_day, time.min, UTC) if asked.first_day else None
+        until = datetime.combine(asked.last_day, time.max, UTC) if asked.last_day else None
+        calls: list[Callable[[], list[Place]]] = []
+        for state, reason in lists:
+            # what is under way is listed by the time of its arrival, and may have changed since
+            by = "received" if state in UNDER_WAY else "changed"
+            calls.append(
+                partial(
+                    self._adapters.orders.in_order,
+                    self._company,
+                    state,
+                    reason,
+                    # a change comes after the arrival
+                    since=since if asked.dates in (by, "received") else None,
+                    until=until if asked.dates in (by, "changed") else None,
+                    after=after,
+                    limit=limit,
+                    newest_first=not asked.oldest_first,
+                )
+            )
+        found = self._adapters.together(calls)
+        return list(islice(merge(*found, key=itemgetter(0, 1, 2), reverse=not asked.oldest_first), limit))
+
+    def shown(self, connection: Connection | None, pause: Pause | None) -> list[dict[str, Any]]:
+        view, shown = View(self._adapters, self._company, connection, pause), list[dict[str, Any]]()
+        view.prepare(list(self.found.values()))
+        for entry in self.found.values():
+            with self._contained(entry.order_id):
+                shown.append(view.order(entry))
+        now = self._adapters.now()
+        shown += [view.order(_unreadable(self._company, *one, now)) for one in self._unshown.items()]
+        return shown + [view.order(_of_unknown_kind(self._company, id_, now)) for id_ in self._newer]
 
 
 def _gathered(
-    adapters: PageAdapters, reasons: Mapping[str, str], read: Sequence[Entry]
+    adapters: PageAdapters, reasons: Mapping[str, str], known: dict[str, Entry]
 ) -> list[dict[str, Any]]:
     """The problems that stop most orders, each as one of its latest orders has it."""
     latest = {code: key for key, code in reversed(list(reasons.items()))}
     counted = Counter(reasons.values()).most_common(GATHERED)
-    known = {order_key(*entry.key): entry for entry in read}
     others = [latest[code] for code, _ in counted if latest[code] not in known]
     # a row that can't be shown stands in the list
     found = adapters.orders.get_many(others, lambda item: contained(item["company"], item["order_id"]))
-    known |= {order_key(*entry.key): entry for entry in found}
-    examples = [(known.get(latest[code]), code, count) for code, count in counted]
+    read = {order_key(*entry.key): entry for entry in found}
+    examples = [((known | read).get(latest[code]), code, count) for code, count in counted]
     return [
         {"count": count, "order_id": entry.order_id, "problem": entry.problem.as_json()}
         for entry, code, count in examples
         if entry is not None and entry.problem is not None and entry.why == code
     ]
-
-
-class _First:
-    """What a page needs to begin with, asked for side by side: none of it depends on the rest."""
-
-    def __init__(self, adapters: PageAdapters, company: str, asked: Asked) -> None:
-        orders, calls = adapters.orders, dict[Any, Callable[[], Any]]()
-        calls["connection"] = partial(adapters.connections.connection_and_pause, company)
-        if asked.search and not asked.cursor:
-            calls["named"] = partial(_named, adapters, company, asked.search)
-            calls["references"] = partial(orders.by_reference, company, asked.search, limit=asked.rows)
-        elif not asked.cursor:
-            calls |= {one: partial(_keys, adapters, company, asked, one, asked.rows) for one in _lists(asked)}
-            # counts are of all the orders, whatever is searched
-            calls["reasons"] = partial(orders.reasons, company, State.NEEDS_ATTENTION, COUNTED)
-            calls["changed"] = partial(orders.reasons, company, State.POSTED, COUNTED)
-            calls |= {state: partial(orders.count, company, state, COUNTED) for state in _COUNTED_STATES}
-        got = dict(zip(calls, adapters.together(list(calls.values())), strict=True))
-        self.connection: Connection | None
-        self.pause: Pause | None
-        self.connection, self.pause = got["connection"]
-        self.named: list[Entry] = got.get("named", [])
-        self.references: tuple[list[str], str] = got.get("references", ([], ""))
-        self.lists: dict[tuple[State, str | None], tuple[list[str], str]] = {
-            one: got[one] for one in _lists(asked) if one in got
-        }
-        self.reasons: dict[str, str] = got.get("reasons", {})
-        """Keys of orders that need attention, and why."""
-        self.changed: dict[str, str] = got.get("changed", {})
-        """Why orders are listed that changed after they were posted."""
-        self.counts: dict[State, int] = {}
-        if "reasons" in got:
-            counts = {state: got[state] for state in _COUNTED_STATES}
-            self.counts = {State.NEEDS_ATTENTION: len(self.reasons), **counts}
 
 
 def _unreadable(company: str, order_id: str, reference: str, now: datetime) -> Entry:
@@ -195,97 +278,32 @@ def _of_unknown_kind(company: str, order_id: str, now: datetime) -> Entry:
     return Entry(company, order_id, State.WAITING, Message(0), now, now, reason=UNKNOWN)
 
 
-def _found(
-    adapters: PageAdapters,
-    company: str,
-    asked: Asked,
-    first: _First,
-    contained_row: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
-) -> tuple[list[Entry], str]:
-    if first.named:
-        return [entry for entry in first.named if _fits(entry, asked)], ""
-    place, after = _cursor_in(asked.cursor)
-    keys, more = first.references
-    if place == _REFERENCES:
-        keys, more = adapters.orders.by_reference(company, asked.search, limit=asked.rows, after=after)
-    if keys or place == _REFERENCES:
-        read = _rows(adapters, keys, contained_row)
-        return [entry for entry in read if _fits(entry, asked)], _cursor_out(
-            _REFERENCES, more
-        ) if more else ""
-    lists = _lists(asked)
-    found: list[Entry] = []
-    looked_at = 0
-    while place < len(lists) and len(found) < asked.rows and looked_at < LOOKED_AT:
-        keys, room = [], asked.rows - len(found)
-        while place < len(lists) and len(keys) < room:
-            listed = None if after else first.lists.pop(lists[place], None)
-            if listed is None or len(keys) + len(listed[0]) > room:
-                listed = _keys(adapters, company, asked, lists[place], room - len(keys), after)
-            keys += listed[0]
-            after = listed[1]
-            place += not after
-        read = _rows(adapters, keys, contained_row)
-        found += [entry for entry in read if _fits(entry, asked) and _matches(entry, asked.search)]
-        looked_at += len(keys)
-    return found, _cursor_out(place, after) if place < len(lists) else ""
-
-
-def _keys(
-    adapters: PageAdapters,
-    company: str,
-    asked: Asked,
-    one: tuple[State, str | None],
-    limit: int,
-    after: str = "",
-) -> tuple[list[str], str]:
-    """Keys of a list in the order that is asked for, and where to go on."""
-    state, reason = one
-    # what is under way is listed by the time of its arrival, and may have changed since
-    by = "received" if state in UNDER_WAY else "changed"
-    since = datetime.combine(asked.first_day, time.min, UTC) if asked.first_day else None
-    until = datetime.combine(asked.last_day, time.max, UTC) if asked.last_day else None
-    return adapters.orders.list_page(
-        company,
-        state,
-        reason,
-        # a change comes after the arrival
-        since=since if asked.dates in (by, "received") else None,
-        until=until if asked.dates in (by, "changed") else None,
-        limit=limit,
-        after=after,
-        newest_first=not asked.oldest_first,
-    )
-
-
-def _rows(
-    adapters: PageAdapters,
-    keys: Sequence[str],
-    contained_row: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
-) -> list[Entry]:
-    """The rows in the order of their keys."""
-    by_key = {order_key(*entry.key): entry for entry in adapters.orders.get_many(keys, contained_row)}
-    return [by_key[key] for key in keys if key in by_key]
-
-
-def _lists(asked: Asked) -> list[tuple[State, str | None]]:
-    """The states and reasons to list; None means every reason."""
+def _states(asked: Asked) -> Sequence[State]:
+    """The states to list."""
     if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
-        return []
-    lists: list[tuple[State, str | None]]
-    if asked.state == "changed":
-        lists = [(State.POSTED, SOME_REASON)]
-    else:
+        return ()
+    states: Sequence[State] = LISTED
+    if asked.state is not None:
         # orders that are being posted are listed with the queued ones
-        state = State.QUEUED if asked.state is State.POSTING else asked.state
-        lists = [one for one in LISTS if state in (None, one[0])]
+        states = [
+            {"changed": State.POSTED, State.POSTING: State.QUEUED}.get(asked.state) or State(asked.state)
+        ]
     if asked.why in CHANGED:
-        return [(State.POSTED, asked.why)] if (State.POSTED, SOME_REASON) in lists else []
-    if asked.why:
-        # what stopped an order that was set aside concerns nobody any more, unless they ask for it
-        with_why = _WITH_WHY | {State.SET_ASIDE} if asked.state is State.SET_ASIDE else _WITH_WHY
-        return [(state, asked.why) for state, _ in lists if state in with_why]
-    return lists
+        return [state for state in states if state is State.POSTED]
+    # what stopped an order that was set aside concerns nobody any more, unless they ask for it
+    without = _WITHOUT_WHY if asked.state is State.SET_ASIDE else _WITHOUT_WHY | {State.SET_ASIDE}
+    return [state for state in states if not asked.why or state not in without]
+
+
+def _lists(asked: Asked, reasons: Mapping[Any, Iterable[str]]) -> list[tuple[State, str]]:
+    """The states and reasons to list. `reasons`: those in each state."""
+    return [
+        (state, reason)
+        for state in _states(asked)
+        for reason in ([asked.why] if asked.why else reasons[state])
+        # without one, it did not change since
+        if reason or asked.state != "changed"
+    ]
 
 
 def _fits(entry: Entry, asked: Asked) -> bool:
@@ -330,18 +348,22 @@ def _matches(entry: Entry, search: str) -> bool:
     return any(search.casefold() in text.casefold() for text in texts)
 
 
-def _cursor_out(place: int, after: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([place, after]).encode()).decode()
+def _cursor_out(after: Place | str) -> str:
+    return base64.urlsafe_b64encode(json.dumps(after).encode()).decode()
 
 
-def _cursor_in(cursor: str) -> tuple[int, str]:
-    """Where to continue; an invalid cursor starts from the beginning."""
+def _cursor_in(company: str, cursor: str) -> Place | str | None:
+    """Where to go on: in the order of time, or among the references. An invalid cursor starts from the beginning."""
     try:
-        place, after = json.loads(base64.urlsafe_b64decode(cursor.encode())) if cursor else (0, "")
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        return 0, ""
-    sound = isinstance(place, int) and isinstance(after, str) and _REFERENCES <= place < len(LISTS)
-    return (place, after) if sound else (0, "")
+        after = json.loads(base64.urlsafe_b64decode(cursor.encode())) if cursor else None
+        if after is None or isinstance(after, str):
+            return after
+        place = Place(*after)
+        sound = stamp(moment(place.at)) == place.at and stamp(LONG_AGO) < place.at < "9999"
+        in_list = State(place.state) in LISTED and isinstance(place.reason, str)
+        return place if sound and in_list and place.key.startswith(order_key(company, "")) else None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 # --- one order ---------------------------------------------------------------------------------------------------
