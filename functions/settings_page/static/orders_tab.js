@@ -4,7 +4,8 @@ import { AfterPosting, beingCorrected } from "./corrections.js";
 import { amount, byId, codeWords, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
 import { csvOf, keepFile } from "./orders_csv.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
-import { ReadAgain, helpWith, setAside, wasSetAside } from "./problems.js";
+import { ReadAgain, helpWith, retryOf, setAside, wasSetAside, whyOf } from "./problems.js";
+import { Selection } from "./selection.js";
 
 const UNDER_WAY = new Set(["queued", "posting"]);
 const LOOK_AGAIN_AFTER = 8_000;
@@ -15,11 +16,8 @@ const path = (id) => `orders/${encodeURIComponent(id)}`;
 
 const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
-/** Why an order stops or is skipped that is refunded, returned or rejected: a person says Post or Skip instead of Retry. */
-const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected", "partially_refunded", "partially_returned", "unclear"]);
 const COUNTED_UP_TO = 1000;
 
-const whyOf = (order) => order.problem?.code || order.reason || "";
 const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : String(count));
 const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
@@ -45,6 +43,11 @@ export class OrdersTab {
     this.open = null;
     this.lookedAt = Date.now();
     this.afterPosting = new AfterPosting(api, this, WHO);
+    this.selection = new Selection(api, {
+      say: (words) => (byId("orders-status").textContent = words),
+      failed: (words) => this.listError(words),
+      changed: () => this.reloadAndFocus(),
+    });
     this.filter.addEventListener("submit", (event) => {
       event.preventDefault();
       this.load();
@@ -71,6 +74,8 @@ export class OrdersTab {
   async load({ quietly = false } = {}) {
     const turn = ++this.turn;
     clearTimeout(this.typing);
+    if (!same(this.asked, this.listed)) this.selection.clear();
+    this.listed = this.asked;
     if (!quietly) byId("orders-status").textContent = this.pages ? "Searching …" : "Loading …";
     try {
       const answer = await this.api.get("orders", this.asked);
@@ -122,14 +127,16 @@ export class OrdersTab {
     this.showProblems(problems);
     this.showGathered(gathered);
     if (!quietly || !same(before, orders)) this.showList(quietly);
+    this.selection.show(orders);
     byId("more-orders").hidden = !this.cursor;
     this.showRetryAll();
   }
 
   showList(quietly) {
-    const focused = byId("order-rows").contains(document.activeElement) ? document.activeElement.hash : null;
-    replace(byId("order-rows"), this.orders.map(listed));
-    if (focused) [...byId("order-rows").querySelectorAll("a")].find((link) => link.hash === focused)?.focus();
+    const rows = byId("order-rows");
+    const focused = rows.contains(document.activeElement) ? document.activeElement : null;
+    replace(rows, this.orders.map((order) => listed(order, this.selection.boxOf(order))));
+    if (focused) rows.querySelector(`${focused.localName}[data-id="${CSS.escape(focused.dataset.id)}"]`)?.focus();
     const none = !this.orders.length;
     byId("no-orders").hidden = !none;
     if (none) replace(byId("no-orders"), this.emptyWords());
@@ -226,12 +233,16 @@ export class OrdersTab {
   async retryAll(problem) {
     try {
       const answer = await this.api.post("orders/retry", { problem });
-      await this.load({ quietly: true });
+      await this.reloadAndFocus();
       byId("orders-status").textContent = retriedWords(answer);
-      byId("order-list-heading").focus();
     } catch (refused) {
       this.listError(refused.message);
     }
+  }
+
+  async reloadAndFocus() {
+    await this.load({ quietly: true });
+    byId("order-list-heading").focus();
   }
 
   /** Orders on their way change by themselves, so the page reloads them while somebody looks at it. */
@@ -354,9 +365,7 @@ export class OrdersTab {
   }
 
   mainButton(order) {
-    // what is cancelled can be posted only where its purchase order is in Xero
-    const asked = NO_SALE.has(whyOf(order)) || (whyOf(order) === "cancelled" && order.documents.length > 0);
-    return asked ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, "main");
+    return this.retryButton(order, ...retryOf(order), "main");
   }
 
   retryButton(order, words, body, look = "quiet") {
@@ -409,12 +418,13 @@ function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
 /** Why it stopped, in a few words; of other orders what became of them. */
 const shortly = (order) => (order.problem && !order.set_aside ? codeWords(order.problem.code) : order.words);
 
-function listed(order) {
+function listed(order, box) {
   const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");
   const [document] = order.documents;
   return element(
     "li",
     {},
+    element("div", { class: "order-box" }, box),
     element(
       "div",
       { class: "order-name" },
