@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from decimal import Decimal
 from functools import partial
 from heapq import merge
 from itertools import islice
-from operator import itemgetter
 from typing import Any, Final, Literal
 
 from bookkeeping.adapters.containment import contained, leaving_alone
@@ -50,6 +49,7 @@ MOST_ROWS: Final = 250
 LOOKED_AT: Final = 400
 """The most rows to read for one page when few of them match."""
 COUNTED: Final = 1000
+"""The most orders that are counted of one problem or reason, and summed up."""
 GATHERED: Final = 10
 """So many problems are told with what to do about them."""
 PARTS: Final = 20
@@ -65,8 +65,8 @@ LISTED: Final = (
     State.SKIPPED,
     State.SET_ASIDE,
 )
-_COUNTED_STATES: Final = LISTED[1:]
-"""Those that need attention are counted with their problems."""
+CHANGED_SINCE: Final = "changed"
+"""Stands beside the states for what was posted and changed afterwards."""
 _WITHOUT_WHY: Final = frozenset({State.QUEUED, State.POSTED})
 """States that no problem and no reason is looked for in, changes after posting apart."""
 
@@ -98,6 +98,7 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     """A page of orders, the latest change first; what is under way has the time of its arrival."""
     after = _cursor_in(company, asked.cursor)
     by_reference = isinstance(after, str)
+    counts = after is None and not asked.search
     calls: dict[Any, Callable[[], Any]] = {
         "connection": partial(adapters.connections.connection_and_pause, company)
     }
@@ -105,17 +106,20 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
         search = partial(adapters.orders.by_reference, company, asked.search, limit=asked.rows)
         calls["references"] = partial(search, after=after or "")
     else:
-        calls |= _reasons(adapters, company, asked)
-    if after is None and asked.search:
+        calls |= _reasons(adapters, company, LISTED if counts else _states(asked))
+    if asked.search and after is None:
         calls["named"] = partial(_named, adapters, company, asked.search)
-    elif after is None:
-        # counts are of all the orders, whatever is asked for
-        calls["stopped"] = partial(adapters.orders.reasons, company, State.NEEDS_ATTENTION, COUNTED)
-        calls["changed"] = partial(adapters.orders.reasons, company, State.POSTED, COUNTED)
-        for state in _COUNTED_STATES:
-            calls["count", state] = partial(adapters.orders.count, company, state, COUNTED)
     got = _side_by_side(adapters, calls)
-    page = _Page(adapters, company, asked)
+    counted: dict[tuple[State, str], list[Place]] = {}
+    if counts:
+        # of all the orders, whatever is asked for
+        latest = {
+            (state, reason): partial(_latest, adapters, company, state, reason)
+            for state in LISTED
+            for reason in got[state]
+        }
+        counted = _side_by_side(adapters, latest)
+    page = _Page(adapters, company, asked, counted)
     more: Place | str | None = None
     keys, goes_on = got.get("references", ([], ""))
     if got.get("named"):
@@ -125,38 +129,94 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
         more = goes_on
     else:
         if "references" in got:
-            got |= _side_by_side(adapters, _reasons(adapters, company, asked))
+            got |= _side_by_side(adapters, _reasons(adapters, company, _states(asked)))
         more = page.fill(_lists(asked, got), after if isinstance(after, Place) else None)
     shown: dict[str, Any] = {
         "orders": page.shown(*got["connection"]),
         "cursor": _cursor_out(more) if more else None,
     }
-    if "stopped" in got:
-        stopped, changed = got["stopped"], got["changed"]
-        counts = {str(state): got["count", state] for state in _COUNTED_STATES}
-        shown["counts"] = {str(State.NEEDS_ATTENTION): len(stopped), **counts, "changed": len(changed)}
-        shown["problems"] = Counter([*stopped.values(), *changed.values()])
-        shown["gathered"] = _gathered(adapters, stopped, page.found)
-    return shown
+    return shown | (_counts(counted) | _gathered(adapters, counted, page.found) if counts else {})
 
 
 def _side_by_side(adapters: PageAdapters, calls: Mapping[Any, Callable[[], Any]]) -> dict[Any, Any]:
     return dict(zip(calls, adapters.together(list(calls.values())), strict=True))
 
 
-def _reasons(adapters: PageAdapters, company: str, asked: Asked) -> dict[Any, Callable[[], Any]]:
-    """For each state what asks for the reasons in it, if they are not given."""
-    newest = partial(adapters.orders.newest_by_reason, company)
-    return {} if asked.why else {state: partial(newest, state) for state in _states(asked)}
+def _reasons(
+    adapters: PageAdapters, company: str, states: Iterable[State]
+) -> dict[Any, Callable[[], Iterable[str]]]:
+    """For each state what asks for the reasons in it."""
+    return {state: partial(adapters.orders.newest_by_reason, company, state) for state in states}
+
+
+def _latest(adapters: PageAdapters, company: str, state: State, reason: str) -> list[Place]:
+    return list(adapters.orders.places(company, state, reason, at_most=COUNTED))
+
+
+def _counts(counted: Mapping[tuple[State, str], Sequence[Place]]) -> dict[str, Any]:
+    """Of each state how many orders there are and what they come to; and how many each problem or change has."""
+    places: dict[str, list[Place]] = {name: [] for name in (*map(str, LISTED), CHANGED_SINCE)}
+    more, problems = set[str](), dict[str, int]()
+    for (state, reason), latest in counted.items():
+        changed = state is State.POSTED and bool(reason)
+        if changed or state is State.NEEDS_ATTENTION:
+            problems[reason] = len(latest)
+        for name in (str(state), CHANGED_SINCE) if changed else (str(state),):
+            places[name] += latest
+            more |= {name} if len(latest) >= COUNTED else set()
+    return {
+        "counts": {name: len(each) for name, each in places.items()},
+        "money": {name: _money(each) for name, each in places.items()},
+        "more": sorted(more),
+        "problems": problems,
+    }
+
+
+def _money(places: Iterable[Place]) -> dict[str, str]:
+    """What the orders come to in each currency."""
+    sums = defaultdict[str, Decimal](Decimal)
+    for place in places:
+        if place.money is not None:
+            sums[place.money.currency] += place.money.amount
+    return {currency: f"{amount:f}" for currency, amount in sorted(sums.items())}
+
+
+def _gathered(
+    adapters: PageAdapters, counted: Mapping[tuple[State, str], Sequence[Place]], known: dict[str, Entry]
+) -> dict[str, Any]:
+    """The problems that stop most orders, each as the latest of its orders has it."""
+    stopped = [(code, places) for (state, code), places in counted.items() if state is State.NEEDS_ATTENTION]
+    stopped = sorted(stopped, key=lambda one: len(one[1]), reverse=True)[:GATHERED]
+    others = [places[0].key for _, places in stopped if places[0].key not in known]
+    # a row that can't be shown stands in the list
+    read = adapters.orders.get_many(others, lambda item: contained(item["company"], item["order_id"]))
+    latest = known | {order_key(*entry.key): entry for entry in read}
+    gathered: list[dict[str, Any]] = []
+    for code, places in stopped:
+        entry = latest.get(places[0].key)
+        if entry is not None and entry.problem is not None and entry.why == code:
+            about = {"order_id": entry.order_id, "problem": entry.problem.as_json()}
+            gathered.append(
+                {"count": len(places), "more": len(places) >= COUNTED, "money": _money(places), **about}
+            )
+    return {"gathered": gathered}
 
 
 class _Page:
     """The orders of a page as they are found, by their keys."""
 
-    def __init__(self, adapters: PageAdapters, company: str, asked: Asked) -> None:
+    def __init__(
+        self,
+        adapters: PageAdapters,
+        company: str,
+        asked: Asked,
+        latest: dict[tuple[State, str], list[Place]],
+    ) -> None:
         self._adapters = adapters
         self._company = company
         self._asked = asked
+        self._latest = latest
+        """Of some lists, the latest places, where they are known."""
         self.found: dict[str, Entry] = {}
         self._unshown: dict[str, str] = {}
         self._newer: list[str] = []
@@ -209,13 +269,13 @@ class _Page:
         asked = self._asked
         since = datetime.combine(asked.first_day, time.min, UTC) if asked.first_day else None
         until = datetime.combine(asked.last_day, time.max, UTC) if asked.last_day else None
-        calls: list[Callable[[], list[Place]]] = []
+        calls: dict[tuple[State, str], Callable[[], list[Place]]] = {}
+        known = {} if after or since or until or asked.oldest_first else self._latest
         for state, reason in lists:
             # what is under way is listed by the time of its arrival, and may have changed since
             by = "received" if state in UNDER_WAY else "changed"
-            calls.append(
-                partial(
-                    self._adapters.orders.in_order,
+            if (state, reason) not in known:
+                places = self._adapters.orders.places(
                     self._company,
                     state,
                     reason,
@@ -223,12 +283,13 @@ class _Page:
                     since=since if asked.dates in (by, "received") else None,
                     until=until if asked.dates in (by, "changed") else None,
                     after=after,
-                    limit=limit,
+                    at_most=limit,
                     newest_first=not asked.oldest_first,
                 )
-            )
-        found = self._adapters.together(calls)
-        return list(islice(merge(*found, key=itemgetter(0, 1, 2), reverse=not asked.oldest_first), limit))
+                calls[state, reason] = partial(list, places)
+        found = known | _side_by_side(self._adapters, calls)
+        together = merge(*(found.get(one, ()) for one in lists), key=_in_time, reverse=not asked.oldest_first)
+        return list(islice(together, limit))
 
     def shown(self, connection: Connection | None, pause: Pause | None) -> list[dict[str, Any]]:
         view, shown = View(self._adapters, self._company, connection, pause), list[dict[str, Any]]()
@@ -239,24 +300,6 @@ class _Page:
         now = self._adapters.now()
         shown += [view.order(_unreadable(self._company, *one, now)) for one in self._unshown.items()]
         return shown + [view.order(_of_unknown_kind(self._company, id_, now)) for id_ in self._newer]
-
-
-def _gathered(
-    adapters: PageAdapters, reasons: Mapping[str, str], known: dict[str, Entry]
-) -> list[dict[str, Any]]:
-    """The problems that stop most orders, each as one of its latest orders has it."""
-    latest = {code: key for key, code in reversed(list(reasons.items()))}
-    counted = Counter(reasons.values()).most_common(GATHERED)
-    others = [latest[code] for code, _ in counted if latest[code] not in known]
-    # a row that can't be shown stands in the list
-    found = adapters.orders.get_many(others, lambda item: contained(item["company"], item["order_id"]))
-    read = {order_key(*entry.key): entry for entry in found}
-    examples = [((known | read).get(latest[code]), code, count) for code, count in counted]
-    return [
-        {"count": count, "order_id": entry.order_id, "problem": entry.problem.as_json()}
-        for entry, code, count in examples
-        if entry is not None and entry.problem is not None and entry.why == code
-    ]
 
 
 def _unreadable(company: str, order_id: str, reference: str, now: datetime) -> Entry:
@@ -348,8 +391,17 @@ def _matches(entry: Entry, search: str) -> bool:
     return any(search.casefold() in text.casefold() for text in texts)
 
 
+def _in_time(place: Place) -> tuple[datetime, State, str]:
+    """What orders are sorted by: the lists go on in this order from a place in one of them."""
+    return place.at, place.state, place.reason
+
+
 def _cursor_out(after: Place | str) -> str:
-    return base64.urlsafe_b64encode(json.dumps(after).encode()).decode()
+    if isinstance(after, Place):
+        told = json.dumps([stamp(after.at), after.state, after.reason, after.key])
+    else:
+        told = json.dumps(after)
+    return base64.urlsafe_b64encode(told.encode()).decode()
 
 
 def _cursor_in(company: str, cursor: str) -> Place | str | None:
@@ -358,10 +410,10 @@ def _cursor_in(company: str, cursor: str) -> Place | str | None:
         after = json.loads(base64.urlsafe_b64decode(cursor.encode())) if cursor else None
         if after is None or isinstance(after, str):
             return after
-        place = Place(*after)
-        sound = stamp(moment(place.at)) == place.at and stamp(LONG_AGO) < place.at < "9999"
-        in_list = State(place.state) in LISTED and isinstance(place.reason, str)
-        return place if sound and in_list and place.key.startswith(order_key(company, "")) else None
+        at, state, reason, key = after
+        place = Place(key, State(state), reason, moment(at))
+        sound = stamp(place.at) == at and stamp(LONG_AGO) < at < "9999" and place.state in LISTED
+        return place if sound and isinstance(reason, str) and key.startswith(order_key(company, "")) else None
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 
