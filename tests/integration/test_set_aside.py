@@ -233,7 +233,7 @@ def test_orders_with_one_problem_that_are_retried_twice_are_posted_once_each(des
     for _ in range(2):
         assert desk.office.post("orders/retry", {"problem": "contact_archived"}).status == 200
     world.run(timedelta(minutes=30))
-    assert world.orders.count(UNTRACKED, State.POSTED, many + 1) == many
+    assert len([*world.orders.places(UNTRACKED, State.POSTED)]) == many
     numbers = Counter(document["number"] for document in world.committed("invoice"))
     assert (len(numbers), set(numbers.values())) == (many, {1})
 
