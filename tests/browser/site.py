@@ -9,6 +9,7 @@ import copy
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from werkzeug.serving import make_server
 
 from bookkeeping.domain.documents_in_xero import stands_by
 from bookkeeping.domain.mail import SWITCHED_OFF, Address, status_words
-from bookkeeping.domain.problems.catalogue import CHANGED
+from bookkeeping.domain.problems.catalogue import CHANGED, title
 from bookkeeping.use_cases.page.corrections import LABELS, Asked
 from functions.settings_page.join_modules import joined
 
@@ -179,6 +180,11 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "set_aside": "Set aside by Ada Moore: Booked by hand as INV-7",
     }[state]
     documents = [invoice(order_id)] if state == "posted" else []
+    about = {
+        "reason": {"waiting": "xero_offline", "skipped": "cancelled"}.get(state),
+        "problem": problem(order_id) if state == "needs_attention" else None,
+        **more,
+    }
     return {
         "id": order_id,
         "number": f"KX-{order_id}",
@@ -187,8 +193,7 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "until": "2031-03-04T10:55:00Z" if state == "waiting" else None,
         "received_at": "2031-03-04T10:40:00Z",
         "changed_at": "2031-03-04T10:41:00Z",
-        "reason": {"waiting": "xero_offline", "skipped": "cancelled"}.get(state),
-        "problem": problem(order_id) if state == "needs_attention" else None,
+        "title": title(why(about)),
         "ref": f"TT-{order_id}",
         "external_ref": f"SHOP#{order_id[-4:]}",
         "currency": "GBP",
@@ -200,7 +205,7 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "retry_label": "Retry",
         "can_set_aside": state in {"needs_attention", "waiting", "skipped"},
         "set_aside": aside("Ada Moore", "Booked by hand as INV-7") if state == "set_aside" else None,
-        **more,
+        **about,
     }
 
 
@@ -209,9 +214,8 @@ def aside(by: str, because: str) -> Json:
 
 
 def problem(order_id: str, code: str = "account_not_found") -> Json:
-    return {"by_itself": code not in ("item_not_tracked", "no_sale"), "now_called": None} | _problem(
-        order_id, code
-    )
+    by_itself = code not in ("item_not_tracked", "no_sale")
+    return {"title": title(code), "by_itself": by_itself, "now_called": None} | _problem(order_id, code)
 
 
 def _problem(order_id: str, code: str) -> Json:
@@ -573,7 +577,7 @@ def books_differ() -> Json:
         differences=differences,
         void=["KX-5012339", "KX-5012001"],
         voids=2,
-        skipped=[{"number": "KX-5012343", "why": "contact_not_found"}],
+        skipped=[{"number": "KX-5012343", "title": "Contact not found"}],
         skips=1,
         others=17,
         elsewhere=[{"company": "420001", "count": 211}],
@@ -597,6 +601,10 @@ class Site:
     history: list[Json] = field(default_factory=list)
     connection: Json = field(default_factory=connection)
     orders: list[Json] = field(default_factory=list)
+    more: list[str] = field(default_factory=list)
+    """States of which there are more orders than were counted."""
+    left: dict[str, str] = field(default_factory=dict)
+    """Orders that can't be retried, set aside or taken back, and why."""
     page_length: int = 50
     read_again: Json = field(
         default_factory=lambda: {"waiting": False, "read_at": None, "next_at": None, "spent": False}
@@ -861,24 +869,40 @@ def create_app(site: Site) -> Flask:
         ]
         start = int(asked.get("cursor", 0))
         end = start + site.page_length
-        counts: dict[str, int] = {}
-        problems: dict[str, int] = {}
+        by_state: dict[str, list[Json]] = {"changed": []}
+        stopped: dict[str, list[Json]] = {}
         for one in site.orders:
-            counts[one["state"]] = counts.get(one["state"], 0) + 1
-            counts["changed"] = counts.get("changed", 0) + changed(one)
+            by_state.setdefault(one["state"], []).append(one)
+            by_state["changed"] += [one] * changed(one)
             if one["problem"]:
-                problems[one["problem"]["code"]] = problems.get(one["problem"]["code"], 0) + 1
-        answer = {
+                stopped.setdefault(one["problem"]["code"], []).append(one)
+        return {
             "orders": fitting[start:end],
             "cursor": str(end) if end < len(fitting) else None,
-            "counts": counts,
+            "counts": {state: len(found) for state, found in by_state.items()},
+            "money": {state: money(found) for state, found in by_state.items()},
+            "more": site.more,
+            "problems": [
+                {"code": code, "title": title(code), "count": len(found)} for code, found in stopped.items()
+            ],
+            "gathered": [
+                {
+                    "count": len(found),
+                    "more": False,
+                    "money": money(found),
+                    "order_id": found[-1]["id"],
+                    "problem": found[-1]["problem"],
+                }
+                for found in stopped.values()
+            ],
         }
-        stopped = {one["problem"]["code"]: one for one in site.orders if one["problem"]}
-        gathered = [
-            {"count": problems[code], "order_id": one["id"], "problem": one["problem"]}
-            for code, one in stopped.items()
-        ]
-        return answer | {"problems": problems, "gathered": gathered}
+
+    def money(found: list[Json]) -> dict[str, str]:
+        sums: dict[str, Decimal] = {}
+        for one in found:
+            if one["total"] is not None:
+                sums[one["currency"]] = sums.get(one["currency"], Decimal(0)) + Decimal(one["total"])
+        return {currency: str(total) for currency, total in sums.items()}
 
     def found(order_id: str) -> Json | None:
         return next((one for one in site.orders if one["id"] == order_id), None)
@@ -961,16 +985,22 @@ def create_app(site: Site) -> Flask:
 
     def moved_to(state: str, **more: Any) -> Json:
         ids = request.get_json()["ids"]
+        assert len(ids) <= 100
         for id_ in ids:
             one = found(id_)
             assert one is not None
-            one.update(order(id_, state, **more))
-        return {"done": ids, "left": []}
+            if id_ not in site.left:
+                one.update(order(id_, state, **more))
+        left = [{"id": id_, "words": site.left[id_]} for id_ in ids if id_ in site.left]
+        return {"done": [id_ for id_ in ids if id_ not in site.left], "left": left}
 
     @app.post(f"{api}/orders/retry")
-    def retry_all() -> Json:
-        code = request.get_json()["problem"]
-        same = [one for one in site.orders if why(one) == code]
+    def retry_many() -> Json:
+        asked = request.get_json()
+        if "ids" in asked:
+            moved = moved_to("queued")
+            return {"retried": len(moved["done"]), "more": False, "left": moved["left"]}
+        same = [one for one in site.orders if why(one) == asked["problem"]]
         for one in same:
             one.update(order(one["id"], "queued"))
         return {"retried": len(same), "more": False}

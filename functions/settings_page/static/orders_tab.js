@@ -1,7 +1,7 @@
 // The tab Orders: every order's state, and what a person can do about it.
 
 import { AfterPosting, beingCorrected } from "./corrections.js";
-import { amount, byId, codeWords, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { amount, byId, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
 import { csvOf, keepFile } from "./orders_csv.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
 import { ReadAgain, helpWith, retryOf, setAside, wasSetAside, whyOf } from "./problems.js";
@@ -18,7 +18,12 @@ const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
 const COUNTED_UP_TO = 1000;
 
-const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : String(count));
+const countWords = (count, more = count >= COUNTED_UP_TO) => (more ? `${count}+` : String(count));
+/** What orders come to, in each currency. */
+const moneyWords = (money, more) => {
+  const sums = Object.entries(money).map(([currency, sum]) => amount(sum, currency));
+  return sums.length ? (more ? "more than " : "") + sums.join(" + ") : "";
+};
 const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
 
@@ -117,12 +122,12 @@ export class OrdersTab {
     }
   }
 
-  take({ cursor, counts, problems, gathered }, orders, quietly = false) {
+  take({ cursor, counts, money, more, problems, gathered }, orders, quietly = false) {
     this.listError("");
     const before = this.orders;
     this.orders = orders;
     this.cursor = cursor || null;
-    this.showCounts(counts);
+    if (counts) this.showCounts(counts, money, more);
     this.sayOpen();
     this.showProblems(problems);
     this.showGathered(gathered);
@@ -167,29 +172,33 @@ export class OrdersTab {
     return [element("h3", {}, "No order fits"), element("p", {}, "Try another state, a part of the number or reference, or other dates."), clear];
   }
 
-  showCounts(counts) {
-    if (!counts) return;
+  showCounts(counts, money, more) {
+    const show = (place, words) => {
+      place.hidden = !words;
+      place.textContent = words ? ` ${words}` : "";
+    };
     for (const place of this.filter.querySelectorAll("[data-count]")) {
-      const count = counts[place.dataset.count];
-      place.hidden = !count;
-      place.textContent = count ? ` ${countWords(count)}` : "";
+      const state = place.dataset.count;
+      show(place, counts[state] ? countWords(counts[state], more.includes(state)) : "");
+      show(place.nextElementSibling, counts[state] ? moneyWords(money[state], more.includes(state)) : "");
     }
     const trouble = (this.stopped = counts.needs_attention || 0);
     const total = byId("orders-count");
     total.hidden = !trouble;
-    replace(total, ` ${countWords(trouble)}`, element("span", { class: "hidden-words" }, trouble === 1 ? " needs attention" : " need attention"));
+    replace(total, ` ${countWords(trouble, more.includes("needs_attention"))}`, element("span", { class: "hidden-words" }, trouble === 1 ? " needs attention" : " need attention"));
   }
 
   showProblems(counted) {
-    if (counted) this.problems = new Map(Object.entries(counted));
-    for (const order of this.orders) {
-      const why = whyOf(order);
-      if (why && !this.problems.has(why)) this.problems.set(why, 0);
-    }
     const select = byId("order-problem");
     const chosen = select.value;
-    if (chosen && !this.problems.has(chosen)) this.problems.set(chosen, 0);
-    const choices = [...this.problems].map(([code, count]) => [code, codeWords(code) + (count ? ` (${countWords(count)})` : "")]);
+    const before = this.problems.get(chosen);
+    if (counted) this.problems = new Map(counted.map((one) => [one.code, one]));
+    for (const order of this.orders) {
+      const why = whyOf(order);
+      if (why && !this.problems.has(why)) this.problems.set(why, { title: order.title });
+    }
+    if (chosen && !this.problems.has(chosen)) this.problems.set(chosen, { ...before, count: 0 });
+    const choices = [...this.problems].map(([code, { title, count }]) => [code, title + (count ? ` (${countWords(count)})` : "")]);
     choices.sort(([, one], [, other]) => one.localeCompare(other));
     replace(select, [["", "Any"], ...choices].map(([value, words]) => element("option", { value, selected: value === chosen }, words)));
     select.value = chosen;
@@ -219,7 +228,7 @@ export class OrdersTab {
     if (able) {
       const label = here[0].retry_label;
       const again = label === RETRY ? "can be tried again at once" : "can be freed at once";
-      byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${codeWords(problem)}” ${again}.`;
+      byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${this.problems.get(problem).title}” ${again}.`;
       byId("retry-problem").textContent = label === RETRY ? "Retry all of them" : `${label}: all of them`;
     }
     byId("retry-all").hidden = !able;
@@ -404,8 +413,9 @@ export class OrdersTab {
   }
 }
 
-function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
-  const title = `${countWords(count)} ${count === 1 ? "order" : "orders"}: ${codeWords(problem.code)}`;
+function gatheredItem({ count, more, money, order_id: id, problem }, asLink, listThem) {
+  const comeTo = moneyWords(money, more);
+  const title = `${countWords(count, more)} ${count === 1 ? "order" : "orders"}${comeTo && `, ${comeTo}`}: ${problem.title}`;
   return element(
     "li",
     {},
@@ -416,7 +426,7 @@ function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
 }
 
 /** Why it stopped, in a few words; of other orders what became of them. */
-const shortly = (order) => (order.problem && !order.set_aside ? codeWords(order.problem.code) : order.words);
+const shortly = (order) => (order.problem && !order.set_aside ? order.title : order.words);
 
 function listed(order, box) {
   const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");

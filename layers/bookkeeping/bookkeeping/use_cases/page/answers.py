@@ -67,6 +67,7 @@ class Problem(Answer):
     """
 
     code: str
+    title: str
     sentence: str
     who: str
     fix: str
@@ -255,6 +256,7 @@ class Order(Answer):
     received_at: str
     changed_at: str
     reason: str | None
+    title: str
     problem: Problem | None
     ref: str
     external_ref: str
@@ -426,10 +428,27 @@ class WholeOrder(Order):
     credit_notes: list[CreditNote]
 
 
+Money = dict[str, str]
+"""Currency → amount."""
+
+
+class Counted(Answer):
+    """How many orders a problem stops, or how many changed after posting for a reason."""
+
+    code: str
+    title: str
+    count: int
+
+
 class Gathered(Answer):
-    """How many orders a problem stops, and the problem as one of the latest has it."""
+    """How many orders a problem stops, what they come to, and the problem as the latest of them has it.
+
+    `more`: there are more than were counted.
+    """
 
     count: int
+    more: bool
+    money: Money
     order_id: str
     problem: Problem
 
@@ -440,7 +459,10 @@ class Orders(Answer):
     orders: list[Order]
     cursor: str | None
     counts: NotRequired[dict[State | Literal["changed"], int]]
-    problems: NotRequired[dict[str, int]]
+    money: NotRequired[dict[State | Literal["changed"], Money]]
+    more: NotRequired[list[State | Literal["changed"]]]
+    """Of these, there are more than were counted."""
+    problems: NotRequired[list[Counted]]
     gathered: NotRequired[list[Gathered]]
 
 
@@ -530,7 +552,7 @@ class UsedNumbers(Answer):
 
 class SkippedNumber(Answer):
     number: str
-    why: str
+    title: str
 
 
 class Elsewhere(Answer):

@@ -35,7 +35,7 @@ from bookkeeping.domain.ledger import (
 from bookkeeping.domain.moments import LONG_AGO, moment, stamp
 from bookkeeping.domain.order_totals import order_totals
 from bookkeeping.domain.orders import Order
-from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS, title
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page import corrections
 from bookkeeping.use_cases.page.adapters import PageAdapters
@@ -156,11 +156,11 @@ def _latest(adapters: PageAdapters, company: str, state: State, reason: str) -> 
 def _counts(counted: Mapping[tuple[State, str], Sequence[Place]]) -> dict[str, Any]:
     """Of each state how many orders there are and what they come to; and how many each problem or change has."""
     places: dict[str, list[Place]] = {name: [] for name in (*map(str, LISTED), CHANGED_SINCE)}
-    more, problems = set[str](), dict[str, int]()
+    more, counts = set[str](), defaultdict[str, int](int)
     for (state, reason), latest in counted.items():
         changed = state is State.POSTED and bool(reason)
         if changed or state is State.NEEDS_ATTENTION:
-            problems[reason] = len(latest)
+            counts[reason] += len(latest)
         for name in (str(state), CHANGED_SINCE) if changed else (str(state),):
             places[name] += latest
             more |= {name} if len(latest) >= COUNTED else set()
@@ -168,7 +168,7 @@ def _counts(counted: Mapping[tuple[State, str], Sequence[Place]]) -> dict[str, A
         "counts": {name: len(each) for name, each in places.items()},
         "money": {name: _money(each) for name, each in places.items()},
         "more": sorted(more),
-        "problems": problems,
+        "problems": [{"code": why, "title": title(why), "count": count} for why, count in counts.items()],
     }
 
 
@@ -463,6 +463,7 @@ class View:
             "received_at": entry.received_at.isoformat(),
             "changed_at": entry.changed_at.isoformat(),
             "reason": entry.reason or None,
+            "title": title(entry.why),
             "problem": entry.problem and entry.problem.as_json(),
             "ref": order.ref if order else "",
             "external_ref": order.external_ref if order else "",
