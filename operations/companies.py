@@ -15,7 +15,8 @@ from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases import intake
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
-from bookkeeping.use_cases.page.orders import Asked, View, orders
+from bookkeeping.use_cases.page.order_list import Asked, orders
+from bookkeeping.use_cases.page.orders import View
 from bookkeeping.use_cases.page.settings_form import history
 from operations.stack import Stack
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from bookkeeping.domain.ledger import State
 from bookkeeping.domain.problems.problem import Problem
-from bookkeeping.use_cases.page.orders import COUNTED, LISTED, MOST_ROWS, PAGE, Asked
-from bookkeeping.use_cases.page.orders import orders as page_of_orders
+from bookkeeping.use_cases.page.order_list import COUNTED, LISTED, MOST_ROWS, PAGE, Asked
+from bookkeeping.use_cases.page.order_list import orders as page_of_orders
 from local.samples import UNTRACKED
 from tests.integration.counted import Counted
 
@@ -112,15 +112,14 @@ def test_a_page_of_fifty_thousand_orders_costs_what_one_of_five_hundred_costs() 
             spent(page, **asked) for page in (few, many)
         )
         assert many_calls == calls, asked
-        assert sum(calls.values()) <= 40, asked
+        assert sum(calls.values()) <= 50, asked
         assert many_units - units <= COUNTS, asked
-        if after and many_after and not asked.get("search"):
+        if asked in ASKED[:3]:
+            # and so does the next page; some lists of the smaller ledger are at their end, and have fewer keys to read
             calls, units, _ = spent(few, **asked, cursor=after)
             many_calls, many_units, _ = spent(many, **asked, cursor=many_after)
-            # in the smaller ledger some pages are not full
-            assert many_calls.keys() == calls.keys(), asked
-            assert sum(many_calls.values()) - sum(calls.values()) <= MOST_ROWS / 100, asked
-            assert many_units - units <= PAGE + len(MIXED), asked
+            assert many_calls == calls, asked
+            assert 0 <= many_units - units <= 4 * len(MIXED), asked
 
 
 def shown_in_parts(page: Page, **asked: Any) -> list[str]:
@@ -202,7 +201,8 @@ def test_what_the_orders_of_a_state_and_of_a_problem_come_to_is_summed_up() -> N
         "changed": {"GBP": str(total)},
         **{name: {} for name in ("waiting", "queued", "skipped", "set_aside")},
     }
-    assert (answer["problems"], answer["more"]) == ({"contact_archived": 2, "changed": 1}, [])
+    counted = {one["code"]: one["count"] for one in answer["problems"]}
+    assert (counted, answer["more"]) == ({"contact_archived": 2, "changed": 1}, [])
     [gathered] = answer["gathered"]
     assert (gathered["count"], gathered["money"]) == (2, {"GBP": str(2 * total)})
     assert gathered["more"] is False
