@@ -359,11 +359,8 @@ def _in_time(place: Place) -> tuple[datetime, State, str]:
 
 
 def _cursor_out(after: Place | str) -> str:
-    if isinstance(after, Place):
-        told = json.dumps([stamp(after.at), after.state, after.reason, after.key])
-    else:
-        told = json.dumps(after)
-    return base64.urlsafe_b64encode(told.encode()).decode()
+    place = [stamp(after.at), after.state, after.reason, after.key] if isinstance(after, Place) else after
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
 
 
 def _cursor_in(company: str, cursor: str) -> Place | str | None:
