@@ -76,6 +76,7 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     after = _cursor_in(company, asked.cursor)
     by_reference = isinstance(after, str)
     counts = after is None and not asked.search
+    any_reason = () if asked.why else _states(asked)
     calls: dict[Any, Callable[[], Any]] = {
         "connection": partial(adapters.connections.connection_and_pause, company)
     }
@@ -83,7 +84,7 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
         search = partial(adapters.orders.by_reference, company, asked.search, limit=asked.rows)
         calls["references"] = partial(search, after=after or "")
     else:
-        calls |= _reasons(adapters, company, LISTED if counts else _states(asked))
+        calls |= _reasons(adapters, company, LISTED if counts else any_reason)
     if asked.search and after is None:
         calls["named"] = partial(_named, adapters, company, asked.search)
     got = _side_by_side(adapters, calls)
@@ -106,7 +107,7 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
         more = goes_on
     else:
         if "references" in got:
-            got |= _side_by_side(adapters, _reasons(adapters, company, _states(asked)))
+            got |= _side_by_side(adapters, _reasons(adapters, company, any_reason))
         more = page.fill(_lists(asked, got), after if isinstance(after, Place) else None)
     shown: dict[str, Any] = {
         "orders": page.shown(*got["connection"]),
