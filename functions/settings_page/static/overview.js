@@ -76,11 +76,11 @@ export class OverviewTab {
 }
 
 function emptyWords({ connection }) {
-  const next =
-    connection.status === "connected"
-      ? "Orders appear here as soon as the platform sends them, usually within a minute of being placed. Each is then posted to Xero by itself."
-      : "Connect to Xero in the settings first. Orders that the platform sends are then posted by themselves.";
-  return [element("h3", {}, "No orders yet"), element("p", {}, next)];
+  const then = connection.status === "connected" ? "Each is then posted to Xero by itself." : "They are posted by themselves once the company is connected to Xero.";
+  return [
+    element("h3", {}, "No orders yet"),
+    element("p", {}, `Orders appear here as soon as the platform sends them, usually within a minute of being placed. ${then}`),
+  ];
 }
 
 function tile(state, title, sums) {

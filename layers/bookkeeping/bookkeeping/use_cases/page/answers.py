@@ -520,7 +520,7 @@ class Day(Sums):
 
 
 class Standing(Answer):
-    """How many orders stand where now. What they come to is told only of those that need attention."""
+    """How many orders stand where now, and what they come to."""
 
     needs_attention: Sums
     queued: Sums

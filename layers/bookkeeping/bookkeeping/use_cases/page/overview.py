@@ -5,21 +5,21 @@ The figures are read from the ledger's index each time: nobody counts beside the
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bookkeeping.adapters.tables.lanes import Health
-from bookkeeping.adapters.tables.orders import Listed, OrdersTable
+from bookkeeping.adapters.tables.orders import Place
 from bookkeeping.domain.connection import Connection, of_another_app, words
 from bookkeeping.domain.ledger import Pause, State
 from bookkeeping.domain.moments import LONG_AGO
 from bookkeeping.domain.oauth import scopes_in_words
+from bookkeeping.domain.order_totals import Money
 from bookkeeping.domain.pacing import NEARLY_GONE
 from bookkeeping.domain.problems.catalogue import CHANGED, WAITS
 from bookkeeping.domain.problems.problem import worded
@@ -32,11 +32,11 @@ from bookkeeping.use_cases.page.book_match import Stands, how_it_stands
 from bookkeeping.use_cases.page.mail_addresses import shown_mail
 
 DAYS: Final = 7
-MOST_PAGES: Final = 20
-"""So many pages of the index, up to 1 MB each, are read for one answer: some 100,000 orders."""
-COUNTED: Final = 1000
-"""Orders that are only counted are counted so far."""
-_COUNTED: Final = (State.QUEUED, State.WAITING, State.SET_ASIDE)
+MOST_A_DAY: Final = 10_000
+"""Posted orders of a day that are read: about a megabyte of the index."""
+MOST_STANDING: Final = 1_000
+"""Orders of each other state that are read."""
+STANDING: Final = (State.NEEDS_ATTENTION, State.WAITING, State.QUEUED, State.SET_ASIDE)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 """The ledger keeps moments to this."""
 _KNOWN_FOR: Final = timedelta(days=1)
@@ -52,121 +52,112 @@ def opens_first(connection: Connection | None) -> bool:
 def overview(adapters: PageAdapters, company: str, zone_name: str) -> dict[str, Any]:
     """How the company stands. Days are those of the time zone, or UTC's where there is none of that name."""
     zone_known = bool(zone_name) and is_zone(zone_name)
-    zone = ZoneInfo(zone_name if zone_known else "UTC")
-    now = adapters.now()
+    zone, now = ZoneInfo(zone_name if zone_known else "UTC"), adapters.now()
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=before) for before in reversed(range(DAYS))]
-    posted, stopped = _lists_of(days, zone), _List(State.NEEDS_ATTENTION, None)
-    read = _read(adapters, company, [*posted, stopped])
-    by_day = _by_day(posted, days, zone)
-    week = [one for listed in by_day.values() for one in listed]
-    more = any(one.after for one in posted)
+    read = _read(adapters, company, days, zone)
+    by_day = _by_day(read, days, zone)
+    more = _more(read, days)
+    week = [place for places in by_day.values() for place in places]
     client_id = read["app"].client_id if read["app"] else ""
     connection, _ = read["connection"]
     said, fix = words(connection, client_id)
     return {
         "zone": zone.key,
         "zone_known": zone_known,
-        "no_orders_yet": not any((week, stopped.found, *(read[state] for state in _COUNTS))),
-        "days": [{"day": day.isoformat()} | _sums(listed, more=more) for day, listed in by_day.items()],
-        "week": _sums(week, more=more),
-        "standing": {
-            "needs_attention": _sums(stopped.found, more=bool(stopped.after)),
-            **{str(state): _counted(read[state]) for state in _COUNTED},
-        },
+        "no_orders_yet": not any(
+            (week, *(read[state] for state in (*STANDING, State.POSTED, State.SKIPPED)))
+        ),
+        "days": [
+            {"day": day.isoformat()} | _sums(places, _invoiced(places), more=more[day])
+            for day, places in by_day.items()
+        ],
+        "week": _sums(week, _invoiced(week), more=any(more.values())),
+        "standing": {str(state): _standing(read[state]) for state in STANDING},
         "connection": {
             "status": connection.status if connection else "not_connected",
             "words": said,
             "fix": fix,
             "other_app": of_another_app(connection, client_id),
         },
-        "health": [asdict(one) for one in _health(adapters, company, read, stopped, now, zone)],
+        "health": [asdict(one) for one in _health(adapters, company, read, now, zone)],
     }
+
+
+def _read(adapters: PageAdapters, company: str, days: Sequence[date], zone: ZoneInfo) -> dict[Any, Any]:
+    """All that does not depend on anything else, side by side: by day, reason, state or name."""
+    places, calls = partial(adapters.orders.places, company), dict[Any, Callable[[], Any]]()
+    begins = [datetime.combine(day, time.min, zone).astimezone(UTC) for day in days]
+    # posted orders stand by their last change, which is never before they were posted
+    for day, since, until in zip(days, begins, [*begins[1:], None], strict=True):
+        last = until and until - _MILLISECOND
+        calls[day] = partial(places, State.POSTED, "", since=since, until=last, at_most=MOST_A_DAY + 1)
+    for reason in CHANGED:
+        calls[reason] = partial(places, State.POSTED, reason, since=begins[0], at_most=MOST_A_DAY + 1)
+    for state in STANDING:
+        calls[state] = partial(places, state, at_most=MOST_STANDING + 1)
+    # whether there are any
+    for state in (State.POSTED, State.SKIPPED):
+        calls[state] = partial(places, state, at_most=1)
+    reading: dict[Any, Callable[[], Any]] = {name: partial(_all, call) for name, call in calls.items()}
+    reading["connection"] = partial(adapters.connections.connection_and_pause, company)
+    reading["app"] = partial(adapters.connections.app, company)
+    reading["settings"] = partial(adapters.settings.current, company)
+    return dict(zip(reading, adapters.together(list(reading.values())), strict=True))
+
+
+def _all(places: Callable[[], Iterable[Place]]) -> list[Place]:
+    return list(places())
 
 
 # --- figures -----------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _List:
-    """A part of the index, and what is read of it."""
-
-    state: State
-    reason: str | None
-    since: datetime | None = None
-    until: datetime | None = None
-    found: list[Listed] = field(default_factory=list)
-    after: str = ""
-    """Where to go on; empty at the beginning, and at the end."""
-
-    def read_page(self, orders: OrdersTable, company: str) -> None:
-        found, self.after = orders.listed(
-            company, self.state, self.reason, since=self.since, until=self.until, after=self.after
-        )
-        self.found += found
-
-
-def _lists_of(days: list[date], zone: ZoneInfo) -> list[_List]:
-    """Where the orders stand that were posted on these days: none changed for the last time before it was posted."""
-    begins = [datetime.combine(day, time.min, zone).astimezone(UTC) for day in days]
-    ends = [begin - _MILLISECOND for begin in begins[1:]]
-    return [
-        *(_List(State.POSTED, "", since, until) for since, until in zip(begins, [*ends, None], strict=True)),
-        *(_List(State.POSTED, reason, begins[0]) for reason in CHANGED),
-    ]
-
-
-_COUNTS: Final = {state: COUNTED + 1 for state in _COUNTED} | {State.POSTED: 1, State.SKIPPED: 1}
-"""How far orders are counted: of some it only matters whether there are any."""
-
-
-def _read(adapters: PageAdapters, company: str, lists: list[_List]) -> dict[str, Any]:
-    """Read the lists, and what else does not depend on anything, side by side."""
-    calls: dict[str, Callable[[], Any]] = {
-        state: partial(adapters.orders.count, company, state, at_most) for state, at_most in _COUNTS.items()
-    }
-    calls["connection"] = partial(adapters.connections.connection_and_pause, company)
-    calls["app"] = partial(adapters.connections.app, company)
-    calls["settings"] = partial(adapters.settings.current, company)
-    pages = [partial(one.read_page, adapters.orders, company) for one in lists]
-    got = dict(zip(calls, adapters.together([*calls.values(), *pages]), strict=False))
-    pages_left = MOST_PAGES - len(lists)
-    while pages_left > 0 and (unread := [one for one in lists if one.after][:pages_left]):
-        adapters.together([partial(one.read_page, adapters.orders, company) for one in unread])
-        pages_left -= len(unread)
-    return got
-
-
-def _by_day(lists: list[_List], days: list[date], zone: ZoneInfo) -> dict[date, list[Listed]]:
-    """The posted orders of each day."""
+def _by_day(read: dict[Any, Any], days: Sequence[date], zone: ZoneInfo) -> dict[date, list[Place]]:
+    """The posted orders of each day, today last. One without an invoice counts on the day of its last change."""
     # one that changed while the lists were read may be in two of them
-    posted = {one.key: one for part in lists for one in part.found}
-    by_day: dict[date, list[Listed]] = {day: [] for day in days}
-    for one in posted.values():
-        if one.posted_at is not None and (day := one.posted_at.astimezone(zone).date()) in by_day:
-            by_day[day].append(one)
+    posted = {place.key: place for part in (*days, *CHANGED) for place in read[part]}
+    by_day: dict[date, list[Place]] = {day: [] for day in days}
+    for place in posted.values():
+        day = (place.posted_at or place.at).astimezone(zone).date()
+        if day in by_day:
+            by_day[day].append(place)
     return by_day
 
 
-def _sums(orders: list[Listed], *, more: bool) -> dict[str, Any]:
-    """How many they are, and what they come to in each currency: first in the one that most of them are in."""
-    totals: dict[str, Decimal] = defaultdict(Decimal)
-    for one in orders:
-        if one.total is not None:
-            totals[one.currency] += one.total
-    counted = Counter(one.currency for one in orders if one.total is not None)
+def _more(read: dict[Any, Any], days: Sequence[date]) -> dict[date, bool]:
+    """Of which days there may be more orders than were read: among those changed on a later day, too."""
+    cut = any(len(read[reason]) > MOST_A_DAY for reason in CHANGED)
+    more: dict[date, bool] = {}
+    for day in reversed(days):
+        cut = cut or len(read[day]) > MOST_A_DAY
+        more[day] = cut
+    return more
+
+
+def _invoiced(places: Iterable[Place]) -> list[Place]:
+    return [place for place in places if place.posted_at is not None]
+
+
+def _standing(places: list[Place]) -> dict[str, Any]:
+    read = places[:MOST_STANDING]
+    return _sums(read, read, more=len(places) > MOST_STANDING)
+
+
+def _sums(places: Sequence[Place], priced: Iterable[Place], *, more: bool) -> dict[str, Any]:
+    """How many orders, and what those that are priced come to: first in the currency that most of them are in."""
+    money: dict[str, list[Money]] = defaultdict(list)
+    for place in priced:
+        if place.money is not None:
+            money[place.money.currency].append(place.money)
     return {
-        "orders": len(orders),
+        "orders": len(places),
         "more": more,
         "money": [
-            {"currency": currency, "orders": counted[currency], "total": f"{totals[currency]:f}"}
-            for currency in sorted(counted, key=lambda one: (-counted[one], one))
+            {"currency": currency, "orders": len(each), "total": f"{sum(one.amount for one in each):f}"}
+            for currency, each in sorted(money.items(), key=lambda one: (-len(one[1]), one[0]))
         ],
     }
-
-
-def _counted(orders: int) -> dict[str, Any]:
-    return {"orders": min(orders, COUNTED), "more": orders > COUNTED, "money": []}
 
 
 # --- health ------------------------------------------------------------------------------------------------------
@@ -189,8 +180,7 @@ class _Sign:
 def _health(
     adapters: PageAdapters,
     company: str,
-    read: dict[str, Any],
-    stopped: _List,
+    read: dict[Any, Any],
     now: datetime,
     zone: ZoneInfo,
 ) -> Iterator[_Sign]:
@@ -217,7 +207,7 @@ def _health(
         yield _book_match(match)
     if health:
         yield _calls_left(health, now)
-        if any(map(watched, {one.reason for one in stopped.found})):
+        if any(map(watched, {place.reason for place in read[State.NEEDS_ATTENTION]})):
             yield _rereading(health)
     if mail:
         yield from _mail(mail)
@@ -253,9 +243,7 @@ def _posting(
         return _Sign(title, "warning", said, "Switch it on in the settings and save.", "#settings/enabled")
     if pause is not None:
         because = f" ({pause.because})" if pause.because else ""
-        return _Sign(
-            title, "warning", worded(WAITS["paused"], {"because": because}), at=pause.at.isoformat()
-        )
+        return _Sign(title, "warning", worded(WAITS["paused"], {"because": because}), at=pause.at.isoformat())
     if not opens_first(connection) or (connection is not None and connection.status != "connected"):
         return _Sign(title, "warning", "Orders wait here for the connection to Xero.")
     if health is not None and health.paused is not None and health.paused[1] > now:
@@ -272,7 +260,9 @@ def _book_match(match: Stands) -> _Sign:
         return _Sign(title, "unknown", match.words, link=link)
     found, at = match.result.found, match.result.ended_at
     if not found:
-        return _Sign(title, "good", "No difference between what was posted and what is in Xero.", "", link, at)
+        return _Sign(
+            title, "good", "No difference between what was posted and what is in Xero.", "", link, at
+        )
     said = f"{found} {'difference' if found == 1 else 'differences'} between what was posted and what is in Xero."
     return _Sign(title, "wrong", said, "Look at what differs, and put it right in Xero.", link, at)
 
@@ -309,7 +299,9 @@ def _mail(mail: dict[str, Any]) -> Iterator[_Sign]:
     if not addresses:
         yield _Sign(title, "unknown", "Nobody gets a mail when an order needs attention.", link=link)
     elif open_:
-        said = f"{len(open_)} of {len(addresses)} addresses {'gets' if len(open_) == 1 else 'get'} no mail yet."
+        said = (
+            f"{len(open_)} of {len(addresses)} addresses {'gets' if len(open_) == 1 else 'get'} no mail yet."
+        )
         yield _Sign(title, "warning", said, "The settings say why, and what to do.", link)
     else:
         go = "address is" if len(addresses) == 1 else "addresses are"
