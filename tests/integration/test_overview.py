@@ -1,0 +1,321 @@
+"""The overview of the popup: its figures are the ledger's, whatever the time zone, and its signs are true."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from moto import mock_aws
+
+from bookkeeping.domain.corrections import CreditNote
+from bookkeeping.domain.ledger import Entry, Message, Posted, SetAside, State
+from bookkeeping.domain.order_message import read_message
+from bookkeeping.domain.orders import read_order
+from bookkeeping.domain.problems.catalogue import CHANGED
+from bookkeeping.domain.problems.problem import Problem
+from bookkeeping.use_cases.page import overview as page
+from bookkeeping.use_cases.page.overview import overview
+from local.samples import UNTRACKED, Maker
+from tests.integration.counted import Counted
+from tests.integration.one_process import OneProcess, in_memory
+from tests.integration.popup import Browser, Popup
+from tests.integration.test_settings_page_at_work import FITTING
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+MESSAGE = Message.of(read_order(read_message(json.dumps(Maker().order(UNTRACKED, 0, 2)))), 1)
+"""An order of 56.95 GBP."""
+
+
+@pytest.fixture
+def office() -> Iterator[Browser]:
+    with mock_aws():
+        popup = Popup(OneProcess(tables=in_memory))
+        browser = popup.browser()
+        browser.app()
+        organisation = popup.world.organisation("Demo Company (UK)")
+        browser.connect(organisation)
+        browser.save(**FITTING, contact_name=popup.world.contact(organisation))
+        yield browser
+
+
+class Ledger:
+    """A company's ledger, filled by hand, and the overview at a moment and in a time zone."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.environment = Counted("the overview")
+        self.orders = self.environment.orders
+        self.now = now
+        self._ids = count(1)
+        self.entries: list[Entry] = []
+
+    def add(self, state: State, at: datetime, invoice: Posted | None = None, **changes: Any) -> Entry:
+        entry = Entry(UNTRACKED, str(next(self._ids)), state, MESSAGE, at, at)
+        documents: dict[str, Any] = {"documents": {"invoice": invoice}} if invoice else {}
+        entry = self.orders.save(replace(entry, **documents, **changes))
+        self.entries.append(entry)
+        return entry
+
+    def post(self, at: datetime, total: str = "10.00", currency: str = "GBP", **changes: Any) -> Entry:
+        return self.add(State.POSTED, at, invoice(at, total, currency), **changes)
+
+    def ask(self, zone: str = "UTC") -> dict[str, Any]:
+        return overview(replace(self.environment.page, now=lambda: self.now), UNTRACKED, zone)
+
+    def days(self, zone: str) -> dict[str, int]:
+        return {one["day"]: one["orders"] for one in self.ask(zone)["days"] if one["orders"]}
+
+
+def invoice(at: datetime, total: str, currency: str, status: str = "AUTHORISED") -> Posted:
+    return Posted("id", "KX-1", status, total, currency, at)
+
+
+# --- figures
+
+
+def test_the_figures_are_the_ledgers() -> None:
+    ledger, chance = Ledger(), random.Random(11)
+    for _ in range(400):
+        at = NOW - timedelta(seconds=chance.randrange(10 * 86_400))
+        later = min(NOW, at + timedelta(seconds=chance.choice([0, 0, chance.randrange(4 * 86_400)])))
+        state = chance.choice([State.POSTED] * 12 + list(State))
+        total = Decimal(chance.randrange(1, 90_000)) / 100
+        made = invoice(
+            at,
+            str(total),
+            chance.choice(["GBP", "GBP", "GBP", "EUR", "USD"]),
+            chance.choice(["PAID"] * 9 + ["VOIDED"]),
+        )
+        match state:
+            case State.POSTED:
+                note = CreditNote(
+                    "N", str(min(total, Decimal(5))), made.currency, "id", (), id="n", status="PAID"
+                )
+                notes = (note,) if chance.random() < 0.2 and made.status == "PAID" else ()
+                reason = chance.choice(["", "", "", *CHANGED])
+                ledger.add(state, at, made, reason=reason, credit_notes=notes, changed_at=later)
+            case State.NEEDS_ATTENTION:
+                ledger.add(
+                    state, at, problem=Problem(chance.choice(["contact_archived", "account_not_found"]))
+                )
+            case State.SET_ASIDE:
+                ledger.add(state, at, set_aside=SetAside("Ada", at, "by hand", State.WAITING))
+            case _:
+                ledger.add(
+                    state, at, reason={State.WAITING: "reconnect", State.SKIPPED: "cancelled"}.get(state, "")
+                )
+    told = ledger.ask("Europe/London")
+    orders, money = Counter[str](), defaultdict[str, Counter[str]](Counter)
+    for entry in ledger.entries:
+        if entry.state is not State.POSTED:
+            continue
+        made = entry.documents["invoice"]
+        day = made.at.date().isoformat()  # London's days are those of UTC in November
+        left = Decimal(0) if made.status == "VOIDED" else Decimal(made.total)
+        left -= sum(Decimal(note.total) for note in entry.credit_notes)
+        orders[day] += 1
+        money[day][made.currency] += left  # type: ignore[assignment] # a counter of amounts
+    days = [(NOW - timedelta(days=before)).date().isoformat() for before in range(6, -1, -1)]
+    assert [(one["day"], one["orders"], _money(one)) for one in told["days"]] == [
+        (day, orders[day], dict(money[day])) for day in days
+    ]
+    week = sum((money[day] for day in days), Counter[str]())
+    assert (told["week"]["orders"], _money(told["week"])) == (sum(orders[day] for day in days), dict(week))
+    assert told["week"]["orders"] > 150
+    assert told["week"]["money"][0]["currency"] == "GBP"
+    under_way = {State.QUEUED: State.QUEUED, State.POSTING: State.QUEUED}
+    standing = Counter(str(under_way.get(entry.state, entry.state)) for entry in ledger.entries)
+    assert {state: one["orders"] for state, one in told["standing"].items()} == {
+        state: standing[state] for state in ("needs_attention", "waiting", "queued", "set_aside")
+    }
+    stopped = told["standing"]["needs_attention"]
+    assert _money(stopped) == {"GBP": stopped["orders"] * Decimal("56.95")}
+    assert (told["no_orders_yet"], told["zone_known"]) == (False, True)
+
+
+def _money(sums: dict[str, Any]) -> dict[str, Decimal]:
+    return {one["currency"]: Decimal(one["total"]) for one in sums["money"]}
+
+
+@pytest.mark.parametrize(
+    ("zone", "moments"),
+    [
+        # a summer day, a winter day, one of 23 hours, and one of 25
+        ("Pacific/Auckland", {"2026-11-22": ("2026-11-21T11:00", "2026-11-22T10:59:59.999")}),
+        ("Pacific/Auckland", {"2026-06-30": ("2026-06-29T12:00", "2026-06-30T11:59:59.999")}),
+        ("Pacific/Auckland", {"2026-09-27": ("2026-09-26T12:00", "2026-09-27T10:59:59.999")}),
+        ("Pacific/Auckland", {"2026-04-05": ("2026-04-04T11:00", "2026-04-05T11:59:59.999")}),
+        ("America/Los_Angeles", {"2026-11-01": ("2026-11-01T07:00", "2026-11-02T07:59:59.999")}),
+        ("America/Los_Angeles", {"2026-03-08": ("2026-03-08T08:00", "2026-03-09T06:59:59.999")}),
+        # where clocks go from midnight to one
+        ("Asia/Beirut", {"2026-03-29": ("2026-03-28T22:00", "2026-03-29T20:59:59.999")}),
+    ],
+)
+def test_a_day_is_from_midnight_to_midnight_where_the_reader_is(
+    zone: str, moments: dict[str, tuple[str, str]]
+) -> None:
+    [(day, bounds)] = moments.items()
+    first, last = (datetime.fromisoformat(f"{text}+00:00") for text in bounds)
+    before, after = ((date.fromisoformat(day) + timedelta(days=step)).isoformat() for step in (-1, 1))
+    for now in (last, last + timedelta(days=3), last + timedelta(days=5)):
+        ledger = Ledger(now)
+        moments_of = [first - timedelta(milliseconds=1), first, last, last + timedelta(milliseconds=1)]
+        for at in moments_of:
+            ledger.post(at)
+        assert ledger.days(zone) == {before: 1, day: 2, after: 1} if now > last else {before: 1, day: 2}
+        for at in moments_of[:2]:
+            # it changed later on, and still counts when it was posted
+            ledger.post(at, reason="changed", changed_at=now)
+        assert ledger.days(zone)[day] == 3
+
+
+def test_the_week_begins_at_the_midnight_before_the_six_days_before_today() -> None:
+    ledger = Ledger()
+    begin = datetime(2026, 11, 17, tzinfo=ZoneInfo("Pacific/Auckland"))
+    # it is the evening of the 23rd there
+    ledger.post(begin - timedelta(milliseconds=1), reason="changed", changed_at=NOW)
+    ledger.post(begin)
+    assert ledger.days("Pacific/Auckland") == {"2026-11-17": 1}
+    told = ledger.ask("Pacific/Auckland")
+    assert [told["days"][place]["day"] for place in (0, -1)] == ["2026-11-17", "2026-11-23"]
+    assert not told["no_orders_yet"]
+
+
+@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../../etc/passwd", "Europe", "Etc/Unknown", "x" * 100])
+def test_a_time_zone_that_is_none_is_told(zone: str) -> None:
+    ledger = Ledger()
+    ledger.post(NOW)
+    told = ledger.ask(zone)
+    assert (told["zone"], told["zone_known"], told["week"]["orders"]) == ("UTC", False, 1)
+
+
+def test_an_order_without_an_invoice_counts_without_money() -> None:
+    ledger = Ledger()
+    purchase = invoice(NOW, "7.00", "GBP")
+    ledger.add(State.POSTED, NOW, documents={"purchase_order": purchase})
+    week = ledger.ask()["week"]
+    assert (week["orders"], week["money"]) == (1, [])
+
+
+def test_where_there_are_too_many_orders_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "MOST_A_DAY", 3)
+    monkeypatch.setattr(page, "MOST_STANDING", 3)
+    ledger = Ledger()
+    days = [NOW - timedelta(days=before) for before in range(6, -1, -1)]
+    for at in days:
+        for _ in range(3):
+            ledger.post(at)
+    for _ in range(3):
+        ledger.add(State.WAITING, NOW, reason="reconnect")
+    told = ledger.ask()
+    assert [one["more"] for one in (told["week"], told["standing"]["waiting"], *told["days"])] == [False] * 9
+    ledger.post(days[3])
+    ledger.add(State.WAITING, NOW, reason="reconnect")
+    told = ledger.ask()
+    assert [one["more"] for one in told["days"]] == [True] * 4 + [False] * 3, "it may be of an earlier day"
+    assert (told["week"]["more"], told["standing"]["waiting"]) == (
+        True,
+        {"orders": 3, "more": True, "money": [{"currency": "GBP", "orders": 3, "total": "170.85"}]},
+    )
+
+
+def test_it_costs_the_same_calls_however_many_orders_there_are_besides() -> None:
+    spent: list[Counter[tuple[str, str]]] = []
+    side_by_side: list[int] = []
+
+    def together(calls: Sequence[Any]) -> list[Any]:
+        side_by_side.append(len(calls))
+        return [call() for call in calls]
+
+    for many in (500, 5_000):
+        ledger, calls = Ledger(), Counter[tuple[str, str]]()
+        ledger.environment.fill(UNTRACKED, many)
+        for _ in range(20):
+            ledger.post(NOW)
+        ledger.environment.page = replace(ledger.environment.page, together=together)
+
+        def spend(kind: str, where: str, units: float, calls: Counter[tuple[str, str]] = calls) -> None:
+            calls[kind, where] += units  # type: ignore[assignment] # units may be halves
+
+        ledger.environment.store.spend = spend
+        assert ledger.ask()["week"]["orders"] == 20
+        spent.append(calls)
+    assert spent[0] == spent[1]
+    assert not [kind for kind, _ in spent[0] if kind == "write"]
+    assert side_by_side == [21, 0] * 2
+
+
+# --- the page's first tab, and its signs
+
+
+def signs(office: Browser) -> dict[str, tuple[str, str]]:
+    """Title → result and words."""
+    told = office.get("overview", zone="Europe/London").json["health"]
+    return {one["title"]: (one["result"], one["words"]) for one in told}
+
+
+def first_tab(office: Browser) -> str:
+    answer = office.popup.request("GET", f"/settings/{office.company}", cookies=[office.cookie])
+    return answer.body.partition('data-first-tab="')[2].partition('"')[0]
+
+
+def test_before_a_company_is_connected_the_settings_open_and_there_is_nothing_to_see() -> None:
+    with mock_aws():
+        office = Popup(OneProcess(tables=in_memory)).browser()
+        assert first_tab(office) == "settings"
+        told = office.get("overview", zone="Europe/London").json
+        assert (told["no_orders_yet"], told["connection"]["status"]) == (True, "not_connected")
+        assert {title: result for title, (result, _) in signs(office).items()} == {
+            "Connection to Xero": "wrong",
+            "Posting": "warning",
+        }
+
+
+def test_it_opens_first_once_connected_and_as_long_as_the_connection_is_not_ended(office: Browser) -> None:
+    connections = office.popup.world.connections
+    assert first_tab(office) == "overview"
+    connection = connections.connection(office.company)
+    assert connection is not None
+    connections.lose_connection(connection, "needs_reconnect", office.popup.world.clock.now())
+    assert first_tab(office) == "overview"
+    assert signs(office)["Connection to Xero"] == (
+        "wrong",
+        "Xero no longer accepts the connection to Demo Company (UK).",
+    )
+    assert signs(office)["Posting"] == ("warning", "Orders wait here for the connection to Xero.")
+    office.delete("connection")
+    assert first_tab(office) == "settings"
+
+
+def test_all_is_well_where_orders_are_posted_and_no_call_to_xero_is_made_to_say_so(office: Browser) -> None:
+    world = office.popup.world
+    assert signs(office)["Calls left today"][0] == "unknown"
+    world.send(Maker(61530418).order(office.company, 1))
+    world.run()
+    office.post("book-match")
+    world.run()
+    calls = len(world.calls())
+    told = office.get("overview", zone="Europe/London").json
+    assert (told["week"]["orders"], told["days"][-1]["orders"], told["no_orders_yet"]) == (1, 1, False)
+    [document] = world.committed("invoice")
+    left = world.organisation("Demo Company (UK)").day_limit - calls
+    assert signs(office) == {
+        "Connection to Xero": ("good", "Connected to Demo Company (UK)."),
+        "Posting": ("good", "Orders are posted as they come in."),
+        "Book match": ("good", "No difference between what was posted and what is in Xero."),
+        "Calls left today": ("good", f"{left} calls to Xero are left today."),
+        "Mails": ("unknown", "Nobody gets a mail when an order needs attention."),
+    }
+    assert _money(told["week"]) == {"GBP": document["total"]}
+    assert len(world.calls()) == calls
+    world.clock.advance(2 * 86_400)
+    again = office.popup.browser()
+    assert signs(again)["Calls left today"][0] == "unknown", "what Xero said the day before yesterday"
