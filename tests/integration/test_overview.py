@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -16,8 +16,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from moto import mock_aws
 
+from bookkeeping.adapters.tables.pauses import Pauses
 from bookkeeping.domain.corrections import CreditNote
-from bookkeeping.domain.ledger import Entry, Message, Posted, SetAside, State
+from bookkeeping.domain.ledger import Entry, Message, Pause, Posted, SetAside, State
+from bookkeeping.domain.mail import Address
 from bookkeeping.domain.order_message import read_message
 from bookkeeping.domain.orders import read_order
 from bookkeeping.domain.problems.catalogue import CHANGED
@@ -25,8 +27,9 @@ from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.use_cases.page import overview as page
 from bookkeeping.use_cases.page.overview import overview
 from local.samples import UNTRACKED, Maker
+from local.xero.people import add_document
 from tests.integration.counted import Counted
-from tests.integration.one_process import OneProcess, in_memory
+from tests.integration.one_process import OneProcess, in_memory, raw, spoil
 from tests.integration.popup import Browser, Popup
 from tests.integration.test_settings_page_at_work import FITTING
 
@@ -319,3 +322,122 @@ def test_all_is_well_where_orders_are_posted_and_no_call_to_xero_is_made_to_say_
     world.clock.advance(2 * 86_400)
     again = office.popup.browser()
     assert signs(again)["Calls left today"][0] == "unknown", "what Xero said the day before yesterday"
+
+
+def _switched_off(office: Browser) -> None:
+    office.save(enabled=False)
+
+
+def _paused(office: Browser) -> None:
+    pause = Pause("Eve", office.popup.world.clock.now(), "a new release")
+    Pauses(office.popup.world.resource, "ConnectionsTable").add(office.company, pause)
+
+
+def _without_calls(office: Browser) -> None:
+    world = office.popup.world
+    world.organisation("Demo Company (UK)").day_limit = 1
+    world.send(Maker(61530418).order(office.company, 1))
+    world.run(timedelta(minutes=1))
+
+
+def _prefix_taken(office: Browser) -> None:
+    _connected_as(office, prefix_taken_by="413995")
+
+
+def _permission_missing(office: Browser) -> None:
+    _connected_as(office, scopes=("openid", "accounting.settings.read"))
+
+
+def _connected_as(office: Browser, **changes: Any) -> None:
+    connections = office.popup.world.connections
+    connection = connections.connection(office.company)
+    assert connection is not None
+    connections.save_connection(replace(connection, **changes))
+
+
+def _other_app(office: Browser) -> None:
+    office.put("credentials", {"client_id": "ANOTHER", "client_secret": "secret"})
+
+
+def _books_differ(office: Browser) -> None:
+    world = office.popup.world
+    organisation = world.organisation("Demo Company (UK)")
+    line = {"Description": "By hand", "UnitAmount": 5, "AccountCode": "200"}
+    contact = {"Name": world.contact(organisation)}
+    given = {"Type": "ACCREC", "InvoiceNumber": "KX-4711", "Contact": contact, "LineItems": [line]}
+    assert add_document(world.xero, organisation, given).status == 200
+    office.post("book-match", {"in_full": True})
+    world.run()
+
+
+def _addresses(office: Browser, *confirmed: str) -> None:
+    mails, now = office.popup.world.mails, office.popup.world.clock.now()
+    office.save(errors_email="a@example.com, b@example.com")
+    for address in confirmed:
+        assert mails.begin(Address(office.company, address), now, asks=True)
+        assert mails.confirm(office.company, address, now, now)
+
+
+def _nobody_confirmed(office: Browser) -> None:
+    _addresses(office)
+
+
+def _one_confirmed(office: Browser) -> None:
+    _addresses(office, "a@example.com")
+
+
+def _both_confirmed(office: Browser) -> None:
+    _addresses(office, "a@example.com", "b@example.com")
+
+
+def _stopped(office: Browser) -> None:
+    world = office.popup.world
+    office.save(contact_name="Nobody at all")
+    world.send(Maker(61530418).order(office.company, 1))
+    world.run(timedelta(minutes=1))
+
+
+def _stopped_without_calls(office: Browser) -> None:
+    _stopped(office)
+    world = office.popup.world
+    connection = world.connections.connection(office.company)
+    assert connection is not None
+    key = {"pk": f"lane#{connection.lane}", "sk": "lane"}
+    recheck = raw(world, "ConnectionsTable", key)["recheck"]
+    spoil(world, "ConnectionsTable", key, recheck=recheck | {"spent": True})
+
+
+@pytest.mark.parametrize(
+    ("happens", "title", "result", "words"),
+    [
+        (_switched_off, "Posting", "warning", "Switched off"),
+        (_paused, "Posting", "warning", "paused posting (a new release)"),
+        (_without_calls, "Posting", "warning", "number of calls for today is used up, until "),
+        (_without_calls, "Calls left today", "warning", "0 calls to Xero are left today."),
+        (_prefix_taken, "Connection to Xero", "wrong", "company 413995 uses the same number prefix"),
+        (_permission_missing, "Connection to Xero", "wrong", "Permissions that are missing: "),
+        (_other_app, "Connection to Xero", "wrong", "with another Xero app"),
+        (_books_differ, "Book match", "wrong", "1 difference between"),
+        (_nobody_confirmed, "Mails", "warning", "2 of 2 addresses get no mail yet."),
+        (_one_confirmed, "Mails", "warning", "1 of 2 addresses gets no mail yet."),
+        (_both_confirmed, "Mails", "good", "2 addresses are told"),
+        (_stopped, "Orders that wait for a change in Xero", "good", "read again for them by itself"),
+        (_stopped_without_calls, "Orders that wait for a change in Xero", "warning", "is used up"),
+    ],
+)
+def test_what_is_not_well_has_a_sign_with_words(
+    office: Browser, happens: Callable[[Browser], None], title: str, result: str, words: str
+) -> None:
+    happens(office)
+    told = signs(office)[title]
+    assert told[0] == result, told
+    assert words in told[1]
+
+
+def test_where_no_mails_are_sent_at_all_none_are_spoken_of(office: Browser) -> None:
+    module: Any = office.popup.page
+    module.adapters = replace(module.adapters, mail_from="")
+    try:
+        assert "Mails" not in signs(office)
+    finally:
+        module.adapters = replace(module.adapters, mail_from="xero@kornitx.example")
