@@ -33,7 +33,7 @@ from bookkeeping.domain.ledger import (
 )
 from bookkeeping.domain.order_totals import order_totals
 from bookkeeping.domain.orders import Order
-from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS, title
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page import corrections
 from bookkeeping.use_cases.page.adapters import PageAdapters
@@ -118,7 +118,10 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     if first.counts:
         page["counts"] = {str(state): count for state, count in first.counts.items()}
         page["counts"]["changed"] = len(first.changed)
-        page["problems"] = Counter([*first.reasons.values(), *first.changed.values()])
+        counted = Counter([*first.reasons.values(), *first.changed.values()])
+        page["problems"] = [
+            {"code": why, "title": title(why), "count": count} for why, count in counted.most_common()
+        ]
         page["gathered"] = _gathered(adapters, first.reasons, found)
     return page
 
@@ -393,6 +396,7 @@ class View:
             "received_at": entry.received_at.isoformat(),
             "changed_at": entry.changed_at.isoformat(),
             "reason": entry.reason or None,
+            "title": title(entry.why),
             "problem": entry.problem and entry.problem.as_json(),
             "ref": order.ref if order else "",
             "external_ref": order.external_ref if order else "",
