@@ -639,9 +639,9 @@ def overview(**changes: Any) -> Json:
         "week": sums(186, GBP=(182, "12814.57"), EUR=(4, "289.00")),
         "standing": {
             "needs_attention": sums(3, GBP=(3, "190.05")),
-            "queued": sums(2),
-            "waiting": sums(1000, more=True),
-            "set_aside": sums(1),
+            "queued": sums(2, GBP=(2, "96.80")),
+            "waiting": sums(4, GBP=(3, "151.20"), EUR=(1, "42.00")),
+            "set_aside": sums(1, GBP=(1, "63.35")),
         },
         "connection": {
             name: connection("connected")[name] for name in ("status", "words", "fix", "other_app")

@@ -373,7 +373,7 @@ def overview_of_more_than_can_be_counted(site: Site, page: Page) -> None:
         zone="UTC",
         zone_known=False,
         week=sums(104311, more=True, GBP=(104311, "9214507.03")),
-        standing=overview()["standing"] | {"needs_attention": sums(12, more=True, GBP=(12, "1.05"))},
+        standing=overview()["standing"] | {"waiting": sums(1000, more=True, GBP=(1000, "56950.00"))},
     )
     open_overview(site, page)
 
@@ -423,7 +423,12 @@ def overview_unreadable(site: Site, page: Page) -> None:
 def overview_loading(site: Site, page: Page) -> None:
     site.set_up()
     page_is_looked_at = Event()
-    site.on_call = lambda call: page_is_looked_at.wait(2) if call.path == "overview" else None
+
+    def hold(call: Call) -> None:
+        if call.path == "overview":
+            page_is_looked_at.wait(2)
+
+    site.on_call = hold
     page.goto(site.page, wait_until="domcontentloaded")
     expect(page.locator("#overview-loading")).to_be_visible()
 

@@ -56,9 +56,9 @@ def test_it_shows_the_figures_that_the_api_tells(site: Site, page: Page) -> None
         "Posted today\n9\nGBP 612.35",
         "Posted in seven days\n186\nGBP 12,814.57\nEUR 289.00",
         "Needs attention\n3\nGBP 190.05",
-        "Waiting\nmore than 1,000",
-        "On its way\n2",
-        "Set aside\n1",
+        "Waiting\n4\nGBP 151.20\nEUR 42.00",
+        "On its way\n2\nGBP 96.80",
+        "Set aside\n1\nGBP 63.35",
     ]
     page.get_by_text("The figures of each day").click()
     rows = page.get_by_role("table", name="Posted in the last seven days").get_by_role("row")

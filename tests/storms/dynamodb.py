@@ -278,6 +278,12 @@ class Index:
     _last: dict[tuple[str, ...], tuple[datetime, tuple[str, str, Item] | None]] = field(default_factory=dict)
     _count: Iterator[int] = field(default_factory=itertools.count)
 
+    @classmethod
+    def of(cls, properties: Mapping[str, Any]) -> Index:
+        first, last = (part["AttributeName"] for part in properties["KeySchema"])
+        projected = properties["Projection"].get("NonKeyAttributes", ())
+        return cls(properties["IndexName"], first, last, projected)
+
     def follow(self, key: tuple[str, ...], item: Item | None, now: datetime, lag: timedelta) -> None:
         row = None
         if item is not None and self.hash in item and self.range in item:
@@ -329,14 +335,7 @@ class Table:
         self.key = tuple(part["AttributeName"] for part in KeySchema)
         self.items: dict[tuple[str, ...], Item] = {}
         self._sorted: dict[str, list[str]] = {}
-        self.indexes = {
-            index["IndexName"]: Index(
-                index["IndexName"],
-                *(part["AttributeName"] for part in index["KeySchema"]),
-                projected=index["Projection"].get("NonKeyAttributes", ()),
-            )
-            for index in GlobalSecondaryIndexes
-        }
+        self.indexes = {index["IndexName"]: Index.of(index) for index in GlobalSecondaryIndexes}
 
     # what the code calls
 
