@@ -48,6 +48,9 @@ def state(way: State) -> State:
 
 
 def open_page(site: Site, page: Page, more: str = "#settings") -> None:
+    if page.url.partition("#")[0] == site.page:
+        # another # alone does not load a page again
+        page.goto("about:blank")
     page.goto(site.page + more)
     # asked at every frame; `expect` would look again after a tenth of a second and later
     page.wait_for_function(LOADED)

@@ -249,8 +249,8 @@ def _posting(
     if health is not None and health.paused is not None and health.paused[1] > now:
         reason, until = health.paused
         organisation = connection.organisation_name if connection else ""
-        told = {"until": f"{until.astimezone(zone):%H:%M}", "organisation": organisation}
-        return _Sign(title, "warning", worded(WAITS.get(reason, "Waiting."), told))
+        details = {"until": f"{until.astimezone(zone):%H:%M}", "organisation": organisation}
+        return _Sign(title, "warning", worded(WAITS.get(reason, "Waiting."), details))
     return _Sign(title, "good", "Orders are posted as they come in.")
 
 
