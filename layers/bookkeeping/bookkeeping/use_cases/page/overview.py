@@ -116,7 +116,7 @@ def _all(places: Callable[[], Iterable[Place]]) -> list[Place]:
 def _by_day(read: dict[Any, Any], days: Sequence[date], zone: ZoneInfo) -> dict[date, list[Place]]:
     """The posted orders of each day, today last. One without an invoice counts on the day of its last change."""
     # one that changed while the lists were read may be in two of them
-    posted = {place.key: place for part in (*days, *CHANGED) for place in read[part]}
+    posted = {place.key: place for listed in (*days, *CHANGED) for place in read[listed]}
     by_day: dict[date, list[Place]] = {day: [] for day in days}
     for place in posted.values():
         day = (place.posted_at or place.at).astimezone(zone).date()
@@ -304,5 +304,5 @@ def _mail(mail: dict[str, Any]) -> Iterator[_Sign]:
         )
         yield _Sign(title, "warning", said, "The settings say why, and what to do.", link)
     else:
-        go = "address is" if len(addresses) == 1 else "addresses are"
-        yield _Sign(title, "good", f"{len(addresses)} {go} told when an order needs attention.", link=link)
+        are = "address is" if len(addresses) == 1 else "addresses are"
+        yield _Sign(title, "good", f"{len(addresses)} {are} told when an order needs attention.", link=link)
