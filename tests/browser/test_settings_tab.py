@@ -303,7 +303,9 @@ def test_logging_out_ends_the_session_and_keeps_what_was_typed(site: Site, page:
     expect(page.get_by_role("heading", name="Your session is over")).to_be_visible()
     assert len(site.asked("DELETE", "session")) == 1
     site.session_over = False
-    open_page(site, page)
+    # in place of the overview
+    open_page(site, page, "")
+    expect(field(page, "Sales account")).to_be_visible()
     expect(field(page, "Sales account")).to_have_value("260")
 
 

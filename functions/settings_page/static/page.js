@@ -151,6 +151,8 @@ settings.onSaved = (what) => {
 
 route();
 await Promise.all([settings.load(), connection.load().then(() => code && showOutcome(code))]);
+// what was typed before the session ended must not be overlooked
+if (settings.changed && !location.hash) location.hash = "settings";
 if (settings.loaded) openOnSettings();
 // the tab shows how many orders need attention, even before it is opened
 if (!orders.pages) orders.load();
