@@ -263,12 +263,12 @@ LARGEST_PAGE = 1024 * 1024
 
 @dataclass
 class Index:
-    """A global secondary index: a row of it follows its item after a while."""
+    """A global secondary index, of keys and a few attributes: a row of it follows its item after a while."""
 
     name: str
     hash: str
     range: str
-    more: Sequence[str] = ()
+    projected: Sequence[str] = ()
     """What it holds beside the keys."""
     rows: dict[str, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
     """Hash value → (range value, key of the item), in order."""
@@ -279,10 +279,17 @@ class Index:
     _last: dict[tuple[str, ...], tuple[datetime, tuple[str, str, Item] | None]] = field(default_factory=dict)
     _count: Iterator[int] = field(default_factory=itertools.count)
 
+    @classmethod
+    def of(cls, properties: Mapping[str, Any]) -> Index:
+        first, last = (part["AttributeName"] for part in properties["KeySchema"])
+        projected = properties["Projection"].get("NonKeyAttributes", ())
+        return cls(properties["IndexName"], first, last, projected)
+
     def follow(self, key: tuple[str, ...], item: Item | None, now: datetime, lag: timedelta) -> None:
         row = None
         if item is not None and self.hash in item and self.range in item:
-            row = item[self.hash], item[self.range], {name: item[name] for name in self.more if name in item}
+            held = {name: item[name] for name in self.projected if name in item}
+            row = (item[self.hash], item[self.range], held)
         before = self._last.get(key, (now, self._shown.get(key)))
         if before[1] == row:
             return
@@ -300,7 +307,7 @@ class Index:
         return self.rows.get(hash_value, [])
 
     def held(self, key: tuple[str, ...]) -> Item:
-        """What is held of the item beside its keys."""
+        """What it holds of an item beside the keys."""
         return self._shown[key][2]
 
     def _show(self, key: tuple[str, ...], row: tuple[str, str, Item] | None) -> None:
@@ -329,15 +336,7 @@ class Table:
         self.key = tuple(part["AttributeName"] for part in KeySchema)
         self.items: dict[tuple[str, ...], Item] = {}
         self._sorted: dict[str, list[str]] = {}
-        self.indexes = {
-            index["IndexName"]: Index(
-                index["IndexName"],
-                hash=index["KeySchema"][0]["AttributeName"],
-                range=index["KeySchema"][1]["AttributeName"],
-                more=index.get("Projection", {}).get("NonKeyAttributes", ()),
-            )
-            for index in GlobalSecondaryIndexes
-        }
+        self.indexes = {index["IndexName"]: Index.of(index) for index in GlobalSecondaryIndexes}
 
     # what the code calls
 
