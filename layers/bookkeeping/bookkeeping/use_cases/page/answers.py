@@ -428,7 +428,7 @@ class WholeOrder(Order):
     credit_notes: list[CreditNote]
 
 
-Money = dict[str, str]
+ByCurrency = dict[str, str]
 """Currency → amount."""
 
 
@@ -448,7 +448,7 @@ class Gathered(Answer):
 
     count: int
     more: bool
-    money: Money
+    money: ByCurrency
     order_id: str
     problem: Problem
 
@@ -459,7 +459,7 @@ class Orders(Answer):
     orders: list[Order]
     cursor: str | None
     counts: NotRequired[dict[State | Literal["changed"], int]]
-    money: NotRequired[dict[State | Literal["changed"], Money]]
+    money: NotRequired[dict[State | Literal["changed"], ByCurrency]]
     more: NotRequired[list[State | Literal["changed"]]]
     """Of these, there are more than were counted."""
     problems: NotRequired[list[Counted]]
