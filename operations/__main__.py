@@ -43,7 +43,7 @@ class NewFile(click.Path):
     """A file to write. One that is there is not written over: it may be the only copy of a ledger."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(super().convert(value, param, ctx))
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if path.is_file():
             self.fail(f"{path} is there already: name another file.", param, ctx)
         return path
