@@ -21,11 +21,7 @@ from tests.browser.states import STATES
 WIDTHS = (480, 1000)
 
 AXE = Axe()
-OPTIONS = {
-    "resultTypes": ["violations"],
-    # look.js measures it at both widths and in the dark; axe-core takes longest for it
-    "rules": {"color-contrast": {"enabled": False}},
-}
+OPTIONS = {"resultTypes": ["violations"]}
 LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
 
 
