@@ -16,7 +16,8 @@ from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases import intake
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
-from bookkeeping.use_cases.page.orders import Asked, View, orders
+from bookkeeping.use_cases.page.order_list import Asked, orders
+from bookkeeping.use_cases.page.orders import View
 from bookkeeping.use_cases.page.set_aside import read_each
 from bookkeeping.use_cases.page.settings_form import history
 from operations.stack import Stack

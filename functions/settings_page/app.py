@@ -47,7 +47,8 @@ from bookkeeping.use_cases.page.mail_addresses import (
     find_link,
     use_link,
 )
-from bookkeeping.use_cases.page.orders import MOST_ROWS, PAGE, Asked, DatesOf, View, one, orders
+from bookkeeping.use_cases.page.order_list import MOST_ROWS, PAGE, Asked, DatesOf, orders
+from bookkeeping.use_cases.page.orders import View, one
 from bookkeeping.use_cases.page.overview import opens_first, overview
 from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all, retry_many

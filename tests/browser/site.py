@@ -9,6 +9,7 @@ import copy
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -667,6 +668,10 @@ class Site:
     history: list[Json] = field(default_factory=list)
     connection: Json = field(default_factory=connection)
     orders: list[Json] = field(default_factory=list)
+    more: list[str] = field(default_factory=list)
+    """States of which there are more orders than were counted."""
+    left: dict[str, str] = field(default_factory=dict)
+    """Orders that can't be retried, set aside or taken back, and why."""
     page_length: int = 50
     read_again: Json = field(
         default_factory=lambda: {"waiting": False, "read_at": None, "next_at": None, "spent": False}
@@ -948,25 +953,40 @@ def create_app(site: Site) -> Flask:
         ]
         start = int(asked.get("cursor", 0))
         end = start + site.page_length
-        counts: dict[str, int] = {}
-        problems: dict[str, int] = {}
+        by_state: dict[str, list[Json]] = {"changed": []}
+        stopped: dict[str, list[Json]] = {}
         for one in site.orders:
-            counts[one["state"]] = counts.get(one["state"], 0) + 1
-            counts["changed"] = counts.get("changed", 0) + changed(one)
+            by_state.setdefault(one["state"], []).append(one)
+            by_state["changed"] += [one] * changed(one)
             if one["problem"]:
-                problems[one["problem"]["code"]] = problems.get(one["problem"]["code"], 0) + 1
-        answer = {
+                stopped.setdefault(one["problem"]["code"], []).append(one)
+        return {
             "orders": fitting[start:end],
             "cursor": str(end) if end < len(fitting) else None,
-            "counts": counts,
+            "counts": {state: len(found) for state, found in by_state.items()},
+            "money": {state: money(found) for state, found in by_state.items()},
+            "more": site.more,
+            "problems": [
+                {"code": code, "title": title(code), "count": len(found)} for code, found in stopped.items()
+            ],
+            "gathered": [
+                {
+                    "count": len(found),
+                    "more": False,
+                    "money": money(found),
+                    "order_id": found[-1]["id"],
+                    "problem": found[-1]["problem"],
+                }
+                for found in stopped.values()
+            ],
         }
-        stopped = {one["problem"]["code"]: one for one in site.orders if one["problem"]}
-        gathered = [
-            {"count": problems[code], "order_id": one["id"], "problem": one["problem"]}
-            for code, one in stopped.items()
-        ]
-        counted = [{"code": code, "title": title(code), "count": count} for code, count in problems.items()]
-        return answer | {"problems": counted, "gathered": gathered}
+
+    def money(found: list[Json]) -> dict[str, str]:
+        sums: dict[str, Decimal] = {}
+        for one in found:
+            if one["total"] is not None:
+                sums[one["currency"]] = sums.get(one["currency"], Decimal(0)) + Decimal(one["total"])
+        return {currency: str(total) for currency, total in sums.items()}
 
     def found(order_id: str) -> Json | None:
         return next((one for one in site.orders if one["id"] == order_id), None)
@@ -1049,16 +1069,22 @@ def create_app(site: Site) -> Flask:
 
     def moved_to(state: str, **more: Any) -> Json:
         ids = request.get_json()["ids"]
+        assert len(ids) <= 100
         for id_ in ids:
             one = found(id_)
             assert one is not None
-            one.update(order(id_, state, **more))
-        return {"done": ids, "left": []}
+            if id_ not in site.left:
+                one.update(order(id_, state, **more))
+        left = [{"id": id_, "words": site.left[id_]} for id_ in ids if id_ in site.left]
+        return {"done": [id_ for id_ in ids if id_ not in site.left], "left": left}
 
     @app.post(f"{api}/orders/retry")
-    def retry_all() -> Json:
-        code = request.get_json()["problem"]
-        same = [one for one in site.orders if why(one) == code]
+    def retry_many() -> Json:
+        asked = request.get_json()
+        if "ids" in asked:
+            moved = moved_to("queued")
+            return {"retried": len(moved["done"]), "more": False, "left": moved["left"]}
+        same = [one for one in site.orders if why(one) == asked["problem"]]
         for one in same:
             one.update(order(one["id"], "queued"))
         return {"retried": len(same), "more": False}

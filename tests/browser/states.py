@@ -455,6 +455,23 @@ def orders(site: Site, page: Page) -> None:
 
 
 @state
+def orders_selected(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = busy_orders()
+    site.more = ["posted"]
+    open_page(site, page, "#orders")
+    page.get_by_role("checkbox", name="Select all shown").check()
+    expect(page.locator("#selection-words")).to_have_text("5 orders selected")
+
+
+@state
+def orders_set_aside_together(site: Site, page: Page) -> None:
+    STATES["orders_selected"](site, page)
+    page.get_by_role("button", name="Set aside 4 of 5").click()
+    expect(page.get_by_role("dialog", name="Set 4 orders aside?")).to_be_visible()
+
+
+@state
 def no_order_fits(site: Site, page: Page) -> None:
     site.set_up()
     site.orders = busy_orders()

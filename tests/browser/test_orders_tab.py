@@ -9,10 +9,11 @@ import re
 import time
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.site import Call, Site, invoice, order, problem
 from tests.browser.states import READ_AGAIN, busy_orders, open_page
+from tests.browser.test_still_page import press_slowly
 
 
 def open_orders(site: Site, page: Page, more: str = "") -> None:
@@ -68,7 +69,7 @@ def test_problems_are_gathered_with_whose_they_are_and_what_to_do_and_a_press_li
     expect(told.get_by_role("listitem")).to_have_count(2)
     expect(told).to_contain_text("Order 5012008, for example: “Sales account” is set to account 999")
     expect(told).to_contain_text("Somebody in your office: Choose an account that exists in Xero")
-    told.get_by_role("button", name="9 orders: Account not found").click()
+    told.get_by_role("button", name="9 orders, GBP 570.15: Account not found").click()
     expect(page.locator("#order-rows > li")).to_have_count(9)
     expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
     expect(told.get_by_role("listitem")).to_have_count(1)
@@ -76,6 +77,25 @@ def test_problems_are_gathered_with_whose_they_are_and_what_to_do_and_a_press_li
     assert site.asked("GET", "orders")[-1].query == {"problem": "account_not_found"}
     page.get_by_role("radio", name="Posted").last.check()
     expect(told).to_be_hidden()
+
+
+def test_each_state_says_how_many_orders_it_has_and_what_they_come_to(site: Site, page: Page) -> None:
+    site.orders = busy_orders()
+    site.orders += [order("5012000", "posted", currency="EUR", total="1234.5")]
+    site.more = ["posted"]
+    open_orders(site, page)
+    states = page.get_by_role("group", name="State")
+    expect(states).to_contain_text("Needs attention 2 GBP 126.70")
+    expect(states).to_contain_text("Posted 3+ more than EUR 1,234.50 + GBP 126.70")
+    expect(page.get_by_role("radio", name="Waiting 1 GBP 63.35")).to_be_attached()
+
+
+def test_what_the_days_are_about_is_said(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    for label in ("Dates of", "From", "Until"):
+        expect(page.get_by_label(label, exact=True)).to_have_accessible_description(
+            re.compile("Both days are included.*UTC.*a sale by the day on the order")
+        )
 
 
 def test_orders_are_found_by_state_problem_dates_and_words(site: Site, page: Page) -> None:
@@ -339,6 +359,162 @@ def test_a_late_answer_never_replaces_a_newer_one(site: Site, page: Page) -> Non
     page.wait_for_timeout(800)
     expect(page.locator("#order-rows > li")).to_have_count(1)
     expect(page.locator("#order-rows .badge")).to_have_text("Skipped")
+
+
+# --- several at once
+
+
+def box(page: Page, order_id: str) -> Locator:
+    return page.get_by_role("checkbox", name=f"Select order {order_id}")
+
+
+def test_selected_orders_are_retried_in_one_press_and_those_that_are_not_say_why(
+    site: Site, page: Page
+) -> None:
+    site.left = {"5012342": "This order changed a moment ago. Look at it again."}
+    open_orders(site, page)
+    expect(box(page, "5012339")).to_have_count(0)
+    bar = page.get_by_role("region", name="Selected orders")
+    expect(bar).to_be_hidden()
+    box(page, "5012343").check()
+    expect(bar).to_contain_text("1 order selected")
+    box(page, "5012342").check()
+    box(page, "5012337").check()
+    expect(bar).to_contain_text("3 orders selected")
+    expect(bar.get_by_role("button")).to_have_text(
+        ["Retry 2 of 3", "Set aside 2 of 3", "Take back 1 of 3", "Select none"]
+    )
+    bar.get_by_role("button", name="Retry 2 of 3").click()
+    expect(page.locator("#orders-status")).to_have_text(
+        "1 order is queued again. 1 order (5012342) could not be queued again: This order changed a moment ago."
+        " Look at it again."
+    )
+    expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
+    assert [call.body for call in site.asked("POST", "orders/retry")] == [{"ids": ["5012343", "5012342"]}]
+    expect(bar).to_contain_text("1 order selected")
+    bar.get_by_role("button", name="Take back").click()
+    expect(page.locator("#orders-status")).to_have_text("1 order is taken back.")
+    expect(bar).to_be_hidden()
+
+
+def test_all_that_is_shown_is_set_aside_with_a_reason_by_keyboard(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(3)]
+    open_orders(site, page)
+    everything = page.get_by_role("checkbox", name="Select all shown")
+    box(page, "5012001").check()
+    expect(everything).to_have_js_property("indeterminate", True)
+    everything.focus()
+    page.keyboard.press("Space")
+    expect(everything).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Retry", exact=True)).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Set 3 orders aside?")
+    expect(dialog.get_by_role("textbox", name="Reason")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    assert not site.asked("POST", "orders/set-aside"), "a reason is needed, and it can be left"
+    page.get_by_role("button", name="Set aside", exact=True).click()
+    page.keyboard.type("Booked as INV-7")
+    page.keyboard.press("Enter")
+    expect(page.locator("#orders-status")).to_have_text("3 orders are set aside.")
+    ids = ["5012000", "5012001", "5012002"]
+    asked = [call.body for call in site.asked("POST", "orders/set-aside")]
+    assert [one | {"ids": sorted(one["ids"])} for one in asked] == [{"ids": ids, "reason": "Booked as INV-7"}]
+    everything.check()
+    page.get_by_role("button", name="Select none").click()
+    expect(everything).to_be_focused()
+    expect(everything).not_to_be_checked()
+    expect(page.get_by_role("region", name="Selected orders")).to_be_hidden()
+
+
+def test_more_than_a_hundred_selected_orders_are_sent_in_parts(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(230)]
+    site.page_length = 230
+    open_orders(site, page)
+    page.get_by_role("checkbox", name="Select all shown").check()
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.locator("#orders-status")).to_have_text("230 orders are queued again.")
+    asked = [call.body["ids"] for call in site.asked("POST", "orders/retry")]
+    assert [len(ids) for ids in asked] == [100, 100, 30]
+    assert len({id_ for ids in asked for id_ in ids}) == 230
+
+
+def test_where_a_part_is_refused_it_is_said_how_far_it_came_and_the_rest_stays_selected(
+    site: Site, page: Page
+) -> None:
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(130)]
+    site.page_length = 130
+    open_orders(site, page)
+    page.get_by_role("checkbox", name="Select all shown").check()
+
+    def refuse_the_second(call: Call) -> None:
+        if call.path == "orders/retry" and len(site.asked("POST", "orders/retry")) == 2:
+            site.refuse("POST orders/retry", 403, "other_company", "This is another company’s page.")
+
+    site.on_call = refuse_the_second
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.locator("#orders-error")).to_have_text(
+        "100 orders are queued again. Then it stopped: This is another company’s page."
+    )
+    expect(page.get_by_role("region", name="Selected orders")).to_contain_text("30 orders selected")
+
+
+def test_what_is_selected_stays_so_while_the_list_is_read_again_and_goes_with_another_filter(
+    site: Site, page_with_clock: Page
+) -> None:
+    page = page_with_clock
+    open_orders(site, page)
+    box(page, "5012343").check()
+    box(page, "5012342").check()
+    site.orders = [order("5012349"), *(one for one in busy_orders() if one["id"] != "5012342")]
+    site.orders += [order("5012342")]
+    page.clock.fast_forward(9_000)
+    expect(page.get_by_role("link", name="Order 5012349")).to_be_visible()
+    expect(box(page, "5012343")).to_be_checked()
+    expect(page.get_by_role("region", name="Selected orders")).to_contain_text("1 order selected")
+    page.get_by_role("button", name="Refresh").click()
+    expect(box(page, "5012343")).to_be_checked()
+    page.get_by_role("radio", name="Needs attention").check()
+    expect(page.locator("#order-rows > li")).to_have_count(1)
+    expect(box(page, "5012343")).not_to_be_checked()
+    expect(page.get_by_role("region", name="Selected orders")).to_be_hidden()
+
+
+def test_orders_that_are_no_sale_are_posted_together_and_apart_from_those_that_are_retried(
+    site: Site, page: Page
+) -> None:
+    site.orders = [
+        order("5012346", "needs_attention", problem=problem("5012346", "no_sale")),
+        order("5012345", "skipped", reason="refunded"),
+        order("5012344", "needs_attention"),
+    ]
+    open_orders(site, page)
+    page.get_by_role("checkbox", name="Select all shown").check()
+    page.get_by_role("button", name="Post 2 of 3").click()
+    expect(page.locator("#orders-status")).to_have_text("2 orders are queued again.")
+    assert [call.body for call in site.asked("POST", "orders/retry")] == [
+        {"ids": ["5012346", "5012345"], "no_sale": "post"}
+    ]
+
+
+@pytest.mark.parametrize("width", [480, 1000])
+def test_nothing_moves_when_orders_are_selected(site: Site, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    open_orders(site, page)
+    expect(page.locator("#order-rows > li")).to_have_count(9)
+    places = """() => [...document.querySelectorAll("#order-rows > li")]
+      .map((row) => Math.round(scrollY + row.getBoundingClientRect().top))"""
+    before = page.evaluate(places)
+    for order_id in ("5012343", "5012341", "5012337"):
+        box(page, order_id).evaluate("(box) => box.scrollIntoView({ block: 'center', behavior: 'instant' })")
+        press_slowly(page, box(page, order_id))
+        assert page.evaluate(places) == before
+    press_slowly(page, page.get_by_role("button", name="Retry 1 of 3"))
+    expect(page.locator("#orders-status")).to_have_text("1 order is queued again.")
 
 
 # --- the file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -323,6 +324,10 @@ def test_connecting_needs_an_app(visitor: Browser) -> None:
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
+def _cursor(after: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(after).encode()).decode()
+
+
 @pytest.mark.parametrize(
     "cursor",
     [
@@ -333,12 +338,29 @@ def test_connecting_needs_an_app(visitor: Browser) -> None:
         "bnVsbA==",
         "W10=",
         "WzAsICJ4Il0=",
+        *map(
+            _cursor,
+            [
+                "x",
+                ["2031-03-04T10:41:00.000+00:00", "posted", "", "77#1"],
+                ["2031-03-04T10:41:00.000+00:00", "nowhere", "", f"{COMPANY}#1"],
+                ["2031-03-04T10:41:00.000+00:00", "posted", 1, f"{COMPANY}#1"],
+                ["2031-03-04T10:41:00.000+00:00", "posted", "", 1],
+                ["2031-03-04", "posted", "", f"{COMPANY}#1"],
+                [1, "posted", "", f"{COMPANY}#1"],
+                ["0001-01-01T00:00:00.000+00:00", "posted", "", f"{COMPANY}#1"],
+                ["9999-12-31T23:59:59.999+00:00", "posted", "", f"{COMPANY}#1"],
+                ["2031-03-04T10:41:00.000+00:00", "posted", "", f"{COMPANY}#"],
+                ["2031-03-04T10:41:00.000+00:00", "needs_attention", "\uffff#", f"{COMPANY}#no"],
+            ],
+        ),
         "\ud7ff",
         "a" * 900,
     ],
 )
 def test_a_made_up_cursor_begins_anew(visitor: Browser, cursor: str) -> None:
-    assert visitor.get("orders", cursor=cursor).status == 200
+    for sort in ("newest", "oldest"):
+        assert visitor.get("orders", cursor=cursor, sort=sort).status == 200
 
 
 def test_the_openapi_document_says_that_a_session_is_needed(door: Popup) -> None:

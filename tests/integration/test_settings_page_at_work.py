@@ -427,7 +427,13 @@ def test_problems_are_gathered_each_with_what_to_do_about_it(popup: Popup, offic
     for asked in ({}, {"status": "posted"}):
         page = office.get("orders", **asked).json
         [gathered] = page["gathered"]
-        assert gathered == {"count": 3, "order_id": str(orders[2]["id"]), "problem": one["problem"]}
+        assert gathered == {
+            "count": 3,
+            "more": False,
+            "money": {"GBP": page["money"]["needs_attention"]["GBP"]},
+            "order_id": str(orders[2]["id"]),
+            "problem": one["problem"],
+        }
     assert "gathered" not in office.get("orders", search=str(orders[0]["ref"])).json
 
 
@@ -516,15 +522,14 @@ def shop(popup: Popup, office: Browser) -> Iterator[Browser]:
     popup.world.send(Maker().order(COMPANY, 1))
     popup.world.run()
     orders = popup.page.adapters.orders
-    page = orders.list_page
+    places = orders.places
 
     def strict(*about: Any, **more: Any) -> Any:
-        assert not (more["since"] and more["until"]) or more["since"] <= more["until"], (
-            "moto answers, DynamoDB refuses"
-        )
-        return page(*about, **more)
+        since, until = more.get("since"), more.get("until")
+        assert not (since and until) or since <= until, "moto answers, DynamoDB refuses"
+        return places(*about, **more)
 
-    with patch.object(orders, "list_page", strict):
+    with patch.object(orders, "places", strict):
         yield office
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from heapq import merge
 from typing import Any
 
 import boto3
@@ -24,7 +25,7 @@ from bookkeeping.adapters.tables.authorizations import Attempt, AuthorizationsTa
 from bookkeeping.adapters.tables.connections import ConnectionsTable
 from bookkeeping.adapters.tables.dynamodb import dynamodb, read
 from bookkeeping.adapters.tables.lanes import OTHERS, Batch, Lane, Lanes, Planned
-from bookkeeping.adapters.tables.orders import OrdersTable, entry_from_item, entry_to_item
+from bookkeeping.adapters.tables.orders import OrdersTable, Place, entry_from_item, entry_to_item
 from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
@@ -478,6 +479,29 @@ def test_an_orders_place_says_what_it_comes_to_and_when_its_invoice_was_posted(s
     gone = replace(entry, documents={"invoice": replace(invoice, status="VOIDED")})
     entry = stores.orders.save(gone)
     assert place(entry) == (Money("GBP", Decimal(0)), NOON)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_lists_go_on_together_after_a_place_in_any_of_them(stores: Stores, newest_first: bool) -> None:
+    lists = [(State.POSTED, ""), (State.POSTED, "changed"), (State.WAITING, "xero_offline")]
+    for number in range(12):
+        state, reason = lists[number % 3]
+        # four orders of each list, of two moments
+        at = NOON + timedelta(milliseconds=number // 6)
+        entry = replace(queued(order_id=str(number)), state=state, reason=reason, changed_at=at, due_at=None)
+        stores.orders.save(entry)
+
+    def placed(after: Place | None) -> list[Place]:
+        found = (
+            stores.orders.places(UNTRACKED, *one, after=after, at_most=12, newest_first=newest_first)
+            for one in lists
+        )
+        return [*merge(*found, key=lambda place: (place.at, place.state, place.reason), reverse=newest_first)]
+
+    there = placed(None)
+    assert len(there) == 12
+    for number, place in enumerate(there, 1):
+        assert placed(place) == there[number:]
 
 
 def test_an_order_that_cannot_be_reckoned_has_a_place_without_money(stores: Stores) -> None:

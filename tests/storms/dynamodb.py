@@ -13,6 +13,7 @@ import heapq
 import itertools
 import random
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -401,18 +402,18 @@ class Table:
         hash_name = index.hash if index else self.key[0]
         hash_value = _hash_value(text, names, values, hash_name)
         holds = _condition(text)
-        found: list[Item] = []
-        for item in self._rows(index, hash_value, forward=request.get("ScanIndexForward", True)):
-            if holds(item, names, values):
-                found.append(item)
-        start = request.get("ExclusiveStartKey")
-        if start:
-            forward = request.get("ScanIndexForward", True)
-            found = [
-                item
-                for item in found
-                if _is_after(self._place(index, item), self._place(index, start), forward)
-            ]
+        forward, start = request.get("ScanIndexForward", True), request.get("ExclusiveStartKey")
+        after = self._place(index, start) if start else ()
+        fitting = (
+            item
+            for item in self._rows(index, hash_value, _bounds(text, values), forward=forward)
+            if holds(item, names, values)
+            and (not after or _is_after(self._place(index, item), after, forward))
+        )
+        # where no page is cut short, it is not asked how many there are
+        found = list(
+            itertools.islice(fitting, request.get("Limit")) if self.store.chance is None else fitting
+        )
         limit = min(request.get("Limit", len(found) + 1), self.store.page(len(found)))
         size = 0
         for place, item in enumerate(found):
@@ -457,14 +458,19 @@ class Table:
             answer["LastEvaluatedKey"] = dict(zip(self.key, looked_at[-1], strict=True))
         return answer
 
-    def _rows(self, index: Index | None, hash_value: str, *, forward: bool) -> Iterator[Item]:
+    def _rows(
+        self, index: Index | None, hash_value: str, bounds: tuple[str, str], *, forward: bool
+    ) -> Iterator[Item]:
+        """The rows; of an index those within the bounds."""
         if index is None:
             ranges = self._sorted.get(hash_value, [])
             for value in ranges if forward else reversed(ranges):
                 yield self.items[hash_value, value] if len(self.key) > 1 else self.items[(hash_value,)]
             return
         rows = index.at(self.store.now(), hash_value)
-        for value, key in rows if forward else reversed(rows):
+        first, last = (bisect.bisect_left(rows, (bound, ())) for bound in bounds)
+        for place in range(first, last) if forward else reversed(range(first, last)):
+            value, key = rows[place]
             yield {
                 **dict(zip(self.key, key, strict=True)),
                 index.hash: hash_value,
@@ -538,6 +544,15 @@ class Table:
 
 def _is_after(place: tuple[str, ...], start: tuple[str, ...], forward: bool) -> bool:
     return place > start if forward else place < start
+
+
+def _bounds(text: str, values: Mapping[str, Any]) -> tuple[str, str]:
+    """Where the rows begin and end that a key condition may hold for, so that not all of them are looked at."""
+    if between := re.search(r"BETWEEN (:\w+) AND (:\w+)", text):
+        return values[between[1]], values[between[2]] + "\0"
+    begins = re.search(r"begins_with\([#\w]+, (:\w+)\)", text)
+    first = values[begins[1]] if begins else ""
+    return first, first + chr(sys.maxunicode)
 
 
 def _hash_value(text: str, names: Mapping[str, str], values: Mapping[str, Any], hash_name: str) -> str:

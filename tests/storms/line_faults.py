@@ -36,7 +36,7 @@ from bookkeeping.domain.settings import Settings
 from bookkeeping.use_cases.intake import NO_COMPANY, Intake
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.corrections import NothingToCorrect, correct
-from bookkeeping.use_cases.page.orders import Asked, orders
+from bookkeeping.use_cases.page.order_list import Asked, orders
 from bookkeeping.use_cases.page.retry import retry
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from bookkeeping.use_cases.posting.publishing import Publisher

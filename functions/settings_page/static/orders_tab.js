@@ -4,7 +4,8 @@ import { AfterPosting, beingCorrected } from "./corrections.js";
 import { amount, byId, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
 import { csvOf, keepFile } from "./orders_csv.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
-import { ReadAgain, helpWith, setAside, wasSetAside } from "./problems.js";
+import { ReadAgain, helpWith, retryOf, setAside, wasSetAside, whyOf } from "./problems.js";
+import { Selection } from "./selection.js";
 
 const UNDER_WAY = new Set(["queued", "posting"]);
 const LOOK_AGAIN_AFTER = 8_000;
@@ -15,12 +16,14 @@ const path = (id) => `orders/${encodeURIComponent(id)}`;
 
 const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
-/** Why an order stops or is skipped that is refunded, returned or rejected: a person says Post or Skip instead of Retry. */
-const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected", "partially_refunded", "partially_returned", "unclear"]);
 const COUNTED_UP_TO = 1000;
 
-const whyOf = (order) => order.problem?.code || order.reason || "";
-const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : String(count));
+const countWords = (count, more = count >= COUNTED_UP_TO) => (more ? `${count}+` : String(count));
+/** What orders come to, in each currency. */
+const moneyWords = (money, more) => {
+  const sums = Object.entries(money).map(([currency, sum]) => amount(sum, currency));
+  return sums.length ? (more ? "more than " : "") + sums.join(" + ") : "";
+};
 const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
 
@@ -45,6 +48,11 @@ export class OrdersTab {
     this.open = null;
     this.lookedAt = Date.now();
     this.afterPosting = new AfterPosting(api, this, WHO);
+    this.selection = new Selection(api, {
+      say: (words) => (byId("orders-status").textContent = words),
+      failed: (words) => this.listError(words),
+      changed: () => this.reloadAndFocus(),
+    });
     this.filter.addEventListener("submit", (event) => {
       event.preventDefault();
       this.load();
@@ -78,6 +86,8 @@ export class OrdersTab {
   async load({ quietly = false } = {}) {
     const turn = ++this.turn;
     clearTimeout(this.typing);
+    if (!same(this.asked, this.listed)) this.selection.clear();
+    this.listed = this.asked;
     if (!quietly) byId("orders-status").textContent = this.pages ? "Searching …" : "Loading …";
     try {
       const answer = await this.api.get("orders", this.asked);
@@ -119,24 +129,26 @@ export class OrdersTab {
     }
   }
 
-  take({ cursor, counts, problems, gathered }, orders, quietly = false) {
+  take({ cursor, counts, money, more, problems, gathered }, orders, quietly = false) {
     this.listError("");
     const before = this.orders;
     this.orders = orders;
     this.cursor = cursor || null;
-    this.showCounts(counts);
+    if (counts) this.showCounts(counts, money, more);
     this.sayOpen();
     this.showProblems(problems);
     this.showGathered(gathered);
     if (!quietly || !same(before, orders)) this.showList(quietly);
+    this.selection.show(orders);
     byId("more-orders").hidden = !this.cursor;
     this.showRetryAll();
   }
 
   showList(quietly) {
-    const focused = byId("order-rows").contains(document.activeElement) ? document.activeElement.hash : null;
-    replace(byId("order-rows"), this.orders.map(listed));
-    if (focused) [...byId("order-rows").querySelectorAll("a")].find((link) => link.hash === focused)?.focus();
+    const rows = byId("order-rows");
+    const focused = rows.contains(document.activeElement) ? document.activeElement : null;
+    replace(rows, this.orders.map((order) => listed(order, this.selection.boxOf(order))));
+    if (focused) rows.querySelector(`${focused.localName}[data-id="${CSS.escape(focused.dataset.id)}"]`)?.focus();
     const none = !this.orders.length;
     byId("no-orders").hidden = !none;
     if (none) replace(byId("no-orders"), this.emptyWords());
@@ -167,17 +179,20 @@ export class OrdersTab {
     return [element("h3", {}, "No order fits"), element("p", {}, "Try another state, a part of the number or reference, or other dates."), clear];
   }
 
-  showCounts(counts) {
-    if (!counts) return;
+  showCounts(counts, money, more) {
+    const show = (place, words) => {
+      place.hidden = !words;
+      place.textContent = words ? ` ${words}` : "";
+    };
     for (const place of this.filter.querySelectorAll("[data-count]")) {
-      const count = counts[place.dataset.count];
-      place.hidden = !count;
-      place.textContent = count ? ` ${countWords(count)}` : "";
+      const state = place.dataset.count;
+      show(place, counts[state] ? countWords(counts[state], more.includes(state)) : "");
+      show(place.nextElementSibling, counts[state] ? moneyWords(money[state], more.includes(state)) : "");
     }
     const trouble = (this.stopped = counts.needs_attention || 0);
     const total = byId("orders-count");
     total.hidden = !trouble;
-    replace(total, ` ${countWords(trouble)}`, element("span", { class: "hidden-words" }, trouble === 1 ? " needs attention" : " need attention"));
+    replace(total, ` ${countWords(trouble, more.includes("needs_attention"))}`, element("span", { class: "hidden-words" }, trouble === 1 ? " needs attention" : " need attention"));
   }
 
   showProblems(counted) {
@@ -234,12 +249,16 @@ export class OrdersTab {
   async retryAll(problem) {
     try {
       const answer = await this.api.post("orders/retry", { problem });
-      await this.load({ quietly: true });
+      await this.reloadAndFocus();
       byId("orders-status").textContent = retriedWords(answer);
-      byId("order-list-heading").focus();
     } catch (refused) {
       this.listError(refused.message);
     }
+  }
+
+  async reloadAndFocus() {
+    await this.load({ quietly: true });
+    byId("order-list-heading").focus();
   }
 
   /** Orders on their way change by themselves, so the page reloads them while somebody looks at it. */
@@ -362,9 +381,7 @@ export class OrdersTab {
   }
 
   mainButton(order) {
-    // what is cancelled can be posted only where its purchase order is in Xero
-    const asked = NO_SALE.has(whyOf(order)) || (whyOf(order) === "cancelled" && order.documents.length > 0);
-    return asked ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, "main");
+    return this.retryButton(order, ...retryOf(order), "main");
   }
 
   retryButton(order, words, body, look = "quiet") {
@@ -403,8 +420,9 @@ export class OrdersTab {
   }
 }
 
-function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
-  const title = `${countWords(count)} ${count === 1 ? "order" : "orders"}: ${problem.title}`;
+function gatheredItem({ count, more, money, order_id: id, problem }, asLink, listThem) {
+  const comeTo = moneyWords(money, more);
+  const title = `${countWords(count, more)} ${count === 1 ? "order" : "orders"}${comeTo && `, ${comeTo}`}: ${problem.title}`;
   return element(
     "li",
     {},
@@ -417,12 +435,13 @@ function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
 /** Why it stopped, in a few words; of other orders what became of them. */
 const shortly = (order) => (order.problem && !order.set_aside ? order.title : order.words);
 
-function listed(order) {
+function listed(order, box) {
   const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");
   const [document] = order.documents;
   return element(
     "li",
     {},
+    element("div", { class: "order-box" }, box),
     element(
       "div",
       { class: "order-name" },

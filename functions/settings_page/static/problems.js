@@ -78,6 +78,18 @@ async function useName(order, { setting, name }, api, did, failed) {
   }
 }
 
+/** Why an order stops or is skipped that is refunded, returned or rejected: a person says Post or Skip instead of Retry. */
+const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected", "partially_refunded", "partially_returned", "unclear"]);
+
+export const whyOf = (order) => order.problem?.code || order.reason || "";
+
+/** The words of the button that has an order tried again, and what is sent with it. */
+export function retryOf(order) {
+  // what is cancelled can be posted only where its purchase order is in Xero
+  const asked = NO_SALE.has(whyOf(order)) || (whyOf(order) === "cancelled" && order.documents.length > 0);
+  return asked ? ["Post", { no_sale: "post" }] : [order.retry_label, {}];
+}
+
 /** A reason to type in, and the button that sets the order aside. */
 export function setAside(order, api, did, failed) {
   if (!order.can_set_aside) return "";

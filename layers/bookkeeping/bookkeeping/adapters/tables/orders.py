@@ -55,6 +55,7 @@ from bookkeeping.domain.problems.problem import Problem
 from bookkeeping.domain.stored import unknown_in
 from bookkeeping.domain.time_zones import Calendar
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = "\uffff"
 """Text after every moment and every reason."""
@@ -108,12 +109,14 @@ class Place:
     """Where an order stands among its company's. An index says it: it may lag behind the rows."""
 
     key: str
+    state: State
+    """Queued for what is being posted as well."""
     reason: str
     at: datetime
     """The last change; of what is under way, the arrival."""
-    money: Money | None
+    money: Money | None = None
     """What the order comes to, as far as that can be told."""
-    posted_at: datetime | None
+    posted_at: datetime | None = None
     """When its invoice was posted."""
 
     @property
@@ -272,15 +275,30 @@ class OrdersTable:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        after: Place | None = None,
         at_most: int | None = None,
+        newest_first: bool = True,
     ) -> Iterator[Place]:
-        """The company's orders in that state, in each reason the latest first; read on as far as they are wanted.
+        """The company's orders in that state, in each reason by time; read on as far as they are wanted.
 
         Without a reason, and for `SOME_REASON`: at any time. Queued and posting orders are in one list, under either
-        name.
+        name. `after` is a place in this list or another: with a reason, it goes on where all of them together are.
         """
-        first, last = _bounds(state, reason, since, until)
-        request = self._list_request(company, first, last) | {"ScanIndexForward": False}
+        request: Item = {"ScanIndexForward": not newest_first}
+        if after is not None:
+            here, there = (_first(state), reason), (_first(after.state), after.reason)
+            # of one and the same moment, one list follows the other
+            passed = here != there and (here > there) == newest_first
+            if newest_first:
+                bound = until = min(until or after.at, after.at - passed * _MILLISECOND)
+            else:
+                bound = since = max(since or after.at, after.at + passed * _MILLISECOND)
+            if here == there and bound == after.at:
+                list_key = _list_key(state, after.reason, stamp(after.at))
+                request["ExclusiveStartKey"] = {"company": company, "key": after.key, "list_key": list_key}
+        if since and until and since > until:
+            return iter(())
+        request |= self._list_request(company, *_bounds(state, reason, since, until))
         if at_most:
             request["Limit"] = at_most
         return map(_place_in, islice(query(self._table, **request), at_most))
@@ -478,11 +496,12 @@ def _sum_out(entry: Entry, listed_at: datetime) -> str:
 
 
 def _place_in(item: Mapping[str, Any]) -> Place:
-    _, reason, at = item["list_key"].split("#")
+    state, reason, at = item["list_key"].split("#")
     text, posted, posted_at = item.get("sum", "").partition("@")
     amount, _, currency = text.partition(" ")
     return Place(
         key=item["key"],
+        state=State(state),
         reason=reason,
         at=moment(at),
         money=Money(currency, Decimal(amount)) if text else None,

@@ -428,6 +428,10 @@ class WholeOrder(Order):
     credit_notes: list[CreditNote]
 
 
+ByCurrency = dict[str, str]
+"""Currency → amount."""
+
+
 class Counted(Answer):
     """How many orders a problem stops, or how many changed after posting for a reason."""
 
@@ -437,9 +441,14 @@ class Counted(Answer):
 
 
 class Gathered(Answer):
-    """How many orders a problem stops, and the problem as one of the latest has it."""
+    """How many orders a problem stops, what they come to, and the problem as the latest of them has it.
+
+    `more`: there are more than were counted.
+    """
 
     count: int
+    more: bool
+    money: ByCurrency
     order_id: str
     problem: Problem
 
@@ -450,6 +459,9 @@ class Orders(Answer):
     orders: list[Order]
     cursor: str | None
     counts: NotRequired[dict[State | Literal["changed"], int]]
+    money: NotRequired[dict[State | Literal["changed"], ByCurrency]]
+    more: NotRequired[list[State | Literal["changed"]]]
+    """Of these, there are more than were counted."""
     problems: NotRequired[list[Counted]]
     gathered: NotRequired[list[Gathered]]
 

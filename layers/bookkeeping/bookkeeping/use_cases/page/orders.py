@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.lanes import Batch
-from bookkeeping.adapters.tables.orders import SOME_REASON, OrdersTable, Place, order_key
+from bookkeeping.adapters.tables.orders import order_key
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.corrections import SHIPPING
@@ -40,150 +34,11 @@ from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.explained import documents_in_xero
 from bookkeeping.use_cases.page.order_history import history
 
-DatesOf = Literal["changed", "received", "sold"]
-PAGE: Final = 50
-MOST_ROWS: Final = 250
-"""Of a page, so that its answer stays below the 6 MB that Lambda takes, whatever Xero said of each order."""
-LOOKED_AT: Final = 400
-"""The most rows to read for one page when few of them match."""
-COUNTED: Final = 1000
-GATHERED: Final = 10
-"""So many problems are told with what to do about them."""
 PARTS: Final = 20
 """Of orders with one reference of the sales channel, so many are compared."""
-LISTS: Final[tuple[tuple[State, str | None], ...]] = (
-    (State.NEEDS_ATTENTION, None),
-    # those that changed after they were posted
-    (State.POSTED, SOME_REASON),
-    (State.WAITING, None),
-    # what is being posted as well
-    (State.QUEUED, ""),
-    (State.POSTED, ""),
-    (State.SKIPPED, None),
-    (State.SET_ASIDE, None),
-)
-"""States and reasons in the order in which they are listed; None means every reason."""
-_COUNTED_STATES: Final = (State.WAITING, State.QUEUED, State.POSTED, State.SKIPPED, State.SET_ASIDE)
-"""Those that need attention are counted with their problems."""
-_REFERENCES: Final = -1
-"""The place of a cursor within the orders whose sales channel's reference begins as searched."""
-_WITH_WHY: Final = frozenset({State.NEEDS_ATTENTION, State.WAITING, State.SKIPPED})
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The filters of the Orders tab."""
-
-    state: State | Literal["changed"] | None = None
-    """`changed`: posted, and changed afterwards."""
-    why: str = ""
-    """A problem's code, or the reason for waiting or skipping, or of what changed after posting."""
-    search: str = ""
-    first_day: date | None = None
-    last_day: date | None = None
-    dates: DatesOf = "changed"
-    """Which dates the days are about. Days of a change or of an arrival are those of UTC."""
-    oldest_first: bool = False
-    """By the last change."""
-    rows: int = PAGE
-    """At most so many orders are on a page."""
-    cursor: str = ""
-
-
-# --- lists -------------------------------------------------------------------------------------------------------
-
-
-def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]:
-    """A page of orders: first those that need attention, and in each state and for each problem the latest first."""
-    unshown: dict[str, str] = {}
-    newer: list[str] = []
-
-    def contained_row(item: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """A row that can't be shown is named, and does not empty the page."""
-        order_id = item["order_id"]
-        return contained(
-            company, order_id, partial(unshown.setdefault, order_id), partial(newer.append, order_id)
-        )
-
-    first = _First(adapters, company, asked)
-    found, cursor = _found(adapters, company, asked, first, contained_row)
-    view, shown = View(adapters, company, first.connection, first.pause), list[dict[str, Any]]()
-    view.prepare(found)
-    for entry in found:
-        with contained_row({"order_id": entry.order_id}):
-            shown.append(view.order(entry))
-    shown += [view.order(_unreadable(company, *one, adapters.now())) for one in unshown.items()]
-    shown += [view.order(_of_unknown_kind(company, order_id, adapters.now())) for order_id in newer]
-    page: dict[str, Any] = {"orders": shown, "cursor": cursor or None}
-    if first.counts:
-        page["counts"] = {str(state): count for state, count in first.counts.items()}
-        page["counts"]["changed"] = len(first.changed)
-        counted = Counter([*first.reasons.values(), *first.changed.values()])
-        page["problems"] = [
-            {"code": why, "title": title(why), "count": count} for why, count in counted.most_common()
-        ]
-        page["gathered"] = _gathered(adapters, first.reasons, found)
-    return page
-
-
-def _gathered(
-    adapters: PageAdapters, reasons: Mapping[str, str], read: Sequence[Entry]
-) -> list[dict[str, Any]]:
-    """The problems that stop most orders, each as one of its latest orders has it."""
-    latest = {code: key for key, code in reversed(list(reasons.items()))}
-    counted = Counter(reasons.values()).most_common(GATHERED)
-    known = {order_key(*entry.key): entry for entry in read}
-    others = [latest[code] for code, _ in counted if latest[code] not in known]
-    # a row that can't be shown stands in the list
-    found = adapters.orders.get_many(others, lambda item: contained(item["company"], item["order_id"]))
-    known |= {order_key(*entry.key): entry for entry in found}
-    examples = [(known.get(latest[code]), code, count) for code, count in counted]
-    return [
-        {"count": count, "order_id": entry.order_id, "problem": entry.problem.as_json()}
-        for entry, code, count in examples
-        if entry is not None and entry.problem is not None and entry.why == code
-    ]
-
-
-class _First:
-    """What a page needs to begin with, asked for side by side: none of it depends on the rest."""
-
-    def __init__(self, adapters: PageAdapters, company: str, asked: Asked) -> None:
-        orders, calls = adapters.orders, dict[Any, Callable[[], Any]]()
-        calls["connection"] = partial(adapters.connections.connection_and_pause, company)
-        if asked.search and not asked.cursor:
-            calls["named"] = partial(_named, adapters, company, asked.search)
-            calls["references"] = partial(orders.by_reference, company, asked.search, limit=asked.rows)
-        elif not asked.cursor:
-            calls |= {one: partial(_keys, adapters, company, asked, one, asked.rows) for one in _lists(asked)}
-            # counts are of all the orders, whatever is searched
-            calls["reasons"] = partial(self._places, orders, company, State.NEEDS_ATTENTION, SOME_REASON)
-            calls["changed"] = partial(self._places, orders, company, State.POSTED, SOME_REASON)
-            calls |= {state: partial(self._places, orders, company, state) for state in _COUNTED_STATES}
-        got = dict(zip(calls, adapters.together(list(calls.values())), strict=True))
-        self.connection: Connection | None
-        self.pause: Pause | None
-        self.connection, self.pause = got["connection"]
-        self.named: list[Entry] = got.get("named", [])
-        self.references: tuple[list[str], str] = got.get("references", ([], ""))
-        self.lists: dict[tuple[State, str | None], tuple[list[str], str]] = {
-            one: got[one] for one in _lists(asked) if one in got
-        }
-        self.reasons = {place.key: place.reason for place in got.get("reasons", ())}
-        """Keys of orders that need attention, and why."""
-        self.changed = {place.key: place.reason for place in got.get("changed", ())}
-        """Why orders are listed that changed after they were posted."""
-        self.counts: dict[State, int] = {}
-        if "reasons" in got:
-            counts = {state: len(got[state]) for state in _COUNTED_STATES}
-            self.counts = {State.NEEDS_ATTENTION: len(self.reasons), **counts}
-
-    @staticmethod
-    def _places(orders: OrdersTable, company: str, state: State, reason: str | None = None) -> list[Place]:
-        return list(orders.places(company, state, reason, at_most=COUNTED))
-
-
-def _unreadable(company: str, order_id: str, reference: str, now: datetime) -> Entry:
+def unreadable(company: str, order_id: str, reference: str, now: datetime) -> Entry:
     """What is shown in the place of a row that can't be."""
     problem = Problem("our_fault", {"order": order_id, "reference": reference})
     message = Message.unreadable(problem, 0)
@@ -194,164 +49,12 @@ def one(adapters: PageAdapters, company: str, order_id: str) -> Entry | None:
     """One order, or what is shown in its place."""
     with leaving_alone(company, order_id):
         return adapters.orders.get(company, order_id)
-    return _of_unknown_kind(company, order_id, adapters.now())
+    return of_unknown_kind(company, order_id, adapters.now())
 
 
-def _of_unknown_kind(company: str, order_id: str, now: datetime) -> Entry:
+def of_unknown_kind(company: str, order_id: str, now: datetime) -> Entry:
     """What is shown in the place of a row that only a newer version of this code knows."""
     return Entry(company, order_id, State.WAITING, Message(0), now, now, reason=UNKNOWN)
-
-
-def _found(
-    adapters: PageAdapters,
-    company: str,
-    asked: Asked,
-    first: _First,
-    contained_row: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
-) -> tuple[list[Entry], str]:
-    if first.named:
-        return [entry for entry in first.named if _fits(entry, asked)], ""
-    place, after = _cursor_in(asked.cursor)
-    keys, more = first.references
-    if place == _REFERENCES:
-        keys, more = adapters.orders.by_reference(company, asked.search, limit=asked.rows, after=after)
-    if keys or place == _REFERENCES:
-        read = _rows(adapters, keys, contained_row)
-        return [entry for entry in read if _fits(entry, asked)], _cursor_out(
-            _REFERENCES, more
-        ) if more else ""
-    lists = _lists(asked)
-    found: list[Entry] = []
-    looked_at = 0
-    while place < len(lists) and len(found) < asked.rows and looked_at < LOOKED_AT:
-        keys, room = [], asked.rows - len(found)
-        while place < len(lists) and len(keys) < room:
-            listed = None if after else first.lists.pop(lists[place], None)
-            if listed is None or len(keys) + len(listed[0]) > room:
-                listed = _keys(adapters, company, asked, lists[place], room - len(keys), after)
-            keys += listed[0]
-            after = listed[1]
-            place += not after
-        read = _rows(adapters, keys, contained_row)
-        found += [entry for entry in read if _fits(entry, asked) and _matches(entry, asked.search)]
-        looked_at += len(keys)
-    return found, _cursor_out(place, after) if place < len(lists) else ""
-
-
-def _keys(
-    adapters: PageAdapters,
-    company: str,
-    asked: Asked,
-    one: tuple[State, str | None],
-    limit: int,
-    after: str = "",
-) -> tuple[list[str], str]:
-    """Keys of a list in the order that is asked for, and where to go on."""
-    state, reason = one
-    # what is under way is listed by the time of its arrival, and may have changed since
-    by = "received" if state in UNDER_WAY else "changed"
-    since = datetime.combine(asked.first_day, time.min, UTC) if asked.first_day else None
-    until = datetime.combine(asked.last_day, time.max, UTC) if asked.last_day else None
-    return adapters.orders.list_page(
-        company,
-        state,
-        reason,
-        # a change comes after the arrival
-        since=since if asked.dates in (by, "received") else None,
-        until=until if asked.dates in (by, "changed") else None,
-        limit=limit,
-        after=after,
-        newest_first=not asked.oldest_first,
-    )
-
-
-def _rows(
-    adapters: PageAdapters,
-    keys: Sequence[str],
-    contained_row: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
-) -> list[Entry]:
-    """The rows in the order of their keys."""
-    by_key = {order_key(*entry.key): entry for entry in adapters.orders.get_many(keys, contained_row)}
-    return [by_key[key] for key in keys if key in by_key]
-
-
-def _lists(asked: Asked) -> list[tuple[State, str | None]]:
-    """The states and reasons to list; None means every reason."""
-    if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
-        return []
-    lists: list[tuple[State, str | None]]
-    if asked.state == "changed":
-        lists = [(State.POSTED, SOME_REASON)]
-    else:
-        # orders that are being posted are listed with the queued ones
-        state = State.QUEUED if asked.state is State.POSTING else asked.state
-        lists = [one for one in LISTS if state in (None, one[0])]
-    if asked.why in CHANGED:
-        return [(State.POSTED, asked.why)] if (State.POSTED, SOME_REASON) in lists else []
-    if asked.why:
-        # what stopped an order that was set aside concerns nobody any more, unless they ask for it
-        with_why = _WITH_WHY | {State.SET_ASIDE} if asked.state is State.SET_ASIDE else _WITH_WHY
-        return [(state, asked.why) for state, _ in lists if state in with_why]
-    return lists
-
-
-def _fits(entry: Entry, asked: Asked) -> bool:
-    """Whether the row matches the filters now. The index may be stale."""
-    return (
-        (
-            asked.state in (None, entry.state)
-            or (asked.state is State.QUEUED and entry.state in UNDER_WAY)
-            or (asked.state == "changed" and entry.state is State.POSTED and bool(entry.reason))
-        )
-        and asked.why in ("", entry.why)
-        and _in_days(entry, asked)
-    )
-
-
-def _in_days(entry: Entry, asked: Asked) -> bool:
-    if asked.first_day is asked.last_day is None:
-        return True
-    if asked.dates == "sold":
-        if not entry.message.content:
-            return False
-        day = date.fromisoformat(_sold_on(entry.message.order))
-    else:
-        at = entry.received_at if asked.dates == "received" else entry.changed_at
-        day = at.astimezone(UTC).date()
-    return (asked.first_day or day) <= day <= (asked.last_day or day)
-
-
-def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
-    """The order with that id or that document number."""
-    digits = search[len(search.rstrip("0123456789")) :]
-    entry = one(adapters, company, digits) if digits else None
-    return [entry] if entry is not None and search in (digits, entry.number) else []
-
-
-def _matches(entry: Entry, search: str) -> bool:
-    if not search:
-        return True
-    texts = [entry.order_id, entry.number]
-    if entry.message.content:
-        texts += [entry.message.order.ref, entry.message.order.external_ref]
-    return any(search.casefold() in text.casefold() for text in texts)
-
-
-def _cursor_out(place: int, after: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([place, after]).encode()).decode()
-
-
-def _cursor_in(cursor: str) -> tuple[int, str]:
-    """Where to continue; an invalid cursor starts from the beginning."""
-    try:
-        place, after = json.loads(base64.urlsafe_b64decode(cursor.encode())) if cursor else (0, "")
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        return 0, ""
-    sound = isinstance(place, int) and isinstance(after, str) and _REFERENCES <= place < len(LISTS)
-    return (place, after) if sound else (0, "")
-
-
-# --- one order ---------------------------------------------------------------------------------------------------
 
 
 class View:
@@ -401,7 +104,7 @@ class View:
             "ref": order.ref if order else "",
             "external_ref": order.external_ref if order else "",
             "currency": (order.currency if order else None) or "",
-            "sold_on": _sold_on(order) if order else None,
+            "sold_on": sold_on(order) if order else None,
             "total": _total(order) if order else None,
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": [*entry.changes, *_sold_again(entry)],
@@ -611,7 +314,7 @@ def _charged(order: Order) -> tuple[Decimal | None, Decimal | None, str | None]:
     return price, price_inc_tax, order.currency if price or price_inc_tax else None
 
 
-def _sold_on(order: Order) -> str:
+def sold_on(order: Order) -> str:
     """The day of the sale as it was sent, whichever zone it is in."""
     return order.sold_at.isoformat()[:10]
 
