@@ -2,6 +2,7 @@
 
 import { AfterPosting, beingCorrected } from "./corrections.js";
 import { amount, byId, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { withSettings } from "./form.js";
 import { csvOf, keepFile } from "./orders_csv.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
 import { ReadAgain, helpWith, setAside, wasSetAside } from "./problems.js";
@@ -23,6 +24,9 @@ const whyOf = (order) => order.problem?.code || order.reason || "";
 const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : String(count));
 const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
+
+/** Whether a press is what helps: not where an order has to be sent again, or is posted by itself. */
+const toBePressed = ({ problem, retry_label: label }) => !problem || problem.fix.includes(label);
 
 function outcomeWords({ state }, { no_sale: choice }) {
   if (UNDER_WAY.has(state)) return "Queued again. What becomes of it shows here in a moment.";
@@ -336,7 +340,8 @@ export class OrdersTab {
         "dl",
         { class: "words" },
         element("div", {}, element("dt", {}, "Who can fix it"), element("dd", {}, WHO[problem.who] || problem.who)),
-        element("div", {}, element("dt", {}, "What to do"), element("dd", {}, problem.fix)),
+        element("div", {}, element("dt", {}, "What to do"), element("dd", {}, withSettings(problem.fix))),
+        fieldsOf(problem),
       ),
       problem.xero_says?.length
         ? element("details", {}, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
@@ -357,7 +362,7 @@ export class OrdersTab {
   mainButton(order) {
     // what is cancelled can be posted only where its purchase order is in Xero
     const asked = NO_SALE.has(whyOf(order)) || (whyOf(order) === "cancelled" && order.documents.length > 0);
-    return asked ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, "main");
+    return asked ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, toBePressed(order) ? "main" : "quiet");
   }
 
   retryButton(order, words, body, look = "quiet") {
@@ -396,6 +401,13 @@ export class OrdersTab {
   }
 }
 
+/** What the message calls the fields, for those who send it. */
+function fieldsOf({ fields }) {
+  if (!fields?.length) return "";
+  const names = fields.flatMap((name, place) => [place ? ", " : "", element("code", {}, name)]);
+  return element("div", {}, element("dt", {}, fields.length > 1 ? "Fields of the message" : "Field of the message"), element("dd", {}, names));
+}
+
 function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
   const title = `${countWords(count)} ${count === 1 ? "order" : "orders"}: ${problem.title}`;
   return element(
@@ -403,7 +415,7 @@ function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
     {},
     asLink ? element("button", { type: "button", class: "link", onclick: () => listThem(problem) }, title) : element("b", {}, title),
     element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf({ id, problem })),
-    element("p", { class: "help" }, element("b", {}, WHO[problem.who] || problem.who), `: ${problem.fix}`),
+    element("p", { class: "help" }, element("b", {}, WHO[problem.who] || problem.who), ": ", withSettings(problem.fix)),
   );
 }
 
