@@ -25,7 +25,9 @@ const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : St
 const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
 
-/** Whether a press is what helps: not where an order has to be sent again, or is posted by itself. */
+/** An order that has to be sent again stays what it is, however often it is tried. */
+const canRetry = ({ can_retry: can, problem }) => can && problem?.who !== "platform";
+/** Whether a press is what helps: not where an order is posted by itself. */
 const toBePressed = ({ problem, retry_label: label }) => !problem || problem.fix.includes(label);
 
 function outcomeWords({ state }, { no_sale: choice }) {
@@ -212,7 +214,7 @@ export class OrdersTab {
 
   showRetryAll() {
     const { problem } = this.asked;
-    const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
+    const here = this.orders.filter((order) => whyOf(order) === problem && canRetry(order) && RETRIED_TOGETHER.has(order.state));
     const able = Boolean(problem) && problem !== "no_sale" && here.length > 0;
     if (able) {
       const label = here[0].retry_label;
@@ -346,7 +348,7 @@ export class OrdersTab {
       problem.xero_says?.length
         ? element("details", {}, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
         : "",
-      order.can_retry
+      canRetry(order)
         ? element(
             "p",
             { class: "actions" },

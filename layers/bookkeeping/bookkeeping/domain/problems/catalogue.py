@@ -205,8 +205,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
         Kind(
             "conflicting_prices",
             "Values contradict each other",
-            "Order {order}: {field_in_words} is {value} and {other_field_in_words} is {other_value}; they contradict"
-            " each other.",
+            "Order {order}: two of its fields contradict each other: {field_in_words} is {value}, and"
+            " {other_field_in_words} is {other_value}.",
             "platform",
             "Decide which one is right, correct the other on the order and send it again; it is then posted by itself.",
         ),
