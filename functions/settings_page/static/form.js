@@ -229,5 +229,12 @@ export const isSetting = (name) => Boolean(document.querySelector(`[data-field="
 export const settingLink = (name, words) =>
   element("a", { href: `#settings/${name}`, onclick: ({ currentTarget }) => location.hash === currentTarget.hash && reveal(name) }, words);
 
+/** Words in which each setting that they quote by its name leads to it. */
+export const withSettings = (words) =>
+  words.split(/(?<=“)([^”]*)(?=”)/).map((part) => {
+    const field = [...document.querySelectorAll("[data-field]")].find((one) => one.querySelector("label, legend")?.textContent.trim() === part);
+    return field ? settingLink(field.dataset.field, part) : part;
+  });
+
 /** A button that leads to a field. */
 export const leadTo = (id, words) => element("button", { type: "button", class: "link", onclick: () => reveal(id) }, words);

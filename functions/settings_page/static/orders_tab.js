@@ -2,6 +2,7 @@
 
 import { AfterPosting, beingCorrected } from "./corrections.js";
 import { amount, byId, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { withSettings } from "./form.js";
 import { csvOf, keepFile } from "./orders_csv.js";
 import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
 import { ReadAgain, helpWith, retryOf, setAside, wasSetAside, whyOf } from "./problems.js";
@@ -26,6 +27,11 @@ const moneyWords = (money, more) => {
 };
 const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
+
+/** An order that has to be sent again stays what it is, however often it is tried. */
+const canRetry = ({ can_retry: can, problem }) => can && problem?.who !== "platform";
+/** Whether a press is what helps: not where an order is posted by itself. */
+const toBePressed = ({ problem, retry_label: label }) => !problem || problem.fix.includes(label);
 
 function outcomeWords({ state }, { no_sale: choice }) {
   if (UNDER_WAY.has(state)) return "Queued again. What becomes of it shows here in a moment.";
@@ -230,7 +236,7 @@ export class OrdersTab {
 
   showRetryAll() {
     const { problem } = this.asked;
-    const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
+    const here = this.orders.filter((order) => whyOf(order) === problem && canRetry(order) && RETRIED_TOGETHER.has(order.state));
     const able = Boolean(problem) && problem !== "no_sale" && here.length > 0;
     if (able) {
       const label = here[0].retry_label;
@@ -362,12 +368,13 @@ export class OrdersTab {
         "dl",
         { class: "words" },
         element("div", {}, element("dt", {}, "Who can fix it"), element("dd", {}, WHO[problem.who] || problem.who)),
-        element("div", {}, element("dt", {}, "What to do"), element("dd", {}, problem.fix)),
+        element("div", {}, element("dt", {}, "What to do"), element("dd", {}, withSettings(problem.fix))),
+        fieldsOf(problem),
       ),
       problem.xero_says?.length
         ? element("details", {}, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
         : "",
-      order.can_retry
+      canRetry(order)
         ? element(
             "p",
             { class: "actions" },
@@ -381,7 +388,9 @@ export class OrdersTab {
   }
 
   mainButton(order) {
-    return this.retryButton(order, ...retryOf(order), "main");
+    // Retry stands out only where the fix says to press it
+    const [words, body] = retryOf(order);
+    return this.retryButton(order, words, body, body.no_sale || toBePressed(order) ? "main" : "quiet");
   }
 
   retryButton(order, words, body, look = "quiet") {
@@ -420,6 +429,13 @@ export class OrdersTab {
   }
 }
 
+/** What the message calls the fields, for those who send it. */
+function fieldsOf({ fields }) {
+  if (!fields?.length) return "";
+  const names = fields.flatMap((name, place) => [place ? ", " : "", element("code", {}, name)]);
+  return element("div", {}, element("dt", {}, fields.length > 1 ? "Fields of the message" : "Field of the message"), element("dd", {}, names));
+}
+
 function gatheredItem({ count, more, money, order_id: id, problem }, asLink, listThem) {
   const comeTo = moneyWords(money, more);
   const title = `${countWords(count, more)} ${count === 1 ? "order" : "orders"}${comeTo && `, ${comeTo}`}: ${problem.title}`;
@@ -428,7 +444,7 @@ function gatheredItem({ count, more, money, order_id: id, problem }, asLink, lis
     {},
     asLink ? element("button", { type: "button", class: "link", onclick: () => listThem(problem) }, title) : element("b", {}, title),
     element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf({ id, problem })),
-    element("p", { class: "help" }, element("b", {}, WHO[problem.who] || problem.who), `: ${problem.fix}`),
+    element("p", { class: "help" }, element("b", {}, WHO[problem.who] || problem.who), ": ", withSettings(problem.fix)),
   );
 }
 
