@@ -2,9 +2,10 @@
 
 import { AfterPosting, beingCorrected } from "./corrections.js";
 import { amount, byId, codeWords, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { withLinks } from "./form.js";
 import { csvOf, keepFile } from "./orders_csv.js";
-import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
-import { ReadAgain, helpWith, setAside, wasSetAside } from "./problems.js";
+import { KINDS, badge, factsOfOrder, toPreview } from "./order_page.js";
+import { ReadAgain, helpWith, problemOf, sentenceOf, setAside, wasSetAside, whoFixes } from "./problems.js";
 
 const UNDER_WAY = new Set(["queued", "posting"]);
 const LOOK_AGAIN_AFTER = 8_000;
@@ -26,6 +27,7 @@ const retriedWords = ({ retried, more }) =>
 
 function outcomeWords({ state }, { no_sale: choice }) {
   if (UNDER_WAY.has(state)) return "Queued again. What becomes of it shows here in a moment.";
+  if (state === "posted") return "Accepted. It counts as posted.";
   if (choice === "skip" && state === "skipped") return "Skipped. It can still be posted later.";
   return "It was looked at again and is where it was.";
 }
@@ -44,7 +46,7 @@ export class OrdersTab {
     this.gathered = [];
     this.open = null;
     this.lookedAt = Date.now();
-    this.afterPosting = new AfterPosting(api, this, WHO);
+    this.afterPosting = new AfterPosting(api, this);
     this.filter.addEventListener("submit", (event) => {
       event.preventDefault();
       this.load();
@@ -313,9 +315,9 @@ export class OrdersTab {
       byId("one-order-body"),
       wasSetAside(...about),
       ...(order.set_aside ? [] : [this.problemOf(order), ...helpWith(...about)]),
-      order.problem || order.set_aside || order.correction?.problem ? "" : element("p", {}, order.words),
+      order.problem || order.set_aside || order.correction?.problem ? "" : element("p", {}, withLinks(order.words)),
       !order.problem && order.can_retry ? element("p", { class: "actions" }, this.mainButton(order), this.retryAllButton(order)) : "",
-      order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
+      order.until ? element("p", { class: "help" }, goesOn(order)) : "",
       setAside(...about),
       order.set_aside ? "" : this.afterPosting.decisions(order),
       toPreview(order),
@@ -327,30 +329,13 @@ export class OrdersTab {
   problemOf(order) {
     const { problem } = order;
     if (!problem) return "";
-    return element(
-      "section",
-      { class: "problem", "aria-label": "Problem" },
-      element("p", { class: "sentence" }, sentenceOf(order)),
-      element(
-        "dl",
-        { class: "words" },
-        element("div", {}, element("dt", {}, "Who can fix it"), element("dd", {}, WHO[problem.who] || problem.who)),
-        element("div", {}, element("dt", {}, "What to do"), element("dd", {}, problem.fix)),
-      ),
-      problem.xero_says?.length
-        ? element("details", {}, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
-        : "",
-      order.can_retry
-        ? element(
-            "p",
-            { class: "actions" },
-            this.mainButton(order),
-            problem.code === "no_sale" ? this.retryButton(order, "Skip", { no_sale: "skip" }) : "",
-            problem.code === "item_not_tracked" ? this.retryButton(order, "Use it as it is", { items_as_they_are: true }) : "",
-            this.retryAllButton(order),
-          )
-        : "",
-    );
+    const buttons = [
+      this.mainButton(order),
+      problem.code === "no_sale" ? this.retryButton(order, "Skip", { no_sale: "skip" }) : "",
+      problem.code === "item_not_tracked" ? this.retryButton(order, "Use it as it is", { items_as_they_are: true }) : "",
+      this.retryAllButton(order),
+    ];
+    return problemOf(order.id, problem, order.can_retry ? element("p", { class: "actions" }, buttons) : "");
   }
 
   mainButton(order) {
@@ -401,10 +386,12 @@ function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
     "li",
     {},
     asLink ? element("button", { type: "button", class: "link", onclick: () => listThem(problem) }, title) : element("b", {}, title),
-    element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf({ id, problem })),
-    element("p", { class: "help" }, element("b", {}, WHO[problem.who] || problem.who), `: ${problem.fix}`),
+    element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf(id, problem)),
+    element("p", { class: "help" }, element("b", {}, whoFixes(problem)), ": ", withLinks(problem.fix)),
   );
 }
+
+const goesOn = ({ until }) => ["It goes on by itself ", moment(until), "."];
 
 /** Why it stopped, in a few words; of other orders what became of them. */
 const shortly = (order) => (order.problem && !order.set_aside ? codeWords(order.problem.code) : order.words);
@@ -427,7 +414,7 @@ function listed(order) {
     element(
       "div",
       { class: "order-words" },
-      element("p", {}, shortly(order)),
+      element("p", {}, shortly(order), order.until ? [" ", ...goesOn(order)] : ""),
       order.set_aside && order.changes.length ? element("p", { class: "warn-words" }, "Sent again since it was set aside.") : "",
       element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number} · `).join(""), "changed ", moment(order.changed_at)),
     ),

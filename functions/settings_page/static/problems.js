@@ -1,6 +1,7 @@
 // What a person can do about an order that stopped beside trying it again; and when Xero is read again by itself.
 
-import { byId, element, moment, replace, whilePressed } from "./dom.js";
+import { byId, element, moment, replace, upperFirst, whilePressed } from "./dom.js";
+import { withLinks } from "./form.js";
 
 const SAY_OPEN_EVERY = 60_000;
 const READ_WITHIN = 4_000;
@@ -52,6 +53,38 @@ export class ReadAgain {
     replace(byId("read-again-words"), "Some orders are posted by themselves once something is put right in Xero. ", ...words.flat());
     byId("read-again-now").hidden = Boolean(spent);
   }
+}
+
+const WHO = {
+  office: "Somebody in your office",
+  accountant: "Your accountant",
+  platform: "The platform’s team",
+  operator: "Whoever runs this integration",
+};
+
+/** Who can fix a problem. */
+export const whoFixes = ({ who }) => WHO[who] || who;
+
+/** The problem's sentence without the order's number, which is shown beside it. */
+export const sentenceOf = (id, { sentence }) => withLinks(upperFirst(sentence.replace(`Order ${id}: `, "")));
+
+/** A problem of an order: what it is, who can fix it and how, and Xero's own words. `buttons` stand below. */
+export function problemOf(id, problem, ...buttons) {
+  return element(
+    "section",
+    { class: "problem", "aria-label": "Problem" },
+    element("p", { class: "sentence" }, sentenceOf(id, problem)),
+    element(
+      "dl",
+      { class: "words" },
+      element("div", {}, element("dt", {}, "Who can fix it"), element("dd", {}, whoFixes(problem))),
+      element("div", {}, element("dt", {}, "What to do"), element("dd", {}, withLinks(problem.fix))),
+    ),
+    problem.xero_says?.length
+      ? element("details", { open: true }, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
+      : "",
+    buttons,
+  );
 }
 
 /** That an order is posted by itself, and the name that its contact bears by now, for one press. `did` is told what was done. */
@@ -106,7 +139,7 @@ export function wasSetAside(order, api, did, failed) {
     { class: "notice", "aria-label": "Set aside" },
     element("p", {}, element("b", {}, aside.by), " set it aside ", moment(aside.at), ": ", aside.because),
     order.changes.length ? [element("h3", {}, "Sent again since it was set aside"), element("ul", {}, order.changes.map((change) => element("li", {}, change)))] : "",
-    order.problem ? element("p", { class: "help" }, "Before that it had stopped. ", order.problem.sentence) : "",
+    order.problem ? element("p", { class: "help" }, "Before that it had stopped. ", sentenceOf(order.id, order.problem)) : "",
     element("p", { class: "help" }, "No message, no setting and no Retry posts it. Taken back, it is tried again."),
     element("p", { class: "actions" }, whilePressed(back, () => change("take-back", order, {}, api, failed, () => did("Taken back. What becomes of it shows here in a moment.")))),
   );

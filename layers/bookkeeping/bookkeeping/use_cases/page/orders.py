@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -67,6 +68,12 @@ _COUNTED_STATES: Final = (State.WAITING, State.QUEUED, State.POSTED, State.SKIPP
 """Those that need attention are counted with their problems."""
 _REFERENCES: Final = -1
 """The place of a cursor within the orders whose sales channel's reference begins as searched."""
+MOST_NAMED: Final = 3
+"""So many of the numbers in what is searched are looked up as an order's id."""
+_NOTE: Final = re.compile(r"-cn[0-9]*$")
+"""How the number of a credit note ends."""
+_RETRY_IS_NO_HELP: Final = frozenset({"on_hold", "error", "all_lines_cancelled", "number_spent"})
+"""What only the platform, or a person in Xero, can do something about."""
 _WITH_WHY: Final = frozenset({State.NEEDS_ATTENTION, State.WAITING, State.SKIPPED})
 
 
@@ -315,10 +322,20 @@ def _in_days(entry: Entry, asked: Asked) -> bool:
 
 
 def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
-    """The order with that id or that document number."""
-    digits = search[len(search.rstrip("0123456789")) :]
-    entry = one(adapters, company, digits) if digits else None
-    return [entry] if entry is not None and search in (digits, entry.number) else []
+    """The order with that id, or with a document of that number."""
+    wanted = search.casefold()
+    # behind the order's id, a number may say which credit note it is, and which posting
+    for order_id in list(dict.fromkeys(re.findall(r"[0-9]+", _NOTE.sub("", wanted))))[-MOST_NAMED:]:
+        entry = one(adapters, company, order_id)
+        if entry is not None and wanted in {order_id, *map(str.casefold, _numbers(entry))}:
+            return [entry]
+    return []
+
+
+def _numbers(entry: Entry) -> list[str]:
+    """The numbers of all documents that an order has or had."""
+    made = (*entry.documents.values(), *entry.former, *entry.credit_notes)
+    return [entry.number, *(one.number for one in made)]
 
 
 def _matches(entry: Entry, search: str) -> bool:
@@ -397,7 +414,7 @@ class View:
             "total": _total(order) if order else None,
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": [*entry.changes, *_sold_again(entry)],
-            "can_retry": can_retry(entry),
+            "can_retry": can_retry(entry) and _retry_helps(entry),
             "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
             "can_set_aside": ledger.can_set_aside(entry),
             "set_aside": entry.set_aside
@@ -544,7 +561,7 @@ class View:
                 return (f"Set aside by {aside.by}: {aside.because}" if aside else "Set aside."), None
             case State.WAITING:
                 pass
-        details = {"number": entry.number, "until": f"{until:%H:%M} UTC" if until else "soon"}
+        details = {"number": entry.number}
         if self._connection is not None:
             details["organisation"] = self._connection.organisation_name
         return worded(WAITS.get(reason, "Waiting."), details), until
@@ -595,6 +612,13 @@ def can_retry(entry: Entry) -> bool:
     if entry.message.problem is not None or entry.reason == UNKNOWN:
         return False
     return entry.state in STANDING_STILL
+
+
+def _retry_helps(entry: Entry) -> bool:
+    """Whether a press on Retry can change anything. What waits goes on by itself."""
+    if entry.state is State.WAITING or entry.why in _RETRY_IS_NO_HELP:
+        return False
+    return entry.why != "cancelled" or bool(entry.documents)
 
 
 def _charged(order: Order) -> tuple[Decimal | None, Decimal | None, str | None]:
