@@ -476,9 +476,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "contact_not_unique",
             "Order {order}: Xero has more than one contact named “{contact}”.",
             "office",
-            "Rename the contacts in Xero that are not meant, so that one “{contact}” is left; or enter the name of"
-            " another contact under “{label}” in the settings. Merge contacts only if they are the same customer: that"
-            " cannot be undone. The order is then posted by itself.",
+            "Rename the contacts in Xero that are not meant, so that one “{contact}” is left. Merge them only if"
+            " they are the same customer: that cannot be undone. Or enter another contact's name under “{label}” in the"
+            " settings. The order is then posted by itself.",
             _CONTACT_KEYS,
             watches=_CONTACTS,
             words_with={
