@@ -88,7 +88,7 @@ def company(stack: Stack, ref: str) -> dict[str, Any]:
         "connection": shown_connection(adapters, ref),
         "lane": _lane(adapters, connection, ref),
         "counts": page["counts"],
-        "problems": dict(page["problems"].most_common()),
+        "problems": {one["code"]: one["count"] for one in page["problems"]},
         "last_problems": [_in_short(order) for order in page["orders"][:LATEST]],
         "history": [{"at": act.at.isoformat(), "by": act.by, "what": act.what} for act in acts[:LATEST]],
     }

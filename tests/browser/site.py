@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from bookkeeping.domain.documents_in_xero import stands_by
 from bookkeeping.domain.mail import SWITCHED_OFF, Address, status_words
-from bookkeeping.domain.problems.catalogue import CHANGED
+from bookkeeping.domain.problems.catalogue import CHANGED, title
 from bookkeeping.use_cases.page.corrections import LABELS, Asked
 from functions.settings_page.join_modules import joined
 
@@ -179,6 +179,11 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "set_aside": "Set aside by Ada Moore: Booked by hand as INV-7",
     }[state]
     documents = [invoice(order_id)] if state == "posted" else []
+    about = {
+        "reason": {"waiting": "xero_offline", "skipped": "cancelled"}.get(state),
+        "problem": problem(order_id) if state == "needs_attention" else None,
+        **more,
+    }
     return {
         "id": order_id,
         "number": f"KX-{order_id}",
@@ -187,8 +192,7 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "until": "2031-03-04T10:55:00Z" if state == "waiting" else None,
         "received_at": "2031-03-04T10:40:00Z",
         "changed_at": "2031-03-04T10:41:00Z",
-        "reason": {"waiting": "xero_offline", "skipped": "cancelled"}.get(state),
-        "problem": problem(order_id) if state == "needs_attention" else None,
+        "title": title(why(about)),
         "ref": f"TT-{order_id}",
         "external_ref": f"SHOP#{order_id[-4:]}",
         "currency": "GBP",
@@ -200,7 +204,7 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "retry_label": "Retry",
         "can_set_aside": state in {"needs_attention", "waiting", "skipped"},
         "set_aside": aside("Ada Moore", "Booked by hand as INV-7") if state == "set_aside" else None,
-        **more,
+        **about,
     }
 
 
@@ -209,9 +213,8 @@ def aside(by: str, because: str) -> Json:
 
 
 def problem(order_id: str, code: str = "account_not_found") -> Json:
-    return {"by_itself": code not in ("item_not_tracked", "no_sale"), "now_called": None} | _problem(
-        order_id, code
-    )
+    by_itself = code not in ("item_not_tracked", "no_sale")
+    return {"title": title(code), "by_itself": by_itself, "now_called": None} | _problem(order_id, code)
 
 
 def _problem(order_id: str, code: str) -> Json:
@@ -573,7 +576,7 @@ def books_differ() -> Json:
         differences=differences,
         void=["KX-5012339", "KX-5012001"],
         voids=2,
-        skipped=[{"number": "KX-5012343", "why": "contact_not_found"}],
+        skipped=[{"number": "KX-5012343", "title": "Contact not found"}],
         skips=1,
         others=17,
         elsewhere=[{"company": "420001", "count": 211}],
@@ -878,7 +881,8 @@ def create_app(site: Site) -> Flask:
             {"count": problems[code], "order_id": one["id"], "problem": one["problem"]}
             for code, one in stopped.items()
         ]
-        return answer | {"problems": problems, "gathered": gathered}
+        counted = [{"code": code, "title": title(code), "count": count} for code, count in problems.items()]
+        return answer | {"problems": counted, "gathered": gathered}
 
     def found(order_id: str) -> Json | None:
         return next((one for one in site.orders if one["id"] == order_id), None)

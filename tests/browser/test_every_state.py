@@ -6,6 +6,7 @@ SCREENSHOTS=<folder> keeps a picture of each.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from bookkeeping.domain.problems.catalogue import TITLES
 from tests.browser.site import Site
 from tests.browser.states import STATES
 
@@ -41,6 +43,12 @@ def barriers(page: Page) -> list[str]:
     ]
 
 
+def codes(page: Page) -> list[str]:
+    """Codes of problems and reasons that a person would read."""
+    words = set(re.findall(r"[a-z]+(?:_[a-z]+)+", page.inner_text("body")))
+    return sorted(words & TITLES.keys())
+
+
 @pytest.mark.parametrize("name", STATES)
 def test_every_state_can_be_read_and_operated(site: Site, page: Page, name: str) -> None:
     page.emulate_media(reduced_motion="reduce")
@@ -50,8 +58,9 @@ def test_every_state_can_be_read_and_operated(site: Site, page: Page, name: str)
         page.set_viewport_size({"width": width, "height": 900})
         keep_picture(page, f"{name}-{width}")
         found[f"{width} px"] = page.evaluate(LOOK)
+    found["codes"] = codes(page)
     found["axe"] = barriers(page)
     page.emulate_media(color_scheme="dark")
     keep_picture(page, f"{name}-dark")
     found["dark"] = page.evaluate(LOOK)
-    assert found == {"480 px": [], "1000 px": [], "axe": [], "dark": []}
+    assert found == {"480 px": [], "1000 px": [], "codes": [], "axe": [], "dark": []}

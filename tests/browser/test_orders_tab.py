@@ -192,8 +192,8 @@ def test_changes_after_posting_are_shown_on_the_list_and_on_the_order(site: Site
 def test_retry_queues_an_order_again(site: Site, page: Page) -> None:
     open_orders(site, page, "/5012343")
     page.get_by_role("button", name="Retry", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
-    expect(page.get_by_role("heading", name="Order 5012343 Queued")).to_be_focused()
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
+    expect(page.get_by_role("heading", name="Order 5012343 On its way")).to_be_focused()
     expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
     assert [call.body for call in site.asked("POST", "orders/5012343/retry")] == [{}]
 
@@ -201,7 +201,7 @@ def test_retry_queues_an_order_again(site: Site, page: Page) -> None:
 def test_an_item_that_is_not_tracked_can_be_used_as_it_is(site: Site, page: Page) -> None:
     open_orders(site, page, "/5012342")
     page.get_by_role("button", name="Use it as it is").click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     assert [call.body for call in site.asked("POST", "orders/5012342/retry")] == [{"items_as_they_are": True}]
 
 
@@ -220,7 +220,7 @@ def test_what_freeing_an_order_does_is_said_on_the_button(site: Site, page: Page
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     expect(page.get_by_role("button", name=f"{label}: all orders with this problem")).to_be_visible()
     page.get_by_role("button", name=label, exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     open_orders(site, page)
     page.get_by_label("Problem or reason").select_option("adopted_differs")
     page.get_by_role("button", name=f"{label}: all of them").click()
@@ -236,7 +236,7 @@ def refunded(site: Site, page: Page) -> None:
 def test_an_order_that_is_no_sale_is_posted_at_a_person_s_word(site: Site, page: Page) -> None:
     refunded(site, page)
     page.get_by_role("button", name="Post", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     assert [call.body for call in site.asked("POST", "orders/5012346/retry")] == [{"no_sale": "post"}]
 
 
@@ -246,7 +246,7 @@ def test_an_order_that_is_no_sale_is_skipped_and_can_still_be_posted(site: Site,
     expect(page.locator("#one-order-status")).to_contain_text("Skipped. It can still be posted later.")
     expect(page.get_by_role("heading", name="Order 5012346 Skipped")).to_be_focused()
     page.get_by_role("button", name="Post", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     asked = [call.body for call in site.asked("POST", "orders/5012346/retry")]
     assert asked == [{"no_sale": "skip"}, {"no_sale": "post"}]
 
@@ -269,7 +269,7 @@ def test_an_order_cancelled_half_posted_is_skipped_and_its_invoice_can_still_be_
     expect(page.locator(".documents > li")).to_contain_text("Purchase order")
     expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
     page.get_by_role("button", name="Post", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     bodies = [call.body for call in site.asked("POST", "orders/5012347/retry")]
     assert bodies == [{"no_sale": "skip"}, {"no_sale": "post"}]
 
@@ -306,7 +306,7 @@ def test_orders_on_their_way_are_followed_without_a_press(site: Site, page_with_
     page = page_with_clock
     site.orders = [order("5012345", "queued")]
     open_orders(site, page)
-    expect(page.locator("#order-rows .badge")).to_have_text("Queued")
+    expect(page.locator("#order-rows .badge")).to_have_text("On its way")
     page.get_by_role("link", name="Order 5012345").focus()
     site.orders = [order("5012345")]
     page.clock.fast_forward(9_000)

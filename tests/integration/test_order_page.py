@@ -248,7 +248,7 @@ def test_a_stop_stays_in_the_history_with_what_freed_it(popup: Popup, office: Br
     office.save(contact_name="")
     run(popup, order)
     popup.world.clock.advance(60)
-    assert lived(page(office, order))[-1] == "Stopped: setting missing"
+    assert lived(page(office, order))[-1] == "Stopped: Setting not filled in"
     assert office.post(f"orders/{order['id']}/retry").status == 200
     run(popup)
     popup.world.clock.advance(60)
@@ -256,9 +256,9 @@ def test_a_stop_stays_in_the_history_with_what_freed_it(popup: Popup, office: Br
     run(popup)
     assert lived(page(office, order)) == [
         "Received from the platform",
-        "Stopped: setting missing",
+        "Stopped: Setting not filled in",
         "Ada Moore: Pressed Retry",
-        "Stopped: setting missing",
+        "Stopped: Setting not filled in",
         "Tried again because the settings were changed (version 3)",
         "Became due as KX-61530418, under version 3 of the settings",
         "Sent to Xero, which created the sales invoice KX-61530418",

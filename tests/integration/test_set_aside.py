@@ -96,7 +96,7 @@ def test_an_order_that_is_set_aside_says_who_did_it_when_and_why(desk: Desk) -> 
     assert (shown["can_retry"], shown["can_set_aside"]) == (False, False)
     assert shown["problem"]["code"] == "contact_archived"
     happened = [act["what"] for act in shown["history"]]
-    assert (happened[0], "Stopped: contact archived" in happened) == ("Set it aside", True)
+    assert (happened[0], "Stopped: Contact archived" in happened) == ("Set it aside", True)
     page = desk.office.get("orders", status="set_aside").json
     assert [one["id"] for one in page["orders"]] == ids([order])
     assert page["counts"] == page["counts"] | {"set_aside": 1, "needs_attention": 0}
@@ -233,7 +233,7 @@ def test_orders_with_one_problem_that_are_retried_twice_are_posted_once_each(des
     for _ in range(2):
         assert desk.office.post("orders/retry", {"problem": "contact_archived"}).status == 200
     world.run(timedelta(minutes=30))
-    assert world.orders.count(UNTRACKED, State.POSTED, many + 1) == many
+    assert len([*world.orders.places(UNTRACKED, State.POSTED)]) == many
     numbers = Counter(document["number"] for document in world.committed("invoice"))
     assert (len(numbers), set(numbers.values())) == (many, {1})
 

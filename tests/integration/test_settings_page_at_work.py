@@ -559,7 +559,7 @@ def test_a_setting_that_was_missing_frees_the_orders_that_stopped_for_it(
     world.run()
     page = office.get("orders", status="needs_attention", problem="setting_missing").json
     assert len(page["orders"]) == 5
-    assert page["problems"] == {"setting_missing": 5}
+    assert page["problems"] == [{"code": "setting_missing", "title": "Setting not filled in", "count": 5}]
     world.clock.advance(60)
     office.save(sales_account_code="200")
     world.run()

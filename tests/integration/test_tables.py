@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -28,9 +29,11 @@ from bookkeeping.adapters.tables.releases import Release, Releases
 from bookkeeping.adapters.tables.settings import SettingsTable
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
+from bookkeeping.domain.corrections import CreditNote
 from bookkeeping.domain.errors import AlreadyInBooks, Conflict, Lost, StoreUnavailable, UnknownKind
 from bookkeeping.domain.ledger import Books, Entry, Message, Posted, SaleStatus, State
 from bookkeeping.domain.order_message import read_message
+from bookkeeping.domain.order_totals import Money
 from bookkeeping.domain.orders import read_order
 from bookkeeping.domain.pacing import GATHER
 from bookkeeping.domain.page_access import Launch, Person, Session
@@ -448,7 +451,39 @@ def test_an_order_stays_where_it_is_in_the_list_while_it_is_under_way(stores: St
     for state in (State.QUEUED, State.POSTING):
         assert stores.orders.in_list(UNTRACKED, state, "", 10) == [f"{UNTRACKED}#1"]
         assert stores.orders.list_page(UNTRACKED, state, limit=10) == ([f"{UNTRACKED}#1"], "")
-        assert stores.orders.count(UNTRACKED, state, 10) == 1
+        assert [place.order_id for place in stores.orders.places(UNTRACKED, state, at_most=10)] == ["1"]
+
+
+def test_an_orders_place_says_what_it_comes_to_and_when_its_invoice_was_posted(stores: Stores) -> None:
+    def place(entry: Entry) -> tuple[Money | None, datetime | None]:
+        [found] = stores.orders.places(UNTRACKED, entry.state)
+        assert (found.order_id, found.reason) == (entry.order_id, entry.why)
+        return found.money, found.posted_at
+
+    entry = stores.orders.save(queued())
+    assert place(entry) == (Money("GBP", Decimal("69.45")), None), "by its own prices"
+    invoice = Posted("id", "KX-1", "AUTHORISED", "33.94", "GBP", NOON)
+    posted = replace(entry, state=State.POSTED, due_at=None, documents={"invoice": invoice})
+    entry = stores.orders.save(posted)
+    assert place(entry) == (Money("GBP", Decimal("33.94")), NOON), "as Xero answered"
+    notes = [
+        CreditNote("KX-1-CN", "10", "GBP", "id", (), id="note", status="PAID"),
+        CreditNote("KX-1-CN2", "5", "GBP", "id", (), id="note 2", status="VOIDED"),
+        CreditNote("KX-1-CN3", "2", "GBP", "id", ()),
+    ]
+    later = NOON + timedelta(days=3)
+    changed = replace(entry, credit_notes=tuple(notes), reason="changed", changed_at=later)
+    entry = stores.orders.save(changed)
+    assert place(entry) == (Money("GBP", Decimal("23.94")), NOON), "less what stands credited"
+    gone = replace(entry, documents={"invoice": replace(invoice, status="VOIDED")})
+    entry = stores.orders.save(gone)
+    assert place(entry) == (Money("GBP", Decimal(0)), NOON)
+
+
+def test_an_order_that_cannot_be_reckoned_has_a_place_without_money(stores: Stores) -> None:
+    entry = stores.orders.save(replace(queued(), message=Message.unreadable(Problem("no_lines", {}), 1)))
+    [found] = stores.orders.places(UNTRACKED, entry.state)
+    assert (found.money, found.posted_at) == (None, None)
 
 
 def test_many_rows_are_read_though_aws_gives_them_in_parts(

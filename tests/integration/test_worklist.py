@@ -87,7 +87,7 @@ def test_orders_that_changed_after_posting_are_listed_and_counted_until_they_are
     assert "changed on the platform after it was posted" in listed["orders"][0]["words"]
     assert listed["counts"]["changed"] == 1
     assert listed["counts"]["posted"] == 2
-    assert listed["problems"] == {"changed": 1}
+    assert listed["problems"] == [{"code": "changed", "title": "Changed after posting", "count": 1}]
     for more in ({}, {"status": "posted"}):
         assert [one["id"] for one in office.ada.get("orders", **more).json["orders"]] == [
             str(order["id"]),

@@ -19,7 +19,6 @@ from bookkeeping.domain.mail import (
     group,
     news_at,
     status_words,
-    title,
 )
 from bookkeeping.domain.problems.catalogue import CATALOGUE
 from bookkeeping.domain.problems.problem import Problem
@@ -54,7 +53,6 @@ def test_no_fix_in_a_mail_repeats_what_may_be_a_text_of_the_order(code: str) -> 
     assert " below" not in fix
     # nor where nothing is known of the order
     assert "(not known)" not in general_fix(Problem(code))
-    assert title(code)[0].isupper()
 
 
 def test_a_group_names_some_orders_and_counts_all() -> None:

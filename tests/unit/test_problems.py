@@ -11,7 +11,7 @@ import pytest
 
 from bookkeeping.domain.document_kinds import Created
 from bookkeeping.domain.problems import catalogue
-from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, TITLES, WAITS, title
 from bookkeeping.domain.problems.field_names import field_in_words
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.domain.problems.xero_messages import from_xero, refusals
@@ -41,6 +41,15 @@ def names(words: str) -> set[str]:
 def test_there_are_many_and_each_is_filed_under_its_code() -> None:
     assert len(CATALOGUE) >= 30
     assert all(code == kind.code for code, kind in CATALOGUE.items())
+
+
+def test_every_problem_and_reason_has_a_short_title_of_its_own() -> None:
+    assert set(TITLES) == {*CATALOGUE, *SKIPPED, *WAITS, *CHANGED}
+    assert len(set(TITLES.values())) == len(TITLES)
+    for words in TITLES.values():
+        assert re.fullmatch("[A-Z][^_{}.]{1,34}", words)
+    assert all(2 <= len(kind.title.split()) <= 6 for kind in CATALOGUE.values())
+    assert (title("known later"), title("")) == ("Handled by a newer version", "")
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
@@ -393,7 +402,7 @@ def test_a_purchase_order_s_tax_rate_is_that_of_purchases() -> None:
 
 @pytest.mark.parametrize("code", ["posted_total_differs", "adopted_differs", "posted_contact_differs"])
 def test_pressing_retry_does_not_end_an_order_whose_invoice_is_still_to_come(code: str) -> None:
-    assert "the sales invoice is then sent if it is still to come" in CATALOGUE[code].fix
+    assert "it counts as posted, and the order goes on." in CATALOGUE[code].fix
 
 
 def test_what_the_caller_knows_fills_what_xero_leaves_out() -> None:

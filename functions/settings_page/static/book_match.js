@@ -1,6 +1,6 @@
 // The section Book match: whether Xero's books are what was posted.
 
-import { amount, byId, codeWords, element, moment, replace, webAddress, whilePressed } from "./dom.js";
+import { amount, byId, element, moment, replace, webAddress, whilePressed } from "./dom.js";
 
 const LOOK_AGAIN_AFTER = 5_000;
 const GOES_ON = new Set(["under_way", "waiting"]);
@@ -121,7 +121,7 @@ export class BookMatch {
           "li",
           {},
           skips
-            ? `Of orders that are not posted: ${skipped.map(({ number, why }) => `${number} (${codeWords(why).toLowerCase()})`).join(", ")}${left(skipped.length, skips)}`
+            ? `Of orders that are not posted: ${skipped.map(({ number, title }) => `${number} (${title})`).join(", ")}${left(skipped.length, skips)}`
             : "Of orders that are not posted: none",
         ),
       ),

@@ -62,9 +62,6 @@ export function amount(text, currency) {
 
 export const upperFirst = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** “total_differs” as “Total differs”. */
-export const codeWords = (code) => upperFirst(String(code).replaceAll("_", " "));
-
 /** An address that is safe to open, never a script. */
 export function webAddress(address) {
   try {

@@ -1,12 +1,12 @@
 // One order: what it says, what became of it in Xero and why, and what happened to it.
 
-import { amount, codeWords, element, moment, upperFirst, webAddress } from "./dom.js";
+import { amount, element, moment, upperFirst, webAddress } from "./dom.js";
 import { changedBadge, standing } from "./corrections.js";
 import { explained } from "./explained.js";
 import { historyItems } from "./history.js";
 
-const STATES = {
-  queued: ["Queued", "plain"],
+export const STATES = {
+  queued: ["On its way", "plain"],
   posting: ["Being posted", "plain"],
   posted: ["Posted", "good"],
   waiting: ["Waiting", "warn"],
@@ -17,7 +17,7 @@ const STATES = {
 export const KINDS = { invoice: "Sales invoice", purchase_order: "Purchase order" };
 
 export function badge(order) {
-  const [words, look] = changedBadge(order) || STATES[order.state] || [codeWords(order.state), "plain"];
+  const [words, look] = changedBadge(order) || STATES[order.state] || ["Unknown", "plain"];
   return element("span", { class: `badge ${look}` }, words);
 }
 

@@ -1,6 +1,6 @@
 // The orders of a filter as a CSV file, which the browser puts together from several answers.
 
-import { codeWords } from "./dom.js";
+import { STATES } from "./order_page.js";
 
 const ROWS = 250;
 const BYTE_ORDER_MARK = "\ufeff";
@@ -22,8 +22,8 @@ const COLUMNS = [
   ["Date of sale", text, (order) => order.sold_on],
   ["Received (UTC)", text, (order) => utc(order.received_at)],
   ["Changed (UTC)", text, (order) => utc(order.changed_at)],
-  ["State", text, (order) => codeWords(order.state)],
-  ["Reason", text, (order) => codeWords(order.problem?.code || order.reason || "")],
+  ["State", text, (order) => STATES[order.state]?.[0]],
+  ["Reason", text, (order) => order.title],
   ["What happened", text, (order) => order.words],
   ["What to do", text, (order) => order.problem?.fix],
   ["Total", figure, (order) => order.total],

@@ -1,7 +1,7 @@
 // The tab Orders: every order's state, and what a person can do about it.
 
 import { AfterPosting, beingCorrected } from "./corrections.js";
-import { amount, byId, codeWords, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { amount, byId, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
 import { withLinks } from "./form.js";
 import { csvOf, keepFile } from "./orders_csv.js";
 import { KINDS, badge, factsOfOrder, toPreview } from "./order_page.js";
@@ -26,7 +26,7 @@ const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
 
 function outcomeWords({ state }, { no_sale: choice }) {
-  if (UNDER_WAY.has(state)) return "Queued again. What becomes of it shows here in a moment.";
+  if (UNDER_WAY.has(state)) return "On its way again. What becomes of it shows here in a moment.";
   if (state === "posted") return "Accepted. It counts as posted.";
   if (choice === "skip" && state === "skipped") return "Skipped. It can still be posted later.";
   return "It was looked at again and is where it was.";
@@ -176,15 +176,16 @@ export class OrdersTab {
   }
 
   showProblems(counted) {
-    if (counted) this.problems = new Map(Object.entries(counted));
-    for (const order of this.orders) {
-      const why = whyOf(order);
-      if (why && !this.problems.has(why)) this.problems.set(why, 0);
-    }
     const select = byId("order-problem");
     const chosen = select.value;
-    if (chosen && !this.problems.has(chosen)) this.problems.set(chosen, 0);
-    const choices = [...this.problems].map(([code, count]) => [code, codeWords(code) + (count ? ` (${countWords(count)})` : "")]);
+    const before = this.problems.get(chosen);
+    if (counted) this.problems = new Map(counted.map((one) => [one.code, one]));
+    for (const order of this.orders) {
+      const why = whyOf(order);
+      if (why && !this.problems.has(why)) this.problems.set(why, { title: order.title });
+    }
+    if (chosen && !this.problems.has(chosen)) this.problems.set(chosen, { ...before, count: 0 });
+    const choices = [...this.problems].map(([code, { title, count }]) => [code, title + (count ? ` (${countWords(count)})` : "")]);
     choices.sort(([, one], [, other]) => one.localeCompare(other));
     replace(select, [["", "Any"], ...choices].map(([value, words]) => element("option", { value, selected: value === chosen }, words)));
     select.value = chosen;
@@ -214,7 +215,7 @@ export class OrdersTab {
     if (able) {
       const label = here[0].retry_label;
       const again = label === RETRY ? "can be tried again at once" : "can be freed at once";
-      byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${codeWords(problem)}” ${again}.`;
+      byId("retry-all-words").textContent = `Once the cause is put right, all orders stopped by “${this.problems.get(problem).title}” ${again}.`;
       byId("retry-problem").textContent = label === RETRY ? "Retry all of them" : `${label}: all of them`;
     }
     byId("retry-all").hidden = !able;
@@ -381,7 +382,7 @@ export class OrdersTab {
 }
 
 function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
-  const title = `${countWords(count)} ${count === 1 ? "order" : "orders"}: ${codeWords(problem.code)}`;
+  const title = `${countWords(count)} ${count === 1 ? "order" : "orders"}: ${problem.title}`;
   return element(
     "li",
     {},
@@ -394,7 +395,7 @@ function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
 const goesOn = ({ until }) => ["It goes on by itself ", moment(until), "."];
 
 /** Why it stopped, in a few words; of other orders what became of them. */
-const shortly = (order) => (order.problem && !order.set_aside ? codeWords(order.problem.code) : order.words);
+const shortly = (order) => (order.problem && !order.set_aside ? order.title : withLinks(upperFirst(order.words.replace(`Order ${order.id}: `, ""))));
 
 function listed(order) {
   const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");

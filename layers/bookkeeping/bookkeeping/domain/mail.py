@@ -193,12 +193,6 @@ IN_GENERAL: Final = {
 }
 
 
-def title(code: str) -> str:
-    """A problem's name, as the Orders tab has it."""
-    words = code.replace("_", " ").replace("xero", "Xero")
-    return words[:1].upper() + words[1:]
-
-
 def general_fix(problem: Problem) -> str:
     """What helps against the problem, without what may repeat a text of the order."""
     fix = _fix_of(problem)
@@ -229,7 +223,7 @@ def group(
     known = next((problems[one.order_id] for one in standing if one.order_id in problems), Problem(code))
     named = standing[:ORDERS_NAMED]
     return Group(
-        title=title(code),
+        title=CATALOGUE[code].title,
         who=WHO[CATALOGUE[code].who],
         fix=general_fix(known),
         count=counted(len(standing), or_more=or_more),

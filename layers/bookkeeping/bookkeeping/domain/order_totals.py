@@ -8,7 +8,34 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 from bookkeeping.domain.documents import CENT, EXACT
+from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
+from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.orders import Order
+
+
+@dataclass(frozen=True)
+class Money:
+    currency: str
+    """Empty where an order names none: it is then that of the books."""
+    amount: Decimal
+
+
+def comes_to(entry: Entry) -> Money | None:
+    """What the order's invoice comes to in Xero, less what was credited; before there is one, the order itself.
+
+    None where neither can be told.
+    """
+    invoice = entry.documents.get("invoice")
+    if invoice is None:
+        order = entry.message.order if entry.message.content else None
+        totals = order_totals(order) if order else None
+        return Money(order.currency or "", totals.total) if order and totals else None
+    if not invoice.total:
+        return None
+    if invoice.status in VOID_OR_DELETED:
+        return Money(invoice.currency, Decimal(0))
+    credited = sum(Decimal(note.total) for note in entry.credit_notes if note.counts and note.id)
+    return Money(invoice.currency, Decimal(invoice.total) - credited)
 
 
 @dataclass(frozen=True)

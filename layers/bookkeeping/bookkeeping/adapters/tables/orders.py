@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
 from typing import Any, Final, get_args
 
 from boto3.dynamodb.conditions import Key
@@ -28,6 +30,7 @@ from bookkeeping.adapters.tables.dynamodb import (
 from bookkeeping.adapters.tables.lanes import Lane
 from bookkeeping.adapters.tables.packing import packed, unpacked
 from bookkeeping.domain import ledger
+from bookkeeping.domain.amounts import plain_number
 from bookkeeping.domain.corrections import Correction, Credited, CreditNote, Step, What
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS
 from bookkeeping.domain.errors import AlreadyInBooks, UnknownKind
@@ -44,6 +47,7 @@ from bookkeeping.domain.ledger import (
     State,
 )
 from bookkeeping.domain.moments import moment, stamp
+from bookkeeping.domain.order_totals import Money, comes_to
 from bookkeeping.domain.orders import STAGES, Disposition
 from bookkeeping.domain.pacing import BATCH_SIZE
 from bookkeeping.domain.problems.catalogue import CATALOGUE, CHANGED, SKIPPED, WAITS
@@ -66,7 +70,7 @@ CHOICES: Final = frozenset(get_args(Choice))
 DISPOSITIONS: Final = frozenset(get_args(Disposition))
 _AS_POSTED: Final = ("contact_check", "lines_check", "dated_on", "tax")
 """Fields of a document that its row keeps in one attribute, which takes a third of the room."""
-ROW_ALONE: Final = ("key", "list_key", "external_ref")
+ROW_ALONE: Final = ("key", "list_key", "external_ref", "sum")
 """Attributes of a row that say nothing an entry does not say."""
 
 
@@ -85,6 +89,36 @@ def _list_key(state: State, reason: str, at: str) -> str:
 def _first(state: State) -> str:
     """What the list keys of a state begin with."""
     return _list_key(state, "", "").removesuffix("#")
+
+
+def _bounds(
+    state: State, reason: str | None, since: datetime | None, until: datetime | None
+) -> tuple[str, str]:
+    """The first and the last list key. Without a reason, and for `SOME_REASON`, at any time."""
+    if reason is None:
+        return _first(state), f"{_first(state)}{_LAST}"
+    if reason == SOME_REASON:
+        return _list_key(state, SOME_REASON, ""), _list_key(state, _LAST, "")
+    last = stamp(until) if until else _LAST
+    return _list_key(state, reason, stamp(since) if since else ""), _list_key(state, reason, last)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an order stands among its company's. An index says it: it may lag behind the rows."""
+
+    key: str
+    reason: str
+    at: datetime
+    """The last change; of what is under way, the arrival."""
+    money: Money | None
+    """What the order comes to, as far as that can be told."""
+    posted_at: datetime | None
+    """When its invoice was posted."""
+
+    @property
+    def order_id(self) -> str:
+        return self.key.partition("#")[2]
 
 
 class OrdersTable:
@@ -230,19 +264,26 @@ class OrdersTable:
         found = query(self._table, IndexName="page", KeyConditionExpression=condition)
         return (item["key"] for item in found)
 
-    def reasons(self, company: str, state: State, at_most: int) -> dict[str, str]:
-        """The keys of the company's rows in that state that have a reason → it; of each reason the latest row first.
+    def places(
+        self,
+        company: str,
+        state: State,
+        reason: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        at_most: int | None = None,
+    ) -> Iterator[Place]:
+        """The company's orders in that state, in each reason the latest first; read on as far as they are wanted.
 
-        An index: it may lag behind the rows.
+        Without a reason, and for `SOME_REASON`: at any time. Queued and posting orders are in one list, under either
+        name.
         """
-        bounds = _list_key(state, SOME_REASON, ""), _list_key(state, _LAST, "")
-        found = self._table.query(
-            IndexName="page",
-            KeyConditionExpression=Key("company").eq(company) & Key("list_key").between(*bounds),
-            Limit=at_most,
-            ScanIndexForward=False,
-        )
-        return {item["key"]: item["list_key"].split("#")[1] for item in found["Items"]}
+        first, last = _bounds(state, reason, since, until)
+        request = self._list_request(company, first, last) | {"ScanIndexForward": False}
+        if at_most:
+            request["Limit"] = at_most
+        return map(_place_in, islice(query(self._table, **request), at_most))
 
     def newest_by_reason(self, company: str, state: State) -> dict[str, datetime]:
         """Why the company's rows are in that state → the last change of the latest of them. Asks once a reason.
@@ -282,13 +323,6 @@ class OrdersTable:
                 # from its beginning, so that as many of it are seen as of any other
                 last = _list_key(state, cut, _LAST)
 
-    def count(self, company: str, state: State, at_most: int) -> int:
-        """How many of the company's rows are in that state. An index: it may lag behind the rows.
-
-        Queued and posting orders count together, under either name.
-        """
-        return int(self._listed(company, _first(state), Select="COUNT", Limit=at_most)["Count"])
-
     def _listed(self, company: str, prefix: str, **request: Any) -> Item:
         condition = Key("company").eq(company) & Key("list_key").begins_with(prefix)
         answer: Item = self._table.query(IndexName="page", KeyConditionExpression=condition, **request)
@@ -312,20 +346,14 @@ class OrdersTable:
         Queued and posting orders are in one list, by the time at which they were received; others are listed by
         the time of their last change.
         """
-        if reason is None:
-            first, last = _first(state), f"{_first(state)}{_LAST}"
-        elif reason == SOME_REASON:
-            first, last = _list_key(state, SOME_REASON, ""), _list_key(state, _LAST, "")
-        else:
-            first = _list_key(state, reason, stamp(since) if since else "")
-            last = _list_key(state, reason, stamp(until) if until else _LAST)
-        request = self._list_request(company, first, last, limit) | {"ScanIndexForward": not newest_first}
+        request = self._list_request(company, *_bounds(state, reason, since, until))
+        request |= {"Limit": limit, "ScanIndexForward": not newest_first}
         return self._page(request, company, after)
 
     @staticmethod
-    def _list_request(company: str, first: str, last: str, limit: int) -> Item:
+    def _list_request(company: str, first: str, last: str) -> Item:
         condition = Key("company").eq(company) & Key("list_key").between(first, last)
-        return {"IndexName": "page", "KeyConditionExpression": condition, "Limit": limit}
+        return {"IndexName": "page", "KeyConditionExpression": condition}
 
     def changed_since(
         self, company: str, state: State, since: datetime | None, *, limit: int, after: str = ""
@@ -338,7 +366,7 @@ class OrdersTable:
         if state is State.POSTED and since is not None:
             # those with a reason come after, whenever they changed: they are few
             first = _list_key(state, "", stamp(since))
-        request = self._list_request(company, first, f"{_first(state)}{_LAST}", limit)
+        request = self._list_request(company, first, f"{_first(state)}{_LAST}") | {"Limit": limit}
         keys, end = self._page(request, company, after, since)
         return keys, end
 
@@ -390,13 +418,12 @@ class OrdersTable:
 def entry_to_item(entry: Entry) -> Item:
     """The entry as a table row. `due_at` beside `lane` puts it into the sparse index of what is due."""
     under_way = entry.state in UNDER_WAY
+    listed_at = entry.received_at if under_way else entry.changed_at
     item: Item = {
         "key": order_key(entry.company, entry.order_id),
         "company": entry.company,
         "order_id": entry.order_id,
-        "list_key": _list_key(
-            entry.state, entry.why, stamp(entry.received_at if under_way else entry.changed_at)
-        ),
+        "list_key": _list_key(entry.state, entry.why, stamp(listed_at)),
         "state": str(entry.state),
         "message": _message_out(entry.message),
         "received_at": _at_out(entry.received_at),
@@ -415,6 +442,7 @@ def entry_to_item(entry: Entry) -> Item:
         "changes": list(entry.changes),
         "history": [_act_out(act) for act in entry.history],
         # a key of the index `reference`: as long as the message says the same, no write moves it there
+        "sum": _sum_out(entry, listed_at),
         "external_ref": entry.message.content
         and _searched(json.loads(entry.message.content)["external_ref"]),
         "reason": entry.reason,
@@ -435,6 +463,33 @@ def entry_to_item(entry: Entry) -> Item:
         "set_aside": entry.set_aside and _set_aside_out(entry.set_aside),
     }
     return item | _told(optional) | _told(_after_posting_out(entry)) | entry.unknown
+
+
+def _sum_out(entry: Entry, listed_at: datetime) -> str:
+    """Beside the list key in the index `page`: what the order comes to, and after an @ when its invoice was posted.
+
+    In seconds since 1970; nothing there stands for the moment in the list key, which it nearly always is.
+    """
+    money, invoice = comes_to(entry), entry.documents.get("invoice")
+    text = f"{plain_number(money.amount)} {money.currency}" if money else ""
+    if invoice is None:
+        return text
+    return f"{text}@{'' if invoice.at == listed_at else int(invoice.at.timestamp())}"
+
+
+def _place_in(item: Mapping[str, Any]) -> Place:
+    _, reason, at = item["list_key"].split("#")
+    text, posted, posted_at = item.get("sum", "").partition("@")
+    amount, _, currency = text.partition(" ")
+    return Place(
+        key=item["key"],
+        reason=reason,
+        at=moment(at),
+        money=Money(currency, Decimal(amount)) if text else None,
+        posted_at=(datetime.fromtimestamp(int(posted_at), UTC) if posted_at else moment(at))
+        if posted
+        else None,
+    )
 
 
 def _after_posting_out(entry: Entry) -> Item:

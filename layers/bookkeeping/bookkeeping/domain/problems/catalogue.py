@@ -41,6 +41,8 @@ class Kind:
     """A kind of problem. `sentence` and `fix` are format strings over the problem's details."""
 
     code: str
+    title: str
+    """Its name in lists and filters, in a few words."""
     sentence: str
     who: Who
     fix: str
@@ -88,54 +90,63 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- the order as the platform sent it ---
         Kind(
             "unreadable_json",
+            "Message could not be read",
             "Order {order}: the message from the platform could not be read ({why}).",
             "platform",
             "The platform's team must send the order again as a complete message. Nothing was posted.",
         ),
         Kind(
             "too_large",
+            "Message too long",
             "Order {order}: the message is {size} bytes long; an order may have at most {limit} bytes.",
             "platform",
             "The platform's team must send the order without attachments, or split it. Nothing was posted.",
         ),
         Kind(
             "too_deep",
+            "Message nested too deep",
             "Order {order}: the message is nested more than {limit} levels deep, which no order is.",
             "platform",
             "The platform's team must check what was sent and send the order again. Nothing was posted.",
         ),
         Kind(
             "too_many_lines",
+            "Too many lines",
             "Order {order}: it has {lines} lines; at most {limit} fit on one document.",
             "platform",
             "Split the order on the platform and send the parts, or enter it in Xero by hand.",
         ),
         Kind(
             "duplicate_key",
+            "Field sent twice",
             "Order {order}: the field {key_in_words} was sent twice, so it is unclear which value holds.",
             "platform",
             "The platform's team must send the order again with {key_in_words} once. Nothing was posted.",
         ),
         Kind(
             "bad_text",
+            "Text with invalid characters",
             "Order {order}: the text in {field_in_words} contains characters that are not text.",
             "platform",
             "Correct {field_in_words} on the order and send it again; it is then posted by itself.",
         ),
         Kind(
             "not_text",
+            "Not a text",
             "Order {order}: {field_in_words} should be text but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_flag",
+            "Neither yes nor no",
             "Order {order}: {field_in_words} should be yes or no but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "missing_field",
+            "Field missing",
             "Order {order}: {field_in_words} is missing.",
             "platform",
             "Fill in {field_in_words} on the order and send it again; it is then posted by itself.",
@@ -148,12 +159,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "bad_number",
+            "Not a number",
             "Order {order}: {field_in_words} should be a number but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_quantity",
+            "Not a quantity",
             "Order {order}: {field_in_words} should be a quantity of zero or more, with at most 4 decimals,"
             " but is “{value}”.",
             "platform",
@@ -161,30 +174,35 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "bad_date",
+            "Not a date",
             "Order {order}: {field_in_words} should be a date but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_rate",
+            "Not a tax rate",
             "Order {order}: {field_in_words} should be a tax rate from 0 to 100 % but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_currency",
+            "Not a currency",
             "Order {order}: {field_in_words} should be a currency such as GBP but is “{value}”.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "bad_id",
+            "Not an order number",
             "Order {order}: {field_in_words} should be a whole number that names one thing but is “{value}”.",
             "platform",
             "The platform's team must send the order again with a proper {field_in_words}. Nothing was posted.",
         ),
         Kind(
             "conflicting_prices",
+            "Prices contradict each other",
             "Order {order}: {field_in_words} is {value} and {other_field_in_words} is {other_value}; they contradict"
             " each other.",
             "platform",
@@ -192,12 +210,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_lines",
+            "Order without lines",
             "Order {order}: it has no lines, so there is nothing to post.",
             "platform",
             "Add the missing lines on the platform and send the order again, or leave it unposted.",
         ),
         Kind(
             "company_not_in_order",
+            "Sent for another company",
             "Order {order}: it was sent for company {company}, but belongs to {companies}.",
             "platform",
             "The platform's team must send the order to one of its own companies. Nothing was posted.",
@@ -205,6 +225,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- the order on its way to a document ---
         Kind(
             "missing_price",
+            "Price missing",
             "Order {order}: {line} has no {field}. A missing price is never posted as 0.",
             "platform",
             "Fill in the price on the order and send it again; it is then posted by itself.",
@@ -212,6 +233,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "missing_cost",
+            "Unit cost missing",
             "Order {order}: {line} has no {field}, which the purchase order needs.",
             "platform",
             "Fill in the unit cost on the order and send it again; it is then posted by itself.",
@@ -219,12 +241,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "missing_rate",
+            "Tax rate missing",
             "Order {order}: {line} has no tax rate, and its prices do not tell it.",
             "platform",
             _SEND_AGAIN,
         ),
         Kind(
             "no_rate_fits",
+            "Prices fit no tax rate",
             "Order {order}: {line} states no tax rate, and its prices ({net} without, {gross} with tax) fit none of"
             " those that are in use here: {rates}.",
             "accountant",
@@ -235,6 +259,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "several_rates_fit",
+            "Prices fit several tax rates",
             "Order {order}: {line} states no tax rate that is in use here, and its prices ({net} without, {gross} with"
             " tax) fit more than one: {rates}.",
             "platform",
@@ -244,6 +269,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "destination_unknown",
+            "Country of delivery missing",
             "Order {order}: which tax rate {line} has at {rate} % depends on where it is shipped to ({places}), and the"
             " order names no country that can be read.",
             "platform",
@@ -253,6 +279,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "setting_missing",
+            "Setting not filled in",
             "Order {order}: “{label}” is not filled in in the settings.",
             "office",
             "Open the settings, fill in “{label}” and save. The orders it stopped are then posted by themselves.",
@@ -260,6 +287,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "account_not_found",
+            "Account not found",
             "Order {order}: “{label}” is set to account {account}, which does not exist in Xero or cannot be"
             " used on a {document}.",
             "office",
@@ -270,6 +298,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "account_archived",
+            "Account archived",
             "Order {order}: “{label}” is set to account {account}, which is archived or deleted in Xero.",
             "accountant",
             "Restore account {account} in Xero, or choose another one for “{label}” in the settings. The order is then"
@@ -279,6 +308,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "account_not_fitting",
+            "Account of the wrong type",
             "Order {order}: “{label}” is set to account {account} ({account_type}), but has to be {wanted}.",
             "accountant",
             "Choose {wanted} for “{label}” in the settings.",
@@ -287,6 +317,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_tax_type",
+            "Tax rate not in Xero",
             "Order {order}: {line} is taxed at {rate} %, and no usual sales tax rate in Xero has that percentage."
             " There are: {choices}.",
             "accountant",
@@ -297,6 +328,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "several_tax_types",
+            "Several tax rates in Xero",
             "Order {order}: {line} is taxed at {rate} %, and a person has to say which of Xero's tax rates that is:"
             " {choices}.",
             "accountant",
@@ -306,6 +338,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "tax_type_differs",
+            "Tax rate of another percentage",
             "Order {order}: “Tax rates” gives {tax_type} for {rate}, which has {percent} in Xero. It must"
             " have {wanted}.",
             "accountant",
@@ -316,6 +349,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "tax_type_not_usable",
+            "Tax rate unusable with the account",
             "Order {order}: the tax rate {tax_type} (for {rate}) cannot be used with account {account} in"
             " Xero.",
             "accountant",
@@ -325,6 +359,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_purchase_tax_type",
+            "Tax rate on purchases missing",
             "Order {order}: “Tax rate on purchases” is not set, and account {account} has no tax rate of its"
             " own in Xero.",
             "accountant",
@@ -334,6 +369,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "purchase_tax_type_not_usable",
+            "Tax rate unusable on purchases",
             "Order {order}: the tax rate {tax_type} cannot be used for purchases with account {account} in"
             " Xero.",
             "accountant",
@@ -343,6 +379,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "currency_not_enabled",
+            "Currency not in Xero",
             "Order {order}: {what} is {currency}, which is not among the currencies of {organisation} in Xero.",
             "accountant",
             "Add {currency} in Xero (Settings, Currencies; some Xero plans have one currency only){or_else}. The order"
@@ -352,6 +389,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "costs_in_another_currency",
+            "Unit costs in another currency",
             "Order {order}: its currency is {currency}, and its invoice would carry unit costs, which are in"
             " {cost_currency} as “Currency of unit costs” says.",
             "accountant",
@@ -360,6 +398,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "total_differs",
+            "Total would differ in Xero",
             "Order {order}: {what} comes to {theirs} on the order and would come to {ours} in Xero, {difference} apart."
             " More than {limit} here is no rounding, and never posted.",
             "accountant",
@@ -369,6 +408,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "purchase_total_differs",
+            "Purchase total would differ",
             "Order {order}: by its unit costs {what} comes to {theirs}, and on the purchase order would come to {ours}"
             " in Xero ({difference} apart), which rounds them to 4 decimals and each line to cents. More than {limit}"
             " here is never posted.",
@@ -378,6 +418,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_rounding_account",
+            "No rounding account",
             "Order {order}: it needs a rounding line of {difference}, but {organisation} has no rounding"
             " account in Xero.",
             "accountant",
@@ -388,6 +429,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_rounding_tax_type",
+            "No tax rate for rounding",
             "Order {order}: it needs a rounding line of {difference}, but no single tax rate of 0 % can be used"
             " with account {account} in Xero. There are: {choices}.",
             "accountant",
@@ -398,6 +440,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "amount_too_large",
+            "Amount too large",
             "Order {order}: {line} comes to {amount}, more than Xero takes on one line.",
             "platform",
             "Check the quantity and price of {line}, correct the order and send it again.",
@@ -405,6 +448,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "negative_total",
+            "Total below zero",
             "Order {order}: it comes to {total}; Xero takes no {document} below zero.",
             "accountant",
             "Enter a credit note in Xero by hand, or correct the order on the platform and send it again.",
@@ -412,6 +456,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "date_locked",
+            "Date in a locked period",
             "Order {order}: its date {date} is in a period that is locked in Xero up to {lock_date}.",
             "accountant",
             "Set “When the date is locked” in the settings to “Use the first open day”, which then holds for all such"
@@ -422,6 +467,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "no_sale",
+            "Perhaps no sale",
             "Order {order}: it is {status} on the platform, so it may be no sale{half}.",
             "accountant",
             "Press Post if it belongs in the books all the same, or Skip if it does not.{decides}",
@@ -430,6 +476,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "contact_not_found",
+            "Contact not found",
             "Order {order}: the contact “{contact}” does not exist in Xero.",
             "office",
             "Add a contact named exactly “{contact}” in Xero, or enter an existing contact's name under “{label}” in"
@@ -448,6 +495,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "contact_refused",
+            "Contact refused by Xero",
             "Order {order}: Xero does not take the contact “{contact}” on the {document} {number}.",
             "office",
             "Look at the contact in Xero. If it was merged or deleted, enter another contact's name under"
@@ -457,6 +505,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "contact_archived",
+            "Contact archived",
             "Order {order}: the contact “{contact}” is archived in Xero.",
             "office",
             "Restore the contact in Xero, or enter another one under “{label}” in the settings. The order is then"
@@ -474,6 +523,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "contact_not_unique",
+            "Several contacts of that name",
             "Order {order}: Xero has more than one contact named “{contact}”.",
             "office",
             "Rename the contacts in Xero that are not meant, so that one “{contact}” is left. Merge them only if"
@@ -492,6 +542,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "contact_invalid",
+            "Mistake in the contact",
             "Order {order}: Xero finds a mistake in the record of the contact “{contact}”.",
             "office",
             "Open the contact in Xero, correct what Xero names below, and save it. The order is then posted by"
@@ -501,6 +552,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "contact_not_searchable",
+            "Contact name not searchable",
             "Order {order}: Xero would not look for a contact named “{contact}”.",
             "office",
             "Give the contact a name without unusual signs in Xero, and enter that under “{label}” in the settings. The"
@@ -510,6 +562,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- items and stock ---
         Kind(
             "item_not_tracked",
+            "Item not tracked",
             "Order {order}: the item {item} exists in Xero but is not a tracked item.",
             "accountant",
             "Press “Use it as it is” to post the order with the item untracked, or make {item} a tracked item"
@@ -518,6 +571,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "item_not_found",
+            "Item not found",
             "Order {order}: Xero does not take the item {item} on the {document} {number}.",
             "office",
             "Look for the item in Xero, under Products and services. If it is there, make sure that it is active and"
@@ -526,6 +580,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "item_not_shown",
+            "Item not shown by Xero",
             "Order {order}: Xero says that the item {item} exists, but does not show it under that code.",
             "accountant",
             "Look for the item in Xero, under Products and services, inactive ones too. Make it active, or give it"
@@ -534,6 +589,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "item_refused",
+            "Item refused by Xero",
             "Order {order}: Xero did not take the item {item}.",
             "accountant",
             "Xero's reason is below. If it names an account, choose another one in the settings; the order is then posted"
@@ -542,6 +598,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "stock_refused",
+            "Too little stock",
             "Order {order}: Xero has too little stock of {item} for the sales invoice, and did not take a"
             " draft either.",
             "accountant",
@@ -552,6 +609,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- numbers ---
         Kind(
             "number_taken",
+            "Number already in use",
             "Order {order}: Xero already has a {document} {number} that did not come from this order.",
             "office",
             "Look at {number} in Xero. If it is this order's, add {ref} to its reference there and press Retry. If it is"
@@ -560,6 +618,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "number_spent",
+            "Number of a deleted document",
             "Order {order}: the number {number} belongs to a {document} that was deleted or voided in Xero.",
             "office",
             "Xero takes a number once, so the order can't be posted from here. If it belongs in the books, enter it in"
@@ -567,6 +626,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "settings_prefix_clash",
+            "Number prefix already in use",
             "Order {order}: the number prefix {prefix} is already used by company {company} in the same Xero"
             " organisation, {organisation}.",
             "office",
@@ -576,6 +636,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- what Xero refuses ---
         Kind(
             "account_not_usable",
+            "Account unusable on the document",
             "Order {order}: Xero does not take account {account}{as_set} on a {document}.",
             "accountant",
             "Look at account {account} in Xero, under Chart of accounts: it must be active, and of a type that fits."
@@ -585,6 +646,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "account_refused",
+            "Account refused by Xero",
             "Order {order}: a line of the {document} {number} has no account that Xero takes.",
             "accountant",
             "Compare the accounts in the settings with those in Xero, and correct what differs. The order is then posted"
@@ -594,6 +656,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "tax_rate_refused",
+            "Tax rate refused by Xero",
             "Order {order}: Xero does not take {tax_rate} of a line of the {document} {number}.",
             "accountant",
             "Look whether “{label}” and the accounts in the settings still fit those in Xero, and correct what does not."
@@ -603,6 +666,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "currency_refused",
+            "Currency refused by Xero",
             "Order {order}: Xero does not take the currency {currency} on the {document} {number}.",
             "accountant",
             "Compare the order's currency with those in Xero (Settings, Currencies; some Xero plans have one"
@@ -613,6 +677,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "date_refused",
+            "Date refused by Xero",
             "Order {order}: Xero does not take a date of the {document} {number}, which is dated {date}.",
             "accountant",
             "Xero's reason is below. If it is about the due date, correct “Payment terms in days” in the settings. If it"
@@ -623,12 +688,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "document_too_large",
+            "Document too large for Xero",
             "Order {order}: the {document} {number} is larger than what Xero takes at once.",
             "platform",
             "Split the order on the platform and send the parts, or enter it in Xero by hand. Then set it aside.",
         ),
         Kind(
             "tracking_unknown",
+            "Tracking categories not in Xero",
             "Order {order}: Xero does not know the tracking categories in the settings: {tracking}.",
             "accountant",
             "Compare “Tracking categories” in the settings with those in Xero, name and option letter by letter, and"
@@ -638,6 +705,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "branding_unknown",
+            "Branding theme not in Xero",
             "Order {order}: Xero does not know the branding theme in the settings, {branding_theme}.",
             "accountant",
             "Leave “Branding theme” in the settings empty, and Xero uses its usual one; or enter the id of another theme"
@@ -646,6 +714,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "plan_limit",
+            "Limit of the Xero plan",
             "Order {order}: your Xero plan approves no more invoices this month.",
             "accountant",
             "Set “Invoice status” in the settings to Draft, and the order is posted by itself. Or raise the Xero plan, or"
@@ -654,6 +723,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "amounts_refused",
+            "Amounts refused by Xero",
             "Order {order}: Xero reckons the amounts of the {document} {number} differently and did not take"
             " it.",
             "operator",
@@ -663,6 +733,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "document_not_allowed",
+            "Not allowed by Xero",
             "Order {order}: Xero does not let this connection create the {document} {number}.",
             "accountant",
             "Ask whoever administers Xero whether the plan and the connected person's role allow a"
@@ -671,6 +742,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "refused_by_xero",
+            "Refused by Xero",
             "Order {order}: Xero did not take the {document} {number}; its reason is below.",
             "accountant",
             "Correct in Xero or in the settings what Xero names, then press Retry.",
@@ -678,6 +750,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- the document exists, a person should look at it ---
         Kind(
             "posted_total_differs",
+            "Posted, total differs",
             "Order {order}: {number} was posted, but comes to {xero_total} in Xero and {order_total} on the"
             " order.",
             "accountant",
@@ -687,6 +760,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "posted_tax_differs",
+            "Posted, tax differs",
             "Order {order}: {number} was posted with the order's total, but in Xero its tax is another: {taxes}.",
             "accountant",
             "Open {number} in Xero and correct it there if need be. If a tax rate was changed in Xero, put it right"
@@ -696,6 +770,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "adopted_differs",
+            "Found in Xero, but differs",
             "Order {order}: {number} was found in Xero from an earlier attempt, but its {field} is {xero_value}"
             " there and should be {value}.",
             "accountant",
@@ -705,6 +780,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "posted_contact_differs",
+            "Posted, contact differs",
             "Order {order}: {number} was posted for “{xero_value}”, but the settings name “{contact}”. The contact was"
             " renamed in Xero.",
             "office",
@@ -715,6 +791,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "may_already_be_in",
+            "Perhaps in the former books",
             "Order {order}: it may already be in the books of {organisation}, to which this company was"
             " connected before.",
             "accountant",
@@ -724,6 +801,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- posted, and changed afterwards ---
         Kind(
             "document_edited",
+            "Edited in Xero",
             "Order {order}: {number} was changed in Xero after it was posted, so nothing was done to it. Posted:"
             " {posted}. In Xero now: {now}.",
             "accountant",
@@ -731,6 +809,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "edited_meanwhile",
+            "Edited in Xero meanwhile",
             "Order {order}: {number} was changed in Xero in the very moment in which it was {done} from here. Posted:"
             " {posted}. In Xero now: {now}.",
             "accountant",
@@ -739,6 +818,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "correction_refused",
+            "Correction refused by Xero",
             "Order {order}: Xero did not let {number} be {done}; its reason is below. Nothing was changed.",
             "accountant",
             "Correct in Xero what it names and press “Try again”, or correct {number} there by hand and press “Done by"
@@ -746,6 +826,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "credited_by_hand",
+            "Credited by hand",
             "Order {order}: {number} has a credit note in Xero that was not made from here. {credited} {currency} of it"
             " are credited by now. Nothing further was done.",
             "accountant",
@@ -754,6 +835,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "document_not_found",
+            "Document not found",
             "Order {order}: its {document} {number} is not to be found in Xero, so nothing was done.",
             "accountant",
             "Look for {number} in Xero, also among what is deleted or voided. Correct it there by hand if need be. Then"
@@ -761,12 +843,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "still_a_draft",
+            "Still a draft",
             "Order {order}: {number} is not approved yet, and only approved invoices can be credited.",
             "accountant",
             "Change the draft in Xero and press “Done by hand”; or approve it there and press “Try again”.",
         ),
         Kind(
             "still_in_xero",
+            "Document still in Xero",
             "Order {order}: its {document} {number} still stands in Xero, so it was not posted again.",
             "accountant",
             "To post the order again, delete or void {number} in Xero and press “Try again”. If it is to stay as it is,"
@@ -774,12 +858,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "nothing_to_credit",
+            "Nothing to credit",
             "Order {order}: what was to be credited of {number} comes to 0.00, so there is no credit note.",
             "accountant",
             "If stock is to come back, book that in Xero by hand. Then press “Done by hand”.",
         ),
         Kind(
             "credit_too_much",
+            "More than can be credited",
             "Order {order}: {asked} {currency} was to be credited. At most {left} {currency} can be credited of it on"
             " {number}.",
             "accountant",
@@ -795,6 +881,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "posted_unrecorded",
+            "Posted by an earlier version",
             "Order {order}: {number} was posted by an earlier version of this integration, so it can't be told whether"
             " anybody has changed it in Xero since. Nothing was done to it.",
             "accountant",
@@ -802,6 +889,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "posted_elsewhere",
+            "Posted to another organisation",
             "Order {order}: {number} is in the books of another Xero organisation than the company is connected to"
             " now, so nothing was done.",
             "accountant",
@@ -809,6 +897,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "correction_fault",
+            "Correction stopped by a mistake",
             "Order {order}: the correction of {number} stopped because of a mistake in this integration, or an outage"
             " (reference {reference}). It may be half done; nothing is done twice.",
             "operator",
@@ -818,6 +907,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         # --- ours ---
         Kind(
             "our_fault",
+            "Mistake in this integration",
             "Order {order}: it could not be handled because of a mistake in this integration, or an outage"
             " (reference {reference}). Nothing of it is lost.",
             "operator",
@@ -826,6 +916,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "xero_unreadable",
+            "No answer from Xero",
             "Order {order}: the {document} {number} is not in Xero. It was sent again and again for an hour, and what"
             " answered was not Xero (reference {reference}).",
             "operator",
@@ -834,6 +925,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "xero_fails",
+            "Failure in Xero",
             "Order {order}: the {document} {number} is not in Xero. It was sent again and again, at last alone, and"
             " Xero failed each time without saying why (reference {reference}).",
             "operator",
@@ -843,6 +935,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "sent_wrongly",
+            "Sent wrongly to Xero",
             "Order {order}: Xero could make nothing of the way the {document} {number} was sent, which is a"
             " mistake in this integration (reference {reference}). Nothing was posted.",
             "operator",
@@ -903,3 +996,46 @@ WAITS: Final[dict[str, str]] = {
     "xero_failing": "Waiting because Xero does not answer as it should.",
 }
 """Why an order waits. Until when is told beside it, for each reader in their own time."""
+
+TITLES: Final[Mapping[str, str]] = {kind.code: kind.title for kind in CATALOGUE.values()} | {
+    "on_hold": "On hold",
+    "cancelled": "Cancelled",
+    "refunded": "Refunded",
+    "returned": "Returned",
+    "rejected": "Rejected",
+    "partially_refunded": "Partially refunded",
+    "partially_returned": "Partially returned",
+    "unclear": "Skipped for its status",
+    "error": "Error on the platform",
+    "free_of_charge": "Free of charge",
+    "before_start": "Sold before the start",
+    "integration_off": "Integration switched off",
+    "taken_out": "Company taken out",
+    "already_in_books": "Already in these books",
+    "all_lines_cancelled": "All lines cancelled",
+    "changed": "Changed after posting",
+    "correcting": "Being corrected",
+    "note_is_draft": "Credit note to approve",
+    "ask_supplier": "Purchase order to settle",
+    "correction_stopped": "Correction stopped",
+    "newer_version": "Handled by a newer version",
+    "not_connected": "Not connected to Xero",
+    "reconnect": "Connection lost",
+    "wrong_credentials": "Client id or secret wrong",
+    "organisation_unchosen": "Organisation not chosen",
+    "organisation_unconfirmed": "Organisation not confirmed",
+    "dispatch": "Not dispatched yet",
+    "paused": "Posting paused",
+    "minute_limit": "Xero’s limit a minute",
+    "day_limit": "Xero’s limit a day",
+    "xero_offline": "Xero not answering",
+    "organisation_offline": "Organisation offline in Xero",
+    "outcome_unknown": "Outcome not known yet",
+    "xero_failing": "Xero failing",
+}
+"""Every problem and reason in a few words, for lists and filters."""
+
+
+def title(why: str) -> str:
+    """A problem or reason in a few words; "" has none."""
+    return TITLES.get(why, TITLES["newer_version"]) if why else ""

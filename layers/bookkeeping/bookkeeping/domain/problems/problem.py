@@ -72,6 +72,7 @@ class Problem(Stored):
         """The problem as a person is shown it: what stopped the order, who can act, and how."""
         return {
             "code": self.code,
+            "title": self.kind.title,
             "sentence": self.sentence,
             "who": self.kind.who,
             "fix": self.fix,

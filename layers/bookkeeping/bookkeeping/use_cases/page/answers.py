@@ -67,6 +67,7 @@ class Problem(Answer):
     """
 
     code: str
+    title: str
     sentence: str
     who: str
     fix: str
@@ -255,6 +256,7 @@ class Order(Answer):
     received_at: str
     changed_at: str
     reason: str | None
+    title: str
     problem: Problem | None
     ref: str
     external_ref: str
@@ -426,6 +428,14 @@ class WholeOrder(Order):
     credit_notes: list[CreditNote]
 
 
+class Counted(Answer):
+    """How many orders a problem stops, or how many changed after posting for a reason."""
+
+    code: str
+    title: str
+    count: int
+
+
 class Gathered(Answer):
     """How many orders a problem stops, and the problem as one of the latest has it."""
 
@@ -440,7 +450,7 @@ class Orders(Answer):
     orders: list[Order]
     cursor: str | None
     counts: NotRequired[dict[State | Literal["changed"], int]]
-    problems: NotRequired[dict[str, int]]
+    problems: NotRequired[list[Counted]]
     gathered: NotRequired[list[Gathered]]
 
 
@@ -530,7 +540,7 @@ class UsedNumbers(Answer):
 
 class SkippedNumber(Answer):
     number: str
-    why: str
+    title: str
 
 
 class Elsewhere(Answer):

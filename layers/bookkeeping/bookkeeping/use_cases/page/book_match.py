@@ -8,6 +8,7 @@ from bookkeeping.adapters.containment import leaving_alone
 from bookkeeping.adapters.tables.book_matches import Match, Wish
 from bookkeeping.adapters.tables.lanes import MATCH
 from bookkeeping.domain.book_match import IN_THE_ACCOUNTS, KIND_WORDS, STANDINGS, Difference, Result, in_words
+from bookkeeping.domain.problems.catalogue import title
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.orders import link
 from bookkeeping.use_cases.wake_lanes import ring
@@ -104,7 +105,7 @@ def _result(result: Result, web_url: str, short_code: str) -> dict[str, Any]:
         ],
         "void": result.void,
         "voids": result.voids,
-        "skipped": [{"number": number, "why": why} for number, why in result.skipped],
+        "skipped": [{"number": number, "title": title(why)} for number, why in result.skipped],
         "skips": result.skips,
         "others": result.others,
         "elsewhere": [{"company": company, "count": count} for company, count in result.elsewhere.items()],

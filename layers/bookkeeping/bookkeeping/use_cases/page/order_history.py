@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from bookkeeping.domain import ledger
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.ledger import Act, Entry, Posted, State
-from bookkeeping.domain.problems.catalogue import ACCEPT, CHANGED, SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import ACCEPT, CHANGED, SKIPPED, WAITS, title
 from bookkeeping.domain.problems.problem import worded
 from bookkeeping.use_cases.page.corrections import LABELS
 
@@ -107,11 +107,11 @@ def _now(entry: Entry, organisation: str, sent_at: datetime | None) -> Iterator[
 
 
 def _stood(why: str, entry: Entry, organisation: str) -> str:
-    """Why an order stood where it stood: a problem's code in words, or the reason for waiting or skipping."""
+    """Why an order stood where it stood: a problem's title, or the reason for waiting or skipping."""
     if why in SKIPPED:
         return "Skipped. " + worded(SKIPPED[why], {"company": entry.through or "(not known)"})
     if why in CHANGED:
         return CHANGED[why]
     if why in WAITS:
         return worded(WAITS[why], {"organisation": organisation})
-    return f"Stopped: {why.replace('_', ' ')}"
+    return f"Stopped: {title(why)}"

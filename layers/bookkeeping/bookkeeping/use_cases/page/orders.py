@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.lanes import Batch
-from bookkeeping.adapters.tables.orders import SOME_REASON, order_key
+from bookkeeping.adapters.tables.orders import SOME_REASON, OrdersTable, Place, order_key
 from bookkeeping.domain import ledger
 from bookkeeping.domain.connection import Connection
 from bookkeeping.domain.corrections import SHIPPING
@@ -34,7 +34,7 @@ from bookkeeping.domain.ledger import (
 )
 from bookkeeping.domain.order_totals import order_totals
 from bookkeeping.domain.orders import Order
-from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS
+from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS, title
 from bookkeeping.domain.problems.problem import Problem, worded
 from bookkeeping.use_cases.page import corrections
 from bookkeeping.use_cases.page.adapters import PageAdapters
@@ -125,7 +125,10 @@ def orders(adapters: PageAdapters, company: str, asked: Asked) -> dict[str, Any]
     if first.counts:
         page["counts"] = {str(state): count for state, count in first.counts.items()}
         page["counts"]["changed"] = len(first.changed)
-        page["problems"] = Counter([*first.reasons.values(), *first.changed.values()])
+        counted = Counter([*first.reasons.values(), *first.changed.values()])
+        page["problems"] = [
+            {"code": why, "title": title(why), "count": count} for why, count in counted.most_common()
+        ]
         page["gathered"] = _gathered(adapters, first.reasons, found)
     return page
 
@@ -161,9 +164,9 @@ class _First:
         elif not asked.cursor:
             calls |= {one: partial(_keys, adapters, company, asked, one, asked.rows) for one in _lists(asked)}
             # counts are of all the orders, whatever is searched
-            calls["reasons"] = partial(orders.reasons, company, State.NEEDS_ATTENTION, COUNTED)
-            calls["changed"] = partial(orders.reasons, company, State.POSTED, COUNTED)
-            calls |= {state: partial(orders.count, company, state, COUNTED) for state in _COUNTED_STATES}
+            calls["reasons"] = partial(self._places, orders, company, State.NEEDS_ATTENTION, SOME_REASON)
+            calls["changed"] = partial(self._places, orders, company, State.POSTED, SOME_REASON)
+            calls |= {state: partial(self._places, orders, company, state) for state in _COUNTED_STATES}
         got = dict(zip(calls, adapters.together(list(calls.values())), strict=True))
         self.connection: Connection | None
         self.pause: Pause | None
@@ -173,14 +176,18 @@ class _First:
         self.lists: dict[tuple[State, str | None], tuple[list[str], str]] = {
             one: got[one] for one in _lists(asked) if one in got
         }
-        self.reasons: dict[str, str] = got.get("reasons", {})
+        self.reasons = {place.key: place.reason for place in got.get("reasons", ())}
         """Keys of orders that need attention, and why."""
-        self.changed: dict[str, str] = got.get("changed", {})
+        self.changed = {place.key: place.reason for place in got.get("changed", ())}
         """Why orders are listed that changed after they were posted."""
         self.counts: dict[State, int] = {}
         if "reasons" in got:
-            counts = {state: got[state] for state in _COUNTED_STATES}
+            counts = {state: len(got[state]) for state in _COUNTED_STATES}
             self.counts = {State.NEEDS_ATTENTION: len(self.reasons), **counts}
+
+    @staticmethod
+    def _places(orders: OrdersTable, company: str, state: State, reason: str | None = None) -> list[Place]:
+        return list(orders.places(company, state, reason, at_most=COUNTED))
 
 
 def _unreadable(company: str, order_id: str, reference: str, now: datetime) -> Entry:
@@ -406,6 +413,7 @@ class View:
             "received_at": entry.received_at.isoformat(),
             "changed_at": entry.changed_at.isoformat(),
             "reason": entry.reason or None,
+            "title": title(entry.why),
             "problem": entry.problem and entry.problem.as_json(),
             "ref": order.ref if order else "",
             "external_ref": order.external_ref if order else "",

@@ -12,6 +12,7 @@ from bookkeeping.adapters.queues import ReleaseCall
 from bookkeeping.adapters.secrets import App
 from bookkeeping.adapters.tables.connections import KnownApp
 from bookkeeping.adapters.tables.dynamodb import Item
+from bookkeeping.adapters.tables.orders import SOME_REASON
 from bookkeeping.adapters.tables.releases import Release
 from bookkeeping.adapters.tables.settings import Saved
 from bookkeeping.domain.connection import Connection
@@ -195,9 +196,9 @@ def save(adapters: PageAdapters, person: Person, seen: int, given: Mapping[str, 
 def _count(adapters: PageAdapters, release: Release) -> int:
     """How many orders a release is about, at most MOST_FREED of a state. An index: it may lag behind the rows."""
     return sum(
-        (state, reason) in release.lists
+        (state, place.reason) in release.lists
         for state in {State(state) for state, _ in release.lists}
-        for reason in adapters.orders.reasons(release.company, state, MOST_FREED).values()
+        for place in adapters.orders.places(release.company, state, SOME_REASON, at_most=MOST_FREED)
     )
 
 
