@@ -139,6 +139,31 @@ def test_an_order_shows_its_problem_whose_it_is_and_what_to_do(site: Site, page:
     expect(quote).to_be_visible()
 
 
+def test_a_setting_that_a_problem_names_is_one_press_away(site: Site, page: Page) -> None:
+    open_orders(site, page)
+    page.get_by_role("link", name="Order 5012343").click()
+    told = page.get_by_role("region", name="Problem")
+    told.get_by_role("definition").get_by_role("link", name="Sales account", exact=True).click()
+    expect(page.get_by_label("Sales account", exact=True)).to_be_focused()
+
+
+def test_xeros_reason_is_in_sight_where_the_words_refer_to_it(site: Site, page: Page) -> None:
+    site.set_up()
+    refused = problem("5012350") | {"fix": "Put right what Xero names below, then press Retry."}
+    site.orders = [order("5012350", "needs_attention", problem=refused)]
+    open_page(site, page, "#orders/5012350")
+    expect(page.get_by_role("region", name="Problem").locator("q")).to_be_visible()
+
+
+def test_dates_in_a_problem_are_as_the_reader_writes_them(site: Site, page: Page) -> None:
+    site.set_up()
+    dated = problem("5012350") | {"sentence": "Order 5012350: its date 2031-03-04 is in a locked period."}
+    site.orders = [order("5012350", "needs_attention", problem=dated)]
+    open_page(site, page, "#orders/5012350")
+    told = page.get_by_role("region", name="Problem")
+    expect(told).to_contain_text("Its date 4 Mar 2031 is in a locked period.")
+
+
 def test_back_from_an_order_the_focus_is_where_it_was(site: Site, page: Page) -> None:
     open_orders(site, page)
     page.get_by_role("link", name="Order 5012341").click()
@@ -290,7 +315,7 @@ def test_all_orders_of_a_problem_are_retried_at_once(site: Site, page: Page) -> 
     expect(page.get_by_role("button", name="Retry all of them")).to_be_hidden()
     page.get_by_label("Problem or reason").select_option("account_not_found")
     page.get_by_role("button", name="Retry all of them").click()
-    expect(page.locator("#orders-status")).to_have_text("3 orders are queued again.")
+    expect(page.locator("#orders-status")).to_have_text("3 orders are on their way again.")
     assert [call.body for call in site.asked("POST", "orders/retry")] == [{"problem": "account_not_found"}]
     assert [one["state"] for one in site.orders] == ["queued"] * 3 + ["needs_attention"]
 
@@ -299,7 +324,7 @@ def test_orders_skipped_for_one_reason_are_posted_later_in_one_press(site: Site,
     site.orders = [order(str(5012000 + number), "skipped", reason="integration_off") for number in range(3)]
     open_orders(site, page, "/5012001")
     page.get_by_role("button", name="Retry all orders skipped for this reason").click()
-    expect(page.locator("#one-order-status")).to_have_text("3 orders are queued again.")
+    expect(page.locator("#one-order-status")).to_have_text("3 orders are on their way again.")
 
 
 def test_orders_on_their_way_are_followed_without_a_press(site: Site, page_with_clock: Page) -> None:

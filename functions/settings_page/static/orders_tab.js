@@ -23,7 +23,7 @@ const COUNTED_UP_TO = 1000;
 const whyOf = (order) => order.problem?.code || order.reason || "";
 const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : String(count));
 const retriedWords = ({ retried, more }) =>
-  `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
+  `${retried} ${retried === 1 ? "order is on its" : "orders are on their"} way again.${more ? " The others follow by themselves." : ""}`;
 
 function outcomeWords({ state }, { no_sale: choice }) {
   if (UNDER_WAY.has(state)) return "On its way again. What becomes of it shows here in a moment.";

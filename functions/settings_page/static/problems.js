@@ -81,7 +81,7 @@ export function problemOf(id, problem, ...buttons) {
       element("div", {}, element("dt", {}, "What to do"), element("dd", {}, withLinks(problem.fix))),
     ),
     problem.xero_says?.length
-      ? element("details", { open: true }, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
+      ? element("details", { open: / below\b/.test(`${problem.sentence} ${problem.fix}`) }, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
       : "",
     buttons,
   );

@@ -958,8 +958,8 @@ SKIPPED: Final[dict[str, str]] = {
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
     "before_start": "The order was sold before the “Start from” date in the settings. To post it all the same, change"
     " that date and press Retry.",
-    "integration_off": "The Xero integration was switched off when the order arrived. Once “Switched on” is ticked in"
-    " the settings, press Retry to post it.",
+    "integration_off": "The Xero integration was switched off when the order was to be posted. Once “Switched on” is"
+    " ticked in the settings, press Retry.",
     "taken_out": "The company was taken out of the Xero integration by whoever runs it.",
     "already_in_books": "The order is already in these books through company {company}. There is nothing to do.",
     "all_lines_cancelled": "Every line of the order is cancelled. There is nothing to do.",
