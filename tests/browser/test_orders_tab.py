@@ -258,6 +258,16 @@ def refunded(site: Site, page: Page) -> None:
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
 
 
+def test_orders_that_may_be_in_the_former_books_are_retried_one_by_one(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = [
+        order("5012346", "needs_attention", problem=problem("5012346") | {"code": "may_already_be_in"})
+    ]
+    open_page(site, page, "#orders/5012346")
+    told = page.get_by_role("region", name="Problem")
+    expect(told.get_by_role("button")).to_have_text(["Retry"])
+
+
 def test_an_order_that_is_no_sale_is_posted_at_a_person_s_word(site: Site, page: Page) -> None:
     refunded(site, page)
     page.get_by_role("button", name="Post", exact=True).click()

@@ -18,6 +18,8 @@ const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
 /** Why an order stops or is skipped that is refunded, returned or rejected: a person says Post or Skip instead of Retry. */
 const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected", "partially_refunded", "partially_returned", "unclear"]);
+/** A person looks at each order, and decides. */
+const ONE_BY_ONE = new Set(["no_sale", "may_already_be_in"]);
 const COUNTED_UP_TO = 1000;
 
 const whyOf = (order) => order.problem?.code || order.reason || "";
@@ -211,7 +213,7 @@ export class OrdersTab {
   showRetryAll() {
     const { problem } = this.asked;
     const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
-    const able = Boolean(problem) && problem !== "no_sale" && here.length > 0;
+    const able = Boolean(problem) && !ONE_BY_ONE.has(problem) && here.length > 0;
     if (able) {
       const label = here[0].retry_label;
       const again = label === RETRY ? "can be tried again at once" : "can be freed at once";
@@ -360,7 +362,7 @@ export class OrdersTab {
   }
 
   retryAllButton(order) {
-    if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order) || whyOf(order) === "no_sale") return "";
+    if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order) || ONE_BY_ONE.has(whyOf(order))) return "";
     const which = order.problem ? "all orders with this problem" : "all orders skipped for this reason";
     const words = order.retry_label === RETRY ? `Retry ${which}` : `${order.retry_label}: ${which}`;
     return whilePressed(element("button", { type: "button", class: "quiet" }, words), async () => {
@@ -395,7 +397,11 @@ function gatheredItem({ count, order_id: id, problem }, asLink, listThem) {
 const goesOn = ({ until }) => ["It goes on by itself ", moment(until), "."];
 
 /** Why it stopped, in a few words; of other orders what became of them. */
-const shortly = (order) => (order.problem && !order.set_aside ? order.title : withLinks(upperFirst(order.words.replace(`Order ${order.id}: `, ""))));
+function shortly(order) {
+  if (order.problem && !order.set_aside) return order.title;
+  const words = upperFirst(order.words.replace(`Order ${order.id}: `, ""));
+  return withLinks(order.state === "posted" ? words.split(/(?<=\.) /)[0] : words);
+}
 
 function listed(order) {
   const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");
