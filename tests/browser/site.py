@@ -214,7 +214,9 @@ def aside(by: str, because: str) -> Json:
 
 def problem(order_id: str, code: str = "account_not_found") -> Json:
     by_itself = code not in ("item_not_tracked", "no_sale")
-    return {"title": title(code), "by_itself": by_itself, "now_called": None} | _problem(order_id, code)
+    return {"title": title(code), "fields": [], "by_itself": by_itself, "now_called": None} | _problem(
+        order_id, code
+    )
 
 
 def _problem(order_id: str, code: str) -> Json:

@@ -27,6 +27,9 @@ const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : St
 const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is on its" : "orders are on their"} way again.${more ? " The others follow by themselves." : ""}`;
 
+/** Whether a press is what helps: not where an order has to be sent again, or is posted by itself. */
+const toBePressed = ({ problem, retry_label: label }) => !problem || problem.fix.includes(label);
+
 function outcomeWords({ state }, { no_sale: choice }) {
   if (UNDER_WAY.has(state)) return "On its way again. What becomes of it shows here in a moment.";
   if (state === "posted") return "Accepted. It counts as posted.";
@@ -344,7 +347,7 @@ export class OrdersTab {
   mainButton(order) {
     // what is cancelled can be posted only where its purchase order is in Xero
     const asked = NO_SALE.has(whyOf(order)) || (whyOf(order) === "cancelled" && order.documents.length > 0);
-    return asked ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, "main");
+    return asked ? this.retryButton(order, "Post", { no_sale: "post" }, "main") : this.retryButton(order, order.retry_label, {}, toBePressed(order) ? "main" : "quiet");
   }
 
   retryButton(order, words, body, look = "quiet") {

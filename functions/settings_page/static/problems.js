@@ -68,6 +68,13 @@ export const whoFixes = ({ who }) => WHO[who] || who;
 /** The problem's sentence without the order's number, which is shown beside it. */
 export const sentenceOf = (id, { sentence }) => withLinks(upperFirst(sentence.replace(`Order ${id}: `, "")));
 
+/** What the message calls the fields, for those who send it. */
+function fieldsOf({ fields }) {
+  if (!fields?.length) return "";
+  const names = fields.flatMap((name, place) => [place ? ", " : "", element("code", {}, name)]);
+  return element("div", {}, element("dt", {}, fields.length > 1 ? "Fields of the message" : "Field of the message"), element("dd", {}, names));
+}
+
 /** A problem of an order: what it is, who can fix it and how, and Xero's own words. `buttons` stand below. */
 export function problemOf(id, problem, ...buttons) {
   return element(
@@ -79,6 +86,7 @@ export function problemOf(id, problem, ...buttons) {
       { class: "words" },
       element("div", {}, element("dt", {}, "Who can fix it"), element("dd", {}, whoFixes(problem))),
       element("div", {}, element("dt", {}, "What to do"), element("dd", {}, withLinks(problem.fix))),
+      fieldsOf(problem),
     ),
     problem.xero_says?.length
       ? element("details", { open: / below\b/.test(`${problem.sentence} ${problem.fix}`) }, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))

@@ -551,7 +551,7 @@ def _account(basis: _Basis, setting: str, code: str | None = None) -> Account:
     account = basis.organisation.account(code)
     about = {"setting": setting, "label": label, "account": code}
     if account is None:
-        raise basis.stop("account_not_found", **about, document="document of this kind")
+        raise basis.stop("account_not_found", **about)
     if account.status != "ACTIVE":
         raise basis.stop("account_archived", **about)
     wanted, fits = WANTED[setting]
@@ -727,7 +727,10 @@ def _advice_on_rate(basis: _Basis, rate: Decimal) -> str:
     of_states = basis.organisation.country_code in ("US", "CA")
     if rate > HIGHEST_TRUE_RATE or (decimals(rate) > 1 and not of_states):
         return f"{percent} % is hardly the tax rate of any country."
-    return f"If {percent} % is right, Xero has no tax rate for it yet: add it in Xero and press Retry."
+    return (
+        f"If {percent} % is right, add a tax rate for it in Xero, which has none yet. The order is then posted"
+        " by itself."
+    )
 
 
 def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Tax:

@@ -183,6 +183,8 @@ OURS: Final = frozenset(
 IN_GENERAL: Final = {
     "line": "the line",
     "item": "the item",
+    "field_in_words": "the field",
+    "key_in_words": "the field",
     "number": "the document",
     # what an order may add to the sentence
     "or_else": "",

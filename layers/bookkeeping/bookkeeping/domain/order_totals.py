@@ -49,14 +49,13 @@ class OrderTotals:
 
 
 def order_totals(order: Order) -> OrderTotals | None:
-    """Quantity times price, with tax where such a price is told; None where a part of the order can't be read."""
+    """Quantity times price, with tax where such a price is told; None where a part can't be read or has no price."""
     if order.flaw is not None:
         return None
-    charges = [
-        (line.quantity, line.price, line.price_inc_tax, line.tax_rate)
-        for line in order.lines
-        if not line.cancelled
-    ]
+    lines = [line for line in order.lines if not line.cancelled]
+    if not order.free_of_charge and any(line.price is None and line.price_inc_tax is None for line in lines):
+        return None
+    charges = [(line.quantity, line.price, line.price_inc_tax, line.tax_rate) for line in lines]
     shipping = order.shipping
     charges.append((Decimal(1), shipping.price, shipping.price_inc_tax, shipping.tax_rate))
     taxes, total = defaultdict[Decimal | None, Decimal](Decimal), Decimal(0)

@@ -62,6 +62,8 @@ ACCEPT: Final = "Accept as it is in Xero"
 # --- what can go wrong -------------------------------------------------------------------------------------------
 
 _SEND_AGAIN = "Correct the order on the platform and send it again; it is then posted by itself."
+_STATE_RATE = "State the tax rate of {line} on the order and send it again; it is then posted by itself."
+_BY_HAND = "enter it in Xero by hand and set it aside"
 _ACCOUNT_KEYS = frozenset(
     {
         "tax_types",
@@ -93,40 +95,40 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Message could not be read",
             "Order {order}: the message from the platform could not be read ({why}).",
             "platform",
-            "The platform's team must send the order again as a complete message. Nothing was posted.",
+            "Send the order again as a complete message; it is then posted by itself.",
         ),
         Kind(
             "too_large",
             "Message too long",
-            "Order {order}: the message is {size} bytes long; an order may have at most {limit} bytes.",
+            "Order {order}: the message is too long. It has {size} bytes; an order may have at most {limit}.",
             "platform",
-            "The platform's team must send the order without attachments, or split it. Nothing was posted.",
+            "Send the order again without attachments, or split it; it is then posted by itself.",
         ),
         Kind(
             "too_deep",
             "Message nested too deep",
-            "Order {order}: the message is nested more than {limit} levels deep, which no order is.",
+            "Order {order}: the message is not built like an order: it is nested more than {limit} levels deep.",
             "platform",
-            "The platform's team must check what was sent and send the order again. Nothing was posted.",
+            "Check what was sent, and send the order again; it is then posted by itself.",
         ),
         Kind(
             "too_many_lines",
             "Too many lines",
             "Order {order}: it has {lines} lines; at most {limit} fit on one document.",
             "platform",
-            "Split the order on the platform and send the parts, or enter it in Xero by hand.",
+            f"Split the order on the platform and send the parts, or {_BY_HAND}.",
         ),
         Kind(
             "duplicate_key",
             "Field sent twice",
-            "Order {order}: the field {key_in_words} was sent twice, so it is unclear which value holds.",
+            "Order {order}: {key_in_words} was sent twice, so it is unclear which value holds.",
             "platform",
-            "The platform's team must send the order again with {key_in_words} once. Nothing was posted.",
+            "Send the order again with {key_in_words} once; it is then posted by itself.",
         ),
         Kind(
             "bad_text",
-            "Text with invalid characters",
-            "Order {order}: the text in {field_in_words} contains characters that are not text.",
+            "Broken characters in a text",
+            "Order {order}: {field_in_words} contains broken characters.",
             "platform",
             "Correct {field_in_words} on the order and send it again; it is then posted by itself.",
         ),
@@ -152,7 +154,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Fill in {field_in_words} on the order and send it again; it is then posted by itself.",
             words_with={
                 "found": (
-                    "Order {order}: {field_in_words} should be a list of the order's lines but is “{found}”.",
+                    "Order {order}: in place of the list of its lines is “{found}”.",
                     _SEND_AGAIN,
                 )
             },
@@ -195,32 +197,32 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "bad_id",
-            "Not an order number",
-            "Order {order}: {field_in_words} should be a whole number that names one thing but is “{value}”.",
+            "Order or company number invalid",
+            "Order {order}: {field_in_words} should be a whole number but is “{value}”.",
             "platform",
-            "The platform's team must send the order again with a proper {field_in_words}. Nothing was posted.",
+            "Correct {field_in_words} and send the order again; it is then posted by itself.",
         ),
         Kind(
             "conflicting_prices",
-            "Prices contradict each other",
+            "Values contradict each other",
             "Order {order}: {field_in_words} is {value} and {other_field_in_words} is {other_value}; they contradict"
             " each other.",
             "platform",
-            "Decide which one is right, correct the other on the order and send it again.",
+            "Decide which one is right, correct the other on the order and send it again; it is then posted by itself.",
         ),
         Kind(
             "no_lines",
             "Order without lines",
             "Order {order}: it has no lines, so there is nothing to post.",
             "platform",
-            "Add the missing lines on the platform and send the order again, or leave it unposted.",
+            "Add the missing lines on the platform and send the order again. If it has none, set it aside.",
         ),
         Kind(
             "company_not_in_order",
             "Sent for another company",
             "Order {order}: it was sent for company {company}, but belongs to {companies}.",
             "platform",
-            "The platform's team must send the order to one of its own companies. Nothing was posted.",
+            "Send the order again for the company it belongs to; it is then posted by itself.",
         ),
         # --- the order on its way to a document ---
         Kind(
@@ -244,14 +246,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Tax rate missing",
             "Order {order}: {line} has no tax rate, and its prices do not tell it.",
             "platform",
-            _SEND_AGAIN,
+            _STATE_RATE,
         ),
         Kind(
             "no_rate_fits",
             "Prices fit no tax rate",
             "Order {order}: {line} states no tax rate, and its prices ({net} without, {gross} with tax) fit none of"
             " those that are in use here: {rates}.",
-            "accountant",
+            "platform",
             "State the tax rate of {line} on the platform, or correct its prices there, and send the order again. Do"
             " not add a tax rate in Xero only to make these prices fit.",
             _TAX_KEYS,
@@ -263,7 +265,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} states no tax rate that is in use here, and its prices ({net} without, {gross} with"
             " tax) fit more than one: {rates}.",
             "platform",
-            "State the tax rate of {line} on the order and send it again; it is then posted by itself.",
+            _STATE_RATE,
             _TAX_KEYS,
             watches=_TAXES,
         ),
@@ -288,11 +290,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
         Kind(
             "account_not_found",
             "Account not found",
-            "Order {order}: “{label}” is set to account {account}, which does not exist in Xero or cannot be"
-            " used on a {document}.",
+            "Order {order}: “{label}” is set to account {account}, which does not exist in Xero.",
             "office",
             "Choose an account that exists in Xero for “{label}” in the settings. If {account} is right, have your"
-            " accountant add it in Xero; the order is then posted by itself.",
+            " accountant add it in Xero. The order is then posted by itself.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
@@ -311,7 +312,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Account of the wrong type",
             "Order {order}: “{label}” is set to account {account} ({account_type}), but has to be {wanted}.",
             "accountant",
-            "Choose {wanted} for “{label}” in the settings.",
+            "Choose {wanted} for “{label}” in the settings. The order is then posted by itself.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
@@ -332,15 +333,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} is taxed at {rate} %, and a person has to say which of Xero's tax rates that is:"
             " {choices}.",
             "accountant",
-            "Choose the right one for {rate} % under “Tax rates” in the settings.",
+            "Add a row for {rate} % with the right one under “Tax rates” in the settings. The order is then posted by"
+            " itself.",
             _TAX_KEYS,
             watches=_TAXES,
         ),
         Kind(
             "tax_type_differs",
             "Tax rate of another percentage",
-            "Order {order}: “Tax rates” gives {tax_type} for {rate}, which has {percent} in Xero. It must"
-            " have {wanted}.",
+            "Order {order}: under “Tax rates”, {rate} is set to {tax_type}, which has {percent} in Xero. It must have"
+            " {wanted}.",
             "accountant",
             "Choose a tax rate that has {wanted} in Xero under “Tax rates” in the settings, or correct the other one"
             " there. The order is then posted by itself.",
@@ -350,10 +352,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
         Kind(
             "tax_type_not_usable",
             "Tax rate unusable with the account",
-            "Order {order}: the tax rate {tax_type} (for {rate}) cannot be used with account {account} in"
-            " Xero.",
+            "Order {order}: {rate} is taxed as {tax_type}, which cannot be used with account {account} in Xero.",
             "accountant",
-            "Choose another tax rate for {rate} under “Tax rates”, or another account, in the settings.",
+            "Choose another tax rate for {rate} under “Tax rates”, or another account, in the settings. The order is"
+            " then posted by itself.",
             _TAX_KEYS | _ACCOUNT_KEYS,
             watches=_TAXES,
         ),
@@ -363,7 +365,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: “Tax rate on purchases” is not set, and account {account} has no tax rate of its"
             " own in Xero.",
             "accountant",
-            "Choose “Tax rate on purchases” in the settings.",
+            "Choose one for “Tax rate on purchases” in the settings. The order is then posted by itself.",
             _ACCOUNT_KEYS | _PURCHASE_TAX_KEYS,
             watches=_TAXES,
         ),
@@ -373,7 +375,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: the tax rate {tax_type} cannot be used for purchases with account {account} in"
             " Xero.",
             "accountant",
-            "Choose another tax rate in place of {tax_type} under “{label}” in the settings.",
+            "Choose another tax rate in place of {tax_type} under “{label}” in the settings. The order is then posted"
+            " by itself.",
             _ACCOUNT_KEYS | _PURCHASE_TAX_KEYS,
             watches=_TAXES,
         ),
@@ -393,7 +396,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: its currency is {currency}, and its invoice would carry unit costs, which are in"
             " {cost_currency} as “Currency of unit costs” says.",
             "accountant",
-            "Correct “Currency of unit costs” in the settings, or choose there that invoices carry the sale price.",
+            "Correct “Currency of unit costs” in the settings, or set “Price on the invoice” to “Sale price” there. The"
+            " order is then posted by itself.",
             frozenset({"invoice_price", "cost_currency", "currency"}),
         ),
         Kind(
@@ -403,7 +407,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " More than {limit} here is no rounding, and never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
-            " order again, or change “Prices with or without tax” in the settings.",
+            " order again, or change “Prices with or without tax” in the settings. The order is then posted by itself.",
             _TOTAL_KEYS,
         ),
         Kind(
@@ -413,7 +417,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " in Xero ({difference} apart), which rounds them to 4 decimals and each line to cents. More than {limit}"
             " here is never posted.",
             "accountant",
-            "Round the unit costs on the platform to whole cents and send the order again.",
+            "Round the unit costs on the platform to whole cents and send the order again; it is then posted by"
+            " itself.",
             frozenset({"process_method"}),
         ),
         Kind(
@@ -423,7 +428,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " account in Xero.",
             "accountant",
             "Set “Rounding differences” to “Only show it here” in the settings, or ask Xero's support for the"
-            " rounding account.",
+            " rounding account. The order is then posted by itself.",
             frozenset({"rounding"}),
             watches=_ACCOUNTS,
         ),
@@ -434,7 +439,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " with account {account} in Xero. There are: {choices}.",
             "accountant",
             "Set “Rounding differences” to “Only show it here” in the settings. A row for 0 % and anywhere under “Tax"
-            " rates” helps too, but then holds for your sales at 0 % as well: ask your accountant first.",
+            " rates” helps too, but then holds for your sales at 0 % as well: ask your accountant first. The order is"
+            " then posted by itself.",
             frozenset({"rounding", "tax_types"}),
             watches=_TAXES,
         ),
@@ -443,7 +449,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Amount too large",
             "Order {order}: {line} comes to {amount}, more than Xero takes on one line.",
             "platform",
-            "Check the quantity and price of {line}, correct the order and send it again.",
+            "Check the quantity and price of {line}, correct the order and send it again; it is then posted by itself.",
             frozenset({"invoice_price"}),
         ),
         Kind(
@@ -451,7 +457,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Total below zero",
             "Order {order}: it comes to {total}; Xero takes no {document} below zero.",
             "accountant",
-            "Enter a credit note in Xero by hand, or correct the order on the platform and send it again.",
+            "Enter a credit note in Xero by hand and set the order aside, or correct the order on the platform and send"
+            " it again; it is then posted by itself.",
             frozenset({"invoice_price"}),
         ),
         Kind(
@@ -691,7 +698,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Document too large for Xero",
             "Order {order}: the {document} {number} is larger than what Xero takes at once.",
             "platform",
-            "Split the order on the platform and send the parts, or enter it in Xero by hand. Then set it aside.",
+            f"Split the order on the platform and send the parts, or {_BY_HAND}.",
         ),
         Kind(
             "tracking_unknown",
