@@ -418,7 +418,7 @@ def test_orders_are_shown_with_what_became_of_them(popup: Popup, office: Browser
 def test_retry_is_offered_only_where_a_press_can_change_something(popup: Popup, office: Browser) -> None:
     office.save(post_when="dispatch")
     make = Maker()
-    kinds = [
+    kinds: list[tuple[str, dict[str, Any]]] = [
         ("waiting", {}),
         ("skipped", {"status": 128, "status_name": "Cancelled"}),
         ("skipped", {"status": 256, "status_name": "On hold"}),

@@ -599,8 +599,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Item refused by Xero",
             "Order {order}: Xero did not take the item {item}.",
             "accountant",
-            "Xero's reason is below. If it names an account, choose another one in the settings; the order is then posted"
-            " by itself. If not, put right in Xero what it names, and press Retry.",
+            "Xero's reason is below. If it names an account, choose another one in the settings; the order is then"
+            " posted by itself. If not, put right in Xero what it names, and press Retry.",
             _ACCOUNT_KEYS,
         ),
         Kind(
@@ -619,8 +619,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Number already in use",
             "Order {order}: Xero already has a {document} {number} that did not come from this order.",
             "office",
-            "Look at {number} in Xero. If it is this order's, add {ref} to its reference there and press Retry. If it is"
-            " not, and nobody has received it yet, give it another number there and press Retry. If somebody has"
+            "Look at {number} in Xero. If it is this order's, add {ref} to its reference there and press Retry. If it"
+            " is not, and nobody has received it yet, give it another number there and press Retry. If somebody has"
             " received it, enter the order in Xero by hand and set it aside.",
         ),
         Kind(
@@ -656,8 +656,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Account refused by Xero",
             "Order {order}: a line of the {document} {number} has no account that Xero takes.",
             "accountant",
-            "Compare the accounts in the settings with those in Xero, and correct what differs. The order is then posted"
-            " by itself. If nothing differs, tell whoever runs this integration, naming order {order}.",
+            "Compare the accounts in the settings with those in Xero, and correct what differs. The order is then"
+            " posted by itself. If nothing differs, tell whoever runs this integration, naming order {order}.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
@@ -666,8 +666,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Tax rate refused by Xero",
             "Order {order}: Xero does not take {tax_rate} of a line of the {document} {number}.",
             "accountant",
-            "Look whether “{label}” and the accounts in the settings still fit those in Xero, and correct what does not."
-            " The order is then posted by itself.",
+            "Look whether “{label}” and the accounts in the settings still fit those in Xero, and correct what does"
+            " not. The order is then posted by itself.",
             _TAX_KEYS | _ACCOUNT_KEYS,
             watches=_TAXES,
         ),
@@ -677,8 +677,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero does not take the currency {currency} on the {document} {number}.",
             "accountant",
             "Compare the order's currency with those in Xero (Settings, Currencies; some Xero plans have one"
-            " currency only), and put right what Xero names below. Once {currency} is added there, the order is posted by"
-            " itself; after anything else press Retry.",
+            " currency only), and put right what Xero names below. Once {currency} is added there, the order is posted"
+            " by itself; after anything else press Retry.",
             frozenset({"currency", "cost_currency"}),
             watches=_CURRENCIES,
         ),
@@ -687,9 +687,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Date refused by Xero",
             "Order {order}: Xero does not take a date of the {document} {number}, which is dated {date}.",
             "accountant",
-            "Xero's reason is below. If it is about the due date, correct “Payment terms in days” in the settings. If it"
-            " is about the date of sale, correct that on the platform and send the order again. The order is then posted"
-            " by itself. If something has to change in Xero, do that and press Retry.",
+            "Xero's reason is below. If it is about the due date, correct “Payment terms in days” in the settings. If"
+            " it is about the date of sale, correct that on the platform and send the order again. The order is then"
+            " posted by itself. If something has to change in Xero, do that and press Retry.",
             frozenset({"payment_terms_days", "post_when"}),
             watches=_LOCK_DATES,
         ),
@@ -715,8 +715,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Branding theme not in Xero",
             "Order {order}: Xero does not know the branding theme in the settings, {branding_theme}.",
             "accountant",
-            "Leave “Branding theme” in the settings empty, and Xero uses its usual one; or enter the id of another theme"
-            " there. The order is then posted by itself.",
+            "Leave “Branding theme” in the settings empty, and Xero uses its usual one; or enter the id of another"
+            " theme there. The order is then posted by itself.",
             frozenset({"branding_theme_id"}),
         ),
         Kind(
@@ -724,8 +724,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Limit of the Xero plan",
             "Order {order}: your Xero plan approves no more invoices this month.",
             "accountant",
-            "Set “Invoice status” in the settings to Draft, and the order is posted by itself. Or raise the Xero plan, or"
-            " wait for next month, and press Retry.",
+            "Set “Invoice status” in the settings to Draft, and the order is posted by itself. Or raise the Xero plan,"
+            " or wait for next month, and press Retry.",
             frozenset({"invoice_status"}),
         ),
         Kind(
@@ -820,8 +820,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {number} was changed in Xero in the very moment in which it was {done} from here. Posted:"
             " {posted}. In Xero now: {now}.",
             "accountant",
-            "Look at {number} in Xero and correct it there if need be. If it has a credit note now, see to it that it is"
-            " allocated. Then press “Done by hand”.",
+            "Look at {number} in Xero and correct it there if need be. If it has a credit note now, see to it that it"
+            " is allocated. Then press “Done by hand”.",
         ),
         Kind(
             "correction_refused",
@@ -880,8 +880,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " hand, and press “Done by hand”.",
             words_with={
                 "to_bill": (
-                    "Order {order}: what is to be credited had lowered {number}. So {to_bill} {currency} would have to be"
-                    " billed again, and a credit note can't do that.",
+                    "Order {order}: what is to be credited had lowered {number}. So {to_bill} {currency} would have to"
+                    " be billed again, and a credit note can't do that.",
                     "Bill {to_bill} {currency} in Xero by hand. Then press “Done by hand”.",
                 )
             },

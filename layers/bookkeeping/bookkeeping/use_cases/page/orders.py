@@ -341,8 +341,8 @@ def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
 
 def _numbers(entry: Entry) -> list[str]:
     """The numbers of all documents that an order has or had."""
-    made = (*entry.documents.values(), *entry.former, *entry.credit_notes)
-    return [entry.number, *(one.number for one in made)]
+    posted = (*entry.documents.values(), *entry.former)
+    return [entry.number, *(one.number for one in posted), *(note.number for note in entry.credit_notes)]
 
 
 def _matches(entry: Entry, search: str) -> bool:
