@@ -599,8 +599,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Item refused by Xero",
             "Order {order}: Xero did not take the item {item}.",
             "accountant",
-            "Xero's reason is below. If it names an account, choose another one in the settings; the order is then"
-            " posted by itself. If not, put right in Xero what it names, and press Retry.",
+            "Xero's reason is below. If it is about an account, choose another one under “Cost of goods sold account”,"
+            " “Inventory asset account” or “Sales account” in the settings; the order is then posted by itself. If not,"
+            " put right in Xero what it names, and press Retry.",
             _ACCOUNT_KEYS,
         ),
         Kind(
