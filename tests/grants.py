@@ -252,7 +252,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def _is_whole(config: pytest.Config) -> bool:
-    chosen = any(config.getoption(name) for name in ("keyword", "markexpr", "deselect", "ignore", "lf"))
+    # without its cache, pytest does not know "lf"
+    names = ("keyword", "markexpr", "deselect", "ignore", "lf")
+    chosen = any(config.getoption(name, default=None) for name in names)
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not chosen
 
 

@@ -48,6 +48,7 @@ from bookkeeping.use_cases.page.mail_addresses import (
     use_link,
 )
 from bookkeeping.use_cases.page.orders import MOST_ROWS, PAGE, Asked, DatesOf, View, one, orders
+from bookkeeping.use_cases.page.overview import opens_first, overview
 from bookkeeping.use_cases.page.preview import NoAnswer, NoSuchOrder, NotConnected, preview
 from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all, retry_many
 from bookkeeping.use_cases.page.set_aside import set_aside, take_back
@@ -407,6 +408,7 @@ def page(company: Company) -> Response[Any]:
         static=STATIC_ADDRESSES,
         portal_url=os.environ.get("XERO_PORTAL_URL", ""),
         help_url=os.environ.get("HELP_URL", ""),
+        first_tab="overview" if opens_first(adapters.connections.connection(company)) else "settings",
     )
     return Response(200, "text/html; charset=utf-8", html)
 
@@ -791,6 +793,14 @@ def post_read_again(company: Company, _: Annotated[Nothing, Body()]) -> Response
         return _answer(200, rereading.read_now(adapters, company))
     except rereading.NotConnected:
         return _answer(409, _error("not_connected", "Connect to Xero first."))
+
+
+# --- the overview ------------------------------------------------------------------------------------------------
+
+
+@app.get("/api/<company>/overview")
+def get_overview(company: Company, zone: Annotated[str, Query(max_length=100)] = "") -> Json:
+    return overview(adapters, company, zone)
 
 
 # --- orders ------------------------------------------------------------------------------------------------------

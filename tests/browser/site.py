@@ -586,6 +586,73 @@ def books_differ() -> Json:
     )
 
 
+def sums(orders: int = 0, *, more: bool = False, **money: tuple[int, str]) -> Json:
+    """Orders and what they come to: currency → how many and their total."""
+    told = [
+        {"currency": currency, "orders": count, "total": total} for currency, (count, total) in money.items()
+    ]
+    return {"orders": orders, "more": more, "money": told}
+
+
+def sign(title: str, words: str, result: str = "good", **more: Any) -> Json:
+    """One thing of an overview's health as the API tells it."""
+    return {"title": title, "result": result, "words": words, "fix": "", "link": "", "at": None, **more}
+
+
+HEALTH: Final = [
+    sign("Connection to Xero", "Connected to Thistle & Thread Ltd.", link="#settings"),
+    sign("Posting", "Orders are posted as they come in."),
+    sign(
+        "Book match",
+        "3 differences between what was posted and what is in Xero.",
+        "wrong",
+        fix="Look at what differs, and put it right in Xero.",
+        link="#book-match",
+        at="2031-03-04T02:11:00Z",
+    ),
+    sign("Calls left today", "4873 calls to Xero are left today.", at="2031-03-04T10:41:00Z"),
+    sign(
+        "Mails",
+        "1 of 2 addresses gets no mail yet.",
+        "warning",
+        fix="The settings say why, and what to do.",
+        link="#settings/errors_email",
+    ),
+]
+
+
+def overview(**changes: Any) -> Json:
+    """How a company with a week's work stands."""
+    days = [
+        sums(31, GBP=(30, "1873.40"), EUR=(1, "88.00")),
+        sums(),
+        sums(12, GBP=(12, "604.08")),
+        sums(44, GBP=(42, "3120.55"), EUR=(2, "141.10")),
+        sums(38, GBP=(38, "2588.19")),
+        sums(52, GBP=(51, "4016.00"), EUR=(1, "59.90")),
+        sums(9, GBP=(9, "612.35")),
+    ]
+    dates = [f"2031-02-{day}" for day in range(26, 29)] + [f"2031-03-0{day}" for day in range(1, 5)]
+    return {
+        "zone": "Europe/London",
+        "zone_known": True,
+        "no_orders_yet": False,
+        "days": [{"day": day} | told for day, told in zip(dates, days, strict=True)],
+        "week": sums(186, GBP=(182, "12814.57"), EUR=(4, "289.00")),
+        "standing": {
+            "needs_attention": sums(3, GBP=(3, "190.05")),
+            "queued": sums(2, GBP=(2, "96.80")),
+            "waiting": sums(4, GBP=(3, "151.20"), EUR=(1, "42.00")),
+            "set_aside": sums(1, GBP=(1, "63.35")),
+        },
+        "connection": {
+            name: connection("connected")[name] for name in ("status", "words", "fix", "other_app")
+        },
+        "health": copy.deepcopy(HEALTH),
+        **changes,
+    }
+
+
 @dataclass
 class Site:
     """What the page is told, to be set by a test, and what it asked."""
@@ -607,6 +674,7 @@ class Site:
         default_factory=lambda: {"waiting": False, "read_at": None, "next_at": None, "spent": False}
     )
     """When Xero is read again for stopped orders."""
+    overview: Json = field(default_factory=overview)
     book_match: Json = field(default_factory=lambda: copy.deepcopy(NEVER_MATCHED))
     preview: Json | None = None
     """The next preview, where it is not the usual one."""
@@ -631,6 +699,11 @@ class Site:
     @property
     def page(self) -> str:
         return f"{self.address}/settings/{COMPANY}"
+
+    @property
+    def settings_tab(self) -> str:
+        """The address that opens the settings, however the company stands."""
+        return f"{self.page}#settings"
 
     def asked(self, method: str, path: str) -> list[Call]:
         return [call for call in self.calls if (call.method, call.path) == (method, path)]
@@ -731,7 +804,14 @@ def create_app(site: Site) -> Flask:
                 .render(title="Your session is over", static=addresses)
             )
         person = {"user": site.user_id, "name": site.user, "company_name": site.company_name}
-        told = {"company": company, "person": person, "static": addresses, "help_url": site.help_url}
+        linked = site.connection["status"] in {"connected", "needs_reconnect", "wrong_credentials", "cut_off"}
+        told = {
+            "company": company,
+            "person": person,
+            "static": addresses,
+            "help_url": site.help_url,
+            "first_tab": "overview" if linked else "settings",
+        }
         return templates().get_template("settings.html").render(**told)
 
     @app.get("/message")
@@ -852,6 +932,10 @@ def create_app(site: Site) -> Flask:
         if kind == "tax-rates":
             return {"tax_rates": [one for one in TAX_RATES if one["for"] == request.args["for"]]}
         return {"currencies": ["EUR", "GBP", "USD"]}
+
+    @app.get(f"{api}/overview")
+    def get_overview() -> Json:
+        return site.overview
 
     @app.get(f"{api}/orders")
     def orders() -> Json:

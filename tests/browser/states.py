@@ -26,7 +26,10 @@ from tests.browser.site import (
     matched,
     offered,
     order,
+    overview,
     problem,
+    sign,
+    sums,
     tax_row,
 )
 
@@ -44,7 +47,10 @@ def state(way: State) -> State:
     return way
 
 
-def open_page(site: Site, page: Page, more: str = "") -> None:
+def open_page(site: Site, page: Page, more: str = "#settings") -> None:
+    if page.url.partition("#")[0] == site.page:
+        # another # alone does not load a page again
+        page.goto("about:blank")
     page.goto(site.page + more)
     # asked at every frame; `expect` would look again after a tenth of a second and later
     page.wait_for_function(LOADED)
@@ -347,6 +353,87 @@ def _outcome_state(code: str) -> None:
 
 for _code in ("connected", "choose_organisation", "wrong_app_credentials", "something_new"):
     _outcome_state(_code)
+
+
+# --- the overview ---
+
+
+def open_overview(site: Site, page: Page) -> None:
+    site.set_up()
+    open_page(site, page, "")
+    expect(page.locator("#overview-health > li").first).to_be_visible()
+
+
+@state
+def overview_of_a_busy_week(site: Site, page: Page) -> None:
+    open_overview(site, page)
+    page.get_by_text("The figures of each day").click()
+
+
+@state
+def overview_of_more_than_can_be_counted(site: Site, page: Page) -> None:
+    site.overview = overview(
+        zone="UTC",
+        zone_known=False,
+        week=sums(104311, more=True, GBP=(104311, "9214507.03")),
+        standing=overview()["standing"] | {"waiting": sums(1000, more=True, GBP=(1000, "56950.00"))},
+    )
+    open_overview(site, page)
+
+
+@state
+def overview_without_orders(site: Site, page: Page) -> None:
+    days = [{"day": one["day"]} | sums() for one in overview()["days"]]
+    site.overview = overview(no_orders_yet=True, days=days, week=sums())
+    open_overview(site, page)
+    expect(page.locator("#overview-empty")).to_contain_text("No orders yet")
+
+
+@state
+def overview_of_a_quiet_week(site: Site, page: Page) -> None:
+    days = [{"day": one["day"]} | sums() for one in overview()["days"]]
+    standing = dict.fromkeys(overview()["standing"], sums())
+    site.overview = overview(days=days, week=sums(), standing=standing)
+    open_overview(site, page)
+    expect(page.locator("#overview-chart")).to_contain_text("Nothing was posted")
+
+
+@state
+def overview_while_the_connection_is_lost(site: Site, page: Page) -> None:
+    lost = connection("needs_reconnect")
+    signs = [
+        sign("Connection to Xero", lost["words"], "wrong", fix=lost["fix"], link="#settings"),
+        sign("Posting", "Orders wait here for the connection to Xero.", "warning"),
+        sign("Calls left today", "Xero says so with its answers, and none came within a day.", "unknown"),
+    ]
+    short = {name: lost[name] for name in ("status", "words", "fix", "other_app")}
+    site.overview = overview(connection=short, health=signs)
+    site.set_up()
+    site.connection = lost
+    open_page(site, page, "")
+    expect(page.locator("#overview-connection")).to_contain_text("Orders wait")
+
+
+@state
+def overview_unreadable(site: Site, page: Page) -> None:
+    site.set_up()
+    site.refuse("GET overview", 500, "our_fault", "This went wrong on our side (reference 4711).")
+    open_page(site, page, "")
+    expect(page.locator("#overview-error")).to_contain_text("went wrong")
+
+
+@state
+def overview_loading(site: Site, page: Page) -> None:
+    site.set_up()
+    page_is_looked_at = Event()
+
+    def hold(call: Call) -> None:
+        if call.path == "overview":
+            page_is_looked_at.wait(2)
+
+    site.on_call = hold
+    page.goto(site.page, wait_until="domcontentloaded")
+    expect(page.locator("#overview-loading")).to_be_visible()
 
 
 # --- orders ---
@@ -654,7 +741,7 @@ def loading(site: Site, page: Page) -> None:
 
     page_is_looked_at = Event()
     site.on_call = hold
-    page.goto(site.page, wait_until="domcontentloaded")
+    page.goto(site.settings_tab, wait_until="domcontentloaded")
 
 
 @state

@@ -37,6 +37,8 @@ class Office:
 
     def open_popup(self) -> None:
         self.popup.goto(self.system.launch_url(self.company))
+        # once connected, the popup opens on its overview
+        self.popup.get_by_role("tab", name="Settings").click()
         expect(self.popup.locator("#connection-state .badge")).to_be_visible()
         expect(self.popup.locator("#todo")).not_to_contain_text("Loading")
 

@@ -303,7 +303,9 @@ def test_logging_out_ends_the_session_and_keeps_what_was_typed(site: Site, page:
     expect(page.get_by_role("heading", name="Your session is over")).to_be_visible()
     assert len(site.asked("DELETE", "session")) == 1
     site.session_over = False
-    open_page(site, page)
+    # in place of the overview
+    open_page(site, page, "")
+    expect(field(page, "Sales account")).to_be_visible()
     expect(field(page, "Sales account")).to_have_value("260")
 
 
@@ -642,15 +644,20 @@ def test_moments_are_written_in_the_browsers_language(site: Site, browser: Brows
     context.close()
 
 
-def test_a_script_that_does_not_arrive_is_told_without_a_script(site: Site, page: Page) -> None:
+@pytest.mark.parametrize(("status", "opened"), [("not_connected", "Settings"), ("connected", "Overview")])
+def test_a_script_that_does_not_arrive_is_told_without_a_script(
+    site: Site, page: Page, status: str, opened: str
+) -> None:
+    site.connection = connection(status)
     page.route("**/page.js", lambda route: route.abort())
     page.goto(site.page)
-    late = page.get_by_text("This takes longer than usual.")
+    panel = page.get_by_role("tabpanel", name=opened)
+    late = panel.get_by_text("This takes longer than usual.")
     expect(late).to_be_hidden()
     page.evaluate("document.getAnimations().forEach((one) => one.finish())")
     expect(late).to_be_visible()
     page.unroute("**/page.js")
-    page.get_by_role("link", name="load the page again").click()
+    panel.get_by_role("link", name="load the page again").click()
     expect(page.locator("#todo")).to_contain_text("Client ID")
 
 

@@ -41,6 +41,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "xero/contacts", None),
     ("GET", "xero/tax-rates", None),
     ("GET", "xero/currencies", None),
+    ("GET", "overview", None),
     ("GET", "orders", None),
     ("GET", "orders/61530418", None),
     ("POST", "orders/61530418/retry", {}),

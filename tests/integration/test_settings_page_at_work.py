@@ -625,7 +625,7 @@ def test_a_retry_does_not_book_an_order_that_is_in_these_books_through_another_c
     world.clock.advance(60)
     retried = office.post(f"orders/{order['id']}/retry").json
     world.run()
-    assert retried["words"] == f"The order is already in these books through company {OTHER}."
+    assert retried["words"].startswith(f"The order is already in these books through company {OTHER}.")
     assert len(world.committed("invoice")) == 1
 
 

@@ -262,22 +262,33 @@ LARGEST_PAGE = 1024 * 1024
 
 @dataclass
 class Index:
-    """A global secondary index that holds keys only: a row of it follows its item after a while."""
+    """A global secondary index, of keys and a few attributes: a row of it follows its item after a while."""
 
     name: str
     hash: str
     range: str
+    projected: Sequence[str] = ()
+    """What it holds beside the keys."""
     rows: dict[str, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
     """Hash value → (range value, key of the item), in order."""
-    _shown: dict[tuple[str, ...], tuple[str, str]] = field(default_factory=dict)
-    _coming: list[tuple[datetime, int, tuple[str, ...], tuple[str, str] | None]] = field(default_factory=list)
-    _last: dict[tuple[str, ...], tuple[datetime, tuple[str, str] | None]] = field(default_factory=dict)
+    _shown: dict[tuple[str, ...], tuple[str, str, Item]] = field(default_factory=dict)
+    _coming: list[tuple[datetime, int, tuple[str, ...], tuple[str, str, Item] | None]] = field(
+        default_factory=list
+    )
+    _last: dict[tuple[str, ...], tuple[datetime, tuple[str, str, Item] | None]] = field(default_factory=dict)
     _count: Iterator[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    def of(cls, properties: Mapping[str, Any]) -> Index:
+        first, last = (part["AttributeName"] for part in properties["KeySchema"])
+        projected = properties["Projection"].get("NonKeyAttributes", ())
+        return cls(properties["IndexName"], first, last, projected)
 
     def follow(self, key: tuple[str, ...], item: Item | None, now: datetime, lag: timedelta) -> None:
         row = None
         if item is not None and self.hash in item and self.range in item:
-            row = (item[self.hash], item[self.range])
+            held = {name: item[name] for name in self.projected if name in item}
+            row = (item[self.hash], item[self.range], held)
         before = self._last.get(key, (now, self._shown.get(key)))
         if before[1] == row:
             return
@@ -294,7 +305,11 @@ class Index:
                 del self._last[key]
         return self.rows.get(hash_value, [])
 
-    def _show(self, key: tuple[str, ...], row: tuple[str, str] | None) -> None:
+    def held(self, key: tuple[str, ...]) -> Item:
+        """What it holds of an item beside the keys."""
+        return self._shown[key][2]
+
+    def _show(self, key: tuple[str, ...], row: tuple[str, str, Item] | None) -> None:
         shown = self._shown.pop(key, None)
         if shown is not None:
             rows = self.rows[shown[0]]
@@ -320,12 +335,7 @@ class Table:
         self.key = tuple(part["AttributeName"] for part in KeySchema)
         self.items: dict[tuple[str, ...], Item] = {}
         self._sorted: dict[str, list[str]] = {}
-        self.indexes = {
-            index["IndexName"]: Index(
-                index["IndexName"], *(part["AttributeName"] for part in index["KeySchema"])
-            )
-            for index in GlobalSecondaryIndexes
-        }
+        self.indexes = {index["IndexName"]: Index.of(index) for index in GlobalSecondaryIndexes}
 
     # what the code calls
 
@@ -459,6 +469,7 @@ class Table:
                 **dict(zip(self.key, key, strict=True)),
                 index.hash: hash_value,
                 index.range: value,
+                **index.held(key),
             }
 
     def _place(self, index: Index | None, item: Item) -> tuple[str, ...]:

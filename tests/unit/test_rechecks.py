@@ -97,7 +97,7 @@ def test_an_open_tab_has_it_read_often_and_soon() -> None:
     later = NOW + 3 * HOUR + 30 * MINUTE
     assert not read.due(later, LONG_AGO, LONG_AGO)
     assert read.due(later, later - MINUTE, LONG_AGO)
-    assert read.planned(later, later - MINUTE) == NOW + 3 * HOUR + OFTEN
+    assert read.planned(later, later - MINUTE) == later
     assert not read.due(later, later - 5 * MINUTE, LONG_AGO)
 
 
@@ -163,3 +163,10 @@ def test_a_fingerprint_is_the_same_for_facts_that_were_kept_or_come_in_another_o
     )
     for watch in ("organisation", "accounts", "tax_rates", "currencies"):
         assert fingerprint(watch, kept) == fingerprint(watch, other) == fingerprint(watch, FACTS)
+
+
+def test_an_order_that_stops_long_after_the_last_look_has_xero_read_now_and_not_in_the_past() -> None:
+    read = Recheck().stopped({"accounts": "a"}, NOW).read(NOW + 2 * HOUR, {})
+    later = NOW + 2 * HOUR + 50 * MINUTE
+    assert read.stopped({"accounts": "a"}, later).planned(later, LONG_AGO) == later
+    assert read.planned(later + HOUR, LONG_AGO) == later + HOUR, "after a pause"

@@ -17,6 +17,14 @@ export class BookMatch {
     setInterval(() => this.lookAgain(), LOOK_AGAIN_AFTER);
   }
 
+  /** Opens the section, which loads it. */
+  reveal() {
+    this.place.open = true;
+    const summary = this.place.querySelector("summary");
+    summary.focus();
+    summary.scrollIntoView({ block: "start" });
+  }
+
   async load() {
     try {
       this.show(await this.api.get("book-match"));

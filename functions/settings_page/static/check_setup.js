@@ -58,12 +58,16 @@ export class SetupCheck {
   }
 }
 
-function item({ title, result, words, fix, setting }) {
+const item = ({ title, result, words, fix, setting }) =>
+  checkItem(result, setting && result !== "good" ? leadTo(setting, title) : title, `${words} `, fix);
+
+/** One thing that was looked at: a sign, its title, and words. */
+export function checkItem(result, title, ...words) {
   const [sign, meaning] = SIGNS[result];
   return element(
     "li",
     { class: result },
     element("span", { class: "sign", "aria-hidden": "true" }, sign),
-    element("div", {}, element("b", {}, setting && result !== "good" ? leadTo(setting, title) : title), element("span", { class: "hidden-words" }, ` (${meaning})`), `: ${words} `, fix),
+    element("div", {}, element("b", {}, title), element("span", { class: "hidden-words" }, ` (${meaning})`), ": ", ...words),
   );
 }

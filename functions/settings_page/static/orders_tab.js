@@ -75,6 +75,13 @@ export class OrdersTab {
 
   // --- the list ---
 
+  /** Filter by a state alone. The list is read when it is shown. */
+  onlyState(state) {
+    this.filter.reset();
+    this.filter.elements.status.value = state;
+    this.pages = 0;
+  }
+
   async load({ quietly = false } = {}) {
     const turn = ++this.turn;
     clearTimeout(this.typing);

@@ -1,4 +1,4 @@
-// The page as a whole: its two tabs, the result of connecting, and the end of the session.
+// The page as a whole: its three tabs, the result of connecting, and the end of the session.
 
 import { Api } from "./api.js";
 import { BookMatch } from "./book_match.js";
@@ -9,20 +9,24 @@ import { isSetting, leadTo, reveal } from "./form.js";
 import { XeroLists } from "./lists.js";
 import { OrdersTab } from "./orders_tab.js";
 import { outcome } from "./outcomes.js";
+import { OverviewTab } from "./overview.js";
 import { Preview } from "./preview.js";
 import { SettingsTab } from "./settings_tab.js";
 
-const { company, user } = document.body.dataset;
+const { company, user, firstTab } = document.body.dataset;
 const api = new Api(company);
 const lists = new XeroLists(api);
 const settings = new SettingsTab(api, lists, { company, user });
 const connection = new ConnectionSection(api, lists, settings);
 const check = new SetupCheck(api, settings);
 const orders = new OrdersTab(api);
-new BookMatch(api);
+const match = new BookMatch(api);
+const overview = new OverviewTab(api);
 const preview = new Preview(api, settings, orders);
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
+/** Addresses that lead to a part of a tab, and the tab. */
+const PARTS = { preview: "settings", "book-match": "orders" };
 
 function select(name) {
   for (const tab of tabs) {
@@ -33,17 +37,23 @@ function select(name) {
   }
 }
 
-function route() {
-  const [tab, id] = place();
-  select(tab === "preview" ? "settings" : tab);
-  if (tab === "orders") orders.go(id);
+async function route() {
+  const [to, id, state] = place();
+  const tab = PARTS[to] ?? to;
+  select(tab);
+  if (state) orders.onlyState(state);
+  if (tab === "orders") await orders.go(id);
+  else if (tab === "overview") overview.load();
   else if (settings.loaded) openOnSettings();
+  if (to === "book-match") match.reveal();
 }
 
-/** Where the address leads: to a tab, and there to an order or a setting. */
+/** Where the address leads: to a tab or a part of it, and there to an order or a setting, or to orders of a state. */
 function place() {
-  const [, tab, id = ""] = location.hash.match(/^#(orders|settings|preview)(?:\/(.+))?$/) || [null, "settings"];
-  return [tab, decoded(id)];
+  // after connecting, the settings follow
+  const first = code ? "settings" : firstTab;
+  const [, to, id = "", state = ""] = location.hash.match(/^#(overview|orders|settings|preview|book-match)(?:\/(.+)|\?status=(\w+))?$/) || [null, first];
+  return [to, decoded(id), state];
 }
 
 /** The setting, or the preview, that the address leads to. Until the settings are there, neither is shown. */
@@ -141,6 +151,8 @@ settings.onSaved = (what) => {
 
 route();
 await Promise.all([settings.load(), connection.load().then(() => code && showOutcome(code))]);
+// what was typed before the session ended must not be overlooked
+if (settings.changed && !location.hash) location.hash = "settings";
 if (settings.loaded) openOnSettings();
 // the tab shows how many orders need attention, even before it is opened
 if (!orders.pages) orders.load();

@@ -97,10 +97,11 @@ class Recheck(Stored):
 
     def planned(self, now: datetime, opened_at: datetime) -> datetime | None:
         """When Xero is read next, seen from now."""
-        if self.next_at is None or self.spent:
-            return self.next_at
-        often = now - self.stopped_at < OFTEN_FOR or now - opened_at < OPEN_FOR
-        return min(self.next_at, self.looked_at + OFTEN) if often else self.next_at
+        if self.next_at is None:
+            return None
+        often = not self.spent and (now - self.stopped_at < OFTEN_FOR or now - opened_at < OPEN_FOR)
+        # an order that stops long after the last look has it done now: a lane is never due in the past
+        return max(now, min(self.next_at, self.looked_at + OFTEN) if often else self.next_at)
 
     def read(self, now: datetime, seen: Mapping[Watch, str]) -> Self:
         """After Xero was read, with what it says now; for another time soon or late."""

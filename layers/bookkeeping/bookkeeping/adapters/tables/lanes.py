@@ -90,6 +90,8 @@ class Lane:
     """When somebody last asked for Xero to be read again. Never written by the holder."""
     match_planned: bool = False
     """Whether the lane has a book match to come."""
+    day_left_at: datetime = LONG_AGO
+    """When Xero said so of the day's calls, or a moment later."""
 
     @property
     def client_id(self) -> str:
@@ -179,6 +181,18 @@ class Woken:
     at: datetime
 
 
+@dataclass(frozen=True)
+class Health:
+    """What a lane's row says of how it is."""
+
+    paused: tuple[str, datetime] | None
+    """Why the company's orders in the lane wait, and until when."""
+    day_left: int | None
+    """How many calls of the day were left at `day_left_at`; None: Xero never said so."""
+    day_left_at: datetime
+    recheck: Recheck
+
+
 class Lanes:
     """Who may post in a lane, when its next turn is due, and its unsettled batches."""
 
@@ -260,6 +274,7 @@ class Lanes:
             None if item.get("day_left") is None else int(item["day_left"]),
             *_recheck_in(item),
             item.get("match_planned", False),
+            _day_left_at_in(item),
         )
 
     def keep(self, lane: Lane, now: datetime, lease: timedelta, calls: Sequence[datetime]) -> frozenset[str]:
@@ -312,7 +327,7 @@ class Lanes:
         expression = (
             "SET calls = :calls, failed_turns = :failed_turns, pause = :pause, paused_until = :paused_until,"
             " failing = :failing, created_at = :created_at, look_at = :look_at, day_left = :day_left,"
-            " match_planned = :match_planned"
+            " day_left_at = :day_left_at, match_planned = :match_planned"
         )
         values: Item = {
             ":calls": stamps(calls),
@@ -322,6 +337,7 @@ class Lanes:
             ":created_at": stamp(lane.created_at),
             ":look_at": stamp(lane.look_at),
             ":day_left": lane.day_left,
+            ":day_left_at": stamp(lane.day_left_at),
             ":match_planned": lane.match_planned,
             ":failing": {
                 company: failing.to_store(until=stamp(failing.until))
@@ -356,12 +372,12 @@ class Lanes:
 
     def paused(self, lane: str, company: str) -> tuple[str, datetime] | None:
         """Why the company's orders in the lane wait, and until when; None if nothing delayed them."""
+        return _paused_in(read(self._table, **_lane_key(lane)) or {}, company)
+
+    def health(self, lane: str, company: str) -> Health:
         item = read(self._table, **_lane_key(lane)) or {}
-        pauses = [(item["pause"], moment(item["paused_until"]))] if item.get("pause") else []
-        if company in item.get("failing", {}):
-            failing = _failing_in(item["failing"][company])
-            pauses += [("xero_failing", failing.until)] if failing.times >= FAILS else []
-        return max(pauses, key=lambda pause: pause[1], default=None)
+        left = None if item.get("day_left") is None else int(item["day_left"])
+        return Health(_paused_in(item, company), left, _day_left_at_in(item), _recheck_in(item)[0])
 
     def note_opened(self, lane: str, now: datetime) -> bool:
         """An Orders tab that shows stopped orders is open. False if that was said a moment ago."""
@@ -525,6 +541,18 @@ def _failing_in(item: Item) -> Failing:
     return Failing.restored(
         item, times=int, until=moment, refused=lambda one: None if one is None else int(one)
     )
+
+
+def _paused_in(item: Item, company: str) -> tuple[str, datetime] | None:
+    pauses = [(item["pause"], moment(item["paused_until"]))] if item.get("pause") else []
+    if company in item.get("failing", {}):
+        failing = _failing_in(item["failing"][company])
+        pauses += [("xero_failing", failing.until)] if failing.times >= FAILS else []
+    return max(pauses, key=lambda pause: pause[1], default=None)
+
+
+def _day_left_at_in(item: Item) -> datetime:
+    return moment(item["day_left_at"]) if "day_left_at" in item else LONG_AGO
 
 
 def _due_since(item: Item, now: datetime) -> datetime | None:

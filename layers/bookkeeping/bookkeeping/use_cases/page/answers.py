@@ -505,6 +505,76 @@ class Preview(Answer):
     problem: NotRequired[Problem]
 
 
+# --- the overview
+
+
+class Money(Answer):
+    """What orders in one currency come to."""
+
+    currency: str
+    orders: int
+    total: str
+
+
+class Sums(Answer):
+    """Orders and what they come to, the currency that most of them are in first.
+
+    `more`: there are more orders than were counted.
+    """
+
+    orders: int
+    more: bool
+    money: list[Money]
+
+
+class Day(Sums):
+    day: str
+
+
+class Standing(Answer):
+    """How many orders stand where now, and what they come to."""
+
+    needs_attention: Sums
+    queued: Sums
+    waiting: Sums
+    set_aside: Sums
+
+
+class ShortConnection(Answer):
+    status: str
+    words: str
+    fix: str | None
+    other_app: bool
+
+
+class Sign(Answer):
+    """How one thing is. `link`: an address within the popup. `at`: when that was so."""
+
+    title: str
+    result: Literal["good", "warning", "wrong", "unknown"]
+    words: str
+    fix: str
+    link: str
+    at: str | None
+
+
+class Overview(Answer):
+    """The last seven days, today last, and how things stand now.
+
+    An order counts on the day on which its invoice was posted, with what the invoice comes to less its credit notes.
+    `zone`: the time zone of the days; not the one asked for where `zone_known` is false.
+    """
+
+    zone: str
+    zone_known: bool
+    no_orders_yet: bool
+    days: list[Day]
+    week: Sums
+    standing: Standing
+    connection: ShortConnection
+    health: list[Sign]
+
+
 # --- the book match
 
 
@@ -596,6 +666,7 @@ ANSWERS: Final[dict[tuple[str, str], Any]] = {
     ("get", "xero/contacts"): Contacts,
     ("get", "xero/tax-rates"): TaxRates,
     ("get", "xero/currencies"): Currencies,
+    ("get", "overview"): Overview,
     ("get", "orders"): Orders,
     ("get", "orders/{order_id}"): WholeOrder,
     ("post", "orders/{order_id}/retry"): Order,

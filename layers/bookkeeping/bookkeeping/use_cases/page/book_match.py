@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from bookkeeping.adapters.containment import leaving_alone
@@ -33,25 +35,39 @@ class NotConnected(Exception):
     """The company has no organisation to match."""
 
 
+@dataclass(frozen=True)
+class Stands:
+    """How far the match of a lane is, and what the last one found for a company."""
+
+    state: str
+    words: str
+    next_at: datetime | None
+    result: Result | None
+
+
 def book_match(adapters: PageAdapters, company: str) -> dict[str, Any]:
     """How far the match is, and what the last one found."""
     connection = adapters.connections.connection(company)
     if connection is None or not connection.organisation_id:
         return {"state": "never", "words": "Connect to Xero first.", "next_at": None, "result": None}
-    lane = connection.lane
+    stands = how_it_stands(adapters, company, connection.lane)
+    known = adapters.organisations.get(connection.organisation_id)
+    short_code = known[0].short_code if known else ""
+    return {
+        "state": stands.state,
+        "words": stands.words,
+        "next_at": stands.next_at.isoformat() if stands.next_at else None,
+        "result": stands.result and _result(stands.result, adapters.web_url, short_code),
+    }
+
+
+def how_it_stands(adapters: PageAdapters, company: str, lane: str) -> Stands:
     match: Match | None = None
     with leaving_alone(company):
         match = adapters.matches.get(lane)
     result = adapters.matches.result(lane, company)
-    known = adapters.organisations.get(connection.organisation_id)
-    short_code = known[0].short_code if known else ""
     state, words = _state(match, asked=adapters.matches.asked(lane) is not None, found=result is not None)
-    return {
-        "state": state,
-        "words": words,
-        "next_at": match.next_at.isoformat() if match and state != "under_way" else None,
-        "result": result and _result(result, adapters.web_url, short_code),
-    }
+    return Stands(state, words, match.next_at if match and state != "under_way" else None, result)
 
 
 def ask(adapters: PageAdapters, company: str, *, in_full: bool) -> dict[str, Any]:

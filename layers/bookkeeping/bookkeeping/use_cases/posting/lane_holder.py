@@ -347,7 +347,7 @@ class LaneHolder:
             return
         if left <= NEARLY_GONE and (before is None or before > NEARLY_GONE):
             self.tally.budgets_nearly_gone = max(1, len(self.tally.companies))
-        self.lane = replace(self.lane, day_left=left)
+        self.lane = replace(self.lane, day_left=left, day_left_at=self.now)
 
     def _let_go(self, next_at: datetime | None, *, backlog: bool, though_rung: bool) -> bool:
         """Release the lane, and send its wake-up. False if it was rung meanwhile, unless `though_rung`."""
