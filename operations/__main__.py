@@ -21,7 +21,7 @@ from bookkeeping.adapters import from_environment
 from bookkeeping.adapters.tables.pauses import ALL
 from bookkeeping.domain.ledger import Pause
 from bookkeeping.domain.page_access import COMPANY
-from bookkeeping.use_cases.page.retry import NothingToRetry, retry, retry_all
+from bookkeeping.use_cases.page.retry import NothingToRetry, check, retry, retry_all, stopped_in
 from operations import companies, health, launch_key, leaving, ledger, pauses
 from operations.stack import NoSuchStack, Stack, open_stack, pauses_in, use_local_system
 
@@ -37,6 +37,16 @@ class Company(click.ParamType[str]):
         if not COMPANY.fullmatch(str(value)):
             self.fail(f"{value} is no company: give its reference number.", param, ctx)
         return str(value)
+
+
+class NewFile(click.Path):
+    """A file to write. One that is there is not written over: it may be the only copy of a ledger."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.is_file():
+            self.fail(f"{path} is there already: name another file.", param, ctx)
+        return path
 
 
 COMPANY_REF = Company()
@@ -196,8 +206,13 @@ def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> Iterator[str]:
 def list_companies(context: click.Context, as_json: bool) -> None:
     """List the companies and how each stands."""
     found = companies.companies(stack_of(context))
-    columns = {"company": "company", "state": "state", "organisation": "organisation"}
-    told(found, as_json, lambda: table(found, columns))
+    columns = {"company": "company", "state": "state", "waits": "waits for", "organisation": "organisation"}
+    rows = [one | {"waits": _waits(one["waits_for"])} for one in found]
+    told(found, as_json, lambda: table(rows, columns))
+
+
+def _waits(waits: dict[str, str] | None) -> str:
+    return f"{waits['reason']} until {waits['until']}" if waits else ""
 
 
 @operate.command("company")
@@ -225,7 +240,7 @@ def _company_lines(found: dict[str, Any]) -> Iterator[str]:
     if lane := found["lane"]:
         yield f"Lane {lane['key']}: next turn {lane['next_turn_at'] or 'when it is rung'}"
         if waits := lane["waits_for"]:
-            yield f"  waits for {waits['reason']} until {waits['until']}"
+            yield f"  waits for {_waits(waits)}"
         yield f"  {lane['unsettled_batches']} calls to Xero without an outcome, {lane['orders_in_them']} orders in them"
     for code, count in found["problems"].items():
         yield f"Problem {code}: {count}"
@@ -258,7 +273,7 @@ def _order_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"How: {problem['fix']}"
         for said in problem["xero_says"]:
             yield f"Xero says: {said}"
-    if found["can_retry"]:
+    if companies.freed_by_retry(found):
         yield f"What frees it: “{found['retry_label']}” on the Orders page, or the command `retry`."
     for document in found["documents"]:
         amount = f"{document['total']} {document['currency']}"
@@ -274,8 +289,8 @@ def _order_lines(found: dict[str, Any]) -> Iterator[str]:
 @operate.command("check")
 @as_json
 @click.pass_context
-def check(context: click.Context, as_json: bool) -> None:
-    """Check alarms, concurrency, tables, the launch key, queues and schedules. Ends with 1 if something is wrong."""
+def check_stack(context: click.Context, as_json: bool) -> None:
+    """Check alarms, connections, concurrency, tables, queues, schedules and more. Ends with 1 if anything is wrong."""
     stack = stack_of(context)
     found = list(health.findings(stack, stack.adapters.now()))
 
@@ -293,7 +308,7 @@ def check(context: click.Context, as_json: bool) -> None:
 @operate.command("export")
 @company_argument
 @click.option("--format", "kind", type=click.Choice(["csv", "jsonl"]), default="jsonl", show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), help="The file to write. Else standard output.")
+@click.option("--output", type=NewFile(), help="A new file to write. Else standard output.")
 @as_json
 @click.pass_context
 def export(context: click.Context, company: str, kind: str, output: Path | None, as_json: bool) -> None:
@@ -351,12 +366,15 @@ def retry_orders(
         raise click.UsageError("Give either an order or --problem.")
     stack = stack_of(context)
     if problem:
+        companies.check_known(stack, company)
+        stopped_in(problem)
         agreed(stack, f"All orders of company {company} that stopped as {problem} are tried again.", yes)
         freed = retry_all(stack.adapters, stack.person(company), problem)
         more = " The others follow by themselves." if freed["more"] else ""
         told(freed, as_json, lambda: iter([f"{freed['retried']} orders are tried again.{more}"]))
         return
     entry = companies.entry(stack, company, order or "")
+    check(entry)
     agreed(stack, f"Order {order} of company {company} is tried again.", yes)
     retry(stack.adapters, stack.person(company), entry, items_as_they_are=items_as_they_are, no_sale=no_sale)
     found = companies.order(stack, company, order or "")
@@ -440,8 +458,8 @@ def resume_posting(
     "--export",
     "output",
     required=True,
-    type=click.Path(path_type=Path),
-    help="Where to write its ledger first (jsonl).",
+    type=NewFile(),
+    help="A new file to write its ledger to first (jsonl).",
 )
 @click.option("--erase", is_flag=True, help="Erase all that is kept of it. It can't be undone.")
 @yes
@@ -493,9 +511,11 @@ def bring_back(context: click.Context, company: str, yes: bool, as_json: bool) -
     Orders that came meanwhile stay skipped; once it is connected, `retry --problem taken_out` posts them.
     """
     stack = stack_of(context)
-    agreed(stack, f"Company {company} may be connected to Xero again.", yes)
-    if not leaving.bring_back(stack, company):
+    connection = stack.adapters.connections.connection(company)
+    if connection is None or not connection.taken_out:
         raise companies.NotKnown(f"Company {company} was not taken out.")
+    agreed(stack, f"Company {company} may be connected to Xero again.", yes)
+    leaving.bring_back(stack, company)
     words = f"Company {company} may press Get Access Token in its settings."
     told({"company": company}, as_json, lambda: iter([words]))
 
@@ -550,6 +570,7 @@ def rotate_launch_key(context: click.Context, compromised: bool, yes: bool, as_j
             lambda: iter([words]),
         )
         return
+    launch_key.check(client, secret, now)
     agreed(stack, "A new launch key is made. The former one holds for 24 hours more.", yes)
     until = launch_key.rotate(client, secret, now)
     words = f"Until {until:%Y-%m-%d %H:%M} UTC both keys hold. Have the platform read {secret} before then."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final
 
 from bookkeeping.adapters.containment import is_ours
@@ -16,12 +17,15 @@ from bookkeeping.use_cases import intake
 from bookkeeping.use_cases.page.adapters import PageAdapters
 from bookkeeping.use_cases.page.connection import shown_connection
 from bookkeeping.use_cases.page.orders import Asked, View, orders
+from bookkeeping.use_cases.page.set_aside import read_each
 from bookkeeping.use_cases.page.settings_form import history
 from operations.stack import Stack
 
 LATEST: Final = 10
+POSTED_BY_RETRY: Final = frozenset({"integration_off", "taken_out"})
+"""Why an order is skipped that only Retry posts, once the reason is gone."""
 
-
+NOT_READ: Final = "Order {}: this row can't be read. `why` says more."
 NO_COMPANY: Final = "There is no company {}: it never saved its settings here."
 
 
@@ -46,9 +50,11 @@ def _standing(adapters: PageAdapters, company: str, pauses: dict[str, Pause]) ->
     connection = adapters.connections.connection(company)
     current = adapters.settings.current(company)
     pause = pauses.get(ALL) or pauses.get(company)
+    waits = _waits(adapters, connection, company)
     return {
         "company": company,
-        "state": _state(connection, current[0] if current else None, pause),
+        "state": _state(connection, current[0] if current else None, pause, waits),
+        "waits_for": waits,
         "connection": connection.status if connection else "not_connected",
         "organisation": connection.organisation_name if connection else "",
         "enabled": current[0].enabled if current else False,
@@ -57,7 +63,12 @@ def _standing(adapters: PageAdapters, company: str, pauses: dict[str, Pause]) ->
     }
 
 
-def _state(connection: Connection | None, settings: Settings | None, pause: Pause | None) -> str:
+def _state(
+    connection: Connection | None,
+    settings: Settings | None,
+    pause: Pause | None,
+    waits: dict[str, str] | None,
+) -> str:
     """In a word or two, what keeps the company from posting, if anything does."""
     if connection is not None and connection.taken_out:
         return "taken out"
@@ -65,7 +76,15 @@ def _state(connection: Connection | None, settings: Settings | None, pause: Paus
         return "switched off"
     if connection is None or connection.status != "connected":
         return (connection.status if connection else "not_connected").replace("_", " ")
-    return "paused" if pause else "posting"
+    return "paused" if pause else "waiting" if waits else "posting"
+
+
+def _waits(adapters: PageAdapters, connection: Connection | None, ref: str) -> dict[str, str] | None:
+    """What the company waits for in its lane, and until when."""
+    found = adapters.lanes.paused(connection.lane, ref) if connection and connection.organisation_id else None
+    if found is None or found[1] <= adapters.now():
+        return None
+    return {"reason": found[0], "until": found[1].isoformat()}
 
 
 def company(stack: Stack, ref: str) -> dict[str, Any]:
@@ -74,22 +93,24 @@ def company(stack: Stack, ref: str) -> dict[str, Any]:
     check_known(stack, ref)
     saved = adapters.settings.saved(ref)
     connection, pause = adapters.connections.connection_and_pause(ref)
-    page = orders(adapters, ref, Asked(state=State.NEEDS_ATTENTION))
+    # for its figures
+    page = orders(adapters, ref, Asked(state=State.NEEDS_ATTENTION, rows=1))
     acts = history(adapters.settings.latest(ref, LATEST + 1), adapters.connections.acts(ref, LATEST))
     said, fix = words(connection)
+    waits = _waits(adapters, connection, ref)
     return {
         "company": ref,
-        "state": _state(connection, saved.settings if saved else None, pause),
+        "state": _state(connection, saved.settings if saved else None, pause, waits),
         "words": said,
         "fix": fix,
         "paused": _shown_pause(pause),
         "settings_version": saved.number if saved else 0,
         "settings_missing": saved.settings.missing() if saved else [],
         "connection": shown_connection(adapters, ref),
-        "lane": _lane(adapters, connection, ref),
+        "lane": _lane(adapters, connection, ref, waits),
         "counts": page["counts"],
         "problems": {one["code"]: one["count"] for one in page["problems"]},
-        "last_problems": [_in_short(order) for order in page["orders"][:LATEST]],
+        "last_problems": _last_problems(adapters, ref),
         "history": [{"at": act.at.isoformat(), "by": act.by, "what": act.what} for act in acts[:LATEST]],
     }
 
@@ -98,29 +119,33 @@ def _shown_pause(pause: Pause | None) -> dict[str, str] | None:
     return {"by": pause.by, "since": pause.at.isoformat(), "because": pause.because} if pause else None
 
 
-def _lane(adapters: PageAdapters, connection: Connection | None, ref: str) -> dict[str, Any] | None:
+def _lane(
+    adapters: PageAdapters, connection: Connection | None, ref: str, waits: dict[str, str] | None
+) -> dict[str, Any] | None:
     if connection is None or not connection.organisation_id:
         return None
-    waits = adapters.lanes.paused(connection.lane, ref)
     unsettled = [batch for batch in adapters.lanes.batches(connection.lane) if batch.company == ref]
     return {
         "key": connection.lane,
         **adapters.lanes.glance(connection.lane),
-        "waits_for": {"reason": waits[0], "until": waits[1].isoformat()} if waits else None,
+        "waits_for": waits,
         "unsettled_batches": len(unsettled),
         "orders_in_them": sum(len(batch.documents) for batch in unsettled),
     }
 
 
-def _in_short(order: dict[str, Any]) -> dict[str, Any]:
-    problem = order["problem"] or {}
-    return {
-        "order": order["id"],
-        "at": order["changed_at"],
-        "problem": problem.get("code"),
-        "sentence": problem.get("sentence"),
-        "who": problem.get("who"),
-    }
+def _last_problems(adapters: PageAdapters, ref: str) -> list[dict[str, Any]]:
+    """The orders that stopped last, the latest first."""
+    standing = adapters.orders.standing(ref, State.NEEDS_ATTENTION, LATEST)
+    rows = sorted((row for _, rows, _ in standing for row in rows), key=itemgetter(1), reverse=True)[:LATEST]
+    entries, _ = read_each(adapters, ref, [id_ for id_, _ in rows])
+    problems = {entry.order_id: entry.problem.as_json() for entry in entries if entry.problem is not None}
+    last: list[dict[str, Any]] = []
+    for id_, at in rows:
+        problem = problems.get(id_, {"code": None, "sentence": NOT_READ.format(id_), "who": None})
+        told = {"problem": problem["code"], "sentence": problem["sentence"], "who": problem["who"]}
+        last.append({"order": id_, "at": at.isoformat(), **told})
+    return last
 
 
 def order(stack: Stack, ref: str, order_id: str) -> dict[str, Any]:
@@ -133,6 +158,12 @@ def order(stack: Stack, ref: str, order_id: str) -> dict[str, Any]:
         "batch": row.batch,
         "due_at": row.due_at.isoformat() if row.due_at else None,
     }
+
+
+def freed_by_retry(order: dict[str, Any]) -> bool:
+    """Whether it takes Retry to post the order: other orders go on by themselves, or can't be posted as they are."""
+    fix = order["problem"]["fix"] if order["problem"] else ""
+    return order["can_retry"] and (order["retry_label"] in fix or order["reason"] in POSTED_BY_RETRY)
 
 
 def entry(stack: Stack, ref: str, order_id: str) -> Entry:

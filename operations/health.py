@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from bookkeeping.adapters.tables.pauses import ALL
-from operations import launch_key
+from bookkeeping.domain.mail import LOST
+from operations import companies, launch_key
 from operations.stack import Stack
 
 USABLE: Final = 0.7
@@ -29,6 +30,7 @@ class Finding:
 def findings(stack: Stack, now: datetime) -> Iterator[Finding]:
     """All findings, one after the other."""
     yield from _alarms(stack)
+    yield from _connections(stack)
     yield from _concurrency(stack)
     yield from _tables(stack)
     yield from _launch_key(stack, now)
@@ -58,6 +60,17 @@ def _alarms(stack: Stack) -> Iterator[Finding]:
         yield Finding("alarm", False, "no alarm is sent to anybody", do)
     if not ringing:
         yield Finding("alarm", True, f"none of {len(alarms)} alarms rings")
+
+
+def _connections(stack: Stack) -> Iterator[Finding]:
+    found = companies.companies(stack)
+    # of a company that is switched off or taken out nobody misses it
+    lost = [one for one in found if one["state"].replace(" ", "_") in LOST]
+    for one in lost:
+        words = f"company {one['company']} has lost its connection: {one['state']}"
+        yield Finding("connection", False, words, "See ConnectionsLostAlarm in docs/runbook.md.")
+    if not lost:
+        yield Finding("connection", True, f"none of {len(found)} companies has lost it")
 
 
 def _concurrency(stack: Stack) -> Iterator[Finding]:

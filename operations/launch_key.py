@@ -48,11 +48,16 @@ def versions(client: Any, secret: str) -> Versions:
     return Versions(current["VersionId"], current["CreatedDate"], former.get("VersionId", ""))
 
 
-def rotate(client: Any, secret: str, now: datetime) -> datetime:
-    """Make a new key current; until when the former one holds as well. Raises RotatedLately."""
+def check(client: Any, secret: str, now: datetime) -> None:
+    """Whether a rotation would end no key that was promised to hold. Raises RotatedLately."""
     until = versions(client, secret).former_holds_until(now)
     if until is not None:
         raise RotatedLately(until)
+
+
+def rotate(client: Any, secret: str, now: datetime) -> datetime:
+    """Make a new key current; until when the former one holds as well. Raises RotatedLately."""
+    check(client, secret, now)
     _renew(client, secret)
     return now + FORMER_KEY_HOLDS
 

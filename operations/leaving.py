@@ -58,7 +58,7 @@ def erase(
     if connection.to_end_at_xero and not left:
         raise NotYet(
             "Xero has not confirmed the end of the access, and the tokens are needed for that. It is asked again by"
-            " itself: give the command again in an hour."
+            " itself: give the command again in an hour, with another file."
         )
     under_way = stack.adapters.orders.in_list(company, State.QUEUED, "", AT_A_TIME)
     # one that can't be read is not just being skipped, and it was exported as it is stored
@@ -66,7 +66,9 @@ def erase(
         under_way, lambda item: contained(item["company"], item["order_id"])
     )
     if any(entry.state is State.QUEUED for entry in readable):
-        raise NotYet("Its last orders are just being skipped: give the command again in a minute.")
+        raise NotYet(
+            "Its last orders are just being skipped: give the command again in a minute, with another file."
+        )
     settings, connections = (
         stack.dynamodb.Table(stack.outputs[name]) for name in ("SettingsTable", "ConnectionsTable")
     )

@@ -39,10 +39,11 @@
     const [x, y, z] = [r, g, b].map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
     return 0.2126 * x + 0.7152 * y + 0.0722 * z;
   };
+  const worded = [...document.querySelectorAll("input:not([type=radio], [type=checkbox]), select, textarea")].filter((one) => one.value);
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    const one = node.parentElement;
-    if (!node.textContent.trim() || !shown(one) || one.closest("noscript, template, option, .hidden-words, :disabled, [aria-disabled=true]")) continue;
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) if (node.textContent.trim()) worded.push(node.parentElement);
+  for (const one of worded) {
+    if (!shown(one) || one.closest("noscript, template, option, .hidden-words, :disabled, [aria-disabled=true]")) continue;
     const behind = ground(one);
     const [a, b] = [light(over(parse(getComputedStyle(one).color), behind)), light(behind)];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);

@@ -43,16 +43,16 @@ def test_lost_wake_ups_and_messages_that_come_again_after_30_days_cost_nothing(m
 def test_other_content_of_an_order_counts_until_it_is_sent_and_is_shown_from_then_on(
     weather: Weather, met: Met
 ) -> None:
-    report = same_order_again("quick", weather, pairs=120, sequences=36, look=met)
+    report = same_order_again("quick", weather, pairs=60, sequences=24, look=met)
     assert report.clean, f"{report}"
     assert met["content replaced before it was sent"] > 4
     assert met["change shown"] > 4
 
 
 def test_what_a_person_edits_in_xero_between_our_attempts_stays_as_it_is(met: Met) -> None:
-    report = edited_in_xero("quick", orders=100, companies=10, look=met)
+    report = edited_in_xero("quick", orders=60, companies=10, look=met)
     assert report.clean, f"{report}"
-    assert met["edited between attempts"] > 14
+    assert met["edited between attempts"] > 8
 
 
 def test_documents_match_the_settings_of_the_moment_their_order_became_due(met: Met) -> None:
@@ -67,11 +67,8 @@ def test_orders_that_a_setting_stopped_are_freed_by_the_next(met: Met) -> None:
     assert met["order freed"] > 9
 
 
-FIRST = [trials[0] for trials in TRIALS.values()]
-"""A mutant of each promise; the storms in full try all."""
-
-
-@pytest.mark.parametrize("trial", FIRST, ids=lambda trial: trial.name)
+# the storms in full try all mutants
+@pytest.mark.parametrize("trial", [TRIALS["P2"][0], TRIALS["P3"][0]], ids=lambda trial: trial.name)
 def test_a_storm_catches_the_mutant(trial: Trial) -> None:
     seed, _ = caught(trial, seeds=6)
     assert seed, f"no storm caught {trial.name}"

@@ -31,6 +31,7 @@ from bookkeeping.adapters.tables.pauses import ALL, Pauses
 from bookkeeping.domain.ledger import Pause
 from bookkeeping.domain.problems.catalogue import SKIPPED, WAITS
 from bookkeeping.use_cases.page.orders import View
+from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from local.samples import UNTRACKED, Maker
 from operations import launch_key, leaving
 from operations.__main__ import operate
@@ -47,7 +48,7 @@ CHANGING: dict[str, list[str]] = {
     "pause": [COMPANY],
     "resume": [COMPANY],
     "take-out": [COMPANY, "--export", "ledger.jsonl"],
-    "bring-back": [COMPANY],
+    "bring-back": [OTHER],
     "redrive": [],
     "rotate-launch-key": [],
 }
@@ -155,6 +156,8 @@ def test_a_command_says_what_it_does_without_credentials_and_answers_as_json(nam
 
 def test_a_command_that_changes_something_says_what_and_asks(site: Site) -> None:
     site.connected()
+    site.connected(OTHER)
+    leaving.take_out(site.stack, OTHER)
     site.send(priceless(site.order()))
     before, keys = site.rows(), launch_key.versions(site.world.secrets, f"{PREFIX}/launch")
     for name, arguments in CHANGING.items():
@@ -169,13 +172,23 @@ def test_a_command_that_changes_something_says_what_and_asks(site: Site) -> None
 
 def test_what_is_wrong_is_said_in_words(site: Site) -> None:
     site.connected()
+    (posted,) = site.send(site.order())
+    site.world.run()
+    assert site.run("rotate-launch-key", "--yes").exit_code == 0
+    Path("kept.csv").write_text("the only copy")
+    # nobody is asked whether to do what can't be done
     for arguments, words in (
         (["why", COMPANY, "1"], f"Company {COMPANY} has no order 1."),
         (["company", "5"], "There is no company 5: it never saved its settings here."),
-        (["pause", "5", "--yes"], "There is no company 5"),
+        (["pause", "5"], "There is no company 5"),
         (["export", "5"], "There is no company 5"),
-        (["retry", COMPANY, "--problem", "no such", "--yes"], "There is no such problem."),
-        (["bring-back", COMPANY, "--yes"], f"Company {COMPANY} was not taken out."),
+        (["retry", COMPANY, "--problem", "no such"], "There is no such problem."),
+        (["retry", "5", "--problem", "our_fault"], "There is no company 5"),
+        (["retry", COMPANY, posted], "nothing to retry"),
+        (["bring-back", COMPANY], f"Company {COMPANY} was not taken out."),
+        (["rotate-launch-key"], "the one before it holds until"),
+        (["export", COMPANY, "--output", "kept.csv"], "kept.csv is there already: name another file."),
+        (["take-out", COMPANY, "--export", "kept.csv"], "kept.csv is there already: name another file."),
         (["pause", "unknown"], "is no company"),
         (["pause"], "Give a company, or --all."),
         (["pause", COMPANY, "--all"], "Give a company, or --all."),
@@ -186,6 +199,8 @@ def test_what_is_wrong_is_said_in_words(site: Site) -> None:
         assert result.exit_code in (1, 2), arguments
         assert words in result.stderr, (arguments, result.stderr)
         assert "Traceback" not in result.output
+        assert "Go on?" not in result.output, arguments
+    assert Path("kept.csv").read_text() == "the only copy"
 
 
 def test_where_nobody_answers_the_command_says_what_it_asked(
@@ -233,6 +248,38 @@ def test_the_list_says_of_each_company_whether_it_posts(site: Site) -> None:
     assert "Demo Company (UK)" in site.run("companies").output
 
 
+def test_a_company_that_waits_for_xero_is_not_said_to_post(site: Site) -> None:
+    site.connected()
+    site.send(site.order())
+    site.world.xero.faults.add({"kind": "maintenance", "path_prefix": "/api.xro"})
+    site.world.run(timedelta(seconds=5))
+    (listed,) = site.json("companies")
+    assert (listed["state"], listed["waits_for"]["reason"]) == ("waiting", "xero_offline")
+    assert f"waiting  xero_offline until {listed['waits_for']['until']}" in site.run("companies").output
+    assert site.run("company", COMPANY).output.startswith(f"Company {COMPANY}: waiting.")
+    site.world.clock.advance(3600)
+    assert site.json("companies")[0]["state"] == "posting"
+
+
+def test_the_last_problems_of_a_company_are_the_last_whatever_they_are(
+    site: Site, our_faults: list[Fault]
+) -> None:
+    site.connected()
+    kinds = (priceless, lambda order: order | {"currency_code": "NOK"})
+    stopped: list[str] = []
+    for place in range(12):
+        stopped += site.send(kinds[place % 2](site.order(place=place)))
+        site.world.run(timedelta(seconds=30))
+    last = [one["order"] for one in site.json("company", COMPANY)["last_problems"]]
+    assert last == stopped[:-11:-1]
+    spoil(site.world, "OrdersTable", {"key": f"{COMPANY}#{stopped[-1]}"}, received_at="yesterday")
+    told = site.json("company", COMPANY)["last_problems"]
+    assert [one["order"] for one in told] == last
+    assert told[0]["sentence"] == f"Order {stopped[-1]}: this row can't be read. `why` says more."
+    assert our_faults
+    our_faults.clear()
+
+
 def test_a_company_is_shown_with_its_connection_lane_problems_and_history(site: Site) -> None:
     site.connected()
     (wrong,) = site.send(priceless(site.order(place=1)))
@@ -264,6 +311,25 @@ def test_why_gives_the_words_of_the_catalogue_and_who_can_fix_it(site: Site) -> 
     for told in (found["problem"]["sentence"], f"the {found['problem']['who']}.", found["problem"]["fix"]):
         assert told in words
     assert "grace (operator): Pressed Retry" in words
+
+
+def test_retry_is_named_only_where_it_posts_the_order(site: Site, our_faults: list[Fault]) -> None:
+    browser = site.connected()
+    browser.save(enabled=False)
+    (off,) = site.send(site.order())
+    browser.save(enabled=True)
+    cancelled, unpriced = site.send(site.order(place=1, status=128), priceless(site.order(place=2)))
+    site.world.run()
+    with patch.object(CompanyTurn, "ready_documents", side_effect=LookupError("a bug of ours")):
+        (failed,) = site.send(site.order(place=3))
+        site.world.run()
+    asked = {
+        order: "the command `retry`" in site.run("why", COMPANY, order).output
+        for order in (off, cancelled, unpriced, failed)
+    }
+    assert asked == {off: True, cancelled: False, unpriced: False, failed: True}
+    assert our_faults
+    our_faults.clear()
 
 
 def test_why_tells_of_a_message_that_names_no_company(site: Site) -> None:
@@ -727,6 +793,7 @@ def test_the_check_finds_what_is_wrong_and_says_what_to_do(site: Site) -> None:
         Resource("WakeUps", "AWS::Lambda::EventSourceMapping", "uuid"),
     ]
     sqs.send_message(QueueUrl=queue, MessageBody="an order")
+    site.connected(OTHER)
     assert checked(site) == {}
     # one after the other goes wrong
     cloudwatch.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="test")
@@ -739,6 +806,9 @@ def test_the_check_finds_what_is_wrong_and_says_what_to_do(site: Site) -> None:
         Resource("GoneAlarm", "AWS::CloudWatch::Alarm", "gone"),
         Resource("MuteAlarm", "AWS::CloudWatch::Alarm", "mute"),
     ]
+    connection = site.world.connections.connection(OTHER)
+    assert connection is not None
+    site.world.connections.save_connection(replace(connection, status="cut_off"))
     site.pauses.add(ALL, Pause("grace", site.world.clock.now(), "restored"))
     found = checked(site)
     assert set(found) == {
@@ -751,6 +821,7 @@ def test_the_check_finds_what_is_wrong_and_says_what_to_do(site: Site) -> None:
         "OrdersTable is not protected against deletion",
         "OrdersDeadLetterQueue: 1 messages",
         "Sweep is disabled",
+        f"company {OTHER} has lost its connection: cut off",
         f"paused for all companies since {site.world.clock.now():%Y-%m-%d %H:%M} UTC by grace: restored",
     }
     assert all(found.values())

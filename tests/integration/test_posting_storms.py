@@ -22,37 +22,26 @@ def ends_well(storm: Storm) -> None:
 def test_no_single_fault_loses_doubles_or_forgets_an_order() -> None:
     faults = single_faults(SMALL)
     assert len(faults) > 1000
-    for fault in random.Random("singles").sample(faults, 40):
+    for fault in random.Random("singles").sample(faults, 20):
         ends_well(with_perils(SMALL, fault))
 
 
 def test_nor_does_one_while_four_calls_are_out() -> None:
     faults = single_faults(FOUR_OUT)
     assert len(faults) > 400
-    for fault in random.Random("four out").sample(faults, 40):
+    for fault in random.Random("four out").sample(faults, 20):
         ends_well(with_perils(FOUR_OUT, fault))
 
 
 def test_nor_do_several_at_once() -> None:
     chance = random.Random("pairs")
     faults = single_faults(SMALL)
-    for _ in range(20):
+    for _ in range(10):
         ends_well(with_perils(SMALL, *some_of(faults, chance)))
 
 
-LONG = {
-    "no_budget",
-    "calls_forgotten_between_turns",
-    "six_at_once",
-    "windows_of_our_own",
-    "deaf_to_throttling",
-}
-"""Mutants that only a storm of thousands of orders catches: the storms in full try them."""
-
-
-@pytest.mark.parametrize("seed", range(1, 4))
-def test_a_storm_of_everything_at_once_ends_with_every_order_in_the_books_or_stopped(seed: int) -> None:
-    ends_well(Storm(f"quick {seed}", F1, orders=150, companies=6, seconds=300))
+def test_a_storm_of_everything_at_once_ends_with_every_order_in_the_books_or_stopped() -> None:
+    ends_well(Storm("quick 1", F1, orders=150, companies=6, seconds=300))
 
 
 def test_a_heavier_one_ends_so_as_well() -> None:
@@ -67,8 +56,12 @@ def test_one_seed_is_one_run() -> None:
     assert traces[0] == traces[1]
 
 
+QUICK = ("acknowledged_before_the_row", "no_batch_record", "no_reconcile")
+"""Mutants of what every order needs; the storms in full try all."""
+
+
 @pytest.mark.parametrize(
-    "trial", [trial for trial in TRIALS if trial.name not in LONG], ids=lambda trial: trial.name
+    "trial", [trial for trial in TRIALS if trial.name in QUICK], ids=lambda trial: trial.name
 )
 def test_a_storm_catches_the_mutant(trial: Trial) -> None:
     seed, _ = caught(trial, seeds=6)

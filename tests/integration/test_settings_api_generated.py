@@ -19,7 +19,7 @@ from tests.integration.popup import ORIGIN, Browser, Popup, http_event
 from tests.integration.test_settings_page import COMPANY, ROUTES
 from tests.integration.test_settings_page_at_work import FITTING
 
-EXAMPLES = 25
+EXAMPLES = 15
 OPERATIONS = sorted(
     {(method, f"/api/{{company}}/{path.replace('61530418', '{order_id}')}") for method, path, _ in ROUTES}
 )

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.timeout(600)
 
 Figure = Callable[[str], None]
 
-UNTRACKED_ORDERS, TRACKED_ORDERS, SKUS = 400, 150, 100
+UNTRACKED_ORDERS, TRACKED_ORDERS, SKUS = 250, 100, 100
 PATIENCE = 240.0
 """Seconds that nothing takes, but on a machine that is busy with something else."""
 BURST, TRACKED_BURST = "500101", "500102"

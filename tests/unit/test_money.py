@@ -30,7 +30,7 @@ from bookkeeping.domain.settings import Settings
 from tests.unit.priced_orders import Books, all_books, order, read_from_xero
 from tests.unit.reckoner import NoReading, Reckoned, net_price, reckon, rounded, things, xeros
 
-ORDERS = int(os.environ.get("MONEY_ORDERS", "1500"))
+ORDERS = int(os.environ.get("MONEY_ORDERS", "600"))
 SEED = int(os.environ.get("MONEY_SEED", "1"))
 CONTACT = Contact("7e6f7f0a-0000-4000-8000-000000000001", "Marlow", "ACTIVE")
 Json = dict[str, Any]

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from bookkeeping.domain.order_message import MAX_MESSAGE, MAX_WITHOUT_PDFS, read_message
 from bookkeeping.domain.orders import Order, Unreadable, content, content_hash, order_from_content, read_order
 
-CASES = int(os.environ.get("HOSTILE_CASES", "60"))
+CASES = int(os.environ.get("HOSTILE_CASES", "30"))
 CPU_SECONDS = 1.0
 MEMORY_BYTES = 64 * 1024 * 1024
 

@@ -37,7 +37,7 @@ def retry(
     no_sale: Choice | None = None,
 ) -> Entry:
     """The order after a person pressed Retry, or Post or Skip. Raises NothingToRetry."""
-    _check(entry)
+    check(entry)
     books = books_of(adapters.settings, adapters.connections, person.company)
     if books is None:
         raise NothingToRetry("Save the settings first.")
@@ -57,8 +57,8 @@ def retry(
     return saved
 
 
-def _check(entry: Entry) -> None:
-    """Raises NothingToRetry."""
+def check(entry: Entry) -> None:
+    """Whether Retry is taken for the order. Raises NothingToRetry."""
     if entry.state is State.POSTING:
         raise NothingToRetry(
             "It is not certain yet whether Xero has this order; that is being looked up. Try again soon."
@@ -84,7 +84,7 @@ def retry_many(
     keys: list[str] = []
     for entry in entries:
         try:
-            _check(entry)
+            check(entry)
         except NothingToRetry as nothing:
             left.append({"id": entry.order_id, "words": nothing.message})
         else:
@@ -103,11 +103,18 @@ def retry_all(adapters: PageAdapters, person: Person, why: str) -> dict[str, Any
 
     Pressed again meanwhile, it goes on with that instead of beginning anew.
     """
-    states = [State.NEEDS_ATTENTION] if why in CATALOGUE else [State.SKIPPED] if why in SKIPPED else []
-    if not states:
-        raise NothingToRetry("There is no such problem.")
+    state = stopped_in(why)
     release = _release(adapters, person, f"retry-{why}")
-    return _begin(adapters, replace(release, lists=tuple((state, why) for state in states)))
+    return _begin(adapters, replace(release, lists=((state, why),)))
+
+
+def stopped_in(why: str) -> State:
+    """The state of orders that stopped for that reason. Raises NothingToRetry."""
+    if why in CATALOGUE:
+        return State.NEEDS_ATTENTION
+    if why in SKIPPED:
+        return State.SKIPPED
+    raise NothingToRetry("There is no such problem.")
 
 
 def _release(adapters: PageAdapters, person: Person, id_: str) -> Release:
