@@ -354,7 +354,7 @@ def test_an_item_s_account_is_named_by_the_setting_it_comes_from(account: str, l
         (
             f"Account code '{account}' has been archived, or has been deleted.",
             "account_archived",
-            f"“{label}” is set to account {account}",
+            f"account {account}, which “{label}” names, is archived",
         ),
     ):
         problem = from_xero([words], order="7", document="item", settings=SETTINGS)

@@ -1,6 +1,6 @@
 // One order: what it says, what became of it in Xero and why, and what happened to it.
 
-import { amount, element, moment, upperFirst, webAddress } from "./dom.js";
+import { amount, day, element, moment, upperFirst, webAddress } from "./dom.js";
 import { changedBadge, standing } from "./corrections.js";
 import { explained } from "./explained.js";
 import { historyItems } from "./history.js";
@@ -93,6 +93,7 @@ function whyOf(made) {
 
 function factsOf(order) {
   const facts = [
+    ["Date of sale", order.sold_on && day(order.sold_on)],
     ["Received", moment(order.received_at)],
     ["Last changed", moment(order.changed_at)],
     ["Document number", order.number],

@@ -27,7 +27,9 @@ const countWords = (count) => (count >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : St
 const retriedWords = ({ retried, more }) =>
   `${retried} ${retried === 1 ? "order is on its" : "orders are on their"} way again.${more ? " The others follow by themselves." : ""}`;
 
-/** Whether a press is what helps: not where an order has to be sent again, or is posted by itself. */
+/** An order that has to be sent again stays what it is, however often it is tried. */
+const canRetry = ({ can_retry: can, problem }) => can && problem?.who !== "platform";
+/** Whether a press is what helps: not where an order is posted by itself. */
 const toBePressed = ({ problem, retry_label: label }) => !problem || problem.fix.includes(label);
 
 function outcomeWords({ state }, { no_sale: choice }) {
@@ -222,7 +224,7 @@ export class OrdersTab {
 
   showRetryAll() {
     const { problem } = this.asked;
-    const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
+    const here = this.orders.filter((order) => whyOf(order) === problem && canRetry(order) && RETRIED_TOGETHER.has(order.state));
     const able = Boolean(problem) && !ONE_BY_ONE.has(problem) && here.length > 0;
     if (able) {
       const label = here[0].retry_label;
@@ -348,7 +350,7 @@ export class OrdersTab {
       problem.code === "item_not_tracked" ? this.retryButton(order, "Use it as it is", { items_as_they_are: true }) : "",
       this.retryAllButton(order),
     ];
-    return problemOf(order.id, problem, order.can_retry ? element("p", { class: "actions" }, buttons) : "");
+    return problemOf(order.id, problem, canRetry(order) ? element("p", { class: "actions" }, buttons) : "");
   }
 
   mainButton(order) {

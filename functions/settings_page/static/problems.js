@@ -103,7 +103,7 @@ export function helpWith(order, api, did, failed) {
     const use = element("button", { type: "button", class: "main" }, `Now called “${called.name}”: use it`);
     found.push(element("p", { class: "actions" }, whilePressed(use, () => useName(order, called, api, did, failed))));
   }
-  if (byItself) found.push(element("p", { class: "help" }, "Once it is put right in Xero, the order is posted by itself: within minutes in the first hour, later within an hour."));
+  if (byItself) found.push(element("p", { class: "help" }, "A setting counts as soon as it is saved. A change in Xero counts within minutes in the first hour, later within an hour."));
   return found;
 }
 

@@ -205,8 +205,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
         Kind(
             "conflicting_prices",
             "Values contradict each other",
-            "Order {order}: {field_in_words} is {value} and {other_field_in_words} is {other_value}; they contradict"
-            " each other.",
+            "Order {order}: two of its fields contradict each other: {field_in_words} is {value}, and"
+            " {other_field_in_words} is {other_value}.",
             "platform",
             "Decide which one is right, correct the other on the order and send it again; it is then posted by itself.",
         ),
@@ -290,29 +290,30 @@ CATALOGUE: Final[dict[str, Kind]] = {
         Kind(
             "account_not_found",
             "Account not found",
-            "Order {order}: “{label}” is set to account {account}, which does not exist in Xero.",
+            "Order {order}: account {account}, which “{label}” names, does not exist in Xero.",
             "office",
-            "Choose an account that exists in Xero for “{label}” in the settings. If {account} is right, have your"
-            " accountant add it in Xero. The order is then posted by itself.",
+            "Choose an account that exists in Xero in place of {account} under “{label}” in the settings. If {account}"
+            " is right, have your accountant add it in Xero. The order is then posted by itself.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
         Kind(
             "account_archived",
             "Account archived",
-            "Order {order}: “{label}” is set to account {account}, which is archived or deleted in Xero.",
+            "Order {order}: account {account}, which “{label}” names, is archived or deleted in Xero.",
             "accountant",
-            "Restore account {account} in Xero, or choose another one for “{label}” in the settings. The order is then"
-            " posted by itself.",
+            "Restore account {account} in Xero, or choose another one in its place under “{label}” in the settings. The"
+            " order is then posted by itself.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
         Kind(
             "account_not_fitting",
             "Account of the wrong type",
-            "Order {order}: “{label}” is set to account {account} ({account_type}), but has to be {wanted}.",
+            "Order {order}: account {account} ({account_type}), which “{label}” names, is not {wanted}.",
             "accountant",
-            "Choose {wanted} for “{label}” in the settings. The order is then posted by itself.",
+            "Choose {wanted} in place of {account} under “{label}” in the settings. The order is then posted by"
+            " itself.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
@@ -358,6 +359,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " then posted by itself.",
             _TAX_KEYS | _ACCOUNT_KEYS,
             watches=_TAXES,
+            words_with={
+                "gone": (
+                    "Order {order}: under “Tax rates”, {rate} is set to {gone}, which is not among the active tax rates"
+                    " in Xero.",
+                    "Choose another tax rate for {rate} under “Tax rates” in the settings, or make it active in Xero."
+                    " The order is then posted by itself.",
+                )
+            },
         ),
         Kind(
             "no_purchase_tax_type",
@@ -379,6 +388,13 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " by itself.",
             _ACCOUNT_KEYS | _PURCHASE_TAX_KEYS,
             watches=_TAXES,
+            words_with={
+                "gone": (
+                    "Order {order}: “{label}” names {gone}, which is not among the active tax rates in Xero.",
+                    "Choose another tax rate in place of {gone} under “{label}” in the settings, or make it active in"
+                    " Xero. The order is then posted by itself.",
+                )
+            },
         ),
         Kind(
             "currency_not_enabled",
