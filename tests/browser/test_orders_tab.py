@@ -139,14 +139,6 @@ def test_an_order_shows_its_problem_whose_it_is_and_what_to_do(site: Site, page:
     expect(quote).to_be_visible()
 
 
-def test_a_setting_that_a_problem_names_is_one_press_away(site: Site, page: Page) -> None:
-    open_orders(site, page)
-    page.get_by_role("link", name="Order 5012343").click()
-    told = page.get_by_role("region", name="Problem")
-    told.get_by_role("definition").get_by_role("link", name="Sales account", exact=True).click()
-    expect(page.get_by_label("Sales account", exact=True)).to_be_focused()
-
-
 def test_xeros_reason_is_in_sight_where_the_words_refer_to_it(site: Site, page: Page) -> None:
     site.set_up()
     refused = problem("5012350") | {"fix": "Put right what Xero names below, then press Retry."}
