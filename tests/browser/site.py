@@ -174,7 +174,7 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "queued": "Will be posted in a moment.",
         "posting": "Is being posted.",
         "posted": "Posted as a draft.",
-        "waiting": "Waiting because Xero does not answer; tried again at 10:55.",
+        "waiting": "Waiting because Xero does not answer.",
         "needs_attention": "Needs attention.",
         "skipped": "The order is cancelled on the platform.",
         "set_aside": "Set aside by Ada Moore: Booked by hand as INV-7",

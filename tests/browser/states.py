@@ -723,7 +723,7 @@ def order_retried(site: Site, page: Page) -> None:
     site.orders = busy_orders()
     open_page(site, page, "#orders/5012343")
     page.get_by_role("button", name="Retry", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
 
 
 def open_book_match(site: Site, page: Page) -> None:

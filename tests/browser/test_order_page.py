@@ -231,7 +231,7 @@ def test_a_setting_that_a_fix_names_leads_to_it(site: Site, page: Page) -> None:
     open_order(site, page, order("5012343", "needs_attention"))
     fixed = page.get_by_role("region", name="Problem")
     expect(fixed.get_by_role("button", name="Retry", exact=True)).to_have_class("main")
-    fixed.get_by_role("link", name="Sales account").click()
+    fixed.get_by_role("definition").get_by_role("link", name="Sales account").click()
     expect(page.get_by_label("Sales account", exact=True)).to_be_focused()
 
 

@@ -159,6 +159,23 @@ def test_an_order_shows_its_problem_whose_it_is_and_what_to_do(site: Site, page:
     expect(quote).to_be_visible()
 
 
+def test_xeros_reason_is_in_sight_where_the_words_refer_to_it(site: Site, page: Page) -> None:
+    site.set_up()
+    refused = problem("5012350") | {"fix": "Put right what Xero names below, then press Retry."}
+    site.orders = [order("5012350", "needs_attention", problem=refused)]
+    open_page(site, page, "#orders/5012350")
+    expect(page.get_by_role("region", name="Problem").locator("q")).to_be_visible()
+
+
+def test_dates_in_a_problem_are_as_the_reader_writes_them(site: Site, page: Page) -> None:
+    site.set_up()
+    dated = problem("5012350") | {"sentence": "Order 5012350: its date 2031-03-04 is in a locked period."}
+    site.orders = [order("5012350", "needs_attention", problem=dated)]
+    open_page(site, page, "#orders/5012350")
+    told = page.get_by_role("region", name="Problem")
+    expect(told).to_contain_text("Its date 4 Mar 2031 is in a locked period.")
+
+
 def test_back_from_an_order_the_focus_is_where_it_was(site: Site, page: Page) -> None:
     open_orders(site, page)
     page.get_by_role("link", name="Order 5012341").click()
@@ -212,8 +229,8 @@ def test_changes_after_posting_are_shown_on_the_list_and_on_the_order(site: Site
 def test_retry_queues_an_order_again(site: Site, page: Page) -> None:
     open_orders(site, page, "/5012343")
     page.get_by_role("button", name="Retry", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
-    expect(page.get_by_role("heading", name="Order 5012343 Queued")).to_be_focused()
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
+    expect(page.get_by_role("heading", name="Order 5012343 On its way")).to_be_focused()
     expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
     assert [call.body for call in site.asked("POST", "orders/5012343/retry")] == [{}]
 
@@ -221,7 +238,7 @@ def test_retry_queues_an_order_again(site: Site, page: Page) -> None:
 def test_an_item_that_is_not_tracked_can_be_used_as_it_is(site: Site, page: Page) -> None:
     open_orders(site, page, "/5012342")
     page.get_by_role("button", name="Use it as it is").click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     assert [call.body for call in site.asked("POST", "orders/5012342/retry")] == [{"items_as_they_are": True}]
 
 
@@ -240,7 +257,7 @@ def test_what_freeing_an_order_does_is_said_on_the_button(site: Site, page: Page
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     expect(page.get_by_role("button", name=f"{label}: all orders with this problem")).to_be_visible()
     page.get_by_role("button", name=label, exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     open_orders(site, page)
     page.get_by_label("Problem or reason").select_option("adopted_differs")
     page.get_by_role("button", name=f"{label}: all of them").click()
@@ -253,10 +270,20 @@ def refunded(site: Site, page: Page) -> None:
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
 
 
+def test_orders_that_may_be_in_the_former_books_are_retried_one_by_one(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = [
+        order("5012346", "needs_attention", problem=problem("5012346") | {"code": "may_already_be_in"})
+    ]
+    open_page(site, page, "#orders/5012346")
+    told = page.get_by_role("region", name="Problem")
+    expect(told.get_by_role("button")).to_have_text(["Retry"])
+
+
 def test_an_order_that_is_no_sale_is_posted_at_a_person_s_word(site: Site, page: Page) -> None:
     refunded(site, page)
     page.get_by_role("button", name="Post", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     assert [call.body for call in site.asked("POST", "orders/5012346/retry")] == [{"no_sale": "post"}]
 
 
@@ -266,7 +293,7 @@ def test_an_order_that_is_no_sale_is_skipped_and_can_still_be_posted(site: Site,
     expect(page.locator("#one-order-status")).to_contain_text("Skipped. It can still be posted later.")
     expect(page.get_by_role("heading", name="Order 5012346 Skipped")).to_be_focused()
     page.get_by_role("button", name="Post", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     asked = [call.body for call in site.asked("POST", "orders/5012346/retry")]
     assert asked == [{"no_sale": "skip"}, {"no_sale": "post"}]
 
@@ -289,7 +316,7 @@ def test_an_order_cancelled_half_posted_is_skipped_and_its_invoice_can_still_be_
     expect(page.locator(".documents > li")).to_contain_text("Purchase order")
     expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
     page.get_by_role("button", name="Post", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     bodies = [call.body for call in site.asked("POST", "orders/5012347/retry")]
     assert bodies == [{"no_sale": "skip"}, {"no_sale": "post"}]
 
@@ -310,7 +337,7 @@ def test_all_orders_of_a_problem_are_retried_at_once(site: Site, page: Page) -> 
     expect(page.get_by_role("button", name="Retry all of them")).to_be_hidden()
     page.get_by_label("Problem or reason").select_option("account_not_found")
     page.get_by_role("button", name="Retry all of them").click()
-    expect(page.locator("#orders-status")).to_have_text("3 orders are queued again.")
+    expect(page.locator("#orders-status")).to_have_text("3 orders are on their way again.")
     assert [call.body for call in site.asked("POST", "orders/retry")] == [{"problem": "account_not_found"}]
     assert [one["state"] for one in site.orders] == ["queued"] * 3 + ["needs_attention"]
 
@@ -319,14 +346,14 @@ def test_orders_skipped_for_one_reason_are_posted_later_in_one_press(site: Site,
     site.orders = [order(str(5012000 + number), "skipped", reason="integration_off") for number in range(3)]
     open_orders(site, page, "/5012001")
     page.get_by_role("button", name="Retry all orders skipped for this reason").click()
-    expect(page.locator("#one-order-status")).to_have_text("3 orders are queued again.")
+    expect(page.locator("#one-order-status")).to_have_text("3 orders are on their way again.")
 
 
 def test_orders_on_their_way_are_followed_without_a_press(site: Site, page_with_clock: Page) -> None:
     page = page_with_clock
     site.orders = [order("5012345", "queued")]
     open_orders(site, page)
-    expect(page.locator("#order-rows .badge")).to_have_text("Queued")
+    expect(page.locator("#order-rows .badge")).to_have_text("On its way")
     page.get_by_role("link", name="Order 5012345").focus()
     site.orders = [order("5012345")]
     page.clock.fast_forward(9_000)

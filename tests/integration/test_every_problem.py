@@ -1315,8 +1315,8 @@ def _seen_in_time(code: str, provocation: Provocation, scene: Scene) -> None:
         assert shown["can_retry"], fix
         # the button is called what the person is told to press
         assert shown["retry_label"] in fix or "“Use it as it is”" in fix
-    # what could not be read has no lines, and trying it again changes nothing
-    assert shown["can_retry"] is bool(shown["lines"])
+    # what could not be read has no lines, and trying it again changes nothing; nor does it free a number that is spent
+    assert shown["can_retry"] is (bool(shown["lines"]) and code != "number_spent")
     labels = {Settings.label(key) for key in Settings.model_fields}
     buttons = {
         "Use it as it is",

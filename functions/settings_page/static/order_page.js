@@ -6,7 +6,7 @@ import { explained } from "./explained.js";
 import { historyItems } from "./history.js";
 
 export const STATES = {
-  queued: ["Queued", "plain"],
+  queued: ["On its way", "plain"],
   posting: ["Being posted", "plain"],
   posted: ["Posted", "good"],
   waiting: ["Waiting", "warn"],
@@ -14,21 +14,12 @@ export const STATES = {
   skipped: ["Skipped", "plain"],
   set_aside: ["Set aside", "plain"],
 };
-export const WHO = {
-  office: "Somebody in your office",
-  accountant: "Your accountant",
-  platform: "The platform’s team",
-  operator: "Whoever runs this integration",
-};
 export const KINDS = { invoice: "Sales invoice", purchase_order: "Purchase order" };
 
 export function badge(order) {
   const [words, look] = changedBadge(order) || STATES[order.state] || ["Unknown", "plain"];
   return element("span", { class: `badge ${look}` }, words);
 }
-
-/** The problem's sentence without the order's number, which is shown beside it. */
-export const sentenceOf = ({ id, problem }) => upperFirst(problem.sentence.replace(`Order ${id}: `, ""));
 
 /** The way to a preview of an order that is not in Xero yet. */
 export function toPreview({ id, documents, lines = [] }) {

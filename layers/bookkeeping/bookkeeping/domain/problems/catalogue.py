@@ -522,7 +522,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero does not take the contact “{contact}” on the {document} {number}.",
             "office",
             "Look at the contact in Xero. If it was merged or deleted, enter another contact's name under"
-            " “{label}” in the settings; else put right what Xero names below. The order is then posted by itself.",
+            " “{label}” in the settings. If not, put right what Xero names below. The order is then posted by itself.",
             _CONTACT_KEYS,
             watches=_CONTACTS,
         ),
@@ -550,7 +550,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero has more than one contact named “{contact}”.",
             "office",
             "Rename the contacts in Xero that are not meant, so that one “{contact}” is left. Merge them only if"
-            " they are the same customer: that cannot be undone. The order is then posted by itself.",
+            " they are the same customer: that cannot be undone. Or enter another contact's name under “{label}” in the"
+            " settings. The order is then posted by itself.",
             _CONTACT_KEYS,
             watches=_CONTACTS,
             words_with={
@@ -577,8 +578,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Contact name not searchable",
             "Order {order}: Xero would not look for a contact named “{contact}”.",
             "office",
-            "Give the contact a plainer name in Xero and enter that under “{label}” in the settings. Xero's reason is"
-            " below.",
+            "Give the contact a name without unusual signs in Xero, and enter that under “{label}” in the settings. The"
+            " order is then posted by itself. Xero's reason is below.",
             _CONTACT_KEYS,
         ),
         # --- items and stock ---
@@ -614,7 +615,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Item refused by Xero",
             "Order {order}: Xero did not take the item {item}.",
             "accountant",
-            "Xero's reason is below: put that right and press Retry.",
+            "Xero's reason is below. If it is about an account, choose another one under “Cost of goods sold account”,"
+            " “Inventory asset account” or “Sales account” in the settings; the order is then posted by itself. If not,"
+            " put right in Xero what it names, and press Retry.",
             _ACCOUNT_KEYS,
         ),
         Kind(
@@ -623,8 +626,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero has too little stock of {item} for the sales invoice, and did not take a"
             " draft either.",
             "accountant",
-            "Bring {item} into stock in Xero: copy its purchase order there to a bill, if that is not done yet, and"
-            " approve the bill. Then press Retry.",
+            "Bring what is missing into stock in Xero: copy the order's purchase order there to a bill, if that is not"
+            " done yet, and approve the bill. Then press Retry.",
             frozenset({"process_method", "invoice_status"}),
         ),
         # --- numbers ---
@@ -633,15 +636,17 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Number already in use",
             "Order {order}: Xero already has a {document} {number} that did not come from this order.",
             "office",
-            "Look at {number} in Xero. If it is this order's, add {ref} to its reference there, else give the other"
-            " document another number, if nobody has received it yet; then press Retry.",
+            "Look at {number} in Xero. If it is this order's, add {ref} to its reference there and press Retry. If it"
+            " is not, and nobody has received it yet, give it another number there and press Retry. If somebody has"
+            " received it, enter the order in Xero by hand and set it aside.",
         ),
         Kind(
             "number_spent",
             "Number of a deleted document",
             "Order {order}: the number {number} belongs to a {document} that was deleted or voided in Xero.",
             "office",
-            "Xero takes a number once. If the order belongs in the books, enter it in Xero by hand.",
+            "Xero takes a number once, so the order can't be posted from here. If it belongs in the books, enter it in"
+            " Xero by hand. Then set it aside.",
         ),
         Kind(
             "settings_prefix_clash",
@@ -649,7 +654,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: the number prefix {prefix} is already used by company {company} in the same Xero"
             " organisation, {organisation}.",
             "office",
-            "Enter another “Number prefix” in the settings.",
+            "Enter another “Number prefix” in the settings. The orders it stopped are then posted by themselves.",
             frozenset({"number_prefix"}),
         ),
         # --- what Xero refuses ---
@@ -668,8 +673,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Account refused by Xero",
             "Order {order}: a line of the {document} {number} has no account that Xero takes.",
             "accountant",
-            "Compare the accounts in the settings with those in Xero, then press Retry. If Xero still does not take"
-            " it, tell whoever runs this integration, naming order {order}.",
+            "Compare the accounts in the settings with those in Xero, and correct what differs. The order is then"
+            " posted by itself. If nothing differs, tell whoever runs this integration, naming order {order}.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
@@ -678,7 +683,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Tax rate refused by Xero",
             "Order {order}: Xero does not take {tax_rate} of a line of the {document} {number}.",
             "accountant",
-            "Look whether “{label}” and the accounts in the settings still fit those in Xero, then press Retry.",
+            "Look whether “{label}” and the accounts in the settings still fit those in Xero, and correct what does"
+            " not. The order is then posted by itself.",
             _TAX_KEYS | _ACCOUNT_KEYS,
             watches=_TAXES,
         ),
@@ -688,7 +694,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero does not take the currency {currency} on the {document} {number}.",
             "accountant",
             "Compare the order's currency with those in Xero (Settings, Currencies; some Xero plans have one"
-            " currency only). Put right what Xero names below, then press Retry.",
+            " currency only), and put right what Xero names below. Once {currency} is added there, the order is posted"
+            " by itself; after anything else press Retry.",
             frozenset({"currency", "cost_currency"}),
             watches=_CURRENCIES,
         ),
@@ -697,8 +704,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Date refused by Xero",
             "Order {order}: Xero does not take a date of the {document} {number}, which is dated {date}.",
             "accountant",
-            "Xero's reason is below. Put that right in Xero, on the order, or under “Payment terms in days” in the"
-            " settings, then press Retry.",
+            "Xero's reason is below. If it is about the due date, correct “Payment terms in days” in the settings. If"
+            " it is about the date of sale, correct that on the platform and send the order again. The order is then"
+            " posted by itself. If something has to change in Xero, do that and press Retry.",
             frozenset({"payment_terms_days", "post_when"}),
             watches=_LOCK_DATES,
         ),
@@ -714,8 +722,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Tracking categories not in Xero",
             "Order {order}: Xero does not know the tracking categories in the settings: {tracking}.",
             "accountant",
-            "Compare “Tracking categories” in the settings with those in Xero, name and option letter by"
-            " letter.",
+            "Compare “Tracking categories” in the settings with those in Xero, name and option letter by letter, and"
+            " correct or take out what differs: the order is then posted by itself. If they are right, add them in Xero"
+            " and press Retry.",
             frozenset({"tracking_categories"}),
         ),
         Kind(
@@ -723,7 +732,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Branding theme not in Xero",
             "Order {order}: Xero does not know the branding theme in the settings, {branding_theme}.",
             "accountant",
-            "Enter the id of another theme under “Branding theme” in the settings, or leave it empty.",
+            "Leave “Branding theme” in the settings empty, and Xero uses its usual one; or enter the id of another"
+            " theme there. The order is then posted by itself.",
             frozenset({"branding_theme_id"}),
         ),
         Kind(
@@ -731,7 +741,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Limit of the Xero plan",
             "Order {order}: your Xero plan approves no more invoices this month.",
             "accountant",
-            "Raise the Xero plan and press Retry, or set “Invoice status” to Draft in the settings.",
+            "Set “Invoice status” in the settings to Draft, and the order is posted by itself. Or raise the Xero plan,"
+            " or wait for next month, and press Retry.",
             frozenset({"invoice_status"}),
         ),
         Kind(
@@ -768,7 +779,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " order.",
             "accountant",
             "Open {number} in Xero and correct it there if need be. Then press “Accept as it is in Xero”: it counts as"
-            " posted, and the sales invoice is then sent if it is still to come.",
+            " posted, and the order goes on.",
             retry_label=ACCEPT,
         ),
         Kind(
@@ -778,7 +789,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Open {number} in Xero and correct it there if need be. If a tax rate was changed in Xero, put it right"
             " there, or choose another one under “Tax rates” in the settings. Then press “Accept as it is in Xero”: it"
-            " counts as posted, and the sales invoice is then sent if it is still to come.",
+            " counts as posted, and the order goes on.",
             retry_label=ACCEPT,
         ),
         Kind(
@@ -788,7 +799,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " there and should be {value}.",
             "accountant",
             "Open {number} in Xero and correct it there if need be. Then press “Accept as it is in Xero”: it counts as"
-            " posted, and the sales invoice is then sent if it is still to come.",
+            " posted, and the order goes on.",
             retry_label=ACCEPT,
         ),
         Kind(
@@ -799,7 +810,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "office",
             "If “{xero_value}” is the customer you mean, enter that name under “{label}” in the settings. If not, open"
             " {number} in Xero and change its contact to “{contact}”. Then press “Accept as it is in Xero”: it counts"
-            " as posted, and the sales invoice is then sent if it is still to come.",
+            " as posted, and the order goes on.",
             retry_label=ACCEPT,
         ),
         Kind(
@@ -808,8 +819,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: it may already be in the books of {organisation}, to which this company was"
             " connected before.",
             "accountant",
-            "Look for {number} in {organisation}. If it is not there, press Retry. If it is there, leave the order as"
-            " it is, here in the list: after Retry it would be in your books twice.",
+            "Look for {number} in {organisation}. If it is not there, press Retry. If it is there, set the order aside:"
+            " after Retry it would be in your books twice.",
         ),
         # --- posted, and changed afterwards ---
         Kind(
@@ -826,7 +837,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {number} was changed in Xero in the very moment in which it was {done} from here. Posted:"
             " {posted}. In Xero now: {now}.",
             "accountant",
-            "Look at {number} in Xero and correct it there if need be. Then press “Done by hand”.",
+            "Look at {number} in Xero and correct it there if need be. If it has a credit note now, see to it that it"
+            " is allocated. Then press “Done by hand”.",
         ),
         Kind(
             "correction_refused",
@@ -865,7 +877,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Document still in Xero",
             "Order {order}: its {document} {number} still stands in Xero, so it was not posted again.",
             "accountant",
-            "To post the order again, delete or void {number} in Xero first.",
+            "To post the order again, delete or void {number} in Xero and press “Try again”. If it is to stay as it is,"
+            " press “Done by hand”.",
         ),
         Kind(
             "nothing_to_credit",
@@ -881,7 +894,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " {number}.",
             "accountant",
             "Press “Done by hand”, then “Credit part of it” with other quantities or amounts; or credit it in Xero by"
-            " hand.",
+            " hand, and press “Done by hand”.",
+            words_with={
+                "to_bill": (
+                    "Order {order}: what is to be credited had lowered {number}. So {to_bill} {currency} would have to"
+                    " be billed again, and a credit note can't do that.",
+                    "Bill {to_bill} {currency} in Xero by hand. Then press “Done by hand”.",
+                )
+            },
         ),
         Kind(
             "posted_unrecorded",
@@ -934,8 +954,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " Xero failed each time without saying why (reference {reference}).",
             "operator",
             "Look for something unusual in the order, such as a rare character, and press Retry later. If it stops"
-            " again, enter the {document} in Xero by hand, or tell whoever runs this integration, naming the"
-            " reference.",
+            " again, tell whoever runs this integration, naming the reference; or enter the {document} in Xero by hand"
+            " and set the order aside.",
         ),
         Kind(
             "sent_wrongly",
@@ -951,7 +971,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
 
 SKIPPED: Final[dict[str, str]] = {
     "on_hold": "The order is on hold on the platform. It is posted once it is released and sent again.",
-    "cancelled": "The order is cancelled on the platform.",
+    "cancelled": "The order is cancelled on the platform. There is nothing to do.",
     "refunded": "The order is refunded on the platform.",
     "returned": "The order is returned on the platform.",
     "rejected": "The order is rejected on the platform.",
@@ -960,11 +980,13 @@ SKIPPED: Final[dict[str, str]] = {
     "unclear": "A person skipped the order for its status on the platform.",
     "error": "The order has an error on the platform. It is posted once that is solved and it is sent again.",
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
-    "before_start": "The order was sold before the “Start from” date in the settings.",
-    "integration_off": "The Xero integration was switched off when the order arrived.",
+    "before_start": "The order was sold before the “Start from” date in the settings. To post it all the same, change"
+    " that date and press Retry.",
+    "integration_off": "The Xero integration was switched off when the order was to be posted. Once “Switched on” is"
+    " ticked in the settings, press Retry.",
     "taken_out": "The company was taken out of the Xero integration by whoever runs it.",
-    "already_in_books": "The order is already in these books through company {company}.",
-    "all_lines_cancelled": "Every line of the order is cancelled.",
+    "already_in_books": "The order is already in these books through company {company}. There is nothing to do.",
+    "all_lines_cancelled": "Every line of the order is cancelled. There is nothing to do.",
 }
 
 CHANGED: Final[dict[str, str]] = {
@@ -984,18 +1006,20 @@ WAITS: Final[dict[str, str]] = {
     "reconnect": "Waiting until a person connects to Xero again (“Reconnect” in the settings): Xero no longer accepts"
     " the connection.",
     "wrong_credentials": "Waiting until a person corrects the client id and secret in the settings: Xero refuses them.",
-    "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings.",
-    "organisation_unconfirmed": "Waiting until a person confirms that orders should go to {organisation}.",
+    "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings, under Connection.",
+    "organisation_unconfirmed": "Waiting until a person confirms in the settings, under Connection, that orders should"
+    " go to {organisation}.",
     "dispatch": "Waiting for the order to be dispatched.",
     "paused": "Waiting because whoever runs this integration paused posting{because}. It goes on by itself once they"
     " resume it.",
-    "minute_limit": "Waiting because Xero takes no more than 60 calls a minute; goes on at {until}.",
-    "day_limit": "Waiting because Xero's number of calls for today is used up, until {until}.",
-    "xero_offline": "Waiting because Xero does not answer; tried again at {until}.",
-    "organisation_offline": "Waiting because Xero has taken {organisation} offline; tried again at {until}.",
-    "outcome_unknown": "Waiting to learn from Xero whether {number} arrived; looked up at {until}.",
-    "xero_failing": "Waiting because Xero does not answer as it should; tried again at {until}.",
+    "minute_limit": "Waiting because Xero takes no more than 60 calls a minute.",
+    "day_limit": "Waiting because Xero takes only so many calls a day, and those of today are used up.",
+    "xero_offline": "Waiting because Xero does not answer.",
+    "organisation_offline": "Waiting because Xero has taken {organisation} offline.",
+    "outcome_unknown": "Waiting to learn from Xero whether {number} arrived.",
+    "xero_failing": "Waiting because Xero does not answer as it should.",
 }
+"""Why an order waits. Until when is told beside it, for each reader in their own time."""
 
 TITLES: Final[Mapping[str, str]] = {kind.code: kind.title for kind in CATALOGUE.values()} | {
     "on_hold": "On hold",
