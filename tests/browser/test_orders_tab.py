@@ -261,6 +261,7 @@ def test_what_freeing_an_order_does_is_said_on_the_button(site: Site, page: Page
     open_orders(site, page)
     page.get_by_label("Problem or reason").select_option("adopted_differs")
     page.get_by_role("button", name=f"{label}: all of them").click()
+    expect(page.locator("#orders-status")).to_contain_text("on its way again")
     assert [call.body for call in site.asked("POST", "orders/retry")] == [{"problem": "adopted_differs"}]
 
 
@@ -413,7 +414,7 @@ def test_selected_orders_are_retried_in_one_press_and_those_that_are_not_say_why
     )
     bar.get_by_role("button", name="Retry 2 of 3").click()
     expect(page.locator("#orders-status")).to_have_text(
-        "1 order is queued again. 1 order (5012342) could not be queued again: This order changed a moment ago."
+        "1 order is tried again. 1 order (5012342) could not be tried again: This order changed a moment ago."
         " Look at it again."
     )
     expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
@@ -464,7 +465,7 @@ def test_more_than_a_hundred_selected_orders_are_sent_in_parts(site: Site, page:
     open_orders(site, page)
     page.get_by_role("checkbox", name="Select all shown").check()
     page.get_by_role("button", name="Retry", exact=True).click()
-    expect(page.locator("#orders-status")).to_have_text("230 orders are queued again.")
+    expect(page.locator("#orders-status")).to_have_text("230 orders are tried again.")
     asked = [call.body["ids"] for call in site.asked("POST", "orders/retry")]
     assert [len(ids) for ids in asked] == [100, 100, 30]
     assert len({id_ for ids in asked for id_ in ids}) == 230
@@ -485,7 +486,7 @@ def test_where_a_part_is_refused_it_is_said_how_far_it_came_and_the_rest_stays_s
     site.on_call = refuse_the_second
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.locator("#orders-error")).to_have_text(
-        "100 orders are queued again. Then it stopped: This is another company’s page."
+        "100 orders are tried again. Then it stopped: This is another company’s page."
     )
     expect(page.get_by_role("region", name="Selected orders")).to_contain_text("30 orders selected")
 
@@ -522,7 +523,7 @@ def test_orders_that_are_no_sale_are_posted_together_and_apart_from_those_that_a
     open_orders(site, page)
     page.get_by_role("checkbox", name="Select all shown").check()
     page.get_by_role("button", name="Post 2 of 3").click()
-    expect(page.locator("#orders-status")).to_have_text("2 orders are queued again.")
+    expect(page.locator("#orders-status")).to_have_text("2 orders are tried again.")
     assert [call.body for call in site.asked("POST", "orders/retry")] == [
         {"ids": ["5012346", "5012345"], "no_sale": "post"}
     ]
@@ -541,7 +542,7 @@ def test_nothing_moves_when_orders_are_selected(site: Site, page: Page, width: i
         press_slowly(page, box(page, order_id))
         assert page.evaluate(places) == before
     press_slowly(page, page.get_by_role("button", name="Retry 1 of 3"))
-    expect(page.locator("#orders-status")).to_have_text("1 order is queued again.")
+    expect(page.locator("#orders-status")).to_have_text("1 order is tried again.")
 
 
 # --- the file

@@ -15,7 +15,7 @@ function actionsOf(order) {
   if (order.set_aside) return [{ label: "Take back", route: "take-back", body: {}, done: "taken back" }];
   const [label, body] = retryOf(order);
   return [
-    ...(canRetry(order) ? [{ label, route: "retry", body, done: "sent on their way again" }] : []),
+    ...(canRetry(order) ? [{ label, route: "retry", body, done: "tried again" }] : []),
     ...(order.can_set_aside ? [{ label: "Set aside", route: "set-aside", body: {}, done: "set aside" }] : []),
   ];
 }
