@@ -311,8 +311,6 @@ def _show_row(row: Row | None, companies: Mapping[str, Company]) -> None:
         address = f"{companies[row.company].address}/document/{document['id']}"
         name = f"{kind.replace('_', ' '):14} {document['number']:12}"
         say(f"      {name} {document['total']:>9} {document['currency']}  {address}")
-    if row.changed:
-        say("      The platform has changed it since.")
     if row.sentence:
         say(f"      {row.sentence}")
 
@@ -336,11 +334,11 @@ def show_stories(
 
 
 def _stood(document: Mapping[str, Any]) -> str:
-    """Where a document stood, and when that was: nobody may have looked in Xero since it was posted."""
+    """Where a document stood when that was last noted: nobody may have looked in Xero since it was posted."""
     stands, read_at = _standing(document["stands"].replace("_", " ")), document["read_at"]
     if read_at is None:
-        return f"{stands} when it was posted at {document['at']:%H:%M:%S} UTC, not read in Xero since"
-    return f"{stands} when it was read in Xero at {read_at:%H:%M:%S} UTC"
+        return f"{stands}, as of its posting at {document['at']:%H:%M:%S} UTC"
+    return f"{stands}, as read in Xero at {read_at:%H:%M:%S} UTC"
 
 
 def _standing(words: str) -> str:
