@@ -34,7 +34,12 @@ def comes_to(entry: Entry) -> Money | None:
         return None
     if invoice.status in VOID_OR_DELETED:
         return Money(invoice.currency, Decimal(0))
-    credited = sum(Decimal(note.total) for note in entry.credit_notes if note.counts and note.id)
+    credited = sum(
+        Decimal(note.total)
+        for note in entry.credit_notes
+        # a former invoice's note stays with the order that is posted again
+        if note.counts and note.id and note.invoice_id == invoice.id
+    )
     return Money(invoice.currency, Decimal(invoice.total) - credited)
 
 
