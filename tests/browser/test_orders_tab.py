@@ -9,7 +9,7 @@ import re
 import time
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.site import Call, Site, invoice, order, problem
 from tests.browser.states import READ_AGAIN, busy_orders, open_page
@@ -564,9 +564,26 @@ def test_the_orders_of_the_filter_are_one_file_however_many_answers_it_takes(sit
         "Purchase order currency": "",
         "Purchase order status": "",
     }
-    asked = [call.query for call in site.asked("GET", "orders")[-3:]]
-    assert [one.pop("cursor", "") for one in asked] == ["", "3", "6"]
-    assert asked == [{"status": "posted", "rows": "250"}] * 3
+    asked = [call.query for call in site.asked("GET", "orders")[-4:]]
+    assert [one.pop("cursor", "") for one in asked] == ["", "3", "6", ""]
+    assert asked == [{"status": "posted", "rows": "250"}] * 4
+
+
+def test_an_order_that_changes_before_its_page_is_read_is_in_the_file_too(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number), "queued") for number in range(7)]
+    site.page_length = 3
+    open_orders(site, page)
+    expect(page.locator("#orders-status")).to_have_text("3 orders, and more")
+
+    def posted_meanwhile(route: Route) -> None:
+        if site.orders[5]["id"] == "5012005":
+            site.orders.pop(5)
+            site.orders.insert(0, order("5012005", changed_at="2031-03-04T11:00:00Z"))
+        route.continue_()
+
+    page.route("**/orders?*cursor=3*", posted_meanwhile)
+    _, (_, *rows) = downloaded(page)
+    assert sorted(row[0] for row in rows) == [str(5012000 + number) for number in range(7)]
 
 
 def test_the_file_says_what_stopped_an_order_and_what_to_do(site: Site, page: Page) -> None:
