@@ -174,7 +174,7 @@ def order(order_id: str, state: str = "posted", **more: Any) -> Json:
         "queued": "Will be posted in a moment.",
         "posting": "Is being posted.",
         "posted": "Posted as a draft.",
-        "waiting": "Waiting because Xero does not answer; tried again at 10:55.",
+        "waiting": "Waiting because Xero does not answer.",
         "needs_attention": "Needs attention.",
         "skipped": "The order is cancelled on the platform.",
         "set_aside": "Set aside by Ada Moore: Booked by hand as INV-7",
@@ -215,7 +215,9 @@ def aside(by: str, because: str) -> Json:
 
 def problem(order_id: str, code: str = "account_not_found") -> Json:
     by_itself = code not in ("item_not_tracked", "no_sale")
-    return {"title": title(code), "by_itself": by_itself, "now_called": None} | _problem(order_id, code)
+    return {"title": title(code), "fields": [], "by_itself": by_itself, "now_called": None} | _problem(
+        order_id, code
+    )
 
 
 def _problem(order_id: str, code: str) -> Json:

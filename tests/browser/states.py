@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from bookkeeping.domain.mail import NOT_SENT
 from bookkeeping.domain.problems.catalogue import CHANGED
+from bookkeeping.domain.problems.problem import Problem
 from tests.browser.site import (
     CREDITABLE,
     CREDITED,
@@ -75,6 +76,13 @@ def changed(reason: str | None = "changed", **more: object) -> dict[str, object]
         "creditable": CREDITABLE,
     }
     return order("5012340", **(about | more))
+
+
+def of_a_message(order_id: str) -> dict[str, object]:
+    """An order that stopped for what it says itself, as the catalogue puts it."""
+    field = {"field": "items[0].unit_sale_price"}
+    told = Problem("bad_number", {"order": order_id, "value": "12,50", **field}).as_json()
+    return order(order_id, "needs_attention", problem=told, can_retry=True)
 
 
 def busy_orders() -> list[dict[str, object]]:
@@ -650,6 +658,14 @@ def crediting(site: Site, page: Page) -> None:
 
 
 @state
+def order_to_be_sent_again(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = [of_a_message("5012343")]
+    open_page(site, page, "#orders/5012343")
+    expect(page.get_by_text("Field of the message")).to_be_visible()
+
+
+@state
 def order_looked_at(site: Site, page: Page) -> None:
     site.set_up()
     site.orders = busy_orders()
@@ -707,7 +723,7 @@ def order_retried(site: Site, page: Page) -> None:
     site.orders = busy_orders()
     open_page(site, page, "#orders/5012343")
     page.get_by_role("button", name="Retry", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
 
 
 def open_book_match(site: Site, page: Page) -> None:

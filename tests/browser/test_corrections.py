@@ -184,7 +184,11 @@ def test_what_a_person_changed_in_xero_is_shown_and_left_to_be_done_by_hand(
     expect(told).to_contain_text(
         f"{number} was changed in Xero after it was posted, so nothing was done to it."
     )
-    expect(told).to_contain_text("dated 2026-11-21")
+    expect(told).to_contain_text(
+        "dated 20 Nov 2026. In Xero now: 56.95 GBP, dated 21 Nov 2026, for “Kornit X Sales”"
+    )
+    # first stands what the words tell a person to press
+    expect(page.locator(".offers button").first).to_have_text("Done by hand")
     page.get_by_role("button", name="Done by hand").click()
     expect(page.locator("#one-order-status")).to_contain_text("Noted.")
     expect(page.get_by_role("heading", name=f"Order {order['id']} Posted")).to_be_focused()

@@ -113,7 +113,7 @@ def test_an_order_is_found_opened_and_retried_with_the_keyboard(site: Site, page
         if page.evaluate("document.activeElement.textContent") == "Retry":
             break
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Order 5012343 Queued")).to_be_focused()
+    expect(page.get_by_role("heading", name="Order 5012343 On its way")).to_be_focused()
 
 
 def test_enter_in_a_field_saves(site: Site, page: Page) -> None:

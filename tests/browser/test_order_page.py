@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.site import Site, explained, explained_in_xero, invoice, order, problem
-from tests.browser.states import busy_orders, open_page
+from tests.browser.states import busy_orders, of_a_message, open_page
 
 WIDTHS = (480, 1000)
 HOSTILE = '<img src=x onerror="alert(1)">{{7*7}}'
@@ -225,3 +225,32 @@ def test_an_order_leads_to_its_preview(site: Site, page: Page) -> None:
     page.goto("about:blank")
     open_page(site, page, "#preview/5012342")
     expect(page.locator("#preview-result h3")).to_have_text("Sales invoice KX-5012342")
+
+
+def test_a_setting_that_a_fix_names_leads_to_it(site: Site, page: Page) -> None:
+    open_order(site, page, order("5012343", "needs_attention"))
+    fixed = page.get_by_role("region", name="Problem")
+    expect(fixed.get_by_role("button", name="Retry", exact=True)).to_have_class("main")
+    fixed.get_by_role("definition").get_by_role("link", name="Sales account").click()
+    expect(page.get_by_label("Sales account", exact=True)).to_be_focused()
+
+
+def test_retry_does_not_stand_out_where_an_order_is_posted_by_itself(site: Site, page: Page) -> None:
+    open_order(
+        site, page, order("5012343", "needs_attention", problem=problem("5012343", "contact_not_found"))
+    )
+    expect(page.get_by_role("button", name="Retry", exact=True)).to_have_class("quiet")
+
+
+def test_an_order_that_has_to_be_sent_again_names_the_field_apart_and_has_no_retry(
+    site: Site, page: Page
+) -> None:
+    open_order(site, page, of_a_message("5012343"))
+    told = page.get_by_role("region", name="Problem")
+    expect(told).to_contain_text("The sale price of line 1 should be a number but is “12,50”.")
+    expect(told.locator("code")).to_have_text("items[0].unit_sale_price")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    page.goto(site.page + "#orders")
+    page.get_by_label("Problem or reason").select_option("bad_number")
+    expect(page.locator("#order-rows > li")).to_have_count(1)
+    expect(page.get_by_role("button", name="Retry all of them")).to_be_hidden()

@@ -174,6 +174,23 @@ def test_an_order_shows_its_problem_whose_it_is_and_what_to_do(site: Site, page:
     expect(quote).to_be_visible()
 
 
+def test_xeros_reason_is_in_sight_where_the_words_refer_to_it(site: Site, page: Page) -> None:
+    site.set_up()
+    refused = problem("5012350") | {"fix": "Put right what Xero names below, then press Retry."}
+    site.orders = [order("5012350", "needs_attention", problem=refused)]
+    open_page(site, page, "#orders/5012350")
+    expect(page.get_by_role("region", name="Problem").locator("q")).to_be_visible()
+
+
+def test_dates_in_a_problem_are_as_the_reader_writes_them(site: Site, page: Page) -> None:
+    site.set_up()
+    dated = problem("5012350") | {"sentence": "Order 5012350: its date 2031-03-04 is in a locked period."}
+    site.orders = [order("5012350", "needs_attention", problem=dated)]
+    open_page(site, page, "#orders/5012350")
+    told = page.get_by_role("region", name="Problem")
+    expect(told).to_contain_text("Its date 4 Mar 2031 is in a locked period.")
+
+
 def test_back_from_an_order_the_focus_is_where_it_was(site: Site, page: Page) -> None:
     open_orders(site, page)
     page.get_by_role("link", name="Order 5012341").click()
@@ -227,8 +244,8 @@ def test_changes_after_posting_are_shown_on_the_list_and_on_the_order(site: Site
 def test_retry_queues_an_order_again(site: Site, page: Page) -> None:
     open_orders(site, page, "/5012343")
     page.get_by_role("button", name="Retry", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
-    expect(page.get_by_role("heading", name="Order 5012343 Queued")).to_be_focused()
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
+    expect(page.get_by_role("heading", name="Order 5012343 On its way")).to_be_focused()
     expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
     assert [call.body for call in site.asked("POST", "orders/5012343/retry")] == [{}]
 
@@ -236,7 +253,7 @@ def test_retry_queues_an_order_again(site: Site, page: Page) -> None:
 def test_an_item_that_is_not_tracked_can_be_used_as_it_is(site: Site, page: Page) -> None:
     open_orders(site, page, "/5012342")
     page.get_by_role("button", name="Use it as it is").click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     assert [call.body for call in site.asked("POST", "orders/5012342/retry")] == [{"items_as_they_are": True}]
 
 
@@ -255,10 +272,11 @@ def test_what_freeing_an_order_does_is_said_on_the_button(site: Site, page: Page
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     expect(page.get_by_role("button", name=f"{label}: all orders with this problem")).to_be_visible()
     page.get_by_role("button", name=label, exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     open_orders(site, page)
     page.get_by_label("Problem or reason").select_option("adopted_differs")
     page.get_by_role("button", name=f"{label}: all of them").click()
+    expect(page.locator("#orders-status")).to_contain_text("on its way again")
     assert [call.body for call in site.asked("POST", "orders/retry")] == [{"problem": "adopted_differs"}]
 
 
@@ -268,10 +286,20 @@ def refunded(site: Site, page: Page) -> None:
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
 
 
+def test_orders_that_may_be_in_the_former_books_are_retried_one_by_one(site: Site, page: Page) -> None:
+    site.set_up()
+    site.orders = [
+        order("5012346", "needs_attention", problem=problem("5012346") | {"code": "may_already_be_in"})
+    ]
+    open_page(site, page, "#orders/5012346")
+    told = page.get_by_role("region", name="Problem")
+    expect(told.get_by_role("button")).to_have_text(["Retry"])
+
+
 def test_an_order_that_is_no_sale_is_posted_at_a_person_s_word(site: Site, page: Page) -> None:
     refunded(site, page)
     page.get_by_role("button", name="Post", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     assert [call.body for call in site.asked("POST", "orders/5012346/retry")] == [{"no_sale": "post"}]
 
 
@@ -281,7 +309,7 @@ def test_an_order_that_is_no_sale_is_skipped_and_can_still_be_posted(site: Site,
     expect(page.locator("#one-order-status")).to_contain_text("Skipped. It can still be posted later.")
     expect(page.get_by_role("heading", name="Order 5012346 Skipped")).to_be_focused()
     page.get_by_role("button", name="Post", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     asked = [call.body for call in site.asked("POST", "orders/5012346/retry")]
     assert asked == [{"no_sale": "skip"}, {"no_sale": "post"}]
 
@@ -304,7 +332,7 @@ def test_an_order_cancelled_half_posted_is_skipped_and_its_invoice_can_still_be_
     expect(page.locator(".documents > li")).to_contain_text("Purchase order")
     expect(page.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
     page.get_by_role("button", name="Post", exact=True).click()
-    expect(page.locator("#one-order-status")).to_contain_text("Queued again")
+    expect(page.locator("#one-order-status")).to_contain_text("On its way again")
     bodies = [call.body for call in site.asked("POST", "orders/5012347/retry")]
     assert bodies == [{"no_sale": "skip"}, {"no_sale": "post"}]
 
@@ -325,7 +353,7 @@ def test_all_orders_of_a_problem_are_retried_at_once(site: Site, page: Page) -> 
     expect(page.get_by_role("button", name="Retry all of them")).to_be_hidden()
     page.get_by_label("Problem or reason").select_option("account_not_found")
     page.get_by_role("button", name="Retry all of them").click()
-    expect(page.locator("#orders-status")).to_have_text("3 orders are queued again.")
+    expect(page.locator("#orders-status")).to_have_text("3 orders are on their way again.")
     assert [call.body for call in site.asked("POST", "orders/retry")] == [{"problem": "account_not_found"}]
     assert [one["state"] for one in site.orders] == ["queued"] * 3 + ["needs_attention"]
 
@@ -334,14 +362,14 @@ def test_orders_skipped_for_one_reason_are_posted_later_in_one_press(site: Site,
     site.orders = [order(str(5012000 + number), "skipped", reason="integration_off") for number in range(3)]
     open_orders(site, page, "/5012001")
     page.get_by_role("button", name="Retry all orders skipped for this reason").click()
-    expect(page.locator("#one-order-status")).to_have_text("3 orders are queued again.")
+    expect(page.locator("#one-order-status")).to_have_text("3 orders are on their way again.")
 
 
 def test_orders_on_their_way_are_followed_without_a_press(site: Site, page_with_clock: Page) -> None:
     page = page_with_clock
     site.orders = [order("5012345", "queued")]
     open_orders(site, page)
-    expect(page.locator("#order-rows .badge")).to_have_text("Queued")
+    expect(page.locator("#order-rows .badge")).to_have_text("On its way")
     page.get_by_role("link", name="Order 5012345").focus()
     site.orders = [order("5012345")]
     page.clock.fast_forward(9_000)
@@ -401,7 +429,7 @@ def test_selected_orders_are_retried_in_one_press_and_those_that_are_not_say_why
     )
     bar.get_by_role("button", name="Retry 2 of 3").click()
     expect(page.locator("#orders-status")).to_have_text(
-        "1 order is queued again. 1 order (5012342) could not be queued again: This order changed a moment ago."
+        "1 order is tried again. 1 order (5012342) could not be tried again: This order changed a moment ago."
         " Look at it again."
     )
     expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
@@ -454,7 +482,7 @@ def test_more_than_a_hundred_selected_orders_are_sent_in_parts(site: Site, page:
     open_orders(site, page)
     page.get_by_role("checkbox", name="Select all shown").check()
     page.get_by_role("button", name="Retry", exact=True).click()
-    expect(page.locator("#orders-status")).to_have_text("230 orders are queued again.")
+    expect(page.locator("#orders-status")).to_have_text("230 orders are tried again.")
     asked = [call.body["ids"] for call in site.asked("POST", "orders/retry")]
     assert [len(ids) for ids in asked] == [100, 100, 30]
     assert len({id_ for ids in asked for id_ in ids}) == 230
@@ -475,7 +503,7 @@ def test_where_a_part_is_refused_it_is_said_how_far_it_came_and_the_rest_stays_s
     site.on_call = refuse_the_second
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.locator("#orders-error")).to_have_text(
-        "100 orders are queued again. Then it stopped: This is another company’s page."
+        "100 orders are tried again. Then it stopped: This is another company’s page."
     )
     expect(page.get_by_role("region", name="Selected orders")).to_contain_text("30 orders selected")
 
@@ -512,7 +540,7 @@ def test_orders_that_are_no_sale_are_posted_together_and_apart_from_those_that_a
     open_orders(site, page)
     page.get_by_role("checkbox", name="Select all shown").check()
     page.get_by_role("button", name="Post 2 of 3").click()
-    expect(page.locator("#orders-status")).to_have_text("2 orders are queued again.")
+    expect(page.locator("#orders-status")).to_have_text("2 orders are tried again.")
     assert [call.body for call in site.asked("POST", "orders/retry")] == [
         {"ids": ["5012346", "5012345"], "no_sale": "post"}
     ]
@@ -531,7 +559,7 @@ def test_nothing_moves_when_orders_are_selected(site: Site, page: Page, width: i
         press_slowly(page, box(page, order_id))
         assert page.evaluate(places) == before
     press_slowly(page, page.get_by_role("button", name="Retry 1 of 3"))
-    expect(page.locator("#orders-status")).to_have_text("1 order is queued again.")
+    expect(page.locator("#orders-status")).to_have_text("1 order is tried again.")
 
 
 # --- the file

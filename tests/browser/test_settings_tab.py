@@ -685,3 +685,22 @@ def test_a_lost_connection_is_told_on_the_orders_tab_until_it_is_back(site: Site
     page.reload()
     expect(page.locator("#connection-state")).to_contain_text("Connected")
     expect(page.locator("#orders-connection")).to_be_empty()
+
+
+@pytest.mark.parametrize(
+    ("status", "leads_to"),
+    [
+        ("choose_organisation", "connection-heading"),
+        ("confirm_organisation", "connection-heading"),
+        ("disconnected", "connection-heading"),
+        ("wrong_credentials", "client_secret"),
+    ],
+)
+def test_whatever_orders_wait_for_is_one_press_away_from_them(
+    site: Site, page: Page, status: str, leads_to: str
+) -> None:
+    site.set_up()
+    site.connection = connection(status)
+    open_page(site, page, "#orders")
+    page.locator("#orders-connection").get_by_role("link").click()
+    expect(page.locator(f"#{leads_to}")).to_be_focused()

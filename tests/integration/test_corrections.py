@@ -16,6 +16,8 @@ from bookkeeping.domain.ledger import Entry, State
 from bookkeeping.domain.page_access import Person
 from bookkeeping.use_cases.page import corrections
 from bookkeeping.use_cases.page.adapters import PageAdapters
+from bookkeeping.use_cases.page.order_list import Asked
+from bookkeeping.use_cases.page.order_list import orders as shown
 from local.samples import UNTRACKED, Maker
 from local.xero.organisations import Document
 from tests.integration.one_process import OneProcess, in_memory
@@ -206,6 +208,34 @@ def test_an_order_is_posted_again_only_where_its_invoice_is_gone(books: OneProce
     books.run()
     entry = books.entry(order)
     assert (entry.state, entry.number) == (State.POSTED, f"KX-{order['id']}-2")
+
+
+def test_an_order_is_found_by_the_number_of_any_document_it_has_or_had(books: OneProcess) -> None:
+    books.company(invoice_status="AUTHORISED")
+    order = posted(books)
+    for _ in range(2):
+        ask(books, order, "credit", lines=[Credited(1, amount="1.00")])
+        books.run()
+    number = f"KX-{order['id']}"
+    assert [note.number for note in books.entry(order).credit_notes] == [f"{number}-CN", f"{number}-CN2"]
+
+    def found(search: str) -> list[str]:
+        return [one["id"] for one in shown(page(books), UNTRACKED, Asked(search=search))["orders"]]
+
+    assert found(f"{number}-CN") == found(f"{number}-CN2") == found(number.casefold()) == [str(order["id"])]
+    assert found(f"{number}-CN3") == found(f"{number}-2") == []
+
+
+def test_an_order_that_was_posted_again_is_found_by_both_its_numbers(books: OneProcess) -> None:
+    books.company()
+    order = posted(books)
+    number = f"KX-{order['id']}"
+    in_xero(books, number).status = "DELETED"
+    ask(books, order, "post_again")
+    books.run()
+    for search in (number, f"{number}-2"):
+        [one] = shown(page(books), UNTRACKED, Asked(search=search))["orders"]
+        assert one["number"] == f"{number}-2"
 
 
 def test_a_draft_credit_note_is_allocated_once_a_person_has_approved_it(books: OneProcess) -> None:

@@ -491,7 +491,12 @@ def test_more_than_a_coupon_leaves_of_the_invoice_is_not_credited(books: OneProc
     posted(books, message)
     assert problem(credited(books, message, Credited(1, pieces="3"))) == "credit_too_much"
     ask(books, message, "done_by_hand")
-    assert problem(credited(books, message, Credited(2, pieces="1"))) == "credit_too_much"
+    raised = credited(books, message, Credited(2, pieces="1"))
+    assert problem(raised) == "credit_too_much"
+    assert raised.correction
+    assert raised.correction.problem
+    assert "30.00 GBP would have to be billed again" in raised.correction.problem.sentence
+    assert raised.correction.problem.fix.startswith("Bill 30.00 GBP in Xero by hand.")
     ask(books, message, "done_by_hand")
     entry = credited(books, message, Credited(1, pieces="3"), Credited(2, pieces="1"))
     assert [note.total for note in entry.credit_notes] == ["6.00"]

@@ -299,55 +299,49 @@ bad_message("unreadable_json", "breaks off", change=lambda order: json.dumps(ord
 bad_message("too_large", "262144", change=lambda order: order | {"additional_info": "x" * 300_000})
 bad_message("too_deep", "20", change=lambda order: order | {"attributes": nested(30)})
 bad_message("too_many_lines", "501", "500", change=lambda order: order | {"items": order["items"] * 501})
-bad_message(
-    "duplicate_key", "“reference” (ref)", change=lambda order: json.dumps(order)[:-1] + ', "ref": "2"}'
-)
+bad_message("duplicate_key", "reference", change=lambda order: json.dumps(order)[:-1] + ', "ref": "2"}')
 bad_message(
     "bad_text",
-    "“description of line 1” (items[0].description)",
+    "description of line 1",
     change=lambda order: json.dumps(with_line(description="Mug ~")(order)).replace("~", "\\ud83d"),
 )
-bad_message(
-    "not_text", "“description of line 1” (items[0].description)", change=with_line(description={"en": "Mug"})
-)
-bad_message(
-    "missing_field", "“date of sale” (sale_datetime)", change=lambda order: order | {"sale_datetime": ""}
-)
+bad_message("not_text", "description of line 1", change=with_line(description={"en": "Mug"}))
+bad_message("missing_field", "date of sale", change=lambda order: order | {"sale_datetime": ""})
 bad_message(
     "bad_number",
-    "“sale price of line 1” (items[0].unit_sale_price)",
+    "sale price of line 1",
     "“12,50”",
     change=with_line(unit_sale_price="12,50"),
 )
 bad_message(
     "bad_flag",
-    "“free of charge” (is_free_of_charge)",
+    "mark “free of charge”",
     "“maybe”",
     change=lambda order: order | {"is_free_of_charge": "maybe"},
 )
-bad_message("bad_quantity", "“quantity of line 1” (items[0].quantity)", "“-1”", change=with_line(quantity=-1))
+bad_message("bad_quantity", "quantity of line 1", "“-1”", change=with_line(quantity=-1))
 bad_message(
     "bad_date",
-    "“date of sale” (sale_datetime)",
+    "date of sale",
     "31",
     change=lambda order: order | {"sale_datetime": "2026-06-31 10:00"},
 )
 bad_message(
     "bad_rate",
-    "“tax rate of line 1” (items[0].sale_vat_rate)",
+    "tax rate of line 1",
     "“a fifth”",
     change=with_line(sale_vat_rate="a fifth", unit_sale_price=None),
 )
 bad_message(
     "bad_currency",
-    "“currency” (currency_code)",
+    "currency",
     "“POUNDS”",
     change=lambda order: order | {"currency_code": "POUNDS"},
 )
 bad_message(
     "conflicting_prices",
-    "“sale price of line 1” (items[0].unit_sale_price)",
-    "“sale price of line 1” (items[0].unit_price)",
+    "sale price of line 1",
+    "sale price of line 1",
     "10.8333",
     "11.50",
     change=with_line(unit_price="11.50"),
@@ -433,7 +427,7 @@ as_set(
 )
 as_set(
     "purchase_tax_type_not_usable",
-    "OUTPUT",
+    "GST on Income (OUTPUT, 10 %)",
     "purchases",
     "630",
     tracked=True,
@@ -475,7 +469,7 @@ def put(scene: Scene, of: str, **changes: Any) -> None:
     "account_not_found",
     "“Sales account”",
     "241",
-    cure=then_retried(lambda scene: put(scene, "260", code="241")),
+    cure=lambda scene: put(scene, "260", code="241"),
 )
 def _(site: Site) -> Scene:
     scene = Scene(site, sales_account_code="241")
@@ -487,7 +481,7 @@ def _(site: Site) -> Scene:
     "account_archived",
     "“Sales account”",
     "260",
-    cure=then_retried(lambda scene: scene.in_xero(restore_account="260")),
+    cure=lambda scene: scene.in_xero(restore_account="260"),
 )
 def _(site: Site) -> Scene:
     scene = Scene(site, sales_account_code="260")
@@ -501,7 +495,7 @@ def _(site: Site) -> Scene:
     "line 1",
     "17.5 %",
     "20% (VAT on Income)",
-    cure=then_retried(lambda scene: scene.in_xero(tax_rate_status={"TAX001": "ACTIVE"})),
+    cure=lambda scene: scene.in_xero(tax_rate_status={"TAX001": "ACTIVE"}),
 )
 def _(site: Site) -> Scene:
     scene = Scene(site)
@@ -515,7 +509,7 @@ def _(site: Site) -> Scene:
     "line 1",
     "11.75",
     "0 %, 5 %, 20 %",
-    cure=then_retried(lambda scene: scene.in_xero(tax_rate_status={"TAX001": "ACTIVE"})),
+    cure=sent_again,
 )
 def _(site: Site) -> Scene:
     scene = Scene(site)
@@ -570,7 +564,7 @@ def _(site: Site) -> Scene:
     "currency_not_enabled",
     "CHF",
     "Books of",
-    cure=then_retried(lambda scene: scene.in_xero(subscribe_currency="CHF")),
+    cure=lambda scene: scene.in_xero(subscribe_currency="CHF"),
 )
 def _(site: Site) -> Scene:
     scene = Scene(site)
@@ -618,7 +612,7 @@ def free_of_tax(scene: Scene, status: str) -> None:
     "no_rounding_tax_type",
     "0.01",
     "860",
-    cure=then_retried(lambda scene: free_of_tax(scene, "ACTIVE")),
+    cure=lambda scene: free_of_tax(scene, "ACTIVE"),
 )
 def _(site: Site) -> Scene:
     scene = Scene(site, tracked=True, line_amounts="exclusive")
@@ -631,7 +625,7 @@ def _(site: Site) -> Scene:
     "date_locked",
     "2026-11-20",
     "2026-11-30",
-    cure=then_retried(lambda scene: scene.in_xero(period_lock_date=None)),
+    cure=lambda scene: scene.in_xero(period_lock_date=None),
 )
 def _(site: Site) -> Scene:
     scene = Scene(site)
@@ -1240,12 +1234,8 @@ def test_an_order_that_names_no_company_is_told_of_in_words_to_whoever_runs_this
     scene.world.run(IN_TIME)
     [told] = [event for event in scene.world.bus.of("OrderNeedsAttention") if event["problem"] == NOBODYS]
     assert told["company"] == "unknown"
-    assert told["sentence"].startswith(
-        f"Order {scene.good['id']}: “company's reference number” (company_ref_id)"
-    )
-    _read_by_a_person(
-        told["sentence"], told["fix"], ("“company's reference number” (company_ref_id)", "“x17”")
-    )
+    assert told["sentence"].startswith(f"Order {scene.good['id']}: the company's reference number")
+    _read_by_a_person(told["sentence"], told["fix"], ("company's reference number", "“x17”"))
     sent_again(scene)
     scene.world.run(IN_TIME)
     assert scene.world.entry(scene.good, scene.company).state is State.POSTED
@@ -1325,10 +1315,16 @@ def _seen_in_time(code: str, provocation: Provocation, scene: Scene) -> None:
         assert shown["can_retry"], fix
         # the button is called what the person is told to press
         assert shown["retry_label"] in fix or "“Use it as it is”" in fix
-    # what could not be read has no lines, and trying it again changes nothing
-    assert shown["can_retry"] is bool(shown["lines"])
+    # what could not be read has no lines, and trying it again changes nothing; nor does it free a number that is spent
+    assert shown["can_retry"] is (bool(shown["lines"]) and code != "number_spent")
     labels = {Settings.label(key) for key in Settings.model_fields}
-    buttons = {"Use it as it is", "Accept as it is in Xero", "Only show it here", "Use the first open day"}
+    buttons = {
+        "Use it as it is",
+        "Accept as it is in Xero",
+        "Only show it here",
+        "Use the first open day",
+        "Sale price",
+    }
     quoted = set(re.findall("“([^”]*)”", fix)) - set(re.findall("“([^”]*)”", sentence))
     assert quoted <= labels | buttons, fix
     if re.search(r"(reason is|answer is|names) below", told):

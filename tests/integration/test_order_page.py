@@ -237,7 +237,7 @@ def test_an_ordinary_order_has_its_whole_history_without_a_stored_one(popup: Pop
     assert popup.world.entry(order).history == ()
     assert lived(page(office, order)) == [
         "Received from the platform",
-        "Became due as KX-61530418, under version 1 of the settings",
+        "Ready to be posted as KX-61530418, under version 1 of the settings",
         "Sent to Xero, which created the sales invoice KX-61530418",
     ]
 
@@ -260,7 +260,7 @@ def test_a_stop_stays_in_the_history_with_what_freed_it(popup: Popup, office: Br
         "Ada Moore: Pressed Retry",
         "Stopped: Setting not filled in",
         "Tried again because the settings were changed (version 3)",
-        "Became due as KX-61530418, under version 3 of the settings",
+        "Ready to be posted as KX-61530418, under version 3 of the settings",
         "Sent to Xero, which created the sales invoice KX-61530418",
     ]
 
@@ -282,7 +282,7 @@ def test_waiting_for_a_connection_and_a_change_by_the_platform_stay_in_the_histo
         "The platform sent it with other content, which counts from then on",
         "Waiting until the company is connected to Xero (“Get Access Token” in the settings).",
         "Tried again because the company was connected to Xero",
-        "Became due as KX-61530418, under version 1 of the settings",
+        "Ready to be posted as KX-61530418, under version 1 of the settings",
         "Sent to Xero, which created the sales invoice KX-61530418",
     ]
 

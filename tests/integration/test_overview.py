@@ -413,7 +413,7 @@ def _stopped_without_calls(office: Browser) -> None:
     [
         (_switched_off, "Posting", "warning", "Switched off"),
         (_paused, "Posting", "warning", "paused posting (a new release)"),
-        (_without_calls, "Posting", "warning", "number of calls for today is used up, until "),
+        (_without_calls, "Posting", "warning", "those of today are used up. They go on by themselves "),
         (_without_calls, "Calls left today", "warning", "0 calls to Xero are left today."),
         (_prefix_taken, "Connection to Xero", "wrong", "company 413995 uses the same number prefix"),
         (_permission_missing, "Connection to Xero", "wrong", "Permissions that are missing: "),

@@ -251,11 +251,11 @@ def test_many_orders_are_one_mail_in_words_an_office_understands(office: Office)
     [mail] = office.taken()
     assert mail.subject == f"Xero: 10 orders need attention (company {COMPANY})"
     for part in (
-        "9 orders: Currency not enabled",
+        "9 orders: Currency not in Xero",
         "What to do: Add CHF in Xero (Settings, Currencies",
         "posted by itself",
         "Who can do it: Your accountant",
-        "1 order: No lines",
+        "1 order: Order without lines",
         "and others",
     ):
         assert part in mail.text
@@ -858,7 +858,7 @@ def test_an_order_that_cannot_be_read_is_mailed_all_the_same(office: Office, our
     spoil(office.world, "OrdersTable", {"key": f"{COMPANY}#{order['id']}"}, message="spoilt")
     office.minute(6)
     [mail] = office.taken()
-    assert "1 order: Currency not enabled" in mail.text
+    assert "1 order: Currency not in Xero" in mail.text
     assert str(order["id"]) in mail.text
     assert our_faults
     our_faults.clear()

@@ -505,6 +505,22 @@ def test_lists_go_on_together_after_a_place_in_any_of_them(stores: Stores, newes
         assert placed(place) == there[number:]
 
 
+@pytest.mark.parametrize("total", ["", "34,95", "NaN", "1E+999999", "1E-999999", "🧢" * 100])
+def test_whatever_xero_says_of_a_total_the_row_is_written(stores: Stores, total: str) -> None:
+    invoice = Posted("id", "KX-1", "AUTHORISED", total, "@ 12", NOON)
+    posted = replace(queued(), state=State.POSTED, due_at=None, documents={"invoice": invoice})
+    stores.orders.save(posted)
+    [found] = stores.orders.places(UNTRACKED, State.POSTED)
+    assert (found.money, found.posted_at) == (None, NOON)
+
+
+def test_a_currency_that_is_none_is_that_of_the_books(stores: Stores) -> None:
+    invoice = Posted("id", "KX-1", "AUTHORISED", "34.95", "@ 12", NOON)
+    stores.orders.save(replace(queued(), state=State.POSTED, due_at=None, documents={"invoice": invoice}))
+    [found] = stores.orders.places(UNTRACKED, State.POSTED)
+    assert found.money == Money("", Decimal("34.95"))
+
+
 def test_an_order_that_cannot_be_reckoned_has_a_place_without_money(stores: Stores) -> None:
     entry = stores.orders.save(replace(queued(), message=Message.unreadable(Problem("no_lines", {}), 1)))
     [found] = stores.orders.places(UNTRACKED, entry.state)

@@ -385,8 +385,8 @@ def test_shipping_falls_back_to_the_sales_account() -> None:
 def test_shipping_is_a_sale_and_goes_to_a_revenue_account() -> None:
     stopped = problem(ORDER, settings(shipping_account_code="310"))
     assert stopped.code == "account_not_fitting"
-    assert "“Shipping account” is set to account 310 (Account 310), but has to be a revenue account." in (
-        stopped.sentence
+    assert stopped.sentence.endswith(
+        "account 310 (Account 310), which “Shipping account” names, is not a revenue account."
     )
 
 
@@ -495,6 +495,7 @@ def test_a_mapped_tax_type_must_be_usable_on_the_account() -> None:
     for tax_type, words in (("INPUT2", "Rate INPUT2 (INPUT2, 20 %)"), ("GONE", "GONE")):
         stopped = problem(order(line()), settings(tax_types=[{"rate": "20", "tax_type": tax_type}]))
         assert (stopped.code, stopped.details["tax_type"]) == ("tax_type_not_usable", words)
+        assert ("is not among the active tax rates in Xero" in stopped.sentence) == (tax_type == "GONE")
 
 
 def test_a_line_without_a_rate_stops_the_order() -> None:
@@ -532,7 +533,9 @@ def test_purchases_need_a_usable_tax_type(tax_type: str, own: str, code: str) ->
     with pytest.raises(OrderStopped) as caught:
         bought(ORDER, TRACKED.model_copy(update={"purchase_tax_type": tax_type}), books(accounts=accounts))
     assert caught.value.problem.code == code
-    assert "(not known)" not in caught.value.problem.sentence + caught.value.problem.fix
+    told = caught.value.problem.sentence
+    assert "(not known)" not in told + caught.value.problem.fix
+    assert ("is not among the active tax rates in Xero" in told) == (tax_type == "GONE")
 
 
 def test_where_nobody_chose_purchases_have_the_tax_of_the_cost_of_goods_and_say_so() -> None:

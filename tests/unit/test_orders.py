@@ -230,7 +230,7 @@ def test_what_php_makes_of_an_empty_text_is_an_empty_text(empty: object) -> None
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(True, "true"), (["A"], "a list"), ({"a": 1}, "an object")],
+    [(True, "true"), (["A"], "a list"), ({"a": 1}, "several values in one")],
 )
 def test_what_is_no_text_is_named(value: object, shown: str) -> None:
     assert line_problem(sku=value) == ("not_text", {"field": "items[2].sku", "value": shown})
@@ -348,7 +348,9 @@ def test_a_garbage_price_is_named(value: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("value", "shown"), [(True, "true"), ([1], "a list"), ({"a": 1}, "an object")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(True, "true"), ([1], "a list"), ({"a": 1}, "several values in one")]
+)
 def test_a_price_that_is_no_number_at_all_is_named(value: object, shown: str) -> None:
     assert line_problem(unit_cost_price=value) == (
         "bad_number",
@@ -899,11 +901,11 @@ def test_a_status_that_is_not_understood_is_named_as_sent() -> None:
 
 
 def test_items_that_are_no_list_are_called_what_they_are() -> None:
-    for items, found in (({"0": {"sku": "A"}}, "an object"), ("none", "none"), (7, "7")):
+    for items, found in (({"0": {"sku": "A"}}, "several values in one"), ("none", "none"), (7, "7")):
         with pytest.raises(Unreadable) as raised:
             read(message(items=items))
         assert raised.value.problem.sentence == (
-            f"Order {message()['id']}: “lines” (items) should be a list of the order's lines but is “{found}”."
+            f"Order {message()['id']}: in place of the list of its lines is “{found}”."
         )
 
 
@@ -1130,7 +1132,7 @@ def test_no_problem_repeats_what_may_be_a_persons_or_a_secret(field: str, code: 
     assert stopped.code == code
     words = str(stopped.details) + stopped.sentence + stopped.fix
     assert private[:12] not in words
-    assert f"” ({field})" in words
+    assert stopped.fields == (field,)
     assert "a text that is not shown here" in words
 
 

@@ -515,6 +515,15 @@ def test_a_rate_that_is_not_stated_is_not_made_up() -> None:
     )
 
 
+def test_a_missing_price_is_not_counted_as_nothing() -> None:
+    priceless = {"quantity": 1, "sku": "BIB"}
+    assert order_totals(order(MUG, priceless)) is None
+    assert order_totals(order(MUG, priceless | {"status": 7})) is not None
+    free = order_totals(order(priceless, is_free_of_charge=True))
+    assert free is not None
+    assert free.total == 0
+
+
 def test_an_order_that_can_not_be_read_whole_has_no_total() -> None:
     unreadable = order({"quantity": "many"}, status_name="Refunded")
     assert order_totals(unreadable) is None

@@ -1,6 +1,7 @@
 // An order after it was posted: what changed, where its documents stand in Xero, and what a person decides about them.
 
-import { amount, byId, element, moment, replace, same, upperFirst, webAddress, whilePressed } from "./dom.js";
+import { amount, byId, element, moment, replace, same, webAddress, whilePressed } from "./dom.js";
+import { problemOf } from "./problems.js";
 
 const STANDS = {
   draft: "Draft",
@@ -34,11 +35,10 @@ export function standing({ stands, status, read_at: readAt }) {
 }
 
 export class AfterPosting {
-  /** `page` shows orders; `who` says who a problem is for. */
-  constructor(api, page, who) {
+  /** `page` shows orders. */
+  constructor(api, page) {
     this.api = api;
     this.page = page;
-    this.who = who;
     this.dialog = byId("credit-dialog");
     whilePressed(byId("credit-yes"), () => this.credit());
   }
@@ -49,26 +49,7 @@ export class AfterPosting {
 
   /** What changed, what stopped, and what a person can ask for. */
   decisions(order) {
-    return [changesOf(order), this.stopped(order), this.choices(order)];
-  }
-
-  stopped({ id, correction }) {
-    const problem = correction?.problem;
-    if (!problem) return "";
-    return element(
-      "section",
-      { class: "problem", "aria-label": "Problem" },
-      element("p", { class: "sentence" }, upperFirst(problem.sentence.replace(`Order ${id}: `, ""))),
-      element(
-        "dl",
-        { class: "words" },
-        element("div", {}, element("dt", {}, "Who can fix it"), element("dd", {}, this.who[problem.who] || problem.who)),
-        element("div", {}, element("dt", {}, "What to do"), element("dd", {}, problem.fix)),
-      ),
-      problem.xero_says?.length
-        ? element("details", {}, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
-        : "",
-    );
+    return [changesOf(order), order.correction?.problem ? problemOf(order.id, order.correction.problem) : "", this.choices(order)];
   }
 
   choices(order) {

@@ -1,6 +1,6 @@
 // The settings form as plain values: reading, writing, errors beside their fields.
 
-import { byId, element, say } from "./dom.js";
+import { byId, day, element, say } from "./dom.js";
 import { combobox } from "./combobox.js";
 
 /** Every setting of a form by its key, each with `value`, `problem` and `label`. */
@@ -228,6 +228,18 @@ export const isSetting = (name) => Boolean(document.querySelector(`[data-field="
 /** An address that leads to a setting from anywhere on the page. */
 export const settingLink = (name, words) =>
   element("a", { href: `#settings/${name}`, onclick: ({ currentTarget }) => location.hash === currentTarget.hash && reveal(name) }, words);
+
+const CONNECTING = new Set(["Get Access Token", "Reconnect"]);
+
+/** Words of the server: what they call by the name of a setting leads there, and dates are as this person writes them. */
+export function withLinks(words) {
+  const settings = new Map([...document.querySelectorAll("[data-field]")].map((field) => [field.querySelector("label, legend").textContent.trim(), field.dataset.field]));
+  return words.split(/(?<=“)([^”]+)(?=”)|\b(\d{4}-\d\d-\d\d)\b/).map((part, place) => {
+    if (place % 3 === 2) return part && day(part);
+    const setting = place % 3 === 1 && (CONNECTING.has(part) ? "connection-heading" : settings.get(part));
+    return setting ? settingLink(setting, part) : part;
+  });
+}
 
 /** A button that leads to a field. */
 export const leadTo = (id, words) => element("button", { type: "button", class: "link", onclick: () => reveal(id) }, words);

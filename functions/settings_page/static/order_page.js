@@ -1,12 +1,12 @@
 // One order: what it says, what became of it in Xero and why, and what happened to it.
 
-import { amount, element, moment, upperFirst, webAddress } from "./dom.js";
+import { amount, day, element, moment, upperFirst, webAddress } from "./dom.js";
 import { changedBadge, standing } from "./corrections.js";
 import { explained } from "./explained.js";
 import { historyItems } from "./history.js";
 
 export const STATES = {
-  queued: ["Queued", "plain"],
+  queued: ["On its way", "plain"],
   posting: ["Being posted", "plain"],
   posted: ["Posted", "good"],
   waiting: ["Waiting", "warn"],
@@ -14,21 +14,12 @@ export const STATES = {
   skipped: ["Skipped", "plain"],
   set_aside: ["Set aside", "plain"],
 };
-export const WHO = {
-  office: "Somebody in your office",
-  accountant: "Your accountant",
-  platform: "The platform’s team",
-  operator: "Whoever runs this integration",
-};
 export const KINDS = { invoice: "Sales invoice", purchase_order: "Purchase order" };
 
 export function badge(order) {
   const [words, look] = changedBadge(order) || STATES[order.state] || ["Unknown", "plain"];
   return element("span", { class: `badge ${look}` }, words);
 }
-
-/** The problem's sentence without the order's number, which is shown beside it. */
-export const sentenceOf = ({ id, problem }) => upperFirst(problem.sentence.replace(`Order ${id}: `, ""));
 
 /** The way to a preview of an order that is not in Xero yet. */
 export function toPreview({ id, documents, lines = [] }) {
@@ -102,6 +93,7 @@ function whyOf(made) {
 
 function factsOf(order) {
   const facts = [
+    ["Date of sale", order.sold_on && day(order.sold_on)],
     ["Received", moment(order.received_at)],
     ["Last changed", moment(order.changed_at)],
     ["Document number", order.number],

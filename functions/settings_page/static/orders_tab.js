@@ -2,9 +2,10 @@
 
 import { AfterPosting, beingCorrected } from "./corrections.js";
 import { amount, byId, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
+import { withLinks } from "./form.js";
 import { csvOf, keepFile } from "./orders_csv.js";
-import { KINDS, WHO, badge, factsOfOrder, sentenceOf, toPreview } from "./order_page.js";
-import { ReadAgain, helpWith, retryOf, setAside, wasSetAside, whyOf } from "./problems.js";
+import { KINDS, badge, factsOfOrder, toPreview } from "./order_page.js";
+import { ReadAgain, canRetry, helpWith, problemOf, retryOf, sentenceOf, setAside, toBePressed, wasSetAside, whoFixes, whyOf } from "./problems.js";
 import { Selection } from "./selection.js";
 
 const UNDER_WAY = new Set(["queued", "posting"]);
@@ -16,6 +17,8 @@ const path = (id) => `orders/${encodeURIComponent(id)}`;
 
 const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
+/** A person looks at each order, and decides. */
+const ONE_BY_ONE = new Set(["no_sale", "may_already_be_in"]);
 const COUNTED_UP_TO = 1000;
 
 const countWords = (count, more = count >= COUNTED_UP_TO) => (more ? `${count}+` : String(count));
@@ -25,10 +28,11 @@ const moneyWords = (money, more) => {
   return sums.length ? (more ? "more than " : "") + sums.join(" + ") : "";
 };
 const retriedWords = ({ retried, more }) =>
-  `${retried} ${retried === 1 ? "order is" : "orders are"} queued again.${more ? " The others follow by themselves." : ""}`;
+  `${retried} ${retried === 1 ? "order is on its" : "orders are on their"} way again.${more ? " The others follow by themselves." : ""}`;
 
 function outcomeWords({ state }, { no_sale: choice }) {
-  if (UNDER_WAY.has(state)) return "Queued again. What becomes of it shows here in a moment.";
+  if (UNDER_WAY.has(state)) return "On its way again. What becomes of it shows here in a moment.";
+  if (state === "posted") return "Accepted. It counts as posted.";
   if (choice === "skip" && state === "skipped") return "Skipped. It can still be posted later.";
   return "It was looked at again and is where it was.";
 }
@@ -47,7 +51,7 @@ export class OrdersTab {
     this.gathered = [];
     this.open = null;
     this.lookedAt = Date.now();
-    this.afterPosting = new AfterPosting(api, this, WHO);
+    this.afterPosting = new AfterPosting(api, this);
     this.selection = new Selection(api, {
       say: (words) => (byId("orders-status").textContent = words),
       failed: (words) => this.listError(words),
@@ -231,8 +235,8 @@ export class OrdersTab {
 
   showRetryAll() {
     const { problem } = this.asked;
-    const here = this.orders.filter((order) => whyOf(order) === problem && order.can_retry && RETRIED_TOGETHER.has(order.state));
-    const able = Boolean(problem) && problem !== "no_sale" && here.length > 0;
+    const here = this.orders.filter((order) => whyOf(order) === problem && canRetry(order) && RETRIED_TOGETHER.has(order.state));
+    const able = Boolean(problem) && !ONE_BY_ONE.has(problem) && here.length > 0;
     if (able) {
       const label = here[0].retry_label;
       const again = label === RETRY ? "can be tried again at once" : "can be freed at once";
@@ -341,9 +345,9 @@ export class OrdersTab {
       byId("one-order-body"),
       wasSetAside(...about),
       ...(order.set_aside ? [] : [this.problemOf(order), ...helpWith(...about)]),
-      order.problem || order.set_aside || order.correction?.problem ? "" : element("p", {}, order.words),
+      order.problem || order.set_aside || order.correction?.problem ? "" : element("p", {}, withLinks(order.words)),
       !order.problem && order.can_retry ? element("p", { class: "actions" }, this.mainButton(order), this.retryAllButton(order)) : "",
-      order.until ? element("p", { class: "help" }, "Tried again by itself ", moment(order.until), ".") : "",
+      order.until ? element("p", { class: "help" }, goesOn(order)) : "",
       setAside(...about),
       order.set_aside ? "" : this.afterPosting.decisions(order),
       toPreview(order),
@@ -355,34 +359,19 @@ export class OrdersTab {
   problemOf(order) {
     const { problem } = order;
     if (!problem) return "";
-    return element(
-      "section",
-      { class: "problem", "aria-label": "Problem" },
-      element("p", { class: "sentence" }, sentenceOf(order)),
-      element(
-        "dl",
-        { class: "words" },
-        element("div", {}, element("dt", {}, "Who can fix it"), element("dd", {}, WHO[problem.who] || problem.who)),
-        element("div", {}, element("dt", {}, "What to do"), element("dd", {}, problem.fix)),
-      ),
-      problem.xero_says?.length
-        ? element("details", {}, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
-        : "",
-      order.can_retry
-        ? element(
-            "p",
-            { class: "actions" },
-            this.mainButton(order),
-            problem.code === "no_sale" ? this.retryButton(order, "Skip", { no_sale: "skip" }) : "",
-            problem.code === "item_not_tracked" ? this.retryButton(order, "Use it as it is", { items_as_they_are: true }) : "",
-            this.retryAllButton(order),
-          )
-        : "",
-    );
+    const buttons = [
+      this.mainButton(order),
+      problem.code === "no_sale" ? this.retryButton(order, "Skip", { no_sale: "skip" }) : "",
+      problem.code === "item_not_tracked" ? this.retryButton(order, "Use it as it is", { items_as_they_are: true }) : "",
+      this.retryAllButton(order),
+    ];
+    return problemOf(order.id, problem, canRetry(order) ? element("p", { class: "actions" }, buttons) : "");
   }
 
   mainButton(order) {
-    return this.retryButton(order, ...retryOf(order), "main");
+    // Retry stands out only where the fix says to press it
+    const [words, body] = retryOf(order);
+    return this.retryButton(order, words, body, body.no_sale || toBePressed(order) ? "main" : "quiet");
   }
 
   retryButton(order, words, body, look = "quiet") {
@@ -400,7 +389,7 @@ export class OrdersTab {
   }
 
   retryAllButton(order) {
-    if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order) || whyOf(order) === "no_sale") return "";
+    if (!RETRIED_TOGETHER.has(order.state) || !whyOf(order) || ONE_BY_ONE.has(whyOf(order))) return "";
     const which = order.problem ? "all orders with this problem" : "all orders skipped for this reason";
     const words = order.retry_label === RETRY ? `Retry ${which}` : `${order.retry_label}: ${which}`;
     return whilePressed(element("button", { type: "button", class: "quiet" }, words), async () => {
@@ -428,13 +417,19 @@ function gatheredItem({ count, more, money, order_id: id, problem }, asLink, lis
     "li",
     {},
     asLink ? element("button", { type: "button", class: "link", onclick: () => listThem(problem) }, title) : element("b", {}, title),
-    element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf({ id, problem })),
-    element("p", { class: "help" }, element("b", {}, WHO[problem.who] || problem.who), `: ${problem.fix}`),
+    element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf(id, problem)),
+    element("p", { class: "help" }, element("b", {}, whoFixes(problem)), ": ", withLinks(problem.fix)),
   );
 }
 
+const goesOn = ({ until }) => ["It goes on by itself ", moment(until), "."];
+
 /** Why it stopped, in a few words; of other orders what became of them. */
-const shortly = (order) => (order.problem && !order.set_aside ? order.title : order.words);
+function shortly(order) {
+  if (order.problem && !order.set_aside) return order.title;
+  const words = upperFirst(order.words.replace(`Order ${order.id}: `, ""));
+  return withLinks(order.state === "posted" ? words.split(/(?<=\.) /)[0] : words);
+}
 
 function listed(order, box) {
   const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");
@@ -455,7 +450,7 @@ function listed(order, box) {
     element(
       "div",
       { class: "order-words" },
-      element("p", {}, shortly(order)),
+      element("p", {}, shortly(order), order.until ? [" ", ...goesOn(order)] : ""),
       order.set_aside && order.changes.length ? element("p", { class: "warn-words" }, "Sent again since it was set aside.") : "",
       element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number} · `).join(""), "changed ", moment(order.changed_at)),
     ),

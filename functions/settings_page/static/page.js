@@ -59,7 +59,7 @@ function place() {
 /** The setting, or the preview, that the address leads to. Until the settings are there, neither is shown. */
 function openOnSettings() {
   const [tab, id] = place();
-  if (tab === "settings" && isSetting(id)) reveal(id);
+  if (tab === "settings" && (isSetting(id) || id === "connection-heading")) reveal(id);
   if (tab === "preview" && id) preview.open(id);
 }
 

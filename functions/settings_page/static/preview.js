@@ -2,8 +2,9 @@
 
 import { byId, element, replace, upperFirst, whilePressed } from "./dom.js";
 import { explained } from "./explained.js";
-import { leadTo, showErrors } from "./form.js";
-import { KINDS, sentenceOf } from "./order_page.js";
+import { leadTo, showErrors, withLinks } from "./form.js";
+import { KINDS } from "./order_page.js";
+import { sentenceOf } from "./problems.js";
 
 export class Preview {
   constructor(api, settings, orders) {
@@ -82,7 +83,7 @@ export class Preview {
     const { documents = [], problem, skipped, waits } = answer;
     const changes = unsaved ? `, with ${unsaved === 1 ? "one setting" : `${unsaved} settings`} that ${unsaved === 1 ? "is" : "are"} not saved yet` : "";
     this.status(`Under the settings on screen${changes}. Nothing was posted or saved.`);
-    const stopped = problem && element("section", { class: "problem", "aria-label": "Problem" }, element("p", { class: "sentence" }, sentenceOf({ id: orderIn(problem.sentence), problem })), element("p", {}, problem.fix));
+    const stopped = problem && element("section", { class: "problem", "aria-label": "Problem" }, element("p", { class: "sentence" }, sentenceOf(orderIn(problem.sentence), problem)), element("p", {}, withLinks(problem.fix)));
     replace(
       byId("preview-result"),
       stopped || "",

@@ -1,6 +1,7 @@
 // What a person can do about an order that stopped beside trying it again; and when Xero is read again by itself.
 
-import { byId, element, moment, replace, whilePressed } from "./dom.js";
+import { byId, element, moment, replace, upperFirst, whilePressed } from "./dom.js";
+import { withLinks } from "./form.js";
 
 const SAY_OPEN_EVERY = 60_000;
 const READ_WITHIN = 4_000;
@@ -54,6 +55,46 @@ export class ReadAgain {
   }
 }
 
+const WHO = {
+  office: "Somebody in your office",
+  accountant: "Your accountant",
+  platform: "The platform’s team",
+  operator: "Whoever runs this integration",
+};
+
+/** Who can fix a problem. */
+export const whoFixes = ({ who }) => WHO[who] || who;
+
+/** The problem's sentence without the order's number, which is shown beside it. */
+export const sentenceOf = (id, { sentence }) => withLinks(upperFirst(sentence.replace(`Order ${id}: `, "")));
+
+/** What the message calls the fields, for those who send it. */
+function fieldsOf({ fields }) {
+  if (!fields?.length) return "";
+  const names = fields.flatMap((name, place) => [place ? ", " : "", element("code", {}, name)]);
+  return element("div", {}, element("dt", {}, fields.length > 1 ? "Fields of the message" : "Field of the message"), element("dd", {}, names));
+}
+
+/** A problem of an order: what it is, who can fix it and how, and Xero's own words. `buttons` stand below. */
+export function problemOf(id, problem, ...buttons) {
+  return element(
+    "section",
+    { class: "problem", "aria-label": "Problem" },
+    element("p", { class: "sentence" }, sentenceOf(id, problem)),
+    element(
+      "dl",
+      { class: "words" },
+      element("div", {}, element("dt", {}, "Who can fix it"), element("dd", {}, whoFixes(problem))),
+      element("div", {}, element("dt", {}, "What to do"), element("dd", {}, withLinks(problem.fix))),
+      fieldsOf(problem),
+    ),
+    problem.xero_says?.length
+      ? element("details", { open: / below\b/.test(`${problem.sentence} ${problem.fix}`) }, element("summary", {}, "What Xero said"), element("ul", { class: "quotes" }, problem.xero_says.map((said) => element("li", {}, element("q", { lang: "en" }, said)))))
+      : "",
+    buttons,
+  );
+}
+
 /** That an order is posted by itself, and the name that its contact bears by now, for one press. `did` is told what was done. */
 export function helpWith(order, api, did, failed) {
   const { by_itself: byItself, now_called: called } = order.problem || {};
@@ -62,7 +103,7 @@ export function helpWith(order, api, did, failed) {
     const use = element("button", { type: "button", class: "main" }, `Now called “${called.name}”: use it`);
     found.push(element("p", { class: "actions" }, whilePressed(use, () => useName(order, called, api, did, failed))));
   }
-  if (byItself) found.push(element("p", { class: "help" }, "Once it is put right in Xero, the order is posted by itself: within minutes in the first hour, later within an hour."));
+  if (byItself) found.push(element("p", { class: "help" }, "A setting counts as soon as it is saved. A change in Xero counts within minutes in the first hour, later within an hour."));
   return found;
 }
 
@@ -82,6 +123,12 @@ async function useName(order, { setting, name }, api, did, failed) {
 const NO_SALE = new Set(["no_sale", "refunded", "returned", "rejected", "partially_refunded", "partially_returned", "unclear"]);
 
 export const whyOf = (order) => order.problem?.code || order.reason || "";
+
+/** An order that has to be sent again stays what it is, however often it is tried. */
+export const canRetry = ({ can_retry: can, problem }) => can && problem?.who !== "platform";
+
+/** Whether a press is what helps: not where an order is posted by itself. */
+export const toBePressed = ({ problem, retry_label: label }) => !problem || problem.fix.includes(label);
 
 /** The words of the button that has an order tried again, and what is sent with it. */
 export function retryOf(order) {
@@ -118,7 +165,7 @@ export function wasSetAside(order, api, did, failed) {
     { class: "notice", "aria-label": "Set aside" },
     element("p", {}, element("b", {}, aside.by), " set it aside ", moment(aside.at), ": ", aside.because),
     order.changes.length ? [element("h3", {}, "Sent again since it was set aside"), element("ul", {}, order.changes.map((change) => element("li", {}, change)))] : "",
-    order.problem ? element("p", { class: "help" }, "Before that it had stopped. ", order.problem.sentence) : "",
+    order.problem ? element("p", { class: "help" }, "Before that it had stopped. ", sentenceOf(order.id, order.problem)) : "",
     element("p", { class: "help" }, "No message, no setting and no Retry posts it. Taken back, it is tried again."),
     element("p", { class: "actions" }, whilePressed(back, () => change("take-back", order, {}, api, failed, () => did("Taken back. What becomes of it shows here in a moment.")))),
   );

@@ -1,7 +1,7 @@
 // Orders that are selected in the list, and what can be done with all of them in one press.
 
 import { agreed, byId, element, replace, same, whilePressed } from "./dom.js";
-import { retryOf } from "./problems.js";
+import { canRetry, retryOf } from "./problems.js";
 
 /** As many as the server takes at once. */
 const PART = 100;
@@ -15,7 +15,7 @@ function actionsOf(order) {
   if (order.set_aside) return [{ label: "Take back", route: "take-back", body: {}, done: "taken back" }];
   const [label, body] = retryOf(order);
   return [
-    ...(order.can_retry ? [{ label, route: "retry", body, done: "queued again" }] : []),
+    ...(canRetry(order) ? [{ label, route: "retry", body, done: "tried again" }] : []),
     ...(order.can_set_aside ? [{ label: "Set aside", route: "set-aside", body: {}, done: "set aside" }] : []),
   ];
 }

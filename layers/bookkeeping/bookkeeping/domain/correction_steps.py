@@ -173,9 +173,7 @@ def _of_note(basis: _Basis, note: CreditNote, invoice: DocumentInXero) -> NextSt
     if in_xero.status in UNAPPROVED:
         return Rest("note_is_draft")
     if f"{in_xero.total:.2f}" != note.total:
-        raise basis.stop(
-            "document_edited", number=note.number, **versions(note.total, note.currency, in_xero)
-        )
+        raise basis.stop("document_edited", number=note.number, **versions(note, in_xero))
     amount = min(in_xero.remaining_credit, invoice.due)
     allocated = any(one.invoice_id == invoice.id for one in in_xero.allocated)
     return Allocate(note, amount) if amount > 0 and not allocated else None
@@ -188,9 +186,7 @@ def _check_as_posted(basis: _Basis, document: DocumentInXero) -> None:
         return
     if not posted.fingerprint:
         raise basis.stop("posted_unrecorded", number=posted.number)
-    raise basis.stop(
-        "document_edited", number=posted.number, **versions(posted.total, posted.currency, document)
-    )
+    raise basis.stop("document_edited", number=posted.number, **versions(posted, document))
 
 
 def edited_meanwhile(entry: Entry, document: DocumentInXero, done: str) -> Problem | None:
@@ -199,7 +195,7 @@ def edited_meanwhile(entry: Entry, document: DocumentInXero, done: str) -> Probl
     if document.fingerprint == posted.fingerprint:
         return None
     details = {"order": entry.order_id, "number": posted.number, "done": done}
-    return Problem("edited_meanwhile", details | versions(posted.total, posted.currency, document))
+    return Problem("edited_meanwhile", details | versions(posted, document))
 
 
 def _may_void(basis: _Basis, invoice: DocumentInXero) -> bool:

@@ -118,9 +118,10 @@ class _CreditNote:
         )
 
     def _too_much(self, asked: Decimal, left: Decimal) -> OrderStopped:
-        return self._stop(
-            "credit_too_much", asked=f"{asked:.2f}", left=f"{left:.2f}", currency=self._invoice.currency
-        )
+        # a coupon's line, say, would raise what is to be paid
+        billed = {"to_bill": f"{-asked:.2f}"} if asked < 0 else {}
+        figures = {"asked": f"{asked:.2f}", "left": f"{left:.2f}", **billed}
+        return self._stop("credit_too_much", currency=self._invoice.currency, **figures)
 
     def made(self) -> tuple[CreditNote, dict[str, Any]] | None:
         whole = self._correction.what == "take_back"
@@ -352,7 +353,7 @@ def _lines_of(entry: Entry, invoice: DocumentInXero) -> Mapping[int, list[LineIn
                 {
                     "order": entry.order_id,
                     "number": invoice.number,
-                    **versions(entry.documents["invoice"].total, invoice.currency, invoice),
+                    **versions(entry.documents["invoice"], invoice),
                 },
             )
         )

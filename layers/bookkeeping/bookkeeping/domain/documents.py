@@ -551,7 +551,7 @@ def _account(basis: _Basis, setting: str, code: str | None = None) -> Account:
     account = basis.organisation.account(code)
     about = {"setting": setting, "label": label, "account": code}
     if account is None:
-        raise basis.stop("account_not_found", **about, document="document of this kind")
+        raise basis.stop("account_not_found", **about)
     if account.status != "ACTIVE":
         raise basis.stop("account_archived", **about)
     wanted, fits = WANTED[setting]
@@ -727,7 +727,15 @@ def _advice_on_rate(basis: _Basis, rate: Decimal) -> str:
     of_states = basis.organisation.country_code in ("US", "CA")
     if rate > HIGHEST_TRUE_RATE or (decimals(rate) > 1 and not of_states):
         return f"{percent} % is hardly the tax rate of any country."
-    return f"If {percent} % is right, Xero has no tax rate for it yet: add it in Xero and press Retry."
+    return (
+        f"If {percent} % is right, add it in Xero, which has no tax rate for it yet. The order is then posted"
+        " by itself."
+    )
+
+
+def _gone(rate: TaxRate | None, words: str) -> dict[str, str]:
+    """The detail of a problem with a tax rate that Xero does not have, or no longer; none with another."""
+    return {} if rate is not None and rate.status == "ACTIVE" else {"gone": words}
 
 
 def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Tax:
@@ -737,7 +745,9 @@ def _row_tax(basis: _Basis, rate: Decimal, row: TaxRow, account: Account) -> _Ta
         "tax_type": basis.organisation.tax_type_in_words(row.tax_type),
     }
     if found is None or not found.fits(account.account_class):
-        raise basis.stop("tax_type_not_usable", **about, account=account.code)
+        raise basis.stop(
+            "tax_type_not_usable", **about, **_gone(found, about["tax_type"]), account=account.code
+        )
     if found.effective_rate != row.percent:
         percent = f"{plain_number(found.effective_rate)} %"
         raise basis.stop(
@@ -779,7 +789,8 @@ def _purchase_tax(basis: _Basis, account: Account, chosen: str, by: Chosen) -> _
     if chosen:
         label = settings.purchase_tax_label(tax_type)
         words = organisation.tax_type_in_words(tax_type)
-        raise basis.stop("purchase_tax_type_not_usable", tax_type=words, account=account.code, label=label)
+        about = {"tax_type": words, "account": account.code, "label": label}
+        raise basis.stop("purchase_tax_type_not_usable", **about, **_gone(found, words))
     raise basis.stop("no_purchase_tax_type", account=settings.cogs_account_code)
 
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from bookkeeping.domain.document_kinds import DOCUMENT_KINDS, DocumentKind
 from bookkeeping.domain.organisation import xero_date
+from bookkeeping.domain.texts import check_value
 
 VOID_OR_DELETED: Final = frozenset({"DELETED", "VOIDED"})
 UNAPPROVED: Final = frozenset({"DRAFT", "SUBMITTED"})
@@ -185,14 +186,32 @@ def _line(line: Mapping[str, Any]) -> LineInXero:
     )
 
 
-def versions(total: str, currency: str, document: DocumentInXero) -> dict[str, str]:
+class Made(Protocol):
+    """What is known of a document as it was posted."""
+
+    @property
+    def total(self) -> str: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def dated_on(self) -> str: ...
+    @property
+    def contact_check(self) -> str: ...
+
+
+def versions(made: Made, document: DocumentInXero) -> dict[str, str]:
     """A document as posted, and as it is in Xero now, in words for a problem."""
+    posted = f"{made.total} {made.currency}"
+    if made.dated_on:
+        posted += f", dated {made.dated_on}"
+    if made.contact_check not in ("", check_value(document.contact_id)):
+        posted += ", for another contact"
     lines = len(document.lines)
     now = (
         f"{document.total:.2f} {document.currency}, dated {document.dated_on}, for “{document.contact_name}”,"
         f" {lines} {'line' if lines == 1 else 'lines'}"
     )
-    return {"posted": f"{total} {currency}", "now": now}
+    return {"posted": posted, "now": now}
 
 
 def _fingerprint(document: DocumentInXero) -> str:

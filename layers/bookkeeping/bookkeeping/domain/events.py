@@ -92,6 +92,8 @@ class OrderNeedsAttention(OrderDetail):
     """What is wrong, for a person."""
     fix: str
     """What helps, for a person."""
+    fields: list[str]
+    """The fields of the message that it is about, such as `items[0].quantity`; mostly none."""
 
 
 @with_config(_DESCRIBED)
@@ -240,6 +242,7 @@ def events(entry: Entry) -> list[Event]:
                 "problem": entry.problem.code,
                 "sentence": entry.problem.sentence,
                 "fix": entry.problem.fix,
+                "fields": list(entry.problem.fields),
             }
         found.append(Event(EVENT_OF[entry.state], about["id"], since, detail))
     if entry.changes and entry.newer is not None:

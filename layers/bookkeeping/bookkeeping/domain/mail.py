@@ -177,12 +177,26 @@ WHO: Final = {
     "operator": "Whoever runs this integration",
 }
 OURS: Final = frozenset(
-    {"label", "field", "account", "wanted", "rate", "tax_type", "currency", "document", "or_else", "decides"}
+    {
+        "label",
+        "field",
+        "account",
+        "wanted",
+        "rate",
+        "tax_type",
+        "gone",
+        "currency",
+        "document",
+        "or_else",
+        "decides",
+    }
 )
 """Details that come from the settings, from Xero's lists or from us. Others may repeat a text of the order."""
 IN_GENERAL: Final = {
     "line": "the line",
     "item": "the item",
+    "field_in_words": "the field",
+    "key_in_words": "the field",
     "number": "the document",
     # what an order may add to the sentence
     "or_else": "",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from typing import Final
 
 from bookkeeping.domain.documents import CENT, EXACT
 from bookkeeping.domain.documents_in_xero import VOID_OR_DELETED
 from bookkeeping.domain.ledger import Entry
 from bookkeeping.domain.orders import Order
+
+LONGEST_AMOUNT: Final = 30
+"""Digits, on either side of the point. One with more is none."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +34,26 @@ def comes_to(entry: Entry) -> Money | None:
         order = entry.message.order if entry.message.content else None
         totals = order_totals(order) if order else None
         return Money(order.currency or "", totals.total) if order and totals else None
-    if not invoice.total:
-        return None
     if invoice.status in VOID_OR_DELETED:
-        return Money(invoice.currency, Decimal(0))
-    credited = sum(
-        Decimal(note.total)
-        for note in entry.credit_notes
-        # a former invoice's note stays with the order that is posted again
-        if note.counts and note.id and note.invoice_id == invoice.id
-    )
-    return Money(invoice.currency, Decimal(invoice.total) - credited)
+        return Money(_currency(invoice.currency), Decimal(0))
+    # a former invoice's note stays with the order that is posted again
+    own = [note for note in entry.credit_notes if note.invoice_id == invoice.id]
+    notes = [note.total for note in own if note.counts and note.id]
+    total, *credited = (_amount(text) for text in (invoice.total, *notes))
+    return None if total is None else Money(_currency(invoice.currency), total - sum(filter(None, credited)))
+
+
+def _amount(text: str) -> Decimal | None:
+    """An amount as Xero answered it, which may be anything."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and abs(amount.adjusted()) < LONGEST_AMOUNT else None
+
+
+def _currency(text: str) -> str:
+    return text if len(text) == len("GBP") and text.isalpha() else ""
 
 
 @dataclass(frozen=True)
@@ -54,14 +67,13 @@ class OrderTotals:
 
 
 def order_totals(order: Order) -> OrderTotals | None:
-    """Quantity times price, with tax where such a price is told; None where a part of the order can't be read."""
+    """Quantity times price, with tax where such a price is told; None where a part can't be read or has no price."""
     if order.flaw is not None:
         return None
-    charges = [
-        (line.quantity, line.price, line.price_inc_tax, line.tax_rate)
-        for line in order.lines
-        if not line.cancelled
-    ]
+    lines = [line for line in order.lines if not line.cancelled]
+    if not order.free_of_charge and any(line.price is None and line.price_inc_tax is None for line in lines):
+        return None
+    charges = [(line.quantity, line.price, line.price_inc_tax, line.tax_rate) for line in lines]
     shipping = order.shipping
     charges.append((Decimal(1), shipping.price, shipping.price_inc_tax, shipping.tax_rate))
     taxes, total = defaultdict[Decimal | None, Decimal](Decimal), Decimal(0)

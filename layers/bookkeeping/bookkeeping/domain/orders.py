@@ -765,7 +765,7 @@ def quoted(value: object) -> str:
         case list():
             text = "a list"
         case _:
-            text = "an object"
+            text = "several values in one"
     shown = "".join(character if character.isprintable() else "?" for character in text[:60])
     return f"{shown}…" if len(text) > 60 else shown
 

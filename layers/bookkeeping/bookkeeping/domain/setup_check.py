@@ -283,8 +283,10 @@ def _would_stop(
     for problem in {_alike(problem): problem for problem in reversed(problems)}.values():
         others = count[_alike(problem)] - 1
         more = f" So would {others} more." if others else ""
+        said = f"A recent order would stop. {problem.sentence}{more}"
+        # it may be in Xero long since
         yield Check(
-            name, "wrong", f"A recent order would stop. {problem.sentence}{more}", problem.fix, setting
+            name, "wrong", said, problem.fix.removesuffix(" The order is then posted by itself."), setting
         )
 
 

@@ -62,6 +62,8 @@ ACCEPT: Final = "Accept as it is in Xero"
 # --- what can go wrong -------------------------------------------------------------------------------------------
 
 _SEND_AGAIN = "Correct the order on the platform and send it again; it is then posted by itself."
+_STATE_RATE = "State the tax rate of {line} on the order and send it again; it is then posted by itself."
+_BY_HAND = "enter it in Xero by hand and set it aside"
 _ACCOUNT_KEYS = frozenset(
     {
         "tax_types",
@@ -93,40 +95,40 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Message could not be read",
             "Order {order}: the message from the platform could not be read ({why}).",
             "platform",
-            "The platform's team must send the order again as a complete message. Nothing was posted.",
+            "Send the order again as a complete message; it is then posted by itself.",
         ),
         Kind(
             "too_large",
             "Message too long",
-            "Order {order}: the message is {size} bytes long; an order may have at most {limit} bytes.",
+            "Order {order}: the message is too long. It has {size} bytes; an order may have at most {limit}.",
             "platform",
-            "The platform's team must send the order without attachments, or split it. Nothing was posted.",
+            "Send the order again without attachments, or split it; it is then posted by itself.",
         ),
         Kind(
             "too_deep",
             "Message nested too deep",
-            "Order {order}: the message is nested more than {limit} levels deep, which no order is.",
+            "Order {order}: the message is not built like an order: it is nested more than {limit} levels deep.",
             "platform",
-            "The platform's team must check what was sent and send the order again. Nothing was posted.",
+            "Check what was sent, and send the order again; it is then posted by itself.",
         ),
         Kind(
             "too_many_lines",
             "Too many lines",
             "Order {order}: it has {lines} lines; at most {limit} fit on one document.",
             "platform",
-            "Split the order on the platform and send the parts, or enter it in Xero by hand.",
+            f"Split the order on the platform and send the parts, or {_BY_HAND}.",
         ),
         Kind(
             "duplicate_key",
             "Field sent twice",
-            "Order {order}: the field {key_in_words} was sent twice, so it is unclear which value holds.",
+            "Order {order}: {key_in_words} was sent twice, so it is unclear which value holds.",
             "platform",
-            "The platform's team must send the order again with {key_in_words} once. Nothing was posted.",
+            "Send the order again with {key_in_words} once; it is then posted by itself.",
         ),
         Kind(
             "bad_text",
-            "Text with invalid characters",
-            "Order {order}: the text in {field_in_words} contains characters that are not text.",
+            "Broken characters in a text",
+            "Order {order}: {field_in_words} contains broken characters.",
             "platform",
             "Correct {field_in_words} on the order and send it again; it is then posted by itself.",
         ),
@@ -152,7 +154,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Fill in {field_in_words} on the order and send it again; it is then posted by itself.",
             words_with={
                 "found": (
-                    "Order {order}: {field_in_words} should be a list of the order's lines but is “{found}”.",
+                    "Order {order}: in place of the list of its lines is “{found}”.",
                     _SEND_AGAIN,
                 )
             },
@@ -195,32 +197,32 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ),
         Kind(
             "bad_id",
-            "Not an order number",
-            "Order {order}: {field_in_words} should be a whole number that names one thing but is “{value}”.",
+            "Order or company number invalid",
+            "Order {order}: {field_in_words} should be a whole number but is “{value}”.",
             "platform",
-            "The platform's team must send the order again with a proper {field_in_words}. Nothing was posted.",
+            "Correct {field_in_words} and send the order again; it is then posted by itself.",
         ),
         Kind(
             "conflicting_prices",
-            "Prices contradict each other",
-            "Order {order}: {field_in_words} is {value} and {other_field_in_words} is {other_value}; they contradict"
-            " each other.",
+            "Values contradict each other",
+            "Order {order}: two of its fields contradict each other: {field_in_words} is {value}, and"
+            " {other_field_in_words} is {other_value}.",
             "platform",
-            "Decide which one is right, correct the other on the order and send it again.",
+            "Decide which one is right, correct the other on the order and send it again; it is then posted by itself.",
         ),
         Kind(
             "no_lines",
             "Order without lines",
             "Order {order}: it has no lines, so there is nothing to post.",
             "platform",
-            "Add the missing lines on the platform and send the order again, or leave it unposted.",
+            "Add the missing lines on the platform and send the order again. If it has none, set it aside.",
         ),
         Kind(
             "company_not_in_order",
             "Sent for another company",
             "Order {order}: it was sent for company {company}, but belongs to {companies}.",
             "platform",
-            "The platform's team must send the order to one of its own companies. Nothing was posted.",
+            "Send the order again for the company it belongs to; it is then posted by itself.",
         ),
         # --- the order on its way to a document ---
         Kind(
@@ -244,14 +246,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Tax rate missing",
             "Order {order}: {line} has no tax rate, and its prices do not tell it.",
             "platform",
-            _SEND_AGAIN,
+            _STATE_RATE,
         ),
         Kind(
             "no_rate_fits",
             "Prices fit no tax rate",
             "Order {order}: {line} states no tax rate, and its prices ({net} without, {gross} with tax) fit none of"
             " those that are in use here: {rates}.",
-            "accountant",
+            "platform",
             "State the tax rate of {line} on the platform, or correct its prices there, and send the order again. Do"
             " not add a tax rate in Xero only to make these prices fit.",
             _TAX_KEYS,
@@ -263,7 +265,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} states no tax rate that is in use here, and its prices ({net} without, {gross} with"
             " tax) fit more than one: {rates}.",
             "platform",
-            "State the tax rate of {line} on the order and send it again; it is then posted by itself.",
+            _STATE_RATE,
             _TAX_KEYS,
             watches=_TAXES,
         ),
@@ -288,30 +290,30 @@ CATALOGUE: Final[dict[str, Kind]] = {
         Kind(
             "account_not_found",
             "Account not found",
-            "Order {order}: “{label}” is set to account {account}, which does not exist in Xero or cannot be"
-            " used on a {document}.",
+            "Order {order}: account {account}, which “{label}” names, does not exist in Xero.",
             "office",
-            "Choose an account that exists in Xero for “{label}” in the settings. If {account} is right, have your"
-            " accountant add it in Xero; the order is then posted by itself.",
+            "Choose an account that exists in Xero in place of {account} under “{label}” in the settings. If {account}"
+            " is right, have your accountant add it in Xero. The order is then posted by itself.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
         Kind(
             "account_archived",
             "Account archived",
-            "Order {order}: “{label}” is set to account {account}, which is archived or deleted in Xero.",
+            "Order {order}: account {account}, which “{label}” names, is archived or deleted in Xero.",
             "accountant",
-            "Restore account {account} in Xero, or choose another one for “{label}” in the settings. The order is then"
-            " posted by itself.",
+            "Restore account {account} in Xero, or choose another one in its place under “{label}” in the settings. The"
+            " order is then posted by itself.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
         Kind(
             "account_not_fitting",
             "Account of the wrong type",
-            "Order {order}: “{label}” is set to account {account} ({account_type}), but has to be {wanted}.",
+            "Order {order}: account {account} ({account_type}), which “{label}” names, is not {wanted}.",
             "accountant",
-            "Choose {wanted} for “{label}” in the settings.",
+            "Choose {wanted} in place of {account} under “{label}” in the settings. The order is then posted by"
+            " itself.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
@@ -332,15 +334,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {line} is taxed at {rate} %, and a person has to say which of Xero's tax rates that is:"
             " {choices}.",
             "accountant",
-            "Choose the right one for {rate} % under “Tax rates” in the settings.",
+            "Add a row for {rate} % with the right one under “Tax rates” in the settings. The order is then posted by"
+            " itself.",
             _TAX_KEYS,
             watches=_TAXES,
         ),
         Kind(
             "tax_type_differs",
             "Tax rate of another percentage",
-            "Order {order}: “Tax rates” gives {tax_type} for {rate}, which has {percent} in Xero. It must"
-            " have {wanted}.",
+            "Order {order}: under “Tax rates”, {rate} is set to {tax_type}, which has {percent} in Xero. It must have"
+            " {wanted}.",
             "accountant",
             "Choose a tax rate that has {wanted} in Xero under “Tax rates” in the settings, or correct the other one"
             " there. The order is then posted by itself.",
@@ -350,12 +353,20 @@ CATALOGUE: Final[dict[str, Kind]] = {
         Kind(
             "tax_type_not_usable",
             "Tax rate unusable with the account",
-            "Order {order}: the tax rate {tax_type} (for {rate}) cannot be used with account {account} in"
-            " Xero.",
+            "Order {order}: {rate} is taxed as {tax_type}, which cannot be used with account {account} in Xero.",
             "accountant",
-            "Choose another tax rate for {rate} under “Tax rates”, or another account, in the settings.",
+            "Choose another tax rate for {rate} under “Tax rates”, or another account, in the settings. The order is"
+            " then posted by itself.",
             _TAX_KEYS | _ACCOUNT_KEYS,
             watches=_TAXES,
+            words_with={
+                "gone": (
+                    "Order {order}: under “Tax rates”, {rate} is set to {gone}, which is not among the active tax rates"
+                    " in Xero.",
+                    "Choose another tax rate for {rate} under “Tax rates” in the settings, or make it active in Xero."
+                    " The order is then posted by itself.",
+                )
+            },
         ),
         Kind(
             "no_purchase_tax_type",
@@ -363,7 +374,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: “Tax rate on purchases” is not set, and account {account} has no tax rate of its"
             " own in Xero.",
             "accountant",
-            "Choose “Tax rate on purchases” in the settings.",
+            "Choose one for “Tax rate on purchases” in the settings. The order is then posted by itself.",
             _ACCOUNT_KEYS | _PURCHASE_TAX_KEYS,
             watches=_TAXES,
         ),
@@ -373,9 +384,17 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: the tax rate {tax_type} cannot be used for purchases with account {account} in"
             " Xero.",
             "accountant",
-            "Choose another tax rate in place of {tax_type} under “{label}” in the settings.",
+            "Choose another tax rate in place of {tax_type} under “{label}” in the settings. The order is then posted"
+            " by itself.",
             _ACCOUNT_KEYS | _PURCHASE_TAX_KEYS,
             watches=_TAXES,
+            words_with={
+                "gone": (
+                    "Order {order}: “{label}” names {gone}, which is not among the active tax rates in Xero.",
+                    "Choose another tax rate in place of {gone} under “{label}” in the settings, or make it active in"
+                    " Xero. The order is then posted by itself.",
+                )
+            },
         ),
         Kind(
             "currency_not_enabled",
@@ -393,7 +412,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: its currency is {currency}, and its invoice would carry unit costs, which are in"
             " {cost_currency} as “Currency of unit costs” says.",
             "accountant",
-            "Correct “Currency of unit costs” in the settings, or choose there that invoices carry the sale price.",
+            "Correct “Currency of unit costs” in the settings, or set “Price on the invoice” to “Sale price” there. The"
+            " order is then posted by itself.",
             frozenset({"invoice_price", "cost_currency", "currency"}),
         ),
         Kind(
@@ -403,7 +423,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " More than {limit} here is no rounding, and never posted.",
             "accountant",
             "Compare the order's prices with and without tax; correct them on the platform and send the"
-            " order again, or change “Prices with or without tax” in the settings.",
+            " order again, or change “Prices with or without tax” in the settings. The order is then posted by itself.",
             _TOTAL_KEYS,
         ),
         Kind(
@@ -413,7 +433,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " in Xero ({difference} apart), which rounds them to 4 decimals and each line to cents. More than {limit}"
             " here is never posted.",
             "accountant",
-            "Round the unit costs on the platform to whole cents and send the order again.",
+            "Round the unit costs on the platform to whole cents and send the order again; it is then posted by"
+            " itself.",
             frozenset({"process_method"}),
         ),
         Kind(
@@ -423,7 +444,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " account in Xero.",
             "accountant",
             "Set “Rounding differences” to “Only show it here” in the settings, or ask Xero's support for the"
-            " rounding account.",
+            " rounding account. The order is then posted by itself.",
             frozenset({"rounding"}),
             watches=_ACCOUNTS,
         ),
@@ -434,7 +455,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " with account {account} in Xero. There are: {choices}.",
             "accountant",
             "Set “Rounding differences” to “Only show it here” in the settings. A row for 0 % and anywhere under “Tax"
-            " rates” helps too, but then holds for your sales at 0 % as well: ask your accountant first.",
+            " rates” helps too, but then holds for your sales at 0 % as well: ask your accountant first. The order is"
+            " then posted by itself.",
             frozenset({"rounding", "tax_types"}),
             watches=_TAXES,
         ),
@@ -443,7 +465,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Amount too large",
             "Order {order}: {line} comes to {amount}, more than Xero takes on one line.",
             "platform",
-            "Check the quantity and price of {line}, correct the order and send it again.",
+            "Check the quantity and price of {line}, correct the order and send it again; it is then posted by itself.",
             frozenset({"invoice_price"}),
         ),
         Kind(
@@ -451,7 +473,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Total below zero",
             "Order {order}: it comes to {total}; Xero takes no {document} below zero.",
             "accountant",
-            "Enter a credit note in Xero by hand, or correct the order on the platform and send it again.",
+            "Enter a credit note in Xero by hand and set the order aside, or correct the order on the platform and send"
+            " it again; it is then posted by itself.",
             frozenset({"invoice_price"}),
         ),
         Kind(
@@ -499,7 +522,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero does not take the contact “{contact}” on the {document} {number}.",
             "office",
             "Look at the contact in Xero. If it was merged or deleted, enter another contact's name under"
-            " “{label}” in the settings; else put right what Xero names below. The order is then posted by itself.",
+            " “{label}” in the settings. If not, put right what Xero names below. The order is then posted by itself.",
             _CONTACT_KEYS,
             watches=_CONTACTS,
         ),
@@ -527,7 +550,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero has more than one contact named “{contact}”.",
             "office",
             "Rename the contacts in Xero that are not meant, so that one “{contact}” is left. Merge them only if"
-            " they are the same customer: that cannot be undone. The order is then posted by itself.",
+            " they are the same customer: that cannot be undone. Or enter another contact's name under “{label}” in the"
+            " settings. The order is then posted by itself.",
             _CONTACT_KEYS,
             watches=_CONTACTS,
             words_with={
@@ -554,8 +578,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Contact name not searchable",
             "Order {order}: Xero would not look for a contact named “{contact}”.",
             "office",
-            "Give the contact a plainer name in Xero and enter that under “{label}” in the settings. Xero's reason is"
-            " below.",
+            "Give the contact a name without unusual signs in Xero, and enter that under “{label}” in the settings. The"
+            " order is then posted by itself. Xero's reason is below.",
             _CONTACT_KEYS,
         ),
         # --- items and stock ---
@@ -591,7 +615,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Item refused by Xero",
             "Order {order}: Xero did not take the item {item}.",
             "accountant",
-            "Xero's reason is below: put that right and press Retry.",
+            "Xero's reason is below. If it is about an account, choose another one under “Cost of goods sold account”,"
+            " “Inventory asset account” or “Sales account” in the settings; the order is then posted by itself. If not,"
+            " put right in Xero what it names, and press Retry.",
             _ACCOUNT_KEYS,
         ),
         Kind(
@@ -600,8 +626,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero has too little stock of {item} for the sales invoice, and did not take a"
             " draft either.",
             "accountant",
-            "Bring {item} into stock in Xero: copy its purchase order there to a bill, if that is not done yet, and"
-            " approve the bill. Then press Retry.",
+            "Bring what is missing into stock in Xero: copy the order's purchase order there to a bill, if that is not"
+            " done yet, and approve the bill. Then press Retry.",
             frozenset({"process_method", "invoice_status"}),
         ),
         # --- numbers ---
@@ -610,15 +636,17 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Number already in use",
             "Order {order}: Xero already has a {document} {number} that did not come from this order.",
             "office",
-            "Look at {number} in Xero. If it is this order's, add {ref} to its reference there, else give the other"
-            " document another number, if nobody has received it yet; then press Retry.",
+            "Look at {number} in Xero. If it is this order's, add {ref} to its reference there and press Retry. If it"
+            " is not, and nobody has received it yet, give it another number there and press Retry. If somebody has"
+            " received it, enter the order in Xero by hand and set it aside.",
         ),
         Kind(
             "number_spent",
             "Number of a deleted document",
             "Order {order}: the number {number} belongs to a {document} that was deleted or voided in Xero.",
             "office",
-            "Xero takes a number once. If the order belongs in the books, enter it in Xero by hand.",
+            "Xero takes a number once, so the order can't be posted from here. If it belongs in the books, enter it in"
+            " Xero by hand. Then set it aside.",
         ),
         Kind(
             "settings_prefix_clash",
@@ -626,7 +654,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: the number prefix {prefix} is already used by company {company} in the same Xero"
             " organisation, {organisation}.",
             "office",
-            "Enter another “Number prefix” in the settings.",
+            "Enter another “Number prefix” in the settings. The orders it stopped are then posted by themselves.",
             frozenset({"number_prefix"}),
         ),
         # --- what Xero refuses ---
@@ -645,8 +673,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Account refused by Xero",
             "Order {order}: a line of the {document} {number} has no account that Xero takes.",
             "accountant",
-            "Compare the accounts in the settings with those in Xero, then press Retry. If Xero still does not take"
-            " it, tell whoever runs this integration, naming order {order}.",
+            "Compare the accounts in the settings with those in Xero, and correct what differs. The order is then"
+            " posted by itself. If nothing differs, tell whoever runs this integration, naming order {order}.",
             _ACCOUNT_KEYS,
             watches=_ACCOUNTS,
         ),
@@ -655,7 +683,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Tax rate refused by Xero",
             "Order {order}: Xero does not take {tax_rate} of a line of the {document} {number}.",
             "accountant",
-            "Look whether “{label}” and the accounts in the settings still fit those in Xero, then press Retry.",
+            "Look whether “{label}” and the accounts in the settings still fit those in Xero, and correct what does"
+            " not. The order is then posted by itself.",
             _TAX_KEYS | _ACCOUNT_KEYS,
             watches=_TAXES,
         ),
@@ -665,7 +694,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: Xero does not take the currency {currency} on the {document} {number}.",
             "accountant",
             "Compare the order's currency with those in Xero (Settings, Currencies; some Xero plans have one"
-            " currency only). Put right what Xero names below, then press Retry.",
+            " currency only), and put right what Xero names below. Once {currency} is added there, the order is posted"
+            " by itself; after anything else press Retry.",
             frozenset({"currency", "cost_currency"}),
             watches=_CURRENCIES,
         ),
@@ -674,8 +704,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Date refused by Xero",
             "Order {order}: Xero does not take a date of the {document} {number}, which is dated {date}.",
             "accountant",
-            "Xero's reason is below. Put that right in Xero, on the order, or under “Payment terms in days” in the"
-            " settings, then press Retry.",
+            "Xero's reason is below. If it is about the due date, correct “Payment terms in days” in the settings. If"
+            " it is about the date of sale, correct that on the platform and send the order again. The order is then"
+            " posted by itself. If something has to change in Xero, do that and press Retry.",
             frozenset({"payment_terms_days", "post_when"}),
             watches=_LOCK_DATES,
         ),
@@ -684,15 +715,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Document too large for Xero",
             "Order {order}: the {document} {number} is larger than what Xero takes at once.",
             "platform",
-            "Split the order on the platform and send the parts, or enter it in Xero by hand.",
+            f"Split the order on the platform and send the parts, or {_BY_HAND}.",
         ),
         Kind(
             "tracking_unknown",
             "Tracking categories not in Xero",
             "Order {order}: Xero does not know the tracking categories in the settings: {tracking}.",
             "accountant",
-            "Compare “Tracking categories” in the settings with those in Xero, name and option letter by"
-            " letter.",
+            "Compare “Tracking categories” in the settings with those in Xero, name and option letter by letter, and"
+            " correct or take out what differs: the order is then posted by itself. If they are right, add them in Xero"
+            " and press Retry.",
             frozenset({"tracking_categories"}),
         ),
         Kind(
@@ -700,7 +732,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Branding theme not in Xero",
             "Order {order}: Xero does not know the branding theme in the settings, {branding_theme}.",
             "accountant",
-            "Enter the id of another theme under “Branding theme” in the settings, or leave it empty.",
+            "Leave “Branding theme” in the settings empty, and Xero uses its usual one; or enter the id of another"
+            " theme there. The order is then posted by itself.",
             frozenset({"branding_theme_id"}),
         ),
         Kind(
@@ -708,7 +741,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Limit of the Xero plan",
             "Order {order}: your Xero plan approves no more invoices this month.",
             "accountant",
-            "Raise the Xero plan and press Retry, or set “Invoice status” to Draft in the settings.",
+            "Set “Invoice status” in the settings to Draft, and the order is posted by itself. Or raise the Xero plan,"
+            " or wait for next month, and press Retry.",
             frozenset({"invoice_status"}),
         ),
         Kind(
@@ -745,7 +779,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " order.",
             "accountant",
             "Open {number} in Xero and correct it there if need be. Then press “Accept as it is in Xero”: it counts as"
-            " posted, and the sales invoice is then sent if it is still to come.",
+            " posted, and the order goes on.",
             retry_label=ACCEPT,
         ),
         Kind(
@@ -755,7 +789,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "accountant",
             "Open {number} in Xero and correct it there if need be. If a tax rate was changed in Xero, put it right"
             " there, or choose another one under “Tax rates” in the settings. Then press “Accept as it is in Xero”: it"
-            " counts as posted, and the sales invoice is then sent if it is still to come.",
+            " counts as posted, and the order goes on.",
             retry_label=ACCEPT,
         ),
         Kind(
@@ -765,7 +799,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " there and should be {value}.",
             "accountant",
             "Open {number} in Xero and correct it there if need be. Then press “Accept as it is in Xero”: it counts as"
-            " posted, and the sales invoice is then sent if it is still to come.",
+            " posted, and the order goes on.",
             retry_label=ACCEPT,
         ),
         Kind(
@@ -776,7 +810,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "office",
             "If “{xero_value}” is the customer you mean, enter that name under “{label}” in the settings. If not, open"
             " {number} in Xero and change its contact to “{contact}”. Then press “Accept as it is in Xero”: it counts"
-            " as posted, and the sales invoice is then sent if it is still to come.",
+            " as posted, and the order goes on.",
             retry_label=ACCEPT,
         ),
         Kind(
@@ -785,8 +819,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: it may already be in the books of {organisation}, to which this company was"
             " connected before.",
             "accountant",
-            "Look for {number} in {organisation}. If it is not there, press Retry. If it is there, leave the order as"
-            " it is, here in the list: after Retry it would be in your books twice.",
+            "Look for {number} in {organisation}. If it is not there, press Retry. If it is there, set the order aside:"
+            " after Retry it would be in your books twice.",
         ),
         # --- posted, and changed afterwards ---
         Kind(
@@ -803,7 +837,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Order {order}: {number} was changed in Xero in the very moment in which it was {done} from here. Posted:"
             " {posted}. In Xero now: {now}.",
             "accountant",
-            "Look at {number} in Xero and correct it there if need be. Then press “Done by hand”.",
+            "Look at {number} in Xero and correct it there if need be. If it has a credit note now, see to it that it"
+            " is allocated. Then press “Done by hand”.",
         ),
         Kind(
             "correction_refused",
@@ -842,7 +877,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             "Document still in Xero",
             "Order {order}: its {document} {number} still stands in Xero, so it was not posted again.",
             "accountant",
-            "To post the order again, delete or void {number} in Xero first.",
+            "To post the order again, delete or void {number} in Xero and press “Try again”. If it is to stay as it is,"
+            " press “Done by hand”.",
         ),
         Kind(
             "nothing_to_credit",
@@ -858,7 +894,14 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " {number}.",
             "accountant",
             "Press “Done by hand”, then “Credit part of it” with other quantities or amounts; or credit it in Xero by"
-            " hand.",
+            " hand, and press “Done by hand”.",
+            words_with={
+                "to_bill": (
+                    "Order {order}: what is to be credited had lowered {number}. So {to_bill} {currency} would have to"
+                    " be billed again, and a credit note can't do that.",
+                    "Bill {to_bill} {currency} in Xero by hand. Then press “Done by hand”.",
+                )
+            },
         ),
         Kind(
             "posted_unrecorded",
@@ -911,8 +954,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
             " Xero failed each time without saying why (reference {reference}).",
             "operator",
             "Look for something unusual in the order, such as a rare character, and press Retry later. If it stops"
-            " again, enter the {document} in Xero by hand, or tell whoever runs this integration, naming the"
-            " reference.",
+            " again, tell whoever runs this integration, naming the reference; or enter the {document} in Xero by hand"
+            " and set the order aside.",
         ),
         Kind(
             "sent_wrongly",
@@ -928,7 +971,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
 
 SKIPPED: Final[dict[str, str]] = {
     "on_hold": "The order is on hold on the platform. It is posted once it is released and sent again.",
-    "cancelled": "The order is cancelled on the platform.",
+    "cancelled": "The order is cancelled on the platform. There is nothing to do.",
     "refunded": "The order is refunded on the platform.",
     "returned": "The order is returned on the platform.",
     "rejected": "The order is rejected on the platform.",
@@ -937,11 +980,13 @@ SKIPPED: Final[dict[str, str]] = {
     "unclear": "A person skipped the order for its status on the platform.",
     "error": "The order has an error on the platform. It is posted once that is solved and it is sent again.",
     "free_of_charge": "The order is free of charge, so there is nothing to invoice.",
-    "before_start": "The order was sold before the “Start from” date in the settings.",
-    "integration_off": "The Xero integration was switched off when the order arrived.",
+    "before_start": "The order was sold before the “Start from” date in the settings. To post it all the same, change"
+    " that date and press Retry.",
+    "integration_off": "The Xero integration was switched off when the order was to be posted. Once “Switched on” is"
+    " ticked in the settings, press Retry.",
     "taken_out": "The company was taken out of the Xero integration by whoever runs it.",
-    "already_in_books": "The order is already in these books through company {company}.",
-    "all_lines_cancelled": "Every line of the order is cancelled.",
+    "already_in_books": "The order is already in these books through company {company}. There is nothing to do.",
+    "all_lines_cancelled": "Every line of the order is cancelled. There is nothing to do.",
 }
 
 CHANGED: Final[dict[str, str]] = {
@@ -961,18 +1006,20 @@ WAITS: Final[dict[str, str]] = {
     "reconnect": "Waiting until a person connects to Xero again (“Reconnect” in the settings): Xero no longer accepts"
     " the connection.",
     "wrong_credentials": "Waiting until a person corrects the client id and secret in the settings: Xero refuses them.",
-    "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings.",
-    "organisation_unconfirmed": "Waiting until a person confirms that orders should go to {organisation}.",
+    "organisation_unchosen": "Waiting until a person chooses the Xero organisation in the settings, under Connection.",
+    "organisation_unconfirmed": "Waiting until a person confirms in the settings, under Connection, that orders should"
+    " go to {organisation}.",
     "dispatch": "Waiting for the order to be dispatched.",
     "paused": "Waiting because whoever runs this integration paused posting{because}. It goes on by itself once they"
     " resume it.",
-    "minute_limit": "Waiting because Xero takes no more than 60 calls a minute; goes on at {until}.",
-    "day_limit": "Waiting because Xero's number of calls for today is used up, until {until}.",
-    "xero_offline": "Waiting because Xero does not answer; tried again at {until}.",
-    "organisation_offline": "Waiting because Xero has taken {organisation} offline; tried again at {until}.",
-    "outcome_unknown": "Waiting to learn from Xero whether {number} arrived; looked up at {until}.",
-    "xero_failing": "Waiting because Xero does not answer as it should; tried again at {until}.",
+    "minute_limit": "Waiting because Xero takes no more than 60 calls a minute.",
+    "day_limit": "Waiting because Xero takes only so many calls a day, and those of today are used up.",
+    "xero_offline": "Waiting because Xero does not answer.",
+    "organisation_offline": "Waiting because Xero has taken {organisation} offline.",
+    "outcome_unknown": "Waiting to learn from Xero whether {number} arrived.",
+    "xero_failing": "Waiting because Xero does not answer as it should.",
 }
+"""Why an order waits. Until when is told beside it, for each reader in their own time."""
 
 TITLES: Final[Mapping[str, str]] = {kind.code: kind.title for kind in CATALOGUE.values()} | {
     "on_hold": "On hold",

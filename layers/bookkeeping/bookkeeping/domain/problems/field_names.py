@@ -7,7 +7,7 @@ from typing import Final
 
 _SALE, _SALE_INC_TAX, _COST, _RATE = "sale price", "sale price with tax", "unit cost", "tax rate"
 _PLAIN: Final = {
-    "id": "number",
+    "id": "order number",
     "company_ref_id": "company's reference number",
     "secondary_company_ref_id": "company's reference number",
     "ref": "reference",
@@ -16,8 +16,8 @@ _PLAIN: Final = {
     "creation_datetime": "date of creation",
     "completion_datetime": "date of completion",
     "currency_code": "currency",
-    "is_free_of_charge": "free of charge",
-    "items": "lines",
+    "is_free_of_charge": "mark “free of charge”",
+    "items": "list of lines",
     "sku": "SKU",
     "shipping_price_inc_tax": "shipping price with tax",
     "shipping_tax_rate": "tax rate of the shipping",
@@ -32,7 +32,7 @@ _FIELD: Final = re.compile(r"(?:(items)\[([0-9]+)\]\.?)?([a-z0-9_]*)(.*)", re.DO
 
 
 def field_in_words(path: str) -> str:
-    """A field by its path in the message: `items[0].unit_price` is “sale price of line 1” (items[0].unit_price)."""
+    """A field by its path in the message: `items[0].unit_price` is the sale price of line 1."""
     found = _FIELD.fullmatch(path)
     if found is None or found[4]:
         # deeper inside than any field that is read, or no field of an order
@@ -40,4 +40,4 @@ def field_in_words(path: str) -> str:
     _, index, name, _ = found.groups()
     line = f"line {int(index) + 1}" if index else ""
     plain = _PLAIN.get(name, name.replace("_", " "))
-    return f"“{' of '.join(filter(None, (plain, line)))}” ({path})"
+    return f"the {plain} of {line}" if plain and line else line or f"the {plain}"

@@ -58,10 +58,21 @@ class Problem(Stored):
         return worded(self._words[1], self._details_in_words)
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the message that it is about, as the message calls them."""
+        return tuple(self.details[name] for name in self._fields)
+
+    @property
+    def _fields(self) -> list[str]:
+        """Those of the details that are fields of the message."""
+        asked = (name for name in ("field", "other_field", "key") if name in self.details)
+        return [name for name in asked if f"{{{name}_in_words}}" in self.kind.sentence]
+
+    @property
     def _details_in_words(self) -> Mapping[str, str]:
         """The details, and each field of the message by the name that people call it."""
-        fields = (name for name in ("field", "other_field", "key") if name in self.details)
-        return {**self.details} | {f"{name}_in_words": field_in_words(self.details[name]) for name in fields}
+        words = {f"{name}_in_words": field_in_words(self.details[name]) for name in self._fields}
+        return {**self.details, **words}
 
     @property
     def _words(self) -> tuple[str, str]:
@@ -77,7 +88,8 @@ class Problem(Stored):
             "who": self.kind.who,
             "fix": self.fix,
             "xero_says": list(self.xero_says),
-            "by_itself": bool(self.kind.watches),
+            "fields": list(self.fields),
+            "by_itself": bool(self.kind.watches) and self.kind.who != "platform",
             "now_called": self._now_called(),
         }
 

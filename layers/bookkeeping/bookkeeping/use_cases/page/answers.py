@@ -63,6 +63,7 @@ class NowCalled(Answer):
 class Problem(Answer):
     """Why an order stopped, who can act, and how.
 
+    `fields`: what it is about, as the message calls them, for those who send it.
     `by_itself`: Xero is read again for it, and the order posted once it is put right there.
     """
 
@@ -72,6 +73,7 @@ class Problem(Answer):
     who: str
     fix: str
     xero_says: list[str]
+    fields: list[str]
     by_itself: bool
     now_called: NowCalled | None
 

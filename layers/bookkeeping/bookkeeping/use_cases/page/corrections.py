@@ -57,7 +57,11 @@ def choices(entry: Entry) -> list[Asked]:
     correction = entry.correction
     if correction is not None and not ledger.is_free(correction) and not ledger.superseded(entry):
         if correction.problem is not None:
-            return ["try_again", "done_by_hand", *(["post_again"] if correction.what != "post_again" else [])]  # type: ignore[list-item]
+            again: list[Asked] = ["try_again", "done_by_hand"]
+            if LABELS["try_again"] not in correction.problem.fix:
+                # first what the problem tells them to press
+                again.reverse()
+            return [*again, "post_again"] if correction.what != "post_again" else again
         return ["try_again"] if correction.rests == "note_is_draft" else []
     listed = correction is not None or ledger.changed_since(entry)
     found: list[Asked] = ["try_again"] if correction and correction.problem else []

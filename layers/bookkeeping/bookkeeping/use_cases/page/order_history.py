@@ -82,7 +82,7 @@ def _due(entry: Entry) -> Iterator[Happened]:
     first = min((posted.at for posted in entry.documents.values()), default=None)
     at = entry.due_at or (at if first is None else min(at, first))
     yield Happened(
-        at, f"Became due as {entry.number}, under version {entry.settings_version} of the settings"
+        at, f"Ready to be posted as {entry.number}, under version {entry.settings_version} of the settings"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -47,6 +48,10 @@ LISTED: Final = (
 )
 CHANGED_SINCE: Final = "changed"
 """Stands beside the states for what was posted and changed afterwards."""
+MOST_NAMED: Final = 3
+"""So many of the numbers in what is searched are looked up as an order's id."""
+_NOTE: Final = re.compile(r"-cn[0-9]*$")
+"""How the number of a credit note ends."""
 _WITHOUT_WHY: Final = frozenset({State.QUEUED, State.POSTED})
 """States that no problem and no reason is looked for in, changes after posting apart."""
 
@@ -339,10 +344,20 @@ def _in_days(entry: Entry, asked: Asked) -> bool:
 
 
 def _named(adapters: PageAdapters, company: str, search: str) -> list[Entry]:
-    """The order with that id or that document number."""
-    digits = search[len(search.rstrip("0123456789")) :]
-    entry = one(adapters, company, digits) if digits else None
-    return [entry] if entry is not None and search in (digits, entry.number) else []
+    """The order with that id, or with a document of that number."""
+    wanted = search.casefold()
+    # behind the order's id, a number may say which credit note it is, and which posting
+    for order_id in list(dict.fromkeys(re.findall(r"[0-9]+", _NOTE.sub("", wanted))))[-MOST_NAMED:]:
+        entry = one(adapters, company, order_id)
+        if entry is not None and wanted in {order_id, *map(str.casefold, _numbers(entry))}:
+            return [entry]
+    return []
+
+
+def _numbers(entry: Entry) -> list[str]:
+    """The numbers of all documents that an order has or had."""
+    posted = (*entry.documents.values(), *entry.former)
+    return [entry.number, *(one.number for one in posted), *(note.number for note in entry.credit_notes)]
 
 
 def _matches(entry: Entry, search: str) -> bool:

@@ -36,6 +36,8 @@ from bookkeeping.use_cases.page.order_history import history
 
 PARTS: Final = 20
 """Of orders with one reference of the sales channel, so many are compared."""
+_RETRY_IS_NO_HELP: Final = frozenset({"on_hold", "error", "all_lines_cancelled", "number_spent"})
+"""What only the platform, or a person in Xero, can do something about."""
 
 
 def unreadable(company: str, order_id: str, reference: str, now: datetime) -> Entry:
@@ -108,7 +110,7 @@ class View:
             "total": _total(order) if order else None,
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": [*entry.changes, *_sold_again(entry)],
-            "can_retry": can_retry(entry),
+            "can_retry": can_retry(entry) and _retry_helps(entry),
             "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
             "can_set_aside": ledger.can_set_aside(entry),
             "set_aside": entry.set_aside
@@ -255,7 +257,7 @@ class View:
                 return (f"Set aside by {aside.by}: {aside.because}" if aside else "Set aside."), None
             case State.WAITING:
                 pass
-        details = {"number": entry.number, "until": f"{until:%H:%M} UTC" if until else "soon"}
+        details = {"number": entry.number}
         if self._connection is not None:
             details["organisation"] = self._connection.organisation_name
         return worded(WAITS.get(reason, "Waiting."), details), until
@@ -306,6 +308,13 @@ def can_retry(entry: Entry) -> bool:
     if entry.message.problem is not None or entry.reason == UNKNOWN:
         return False
     return entry.state in STANDING_STILL
+
+
+def _retry_helps(entry: Entry) -> bool:
+    """Whether a press on Retry can change anything. What waits goes on by itself."""
+    if entry.state is State.WAITING or entry.why in _RETRY_IS_NO_HELP:
+        return False
+    return entry.why != "cancelled" or bool(entry.documents)
 
 
 def _charged(order: Order) -> tuple[Decimal | None, Decimal | None, str | None]:

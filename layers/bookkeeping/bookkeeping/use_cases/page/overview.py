@@ -249,8 +249,10 @@ def _posting(
     if health is not None and health.paused is not None and health.paused[1] > now:
         reason, until = health.paused
         organisation = connection.organisation_name if connection else ""
-        details = {"until": f"{until.astimezone(zone):%H:%M}", "organisation": organisation}
-        return _Sign(title, "warning", worded(WAITS.get(reason, "Waiting."), details))
+        said = worded(WAITS.get(reason, "Waiting."), {"organisation": organisation})
+        local = until.astimezone(zone)
+        on = "" if local.date() == now.astimezone(zone).date() else f"on {local:%A} "
+        return _Sign(title, "warning", f"{said} They go on by themselves {on}at {local:%H:%M}.")
     return _Sign(title, "good", "Orders are posted as they come in.")
 
 

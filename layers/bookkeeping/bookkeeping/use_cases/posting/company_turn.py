@@ -131,7 +131,7 @@ class CompanyTurn:
     def problem(self, messages: Sequence[str], entry: Entry, created: Created) -> Problem:
         order, settings = entry.message.order, self.settings(entry)
         currency = settings.cost_currency if created == "purchase_order" else ""
-        return from_xero(
+        found = from_xero(
             messages,
             order=entry.order_id,
             document=created,
@@ -146,6 +146,10 @@ class CompanyTurn:
                 "date": document_date(order, settings, self.organisation, self._sent_on(entry)).isoformat(),
             },
         )
+        if "tax_type" not in found.details:
+            return found
+        words = self.organisation.tax_type_in_words(found.details["tax_type"])
+        return replace(found, details={**found.details, "tax_type": words})
 
     # --- documents
 
