@@ -33,7 +33,7 @@ from bookkeeping.domain.moments import LONG_AGO, moment
 from bookkeeping.domain.orders import Order
 from bookkeeping.domain.page_access import Person
 from bookkeeping.domain.settings import Settings
-from bookkeeping.use_cases.intake import NO_COMPANY, Intake
+from bookkeeping.use_cases.intake import NO_COMPANY, Intake, _noted
 from bookkeeping.use_cases.page import settings_form
 from bookkeeping.use_cases.page.corrections import NothingToCorrect, correct
 from bookkeeping.use_cases.page.order_list import Asked, orders
@@ -41,6 +41,7 @@ from bookkeeping.use_cases.page.retry import retry
 from bookkeeping.use_cases.posting.company_turn import CompanyTurn
 from bookkeeping.use_cases.posting.publishing import Publisher
 from bookkeeping.use_cases.posting.settlement import Settlement
+from bookkeeping.use_cases.posting.turn import Turn
 from local.sample_kinds import KINDS
 from local.samples import TRACKED, UNTRACKED, Maker
 from tests import our_faults
@@ -61,6 +62,8 @@ VISIBLE_WITHIN: Final = timedelta(minutes=5)
 MENDED_AFTER: Final = timedelta(minutes=12)
 OUR_FAULT: Final = ("our_fault", "correction_fault")
 """How an order, or the correction of its documents, shows a fault of ours."""
+CANCELLED: Final = "skipped cancelled [] "
+"""How an order ends that was cancelled before any document of it was made."""
 A_JOB: Final = 150
 """Lines."""
 LATER_TIMES: Final = 300
@@ -103,9 +106,11 @@ def shows() -> frozenset[Line]:
     codes = (
         Entry.key.fget.__code__,  # type: ignore[attr-defined]
         Entry.why.fget.__code__,  # type: ignore[attr-defined]
+        _noted.__code__,
         Intake._keep_unreadable.__code__,
         Intake._publish.__code__,
         Intake._companies.__code__,
+        Turn._correct_or_remove.__code__,
         CompanyTurn._stopping.__wrapped__.__code__,  # type: ignore[attr-defined]
         Publisher.contained.__code__,
         Settlement._contained.__code__,
@@ -491,9 +496,11 @@ class Prepared:
                 environment.run(MENDED_AFTER, calm=timedelta(0))
                 _held_up(environment, found, trace)
                 trace.mended = True
-                if found.stopped:
-                    environment.press(partial(_retry, environment, *found.stopped.split("#")))
+                _free(environment, found)
             environment.run(timedelta(hours=4))
+            if isinstance(trace, Poison):
+                # a page that fails says so itself
+                trace.mended = True
             for company in self._work.companies:
                 environment.press(partial(_look, environment, company, found.listed))
             environment.run(timedelta(hours=1))
@@ -504,9 +511,7 @@ class Prepared:
         if isinstance(trace, Raise):
             found.met = trace.at is not None
             _stopped(environment, found, trace.at)
-            if found.stopped:
-                environment.press(partial(_retry, environment, *found.stopped.split("#")))
-                environment.run(timedelta(hours=1))
+            _free(environment, found)
         else:
             found.lines = trace.lines
             found.met = (
@@ -526,13 +531,17 @@ class Prepared:
             f"{key} ended as {found.ends.get(key)}, not as {end}"
             for key, end in wanted.ends.items()
             # what Xero refuses once it may take when the order is tried again
-            if found.ends.get(key) != end and not found.ends.get(key, "").startswith("posted")
+            if found.ends.get(key) != end
+            and not found.ends.get(key, "").startswith("posted")
+            # one that was stopped may be cancelled before it is freed
+            and not (found.at_fault & {key.partition("#")[2], ""} and found.ends.get(key) == CANCELLED)
         ]
         for name in wanted.documents.keys() | found.documents.keys():
             was, now = wanted.documents.get(name, []), found.documents.get(name, [])
             # an order that was stopped may have got a newer content, and not a second document
             late = any(order_id and name[1].endswith(order_id) for order_id in found.at_fault)
-            if len(now) < len(was) or len(now) > 1 or (was and was != now and not late):
+            missing = len(now) < len(was) and not self._posted_changed(found, name)
+            if missing or len(now) > 1 or (was and now and was != now and not late):
                 bad.append(f"{name[1]}: {now}, not {was}")
         bad += [
             f"the page of {company} lists {sorted(found.listed.get(company, ()))}"
@@ -541,6 +550,22 @@ class Prepared:
         ]
         where = f"{self.name}, {line}{poisoned and f' for {poisoned}'}"
         return found.met, [f"{where}: {each}" for each in bad]
+
+    def _posted_changed(self, found: Run, name: tuple[str, str]) -> bool:
+        """Whether a document is missing since its order, once stopped, was changed before it was posted.
+
+        Then nothing is left to correct; or, if it was cancelled, to post.
+        """
+        # a fault that was of no order kept the whole company waiting
+        every = {key.partition("#")[2] for key in self.wanted.ends}
+        for order_id in every if "" in found.at_fault else found.at_fault:
+            if order_id in name[1]:
+                first = [one for one in self.wanted.documents if one[1].endswith(order_id)]
+                if CANCELLED in {end for key, end in found.ends.items() if key.endswith(f"#{order_id}")}:
+                    return not any(found.documents.get(one) for one in first)
+                changed = any(found.documents.get(one) != self.wanted.documents[one] for one in first)
+                return changed and name not in first
+        return False
 
 
 def provoked(fault: our_faults.Fault) -> bool:
@@ -574,6 +599,15 @@ def _look(environment: Environment, company: Company, listed: dict[str, set[str]
     """A person looks at the Orders page."""
     page = orders(environment.page, company.ref, Asked())
     listed[company.ref] = {order["id"] for order in page["orders"]}
+
+
+def _free(environment: Environment, found: Run) -> None:
+    """A person presses what the page offers: once more where the correction of its documents stopped as well."""
+    rows = environment.store.tables["OrdersTable"].items
+    for _ in range(2):
+        if found.stopped and _problem(rows[found.stopped,]) in OUR_FAULT:
+            environment.press(partial(_retry, environment, *found.stopped.split("#")))
+            environment.run(timedelta(hours=1))
 
 
 def _retry(environment: Environment, company: str, order_id: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
-from bookkeeping.adapters.containment import leaving_alone
+from bookkeeping.adapters.containment import contained, leaving_alone
 from bookkeeping.adapters.tables.dynamodb import (
     Item,
     cancelled_for,
@@ -488,8 +488,12 @@ def _sum_out(entry: Entry, listed_at: datetime) -> str:
 
     In seconds since 1970; nothing there stands for the moment in the list key, which it nearly always is.
     """
-    money, invoice = comes_to(entry), entry.documents.get("invoice")
+    money: Money | None = None
+    # the row is written, and can say so, even if a fault of ours keeps it from being reckoned
+    with contained(*entry.key):
+        money = comes_to(entry)
     text = f"{plain_number(money.amount)} {money.currency}" if money else ""
+    invoice = entry.documents.get("invoice")
     if invoice is None:
         return text
     return f"{text}@{'' if invoice.at == listed_at else int(invoice.at.timestamp())}"
