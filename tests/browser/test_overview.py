@@ -114,7 +114,10 @@ def test_the_tab_orders_has_the_number_of_each_answer(site: Site, page_with_cloc
 
 @pytest.mark.parametrize(
     ("found", "words"),
-    [(3, "found 3 differences. These figures do not know of them."), (1, "found 1 difference. These figures do not know of it.")],
+    [
+        (3, "found 3 differences. These figures do not know of them."),
+        (1, "found 1 difference. These figures do not know of it."),
+    ],
 )
 def test_beside_the_money_stand_the_differences_of_the_last_match(
     site: Site, page: Page, found: int, words: str

@@ -52,9 +52,10 @@ export function amount(text, currency) {
   if (text === null || text === undefined || text === "") return "–";
   const plain = String(text);
   const style = /^[A-Z]{3}$/.test(currency || "") ? { style: "currency", currency, currencyDisplay: "code" } : { minimumFractionDigits: 2 };
-  // as many as are usual in the currency, none in yen; more where the amount has more
+  // as many as are usual in the currency, and all that the amount has; noughts do not count where none are usual, as in yen
   const usual = new Intl.NumberFormat(undefined, style).resolvedOptions().minimumFractionDigits;
-  const own = (plain.split(".")[1] || "").replace(/0+$/, "").length;
+  const [, fraction = ""] = plain.split(".");
+  const own = (usual ? fraction : fraction.replace(/0+$/, "")).length;
   const decimals = Math.min(Math.max(own, usual), 6);
   return new Intl.NumberFormat(undefined, { ...style, minimumFractionDigits: decimals, maximumFractionDigits: decimals }).format(plain);
 }
