@@ -36,7 +36,9 @@ def comes_to(entry: Entry) -> Money | None:
         return Money(order.currency or "", totals.total) if order and totals else None
     if invoice.status in VOID_OR_DELETED:
         return Money(_currency(invoice.currency), Decimal(0))
-    notes = [note.total for note in entry.credit_notes if note.counts and note.id]
+    # a former invoice's note stays with the order that is posted again
+    own = [note for note in entry.credit_notes if note.invoice_id == invoice.id]
+    notes = [note.total for note in own if note.counts and note.id]
     total, *credited = (_amount(text) for text in (invoice.total, *notes))
     return None if total is None else Money(_currency(invoice.currency), total - sum(filter(None, credited)))
 
