@@ -640,8 +640,10 @@ def overview(**changes: Any) -> Json:
         "no_orders_yet": False,
         "days": [{"day": day} | told for day, told in zip(dates, days, strict=True)],
         "week": sums(186, GBP=(182, "12814.57"), EUR=(4, "289.00")),
+        "differences": 3,
         "standing": {
             "needs_attention": sums(3, GBP=(3, "190.05")),
+            "changed": sums(2, GBP=(2, "126.70")) | {"to_decide": 1},
             "queued": sums(2, GBP=(2, "96.80")),
             "waiting": sums(4, GBP=(3, "151.20"), EUR=(1, "42.00")),
             "set_aside": sums(1, GBP=(1, "63.35")),

@@ -400,8 +400,8 @@ def overview_without_orders(site: Site, page: Page) -> None:
 @state
 def overview_of_a_quiet_week(site: Site, page: Page) -> None:
     days = [{"day": one["day"]} | sums() for one in overview()["days"]]
-    standing = dict.fromkeys(overview()["standing"], sums())
-    site.overview = overview(days=days, week=sums(), standing=standing)
+    standing = dict.fromkeys(overview()["standing"], sums()) | {"changed": sums() | {"to_decide": 0}}
+    site.overview = overview(days=days, week=sums(), standing=standing, differences=0)
     open_overview(site, page)
     expect(page.locator("#overview-chart")).to_contain_text("Nothing was posted")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -56,6 +58,7 @@ def test_it_shows_the_figures_that_the_api_tells(site: Site, page: Page) -> None
         "Posted today\n9\nGBP 612.35",
         "Posted in seven days\n186\nGBP 12,814.57\nEUR 289.00",
         "Needs attention\n3\nGBP 190.05",
+        "Changed after posting\n2\nGBP 126.70",
         "Waiting\n4\nGBP 151.20\nEUR 42.00",
         "On its way\n2\nGBP 96.80",
         "Set aside\n1\nGBP 63.35",
@@ -67,6 +70,76 @@ def test_it_shows_the_figures_that_the_api_tells(site: Site, page: Page) -> None
     assert told[2] == ["Thursday 27 February", "0", "–"]
     assert told[-1] == ["All seven days", "186", "GBP 12,814.57\nEUR 289.00"]
     assert [query.query for query in site.asked("GET", "overview")] == [{"zone": "Europe/London"}]
+
+
+def test_orders_changed_after_posting_stand_out_while_one_waits_for_a_person(site: Site, page: Page) -> None:
+    site.orders = busy_orders()
+    open_overview(site, page)
+    red = page.locator("#overview-tiles > li.bad")
+    expect(red).to_have_text([re.compile("^Needs attention"), re.compile("^Changed after posting")])
+    page.get_by_role("link", name="Changed after posting").click()
+    expect(page.get_by_role("radio", name="Changed after posting")).to_be_checked()
+    expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
+    assert site.asked("GET", "orders")[-1].query["status"] == "changed"
+    page.get_by_role("tab", name="Overview").click()
+    changed = sums(2, GBP=(2, "126.70")) | {"to_decide": 0}
+    site.overview = overview(standing=overview()["standing"] | {"changed": changed})
+    page.reload()
+    expect(red).to_have_text([re.compile("^Needs attention")])
+
+
+def test_a_link_leads_to_the_list_also_after_an_order_was_open(site: Site, page: Page) -> None:
+    site.orders = busy_orders()
+    open_overview(site, page)
+    page.goto(f"{site.page}#orders/{site.orders[0]['id']}")
+    expect(page.locator("#one-order-heading")).to_be_focused()
+    page.get_by_role("tab", name="Overview").click()
+    page.get_by_role("link", name="Needs attention").click()
+    expect(page.locator("#order-rows > li")).to_have_count(2)
+    expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
+
+
+def test_the_tab_orders_has_the_number_of_each_answer(site: Site, page_with_clock: Page) -> None:
+    page = page_with_clock
+    open_overview(site, page)
+    badge = page.locator("#orders-count")
+    for stopped, words in [(sums(1), "1 needs attention"), (sums(1000, more=True), "1000+ need attention")]:
+        site.overview = overview(standing=overview()["standing"] | {"needs_attention": stopped})
+        page.clock.run_for(30_000)
+        expect(badge).to_have_text(words)
+    site.overview = overview(standing=overview()["standing"] | {"needs_attention": sums()})
+    page.clock.run_for(30_000)
+    expect(badge).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (3, "found 3 differences. These figures do not know of them."),
+        (1, "found 1 difference. These figures do not know of it."),
+    ],
+)
+def test_beside_the_money_stand_the_differences_of_the_last_match(
+    site: Site, page: Page, found: int, words: str
+) -> None:
+    site.overview, site.book_match = overview(differences=found), matched()
+    open_overview(site, page)
+    expect(page.locator("#overview-words")).to_contain_text(f"The last book match {words}")
+    page.get_by_role("link", name="last book match").click()
+    expect(page.locator("#book-match > summary")).to_be_focused()
+
+
+def test_money_has_the_decimals_of_its_currency(site: Site, page: Page) -> None:
+    site.overview = overview(
+        standing=overview()["standing"]
+        | {
+            "waiting": sums(
+                4, JPY=(1, "1200.00"), GBP=(1, "1200"), KWD=(1, "1.5"), EUR=(1, "0.125"), ISK=(1, "7.50")
+            )
+        }
+    )
+    open_overview(site, page)
+    assert "Waiting\n4\nJPY 1,200\nGBP 1,200.00\nKWD 1.500\nEUR 0.125\nISK 7.5" in tiles(page)
 
 
 def test_the_charts_words_and_bars_are_the_days(site: Site, page: Page) -> None:
@@ -97,11 +170,11 @@ def test_everything_is_reached_by_keyboard(site: Site, page: Page) -> None:
     site.orders, site.book_match = busy_orders(), matched()
     open_overview(site, page)
     page.get_by_role("tab", name="Overview").focus()
+    # what was posted in days of the reader's time zone has no list of its own
     page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Posted in seven days")).to_be_focused()
-    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Needs attention")).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
     expect(page.get_by_role("radio", name="Needs attention")).to_be_checked()
     expect(page.locator("#order-rows > li")).to_have_count(2)
     assert site.asked("GET", "orders")[-1].query["status"] == "needs_attention"
@@ -110,7 +183,7 @@ def test_everything_is_reached_by_keyboard(site: Site, page: Page) -> None:
     page.locator("#overview-table > summary").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("cell", name="GBP 604.08")).to_be_visible()
-    page.get_by_role("link", name="Book match").focus()
+    page.get_by_role("link", name="Book match", exact=True).focus()
     page.keyboard.press("Enter")
     expect(page.locator("#book-match > summary")).to_be_focused()
     expect(page.locator("#match-result")).to_contain_text("No difference")

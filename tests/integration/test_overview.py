@@ -137,12 +137,54 @@ def test_the_figures_are_the_ledgers() -> None:
     assert told["week"]["money"][0]["currency"] == "GBP"
     under_way = {State.QUEUED: State.QUEUED, State.POSTING: State.QUEUED}
     standing = Counter(str(under_way.get(entry.state, entry.state)) for entry in ledger.entries)
+    changed = [entry for entry in ledger.entries if entry.state is State.POSTED and entry.reason]
+    standing["changed"] = len(changed)
     assert {state: one["orders"] for state, one in told["standing"].items()} == {
-        state: standing[state] for state in ("needs_attention", "waiting", "queued", "set_aside")
+        state: standing[state] for state in ("needs_attention", "changed", "waiting", "queued", "set_aside")
     }
+    assert told["standing"]["changed"]["to_decide"] == sum(entry.reason != "correcting" for entry in changed)
     stopped = told["standing"]["needs_attention"]
     assert _money(stopped) == {"GBP": stopped["orders"] * Decimal("56.95")}
     assert (told["no_orders_yet"], told["zone_known"]) == (False, True)
+
+
+def test_orders_changed_after_posting_count_however_long_ago_with_what_they_come_to() -> None:
+    ledger = Ledger()
+    ledger.post(NOW - timedelta(days=90), "7.50", reason="changed")
+    ledger.post(NOW, "2.00", "EUR", reason="correcting")
+    ledger.post(NOW, "4.00")
+    told = ledger.ask()
+    changed = told["standing"]["changed"]
+    assert (changed["orders"], changed["to_decide"], changed["more"]) == (2, 1, False)
+    assert _money(changed) == {"GBP": Decimal("7.50"), "EUR": Decimal("2.00")}
+    assert told["week"]["orders"] == 2
+
+
+def test_currencies_stand_in_their_order_after_the_one_of_the_chart() -> None:
+    ledger = Ledger()
+    for currency in ("USD", "USD", "EUR", "JPY", "GBP", "GBP", "GBP"):
+        ledger.post(NOW, currency=currency)
+    for currency in ("USD", "USD", "EUR"):
+        ledger.post(NOW - timedelta(days=2), currency=currency)
+    told = ledger.ask()
+    assert [one["currency"] for one in told["week"]["money"]] == ["USD", "EUR", "GBP", "JPY"]
+    assert [one["currency"] for one in told["days"][-1]["money"]] == ["USD", "EUR", "GBP", "JPY"]
+    none = Ledger()
+    for currency in ("USD", "USD", "EUR"):
+        none.post(NOW - timedelta(days=90), currency=currency, reason="changed")
+    assert [one["currency"] for one in none.ask()["standing"]["changed"]["money"]] == ["EUR", "USD"]
+
+
+def test_old_changes_do_not_make_the_week_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "MOST_A_DAY", 3)
+    ledger = Ledger()
+    ledger.post(NOW)
+    for before in range(20, 26):
+        ledger.post(NOW - timedelta(days=before), reason="changed")
+    assert not ledger.ask()["week"]["more"]
+    for _ in range(4):
+        ledger.post(NOW, reason="changed")
+    assert ledger.ask()["week"]["more"]
 
 
 def _money(sums: dict[str, Any]) -> dict[str, Decimal]:
@@ -266,6 +308,11 @@ def signs(office: Browser) -> dict[str, tuple[str, str]]:
     return {one["title"]: (one["result"], one["words"]) for one in told}
 
 
+def told_of(office: Browser, title: str) -> dict[str, Any]:
+    told: list[dict[str, Any]] = office.get("overview", zone="Europe/London").json["health"]
+    return next(one for one in told if one["title"] == title)
+
+
 def first_tab(office: Browser) -> str:
     answer = office.popup.request("GET", f"/settings/{office.company}", cookies=[office.cookie])
     return answer.body.partition('data-first-tab="')[2].partition('"')[0]
@@ -281,6 +328,16 @@ def test_before_a_company_is_connected_the_settings_open_and_there_is_nothing_to
             "Connection to Xero": "wrong",
             "Posting": "warning",
         }
+        office.app()
+        told = signs(office)["Posting"]
+        assert told == (
+            "warning",
+            "Not saved yet: orders that arrive are kept here, and nothing is sent to Xero.",
+        )
+        assert (told_of(office, "Posting")["fix"], told_of(office, "Posting")["link"]) == (
+            "Fill in the settings and save.",
+            "#settings",
+        )
 
 
 def test_it_opens_first_once_connected_and_as_long_as_the_connection_is_not_ended(office: Browser) -> None:
@@ -316,7 +373,7 @@ def test_all_is_well_where_orders_are_posted_and_no_call_to_xero_is_made_to_say_
         "Posting": ("good", "Orders are posted as they come in."),
         "Book match": ("good", "No difference between what was posted and what is in Xero."),
         "Calls left today": ("good", f"{left} calls to Xero are left today."),
-        "Mails": ("unknown", "Nobody gets a mail when an order needs attention."),
+        "Mails": ("warning", "Nobody gets a mail when an order needs attention."),
     }
     assert _money(told["week"]) == {"GBP": document["total"]}
     assert len(world.calls()) == calls
@@ -327,6 +384,22 @@ def test_all_is_well_where_orders_are_posted_and_no_call_to_xero_is_made_to_say_
 
 def _switched_off(office: Browser) -> None:
     office.save(enabled=False)
+
+
+def _no_contact(office: Browser) -> None:
+    office.save(contact_name="")
+
+
+def _nothing_filled_in(office: Browser) -> None:
+    office.save(contact_name="", sales_account_code="")
+
+
+def _no_stock_account(office: Browser) -> None:
+    office.save(process_method="tracked", cogs_account_code="310", inventory_asset_account_code="")
+
+
+def _one_unconfirmed(office: Browser) -> None:
+    office.save(errors_email="a@example.com")
 
 
 def _paused(office: Browser) -> None:
@@ -412,6 +485,14 @@ def _stopped_without_calls(office: Browser) -> None:
     ("happens", "title", "result", "words"),
     [
         (_switched_off, "Posting", "warning", "Switched off"),
+        (_no_contact, "Posting", "warning", "“Contact name” is not filled in, so orders stop."),
+        (
+            _nothing_filled_in,
+            "Posting",
+            "warning",
+            "“Sales account” and “Contact name” are not filled in, so orders stop.",
+        ),
+        (_no_stock_account, "Posting", "warning", "“Inventory asset account” is not filled in"),
         (_paused, "Posting", "warning", "paused posting (a new release)"),
         (_without_calls, "Posting", "warning", "those of today are used up. They go on by themselves "),
         (_without_calls, "Calls left today", "warning", "0 calls to Xero are left today."),
@@ -420,6 +501,7 @@ def _stopped_without_calls(office: Browser) -> None:
         (_other_app, "Connection to Xero", "wrong", "with another Xero app"),
         (_books_differ, "Book match", "wrong", "1 difference between"),
         (_nobody_confirmed, "Mails", "warning", "2 of 2 addresses get no mail yet."),
+        (_one_unconfirmed, "Mails", "warning", "The address gets no mail yet."),
         (_one_confirmed, "Mails", "warning", "1 of 2 addresses gets no mail yet."),
         (_both_confirmed, "Mails", "good", "2 addresses are told"),
         (_stopped, "Orders that wait for a change in Xero", "good", "read again for them by itself"),
@@ -433,6 +515,30 @@ def test_what_is_not_well_has_a_sign_with_words(
     told = signs(office)[title]
     assert told[0] == result, told
     assert words in told[1]
+
+
+@pytest.mark.parametrize(
+    ("happens", "title", "fix", "link"),
+    [
+        (_switched_off, "Posting", "Switch it on in the settings and save.", "#settings/enabled"),
+        (_no_contact, "Posting", "Fill it in and save.", "#settings/contact_name"),
+        (_nothing_filled_in, "Posting", "Fill them in and save.", "#settings/sales_account_code"),
+        (_no_stock_account, "Posting", "Fill it in and save.", "#settings/inventory_asset_account_code"),
+        (lambda _: None, "Mails", "Add an address.", "#settings/errors_email"),
+    ],
+)
+def test_a_sign_leads_to_the_setting_that_puts_it_right(
+    office: Browser, happens: Callable[[Browser], None], title: str, fix: str, link: str
+) -> None:
+    happens(office)
+    told = told_of(office, title)
+    assert (told["fix"], told["link"]) == (fix, link)
+
+
+def test_the_figures_come_with_the_differences_that_the_last_match_found(office: Browser) -> None:
+    assert office.get("overview", zone="UTC").json["differences"] == 0
+    _books_differ(office)
+    assert office.get("overview", zone="UTC").json["differences"] == 1
 
 
 def test_where_no_mails_are_sent_at_all_none_are_spoken_of(office: Browser) -> None:

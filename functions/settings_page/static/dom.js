@@ -51,13 +51,13 @@ export function day(iso) {
 export function amount(text, currency) {
   if (text === null || text === undefined || text === "") return "–";
   const plain = String(text);
-  const decimals = Math.min(Math.max((plain.split(".")[1] || "").length, 2), 6);
-  const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
-  if (/^[A-Z]{3}$/.test(currency || "")) {
-    const money = new Intl.NumberFormat(undefined, { style: "currency", currency, currencyDisplay: "code", ...digits });
-    return money.format(plain);
-  }
-  return new Intl.NumberFormat(undefined, digits).format(plain);
+  const style = /^[A-Z]{3}$/.test(currency || "") ? { style: "currency", currency, currencyDisplay: "code" } : { minimumFractionDigits: 2 };
+  // as many as are usual in the currency, and all that the amount has; noughts do not count where none are usual, as in yen
+  const usual = new Intl.NumberFormat(undefined, style).resolvedOptions().minimumFractionDigits;
+  const [, fraction = ""] = plain.split(".");
+  const own = (usual ? fraction : fraction.replace(/0+$/, "")).length;
+  const decimals = Math.min(Math.max(own, usual), 6);
+  return new Intl.NumberFormat(undefined, { ...style, minimumFractionDigits: decimals, maximumFractionDigits: decimals }).format(plain);
 }
 
 export const upperFirst = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -85,6 +85,7 @@ export class OrdersTab {
     this.filter.reset();
     this.filter.elements.status.value = state;
     this.pages = 0;
+    this.open = null;
   }
 
   async load({ quietly = false } = {}) {
@@ -194,10 +195,15 @@ export class OrdersTab {
       show(place, counts[state] ? countWords(counts[state], more.includes(state)) : "");
       show(place.nextElementSibling, counts[state] ? moneyWords(money[state], more.includes(state)) : "");
     }
-    const trouble = (this.stopped = counts.needs_attention || 0);
+    this.showStopped(counts.needs_attention || 0, more.includes("needs_attention"));
+  }
+
+  /** How many orders need attention, on the tab itself. */
+  showStopped(trouble, more) {
+    this.stopped = trouble;
     const total = byId("orders-count");
     total.hidden = !trouble;
-    replace(total, ` ${countWords(trouble, more.includes("needs_attention"))}`, element("span", { class: "hidden-words" }, trouble === 1 ? " needs attention" : " need attention"));
+    replace(total, ` ${countWords(trouble, more)}`, element("span", { class: "hidden-words" }, trouble === 1 ? " needs attention" : " need attention"));
   }
 
   showProblems(counted) {

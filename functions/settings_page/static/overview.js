@@ -6,7 +6,7 @@ import { amount, byId, element, moment, replace, same, whilePressed } from "./do
 
 const LOOK_AGAIN_AFTER = 30_000;
 /** Named as on the Orders tab, where each leads to. */
-const STANDING = { needs_attention: "Needs attention", waiting: "Waiting", queued: "On its way", set_aside: "Set aside" };
+const STANDING = { needs_attention: "Needs attention", changed: "Changed after posting", waiting: "Waiting", queued: "On its way", set_aside: "Set aside" };
 /** Pixels; the bar in percent of a day's place. */
 const CHART = { height: 190, top: 24, bottom: 26, bar: 62 };
 
@@ -23,8 +23,10 @@ const moneyWords = ({ money, more }) => money.map(({ currency, total }) => (more
 const inCurrency = ({ money }, wanted) => money.find(({ currency }) => currency === wanted)?.total ?? "0";
 
 export class OverviewTab {
-  constructor(api) {
+  /** `orders`: the tab Orders, which shows on itself how many need attention. */
+  constructor(api, orders) {
     this.api = api;
+    this.orders = orders;
     this.panel = byId("overview-panel");
     setInterval(() => document.hidden || this.panel.hidden || this.load(), LOOK_AGAIN_AFTER);
   }
@@ -46,6 +48,8 @@ export class OverviewTab {
     byId("overview").hidden = false;
     replace(byId("overview-error"));
     replace(byId("overview-as-of"), "As of ", moment(new Date().toISOString()));
+    const { needs_attention: stopped } = overview.standing;
+    this.orders.showStopped(stopped.orders, stopped.more);
     if (same(overview, this.shown)) return;
     this.shown = overview;
     showConnectionBanner(overview.connection);
@@ -62,16 +66,19 @@ export class OverviewTab {
     if (none) return replace(byId("overview-empty"), emptyWords(overview));
     replace(
       byId("overview-tiles"),
-      tile("posted", "Posted today", days.at(-1)),
-      tile("posted", "Posted in seven days", week),
-      Object.entries(STANDING).map(([state, words]) => tile(state, words, standing[state])),
+      // the list's days are those of UTC and of the last change, so none of its filters has just these orders
+      tile("Posted today", days.at(-1)),
+      tile("Posted in seven days", week),
+      Object.entries(STANDING).map(([state, words]) =>
+        tile(element("a", { href: `#orders?status=${state}` }, words), standing[state], state === "needs_attention" ? standing[state].orders : standing[state].to_decide),
+      ),
     );
     replace(byId("overview-chart"), week.money.length ? chart(overview) : element("p", {}, week.orders ? "" : "Nothing was posted in these days."));
     const table = byId("overview-table");
     table.hidden = !week.orders;
     replace(table.querySelector("tbody"), days.map((day) => row(dayLong.format(dateOf(day)), day)));
     replace(table.querySelector("tfoot"), row("All seven days", week));
-    byId("overview-words").textContent = aboutFigures(overview);
+    replace(byId("overview-words"), aboutFigures(overview), ...aboutDifferences(overview));
   }
 }
 
@@ -83,12 +90,12 @@ function emptyWords({ connection }) {
   ];
 }
 
-function tile(state, title, sums) {
-  const alarming = state === "needs_attention" && sums.orders > 0;
+/** `toDecide`: how many of the orders wait for a person. */
+function tile(title, sums, toDecide = 0) {
   return element(
     "li",
-    { class: alarming ? "bad" : "" },
-    element("a", { href: `#orders?status=${state}` }, title),
+    { class: toDecide ? "bad" : "" },
+    title,
     element("b", { class: sums.more ? "long" : "" }, countWords(sums)),
     moneyWords(sums).map((words) => element("span", {}, words)),
   );
@@ -113,6 +120,12 @@ function aboutFigures({ zone, zone_known: known, week }) {
   ]
     .filter(Boolean)
     .join(" ");
+}
+
+function aboutDifferences({ differences }) {
+  if (!differences) return [];
+  const [found, them] = differences === 1 ? ["1 difference", "it"] : [`${number.format(differences)} differences`, "them"];
+  return [" The ", element("a", { href: "#book-match" }, "last book match"), ` found ${found}. These figures do not know of ${them}.`];
 }
 
 function sign({ title, result, words, fix, link, at }) {

@@ -21,7 +21,7 @@ const connection = new ConnectionSection(api, lists, settings);
 const check = new SetupCheck(api, settings);
 const orders = new OrdersTab(api);
 const match = new BookMatch(api);
-const overview = new OverviewTab(api);
+const overview = new OverviewTab(api, orders);
 const preview = new Preview(api, settings, orders);
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -42,8 +42,12 @@ async function route() {
   const tab = PARTS[to] ?? to;
   select(tab);
   if (state) orders.onlyState(state);
-  if (tab === "orders") await orders.go(id);
-  else if (tab === "overview") overview.load();
+  if (tab === "orders") {
+    const shown = orders.go(id);
+    // the link that led here is gone
+    if (state) byId("order-list-heading").focus();
+    await shown;
+  } else if (tab === "overview") overview.load();
   else if (settings.loaded) openOnSettings();
   if (to === "book-match") match.reveal();
 }

@@ -529,7 +529,7 @@ class Money(Answer):
 
 
 class Sums(Answer):
-    """Orders and what they come to, the currency that most of them are in first.
+    """Orders and what they come to: first in the currency of the chart, the others by their codes.
 
     `more`: there are more orders than were counted.
     """
@@ -543,10 +543,17 @@ class Day(Sums):
     day: str
 
 
+class Changed(Sums):
+    """Orders that changed after they were posted. `to_decide`: those that a person has to do something about."""
+
+    to_decide: int
+
+
 class Standing(Answer):
     """How many orders stand where now, and what they come to."""
 
     needs_attention: Sums
+    changed: Changed
     queued: Sums
     waiting: Sums
     set_aside: Sums
@@ -575,6 +582,7 @@ class Overview(Answer):
 
     An order counts on the day on which its invoice was posted, with what the invoice comes to less its credit notes.
     `zone`: the time zone of the days; not the one asked for where `zone_known` is false.
+    `differences`: those that the last book match found, which the figures know nothing of.
     """
 
     zone: str
@@ -582,6 +590,7 @@ class Overview(Answer):
     no_orders_yet: bool
     days: list[Day]
     week: Sums
+    differences: int
     standing: Standing
     connection: ShortConnection
     health: list[Sign]

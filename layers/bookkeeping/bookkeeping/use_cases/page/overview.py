@@ -5,7 +5,7 @@ The figures are read from the ledger's index each time: nobody counts beside the
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -57,11 +57,14 @@ def overview(adapters: PageAdapters, company: str, zone_name: str) -> dict[str, 
     days = [today - timedelta(days=before) for before in reversed(range(DAYS))]
     read = _read(adapters, company, days, zone)
     by_day = _by_day(read, days, zone)
-    more = _more(read, days)
+    more = _more(read, days, zone)
     week = [place for places in by_day.values() for place in places]
+    chart = _commonest(_invoiced(week))
     client_id = read["app"].client_id if read["app"] else ""
     connection, _ = read["connection"]
     said, fix = words(connection, client_id)
+    read |= _read_next(adapters, company, read)
+    matched = read["match"].result if read["match"] else None
     return {
         "zone": zone.key,
         "zone_known": zone_known,
@@ -69,18 +72,20 @@ def overview(adapters: PageAdapters, company: str, zone_name: str) -> dict[str, 
             (week, *(read[state] for state in (*STANDING, State.POSTED, State.SKIPPED)))
         ),
         "days": [
-            {"day": day.isoformat()} | _sums(places, _invoiced(places), more=more[day])
+            {"day": day.isoformat()} | _sums(places, _invoiced(places), chart, more=more[day])
             for day, places in by_day.items()
         ],
-        "week": _sums(week, _invoiced(week), more=any(more.values())),
-        "standing": {str(state): _standing(read[state]) for state in STANDING},
+        "week": _sums(week, _invoiced(week), chart, more=any(more.values())),
+        "differences": matched.found if matched else 0,
+        "standing": {str(state): _standing(read[state], chart) for state in STANDING}
+        | {"changed": _changed(read, chart)},
         "connection": {
             "status": connection.status if connection else "not_connected",
             "words": said,
             "fix": fix,
             "other_app": of_another_app(connection, client_id),
         },
-        "health": [asdict(one) for one in _health(adapters, company, read, now, zone)],
+        "health": [asdict(one) for one in _health(read, now, zone)],
     }
 
 
@@ -93,7 +98,7 @@ def _read(adapters: PageAdapters, company: str, days: Sequence[date], zone: Zone
         last = until and until - _MILLISECOND
         calls[day] = partial(places, State.POSTED, "", since=since, until=last, at_most=MOST_A_DAY + 1)
     for reason in CHANGED:
-        calls[reason] = partial(places, State.POSTED, reason, since=begins[0], at_most=MOST_A_DAY + 1)
+        calls[reason] = partial(places, State.POSTED, reason, at_most=MOST_A_DAY + 1)
     for state in STANDING:
         calls[state] = partial(places, state, at_most=MOST_STANDING + 1)
     # whether there are any
@@ -104,6 +109,20 @@ def _read(adapters: PageAdapters, company: str, days: Sequence[date], zone: Zone
     reading["app"] = partial(adapters.connections.app, company)
     reading["settings"] = partial(adapters.settings.current, company)
     return dict(zip(reading, adapters.together(list(reading.values())), strict=True))
+
+
+def _read_next(adapters: PageAdapters, company: str, read: dict[Any, Any]) -> dict[Any, Any]:
+    """What is found by what was read: the mails, the lane's health and its book match. None where there is none."""
+    connection: Connection | None = read["connection"][0]
+    calls: dict[Any, Callable[[], Any]] = {}
+    if read["settings"]:
+        calls["mail"] = partial(shown_mail, adapters, company, read["settings"][0])
+    # without an organisation there is no lane, and nothing that Xero said
+    if connection and connection.organisation_id and connection.lane:
+        calls["health"] = partial(adapters.lanes.health, connection.lane, company)
+        calls["match"] = partial(how_it_stands, adapters, company, connection.lane)
+    nothing = dict.fromkeys(("mail", "health", "match"))
+    return nothing | dict(zip(calls, adapters.together(list(calls.values())), strict=True))
 
 
 def _all(places: Callable[[], Iterable[Place]]) -> list[Place]:
@@ -125,9 +144,9 @@ def _by_day(read: dict[Any, Any], days: Sequence[date], zone: ZoneInfo) -> dict[
     return by_day
 
 
-def _more(read: dict[Any, Any], days: Sequence[date]) -> dict[date, bool]:
+def _more(read: dict[Any, Any], days: Sequence[date], zone: ZoneInfo) -> dict[date, bool]:
     """Of which days there may be more orders than were read: among those changed on a later day, too."""
-    cut = any(len(read[reason]) > MOST_A_DAY for reason in CHANGED)
+    cut = any(_cut_on_or_after(days[0], read[reason], zone) for reason in CHANGED)
     more: dict[date, bool] = {}
     for day in reversed(days):
         cut = cut or len(read[day]) > MOST_A_DAY
@@ -135,17 +154,36 @@ def _more(read: dict[Any, Any], days: Sequence[date]) -> dict[date, bool]:
     return more
 
 
+def _cut_on_or_after(day: date, newest_first: list[Place], zone: ZoneInfo) -> bool:
+    """Whether orders of that day or a later one were left out."""
+    return len(newest_first) > MOST_A_DAY and newest_first[-1].at.astimezone(zone).date() >= day
+
+
 def _invoiced(places: Iterable[Place]) -> list[Place]:
     return [place for place in places if place.posted_at is not None]
 
 
-def _standing(places: list[Place]) -> dict[str, Any]:
+def _standing(places: list[Place], chart: str) -> dict[str, Any]:
     read = places[:MOST_STANDING]
-    return _sums(read, read, more=len(places) > MOST_STANDING)
+    return _sums(read, read, chart, more=len(places) > MOST_STANDING)
 
 
-def _sums(places: Sequence[Place], priced: Iterable[Place], *, more: bool) -> dict[str, Any]:
-    """How many orders, and what those that are priced come to: first in the currency that most of them are in."""
+def _changed(read: dict[Any, Any], chart: str) -> dict[str, Any]:
+    """Those that changed after they were posted, and how many of them a person has to do something about."""
+    # one that went from one list to another meanwhile may be in both
+    places = list({place.key: place for reason in CHANGED for place in read[reason]}.values())
+    to_decide = sum(place.reason != "correcting" for place in places[:MOST_STANDING])
+    return _standing(places, chart) | {"to_decide": to_decide}
+
+
+def _commonest(places: Iterable[Place]) -> str:
+    """The currency of the chart: the one that most orders are in, and the first by name of several."""
+    counted = Counter(place.money.currency for place in places if place.money is not None)
+    return min(counted, key=lambda currency: (-counted[currency], currency), default="")
+
+
+def _sums(places: Sequence[Place], priced: Iterable[Place], chart: str, *, more: bool) -> dict[str, Any]:
+    """How many orders, and what those that are priced come to: first in the currency of the chart."""
     money: dict[str, list[Money]] = defaultdict(list)
     for place in priced:
         if place.money is not None:
@@ -155,7 +193,7 @@ def _sums(places: Sequence[Place], priced: Iterable[Place], *, more: bool) -> di
         "more": more,
         "money": [
             {"currency": currency, "orders": len(each), "total": f"{sum(one.amount for one in each):f}"}
-            for currency, each in sorted(money.items(), key=lambda one: (-len(one[1]), one[0]))
+            for currency, each in sorted(money.items(), key=lambda one: (one[0] != chart, one[0]))
         ],
     }
 
@@ -177,30 +215,14 @@ class _Sign:
     """When that was so."""
 
 
-def _health(
-    adapters: PageAdapters,
-    company: str,
-    read: dict[Any, Any],
-    now: datetime,
-    zone: ZoneInfo,
-) -> Iterator[_Sign]:
+def _health(read: dict[Any, Any], now: datetime, zone: ZoneInfo) -> Iterator[_Sign]:
     connection: Connection | None
     pause: Pause | None
     connection, pause = read["connection"]
     settings: Settings | None = read["settings"][0] if read["settings"] else None
-    # without an organisation there is no lane, and nothing that Xero said
-    lane = connection.lane if connection and connection.organisation_id else ""
-    calls: list[Callable[[], Any]] = [partial(shown_mail, adapters, company, settings)] if settings else []
-    if lane:
-        calls += [
-            partial(adapters.lanes.health, lane, company),
-            partial(how_it_stands, adapters, company, lane),
-        ]
-    got = adapters.together(calls)
-    mail = got.pop(0) if settings else None
-    health: Health | None
-    match: Stands | None
-    health, match = got or (None, None)
+    health: Health | None = read["health"]
+    match: Stands | None = read["match"]
+    mail: dict[str, Any] | None = read["mail"]
     yield _connection(connection, read["app"].client_id if read["app"] else "")
     yield _posting(settings, connection, pause, health, now, zone)
     if match:
@@ -238,7 +260,10 @@ def _posting(
     zone: ZoneInfo,
 ) -> _Sign:
     title = "Posting"
-    if settings is None or not settings.enabled:
+    if settings is None:
+        said = "Not saved yet: orders that arrive are kept here, and nothing is sent to Xero."
+        return _Sign(title, "warning", said, "Fill in the settings and save.", "#settings")
+    if not settings.enabled:
         said = "Switched off: orders that arrive are kept here, and nothing is sent to Xero."
         return _Sign(title, "warning", said, "Switch it on in the settings and save.", "#settings/enabled")
     if pause is not None:
@@ -246,6 +271,11 @@ def _posting(
         return _Sign(title, "warning", worded(WAITS["paused"], {"because": because}), at=pause.at.isoformat())
     if not opens_first(connection) or (connection is not None and connection.status != "connected"):
         return _Sign(title, "warning", "Orders wait here for the connection to Xero.")
+    if missing := settings.missing():
+        named = " and ".join(f"“{settings.label(key)}”" for key in missing)
+        are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        said = f"{named} {are} not filled in, so orders stop."
+        return _Sign(title, "warning", said, f"Fill {them} in and save.", f"#settings/{missing[0]}")
     if health is not None and health.paused is not None and health.paused[1] > now:
         reason, until = health.paused
         organisation = connection.organisation_name if connection else ""
@@ -299,11 +329,12 @@ def _mail(mail: dict[str, Any]) -> Iterator[_Sign]:
     addresses = mail["addresses"]
     open_ = [one for one in addresses if one["status"] != "confirmed"]
     if not addresses:
-        yield _Sign(title, "unknown", "Nobody gets a mail when an order needs attention.", link=link)
-    elif open_:
-        said = (
-            f"{len(open_)} of {len(addresses)} addresses {'gets' if len(open_) == 1 else 'get'} no mail yet."
+        yield _Sign(
+            title, "warning", "Nobody gets a mail when an order needs attention.", "Add an address.", link
         )
+    elif open_:
+        of_them = "The address" if len(addresses) == 1 else f"{len(open_)} of {len(addresses)} addresses"
+        said = f"{of_them} {'gets' if len(open_) == 1 else 'get'} no mail yet."
         yield _Sign(title, "warning", said, "The settings say why, and what to do.", link)
     else:
         are = "address is" if len(addresses) == 1 else "addresses are"
