@@ -36,9 +36,14 @@ def comes_to(entry: Entry) -> Money | None:
         return Money(order.currency or "", totals.total) if order and totals else None
     if invoice.status in VOID_OR_DELETED:
         return Money(_currency(invoice.currency), Decimal(0))
-    notes = [note.total for note in entry.credit_notes if note.counts and note.id]
-    total, *credited = (_amount(text) for text in (invoice.total, *notes))
-    return None if total is None else Money(_currency(invoice.currency), total - sum(filter(None, credited)))
+    total = _amount(invoice.total)
+    return None if total is None else Money(_currency(invoice.currency), total - (credited(entry) or 0))
+
+
+def credited(entry: Entry) -> Decimal | None:
+    """What the order's credit notes that stand in Xero come to; None where there are none."""
+    amounts = [_amount(note.total) for note in entry.credit_notes if note.counts and note.id]
+    return sum(filter(None, amounts), Decimal(0)) if amounts else None
 
 
 def _amount(text: str) -> Decimal | None:
