@@ -61,13 +61,15 @@ def test_a_row_says_date_reference_total_state_and_the_reason_in_a_few_words(sit
 
 def test_a_row_says_what_a_credited_or_voided_order_comes_to_by_now(site: Site, page: Page) -> None:
     site.orders = [
-        order("5012001", credited="63.35", comes_to="0.00", documents=[invoice("5012001", stands="credited")]),
+        order(
+            "5012001", credited="63.35", comes_to="0.00", documents=[invoice("5012001", stands="credited")]
+        ),
         order("5012002", comes_to="0", documents=[invoice("5012002", stands="voided")]),
     ]
     open_orders(site, page)
     credited, voided = page.locator("#order-rows > li").all()
-    expect(credited.locator(".amount")).to_have_text("GBP 0.00GBP 63.35 credited")
-    expect(credited).to_contain_text("Sales invoice KX-5012001, credited in full")
+    expect(credited.locator(".amount")).to_have_text("GBP 0.00")
+    expect(credited).to_contain_text("Sales invoice KX-5012001, credited in full · GBP 63.35 credited")
     expect(voided.locator(".amount")).to_have_text("GBP 0.00")
     expect(voided).to_contain_text("Sales invoice KX-5012002, voided")
 
@@ -112,9 +114,7 @@ def test_five_problems_are_shown_at_first_and_the_others_at_a_press(site: Site, 
         *("locked_period", "number_taken"),
     ]
     site.orders = [
-        order(
-            str(5012000 + place), "needs_attention", problem=problem(str(5012000 + place)) | {"code": code}
-        )
+        order(str(5012000 + place), "needs_attention", problem=problem(str(5012000 + place)) | {"code": code})
         for place, code in enumerate(codes)
     ]
     open_orders(site, page)
@@ -615,7 +615,7 @@ def test_orders_that_are_no_sale_are_posted_together_and_apart_from_those_that_a
     open_orders(site, page)
     page.get_by_role("checkbox", name="Select all shown").check()
     expect(page.locator("#selection-words")).to_have_text(
-        "3 orders selected. 2 can’t be retried: 2 for “Post”"
+        "3 orders selected. 2 can’t be retried: 2 taken by “Post”"
     )
     page.get_by_role("button", name="Post 2 of 3").click()
     expect(page.locator("#orders-status")).to_have_text("2 orders are tried again.")
@@ -707,8 +707,8 @@ def test_the_file_says_what_stopped_an_order_and_what_to_do(site: Site, page: Pa
 def test_the_file_says_what_was_credited_where_it_stands_and_what_to_do_about_a_stopped_correction(
     site: Site, page: Page
 ) -> None:
-    stopped = {"what": "credit", "by": "Ada Moore", "at": "2031-03-04T10:50:00Z"}
-    stopped["problem"] = problem("5012001")
+    asked = {"what": "credit", "by": "Ada Moore", "at": "2031-03-04T10:50:00Z"}
+    stopped = {**asked, "problem": problem("5012001")}
     paid = invoice("5012001", status="AUTHORISED", stands="part_credited")
     odd = invoice("5012002", status="NEW_TO_US", stands="")
     site.orders = [

@@ -487,14 +487,14 @@ function listed(order, box) {
       references ? element("span", { class: "help" }, references) : "",
     ),
     element("div", { class: "order-date" }, order.sold_on ? [element("span", { class: "hidden-words" }, "Sold "), day(order.sold_on)] : ""),
-    element("div", { class: "amount" }, amount(order.comes_to, currency), order.credited ? element("span", { class: "help" }, `${amount(order.credited, currency)} credited`) : ""),
+    element("div", { class: "amount" }, amount(order.comes_to, currency)),
     element("div", { class: "order-state" }, badge(order)),
     element(
       "div",
       { class: "order-words" },
       element("p", {}, shortly(order), order.until ? [" ", ...goesOn(order)] : ""),
       order.set_aside && order.changes.length ? element("p", { class: "warn-words" }, "Sent again since it was set aside.") : "",
-      element("p", { class: "help" }, order.documents.map(inShort).join(""), "changed ", moment(order.changed_at)),
+      element("p", { class: "help" }, order.documents.map(inShort).join(""), order.credited ? `${amount(order.credited, currency)} credited · ` : "", "changed ", moment(order.changed_at)),
     ),
   );
 }

@@ -143,7 +143,7 @@ export class Selection {
 /** Why Retry does not take an order, in a few words. */
 function whyNotRetried(order) {
   if (order.set_aside) return "set aside";
-  if (canRetry(order)) return `for “${retryOf(order)[0]}”`;
+  if (canRetry(order)) return `taken by “${retryOf(order)[0]}”`;
   if (order.state === "waiting") return "waiting, and going on without a press";
   if (order.problem?.who === "platform") return "to be sent again by the platform";
   return "no longer to be posted";
