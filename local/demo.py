@@ -1,12 +1,15 @@
-"""The demonstration: two companies, every kind of order, and what became of each."""
+"""The demonstration: two companies, every kind of order, and what became of each.
+
+`ONCE=1` ends it when all is shown, `ALL=1` shows every order where otherwise one of each kind is shown.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Final
 
 from bookkeeping.adapters.tables.orders import entry_from_item
@@ -23,6 +26,21 @@ from local.terminal import run, say, stay_up
 PATIENCE: Final = 180.0
 """Seconds in which nothing moves before the demonstration gives up."""
 PREFIXES: Final = {UNTRACKED: "KX-", TRACKED: "TR-"}
+NOBODYS: Final = "420001"
+"""A company that is left for whoever watches to set up."""
+STATES: Final = {
+    "posted": "posted",
+    "waiting": "waiting",
+    "skipped": "skipped",
+    "needs_attention": "needing attention",
+    "set_aside": "set aside",
+    "queued": "still on their way",
+    "posting": "still on their way",
+    "": "in no ledger",
+}
+"""State → how the demonstration calls orders in it. An order in no ledger has none."""
+STANDINGS: Final = dict.fromkeys(("part paid", "part credited"), "paid or credited in part")
+"""The popup tells these apart, and the book match does not: here both have the same words."""
 
 
 def main() -> int:
@@ -35,13 +53,13 @@ def demonstrate(system: LocalSystem) -> int:
     samples = demonstration()
     sent_at = time.monotonic()
     calls_before = calls_of(xero, companies)
-    send(system, [(sample.company, body) for sample in samples for body in sample.bodies], "orders")
+    first = [(sample.company, body) for sample in samples for body in sample.bodies]
+    say(f"Sending {count(samples, 'order')} in {count(first, 'message')}: some are sent more than once ...")
+    send(system, first)
     wait_until_quiet(system, samples)
-    send(
-        system,
-        [(sample.company, body) for sample in samples for body in sample.later],
-        "later messages of the same orders",
-    )
+    later = [(sample.company, body) for sample in samples for body in sample.later]
+    say(f"Sending {count(later, 'later message')} of the same orders ...")
+    send(system, later)
     wait_until_quiet(system, samples)
     took, calls_after = time.monotonic() - sent_at, calls_of(xero, companies)
     told = stories()
@@ -54,15 +72,24 @@ def demonstrate(system: LocalSystem) -> int:
         PREFIXES,
         {ref_id: company.organisation_id for ref_id, company in companies.items()},
     )
-    show(samples, rows, companies)
+    show(samples, rows, companies, every=switched_on("ALL"))
     show_stories(told, rows, companies)
     as_foretold = show_matches(matches, told, companies)
+    show_counts(samples, told, rows)
     show_calls(samples, calls_before, calls_after, companies, took)
     show_findings(findings, system)
-    if os.environ.get("ONCE", "") in ("", "0"):
-        show_addresses(system, companies)
+    if not switched_on("ONCE"):
+        show_addresses(system.outputs, companies)
         stay_up()
     return 0 if findings.clean and as_foretold else 1
+
+
+def switched_on(name: str) -> bool:
+    return os.environ.get(name, "") not in ("", "0")
+
+
+def count(things: Sized, word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Company]:
@@ -102,9 +129,8 @@ def connect_companies(system: LocalSystem, xero: SimulatedXero) -> dict[str, Com
     return {company.ref_id: company for company in companies}
 
 
-def send(system: LocalSystem, messages: Sequence[tuple[str, str]], what: str) -> None:
-    """Send messages, each with its company."""
-    say(f"Sending {len(messages)} {what} to the queue ...")
+def send(system: LocalSystem, messages: Sequence[tuple[str, str]]) -> None:
+    """Put messages on the orders queue, each with its company."""
     queue = system.client("sqs")
     for company, body in messages:
         # the group has SQS serve companies in turn
@@ -146,7 +172,7 @@ def words(entry: Entry) -> str:
     """Why an order is where it is, as its company reads it."""
     problem = entry.problem or (entry.correction and entry.correction.problem)
     if problem:
-        return f"{problem.sentence}\n{'':27}→ {problem.fix}"
+        return f"{problem.sentence}\n{'':6}→ {problem.fix}"
     reasons = {"skipped": SKIPPED, "waiting": WAITS, "posted": CHANGED}.get(str(entry.state), {})
     return worded(reasons.get(entry.reason, ""), {"order": entry.order_id, "company": entry.through})
 
@@ -177,11 +203,8 @@ def live_through(
 ) -> dict[tuple[str, str], Row]:
     """What happens to a few more orders once they are in Xero; the ledger's rows when it is over."""
     samples = [story.sample for story in told]
-    send(
-        system,
-        [(sample.company, body) for sample in samples for body in sample.bodies],
-        "orders with a future",
-    )
+    say(f"Sending {count(samples, 'more order')}, which change once they are posted ...")
+    send(system, [(sample.company, body) for sample in samples for body in sample.bodies])
     wait_until_quiet(system, samples)
     for story in told:
         number = PREFIXES[story.sample.company] + story.sample.order_id
@@ -191,7 +214,8 @@ def live_through(
     # one after the other: of two messages the later one counts
     for place in range(max(len(story.sample.later) for story in told)):
         later = [(sample.company, sample.later[place]) for sample in samples if place < len(sample.later)]
-        send(system, later, "messages of what was cancelled and refunded")
+        say(f"Sending {count(later, 'message')} of what became of them: cancelled, refunded, dispatched ...")
+        send(system, later)
         wait_until(
             system,
             [story for story in told if story.sample.changed and place + 1 == len(story.sample.later)],
@@ -255,27 +279,40 @@ def calls_of(xero: SimulatedXero, companies: Mapping[str, Company]) -> Counter[s
 
 
 def show(
-    samples: Sequence[Sample], rows: Mapping[tuple[str, str], Row], companies: Mapping[str, Company]
+    samples: Sequence[Sample],
+    rows: Mapping[tuple[str, str], Row],
+    companies: Mapping[str, Company],
+    *,
+    every: bool,
 ) -> None:
-    say()
-    say("POSTED")
-    for sample in samples:
-        row = rows.get((sample.company, sample.order_id))
-        for kind, document in row.documents.items() if row else ():
-            changed = " (changed on the platform since)" if row and row.changed else ""
-            say(
-                f"  {kind.replace('_', ' '):14} {document['number']:12} {document['total']:>9} {document['currency']}"
-                f"  {companies[sample.company].address}/document/{document['id']}  {sample.what}{changed}"
-            )
-    for title, state in (("WAITS", "waiting"), ("SKIPPED", "skipped"), ("NEEDS A PERSON", "needs_attention")):
+    """The orders by state; of those that are alike all, or only the first."""
+    for words in dict.fromkeys(STATES.values()):
+        alike: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+        for sample in samples:
+            if STATES[_state(rows, sample)] == words:
+                alike[sample.company, sample.what].append(sample)
+        if not alike:
+            continue
         say()
-        say(title)
-        there = [sample for sample in samples if _state(rows, sample) == state]
-        for sample in there:
-            row = rows[sample.company, sample.order_id]
-            say(f"  {sample.what:24} {row.sentence}")
-        if not there:
-            say("  nothing")
+        shown = "" if every else ". One of each kind (ALL=1 shows all):"
+        say(f"{words.upper()}: {sum(map(len, alike.values()))} of the first {count(samples, 'order')}{shown}")
+        for (company, what), found in alike.items():
+            for sample in found if every else found[:1]:
+                many = "" if every or len(found) == 1 else f", one of {len(found)}"
+                say(f"  order {sample.order_id} of company {company}: {what}{many}")
+                _show_row(rows.get((company, sample.order_id)), companies)
+
+
+def _show_row(row: Row | None, companies: Mapping[str, Company]) -> None:
+    if row is None:
+        say("      Nobody has set that company up: it is in no ledger, and in nobody's books.")
+        return
+    for kind, document in row.documents.items():
+        address = f"{companies[row.company].address}/document/{document['id']}"
+        name = f"{kind.replace('_', ' '):14} {document['number']:12}"
+        say(f"      {name} {document['total']:>9} {document['currency']}  {address}")
+    if row.sentence:
+        say(f"      {row.sentence}")
 
 
 def show_stories(
@@ -288,13 +325,24 @@ def show_stories(
         row = rows[sample.company, sample.order_id]
         say(f"  {story.words}")
         for kind, document in row.documents.items():
-            stands = str(document["stands"]).replace("_", " ")
-            say(f"      {kind.replace('_', ' ')} {document['number']}: {stands}")
+            say(f"      {kind.replace('_', ' ')} {document['number']}: {_stood(document)}")
         for note in row.notes:
             address = f"{companies[sample.company].address}/document/{note['id']}"
             say(f"      credit note {note['number']}: {note['total']} {note['currency']}  {address}")
         if row.sentence:
             say(f"      {row.sentence}")
+
+
+def _stood(document: Mapping[str, Any]) -> str:
+    """Where a document stood when that was last noted: nobody may have looked in Xero since it was posted."""
+    stands, read_at = _standing(document["stands"].replace("_", " ")), document["read_at"]
+    if read_at is None:
+        return f"{stands}, as of its posting at {document['at']:%H:%M:%S} UTC"
+    return f"{stands}, as read in Xero at {read_at:%H:%M:%S} UTC"
+
+
+def _standing(words: str) -> str:
+    return STANDINGS.get(words, words)
 
 
 def show_matches(matches: Mapping[str, Any], told: Sequence[Story], companies: Mapping[str, Company]) -> bool:
@@ -312,7 +360,7 @@ def show_matches(matches: Mapping[str, Any], told: Sequence[Story], companies: M
         for one in result["sums"]:
             accounts = "in the accounts" if one["in_accounts"] else "not in the accounts"
             say(
-                f"      {one['count']:4} × {one['words'].lower()}, {one['stands'].lower()} ({accounts}):"
+                f"      {one['count']:4} × {one['words'].lower()}, {_standing(one['stands'].lower())} ({accounts}):"
                 f" net {one['net']}, tax {one['tax']} {one['currency']}"
             )
         found = {(one["order_id"], one["code"]) for one in result["differences"]}
@@ -333,6 +381,21 @@ def _state(rows: Mapping[tuple[str, str], Row], sample: Sample) -> str:
     return row.state if row else ""
 
 
+def show_counts(
+    samples: Sequence[Sample], told: Sequence[Story], rows: Mapping[tuple[str, str], Row]
+) -> None:
+    """Every order once."""
+    every = [*samples, *(story.sample for story in told)]
+    say()
+    say(f"ALL {len(every)} ORDERS: the first {len(samples)}, and {len(told)} more that changed after posting")
+    states = Counter(STATES[_state(rows, sample)] for sample in every)
+    for words in dict.fromkeys(STATES.values()):
+        if states[words]:
+            why = "" if words != STATES[""] else ", as nobody has set their company up"
+            say(f"  {states[words]:4} {words}{why}")
+    say()
+
+
 def show_calls(
     samples: Sequence[Sample],
     before: Counter[str],
@@ -340,15 +403,14 @@ def show_calls(
     companies: Mapping[str, Company],
     took: float,
 ) -> None:
-    say()
     for ref_id, company in companies.items():
         calls = after[company.organisation_id] - before[company.organisation_id]
         orders = sum(sample.company == ref_id and bool(sample.documents) for sample in samples)
         say(
-            f"{company.organisation_name}: {orders} orders posted with {calls} calls to Xero,"
-            f" {calls / max(1, orders):.3f} an order"
+            f"{company.organisation_name}: of the first orders {orders} are posted, with {calls} calls to Xero,"
+            f" {calls / max(1, orders):.3f} an order."
         )
-    say(f"{len(samples)} orders in {took:.1f} s, both waves and the pauses between them included.")
+    say(f"The first {count(samples, 'order')} took {took:.1f} s, with their later messages and the pauses.")
 
 
 def show_findings(findings: Findings, system: LocalSystem) -> None:
@@ -359,16 +421,23 @@ def show_findings(findings: Findings, system: LocalSystem) -> None:
         say(f"The functions' logs are in {system.outputs['logs']}.")
 
 
-def show_addresses(system: LocalSystem, companies: Mapping[str, Company]) -> None:
+def show_addresses(outputs: Mapping[str, str], companies: Mapping[str, Company]) -> None:
     say()
     for company in companies.values():
         say(f"{company.organisation_name} as Xero shows it: {company.address}")
-    for name, value in sorted(system.outputs.items()):
+    for name, value in sorted(outputs.items()):
         say(f"  {name:24} {value}")
     say()
-    say(f"Connect a company yourself, as its office would: {system.outputs['launch_url']}420001")
-    say(f"Send it orders, as the platform would:            {system.outputs['platform_url']}")
-    say(f"Read the mails that its office gets:              {system.outputs['mails_url']}")
+    say(f"The platform's page, which sends orders: {outputs['platform_url']}")
+    say(f"The mails that offices get:              {outputs['mails_url']}")
+    say()
+    say("Open a company's popup, as its office would:")
+    for ref_id, words in (
+        (UNTRACKED, "Untracked. Sales invoices, orders with problems, orders changed after posting"),
+        (TRACKED, "Tracked. The same, with purchase orders and tracked items"),
+        (NOBODYS, "nobody has set it up: connect it yourself (Xero's user ada@example.com, password demo)"),
+    ):
+        say(f"  {outputs['launch_url']}{ref_id}  {words}")
     say()
 
 

@@ -130,7 +130,8 @@ def words_for_errors() -> Iterator[None]:
     except BotoCoreError as error:
         raise click.ClickException(f"AWS could not be asked: {error}") from error
     except OSError as error:
-        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+        # a full disk names no file
+        raise click.ClickException(": ".join(filter(None, (error.filename, error.strerror)))) from error
 
 
 ANSWERS: Final = "operations.answers"

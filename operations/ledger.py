@@ -161,6 +161,7 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
 
 def safe(text: str) -> str:
     """The text with an apostrophe before what a spreadsheet would take for a formula, unless it is a number."""
-    if not text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+    # also in the full width of East Asian writing
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")):
         return text
     return text if text[1:].replace(".", "", 1).isdecimal() and text[0] == "-" else f"'{text}"

@@ -147,7 +147,9 @@ class Site:
         """Have the orders that were given up sent again, as an operator would; how many were."""
         name = self.system.outputs["dead_letter_reader_function"]
         answer = self.system.client("lambda").invoke(FunctionName=name, Payload=b'{"redrive": true}')
-        return int(json.loads(answer["Payload"].read())["redriven"])
+        said = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, said
+        return int(said["redriven"])
 
     def redrive_wake_ups(self) -> int:
         """Send wake-ups that were given up again; how many were."""

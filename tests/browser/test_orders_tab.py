@@ -9,7 +9,7 @@ import re
 import time
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.site import Call, Site, invoice, order, problem
 from tests.browser.states import READ_AGAIN, busy_orders, open_page
@@ -203,6 +203,21 @@ def test_more_orders_follow_and_the_focus_goes_to_the_first_of_them(site: Site, 
     page.get_by_role("button", name="Show more").click()
     expect(page.locator("#order-rows > li")).to_have_count(7)
     expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+
+
+def test_an_order_that_comes_again_with_more_of_them_is_shown_once(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number)) for number in range(6)]
+    site.page_length = 3
+    open_orders(site, page)
+    expect(page.locator("#orders-status")).to_have_text("3 orders, and more")
+    # somebody else tries the first one again
+    site.orders.append(order("5012000", "queued"))
+    site.page_length = 4
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("#order-rows a")).to_have_text(
+        [f"Order {id_}" for id_ in ("5012001", "5012002", "5012003", "5012004", "5012005", "5012000")]
+    )
+    expect(page.get_by_role("link", name="Order 5012003")).to_be_focused()
 
 
 def test_an_order_shows_its_problem_whose_it_is_and_what_to_do(site: Site, page: Page) -> None:
@@ -533,6 +548,8 @@ def test_all_that_is_shown_is_set_aside_with_a_reason_by_keyboard(site: Site, pa
     dialog = page.get_by_role("dialog", name="Set 3 orders aside?")
     expect(dialog.get_by_role("textbox", name="Reason")).to_be_focused()
     page.keyboard.press("Enter")
+    page.keyboard.type("  ")
+    page.keyboard.press("Enter")
     expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
@@ -689,9 +706,26 @@ def test_the_orders_of_the_filter_are_one_file_however_many_answers_it_takes(sit
         "Purchase order currency": "",
         "Purchase order status": "",
     }
-    asked = [call.query for call in site.asked("GET", "orders")[-3:]]
-    assert [one.pop("cursor", "") for one in asked] == ["", "3", "6"]
-    assert asked == [{"status": "posted", "rows": "250"}] * 3
+    asked = [call.query for call in site.asked("GET", "orders")[-4:]]
+    assert [one.pop("cursor", "") for one in asked] == ["", "3", "6", ""]
+    assert asked == [{"status": "posted", "rows": "250"}] * 4
+
+
+def test_an_order_that_changes_before_its_page_is_read_is_in_the_file_too(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number), "queued") for number in range(7)]
+    site.page_length = 3
+    open_orders(site, page)
+    expect(page.locator("#orders-status")).to_have_text("3 orders, and more")
+
+    def posted_meanwhile(route: Route) -> None:
+        if site.orders[5]["id"] == "5012005":
+            site.orders.pop(5)
+            site.orders.insert(0, order("5012005", changed_at="2031-03-04T11:00:00Z"))
+        route.continue_()
+
+    page.route("**/orders?*cursor=3*", posted_meanwhile)
+    _, (_, *rows) = downloaded(page)
+    assert sorted(row[0] for row in rows) == [str(5012000 + number) for number in range(7)]
 
 
 def test_the_file_says_what_stopped_an_order_and_what_to_do(site: Site, page: Page) -> None:
@@ -752,6 +786,8 @@ def test_an_order_is_set_aside_with_a_reason_and_taken_back(site: Site, page: Pa
     open_orders(site, page, "/5012343")
     page.get_by_text("It was booked by hand, or is not to be posted: set it aside").click()
     page.get_by_role("button", name="Set aside", exact=True).click()
+    page.get_by_role("textbox", name="Reason, such as").fill("  ")
+    page.keyboard.press("Enter")
     assert not site.asked("POST", "orders/set-aside"), "a reason is needed"
     page.get_by_role("textbox", name="Reason, such as").fill("Booked as INV-7")
     page.keyboard.press("Enter")

@@ -82,6 +82,17 @@ def test_the_charts_words_and_bars_are_the_days(site: Site, page: Page) -> None:
     assert heights[5] > 100
 
 
+def test_a_week_of_nothing_but_credit_has_no_bars(site: Site, page: Page) -> None:
+    site.overview = overview()
+    for one in (*site.overview["days"], site.overview["week"]):
+        one["money"] = [{"currency": "GBP", "orders": 1, "total": "-12.50"}]
+    site.set_up()
+    open_page(site, page, "#overview")
+    bars = page.get_by_role("img", name="Money of each day in GBP").locator("rect")
+    expect(bars).to_have_count(7)
+    assert bars.evaluate_all("all => all.map((one) => Number(one.getAttribute('height')))") == [0] * 7
+
+
 def test_everything_is_reached_by_keyboard(site: Site, page: Page) -> None:
     site.orders, site.book_match = busy_orders(), matched()
     open_overview(site, page)

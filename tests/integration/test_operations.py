@@ -558,6 +558,7 @@ def test_what_is_logged_and_counted_meanwhile_is_not_in_the_answer(
         ("-2+3", "'-2+3"),
         ("@x", "'@x"),
         ("\t=1", "'\t=1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
         ("KX-1", "KX-1"),
         ("", ""),
     ],
@@ -845,3 +846,5 @@ def test_what_is_not_there_is_said_in_words(site: Site, tmp_path: Path) -> None:
     assert "There is no company 999999" in site.run("why", "999999", "1").output
     nowhere = str(tmp_path / "no folder" / "ledger.csv")
     assert "No such file or directory" in site.run("export", COMPANY, "--output", nowhere).output
+    full = site.run("export", COMPANY, "--format", "csv", "--output", "/dev/full")
+    assert full.stderr == "Error: No space left on device\n"

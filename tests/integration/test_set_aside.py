@@ -158,7 +158,7 @@ def test_many_are_set_aside_and_those_that_can_not_be_are_named(desk: Desk) -> N
     posted = desk.make.order(UNTRACKED, 1, 1)
     desk.world.send(posted)
     desk.world.run(timedelta(seconds=30), until_quiet=False)
-    answer = desk.aside(*sent, posted, {"id": 5}, sent[0])
+    answer = desk.aside(*sent, posted, {"id": 5}, sent[0], {"id": 5})
     assert answer["done"] == ids(sent)
     assert [(one["id"], one["words"]) for one in answer["left"]] == [
         ("5", "There is no such order."),

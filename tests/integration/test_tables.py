@@ -471,6 +471,7 @@ def test_an_orders_place_says_what_it_comes_to_and_when_its_invoice_was_posted(s
         CreditNote("KX-1-CN", "10", "GBP", "id", (), id="note", status="PAID"),
         CreditNote("KX-1-CN2", "5", "GBP", "id", (), id="note 2", status="VOIDED"),
         CreditNote("KX-1-CN3", "2", "GBP", "id", ()),
+        CreditNote("KX-0-CN", "4", "GBP", "former", (), id="note 4", status="AUTHORISED"),
     ]
     later = NOON + timedelta(days=3)
     changed = replace(entry, credit_notes=tuple(notes), reason="changed", changed_at=later)

@@ -13,7 +13,8 @@ from local.expand import source
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-USE_CASES = ROOT / "layers" / "bookkeeping" / "bookkeeping" / "use_cases"
+PACKAGE = ROOT / "layers" / "bookkeeping" / "bookkeeping"
+USE_CASES = PACKAGE / "use_cases"
 
 FENCE = re.compile(r"^ *(`{3,}).*?^ *\1\s*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -102,3 +103,14 @@ def test_the_readme_s_map_names_every_use_case() -> None:
     files = {str(file.relative_to(USE_CASES)) for file in USE_CASES.rglob("*.py")} - {"__init__.py"}
     assert files
     assert files <= first_cells(ROOT / "README.md")
+
+
+def test_the_list_of_rules_and_adapters_names_every_file() -> None:
+    folders = [PACKAGE / "domain", PACKAGE / "adapters"]
+    files = {str(file.relative_to(folder)) for folder in folders for file in folder.rglob("*.py")}
+    # the tables are one row, of the folder
+    wanted = {file for file in files if not file.endswith("__init__.py") and not file.startswith("tables/")}
+    listed = first_cells(ROOT / "CONTRIBUTING.md")
+    assert wanted
+    assert wanted == listed & files
+    assert [name for name in listed if name.endswith(".py") and name not in files] == []

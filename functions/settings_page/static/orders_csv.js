@@ -48,18 +48,25 @@ const line = (cells) => `${cells.join(",")}\r\n`;
 export async function csvOf(api, asked, told) {
   const parts = [BYTE_ORDER_MARK, line(COLUMNS.map(([name]) => name))];
   const seen = new Set();
-  let cursor = "";
-  do {
-    const page = await api.get("orders", { ...asked, rows: ROWS, cursor });
-    for (const order of page.orders) {
+  const take = (orders) => {
+    for (const order of orders) {
       // one that changed meanwhile may come a second time
       if (seen.has(order.id)) continue;
       seen.add(order.id);
       parts.push(line(COLUMNS.map(([, cell, value]) => cell(value(order)))));
     }
     told(seen.size);
-    cursor = page.cursor;
-  } while (cursor);
+  };
+  const read = (cursor) => api.get("orders", { ...asked, rows: ROWS, cursor });
+  let page = await read("");
+  const since = page.cursor && asked.sort !== "oldest" ? page.orders[0]?.changed_at : "";
+  take(page.orders);
+  while (page.cursor) take((page = await read(page.cursor)).orders);
+  // what changed before its page was read went to the beginning, where all is later than what stood first
+  if (since) {
+    do take((page = await read(page.cursor || "")).orders);
+    while (page.cursor && page.orders.every((order) => order.changed_at > since));
+  }
   return parts;
 }
 

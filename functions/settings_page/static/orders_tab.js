@@ -120,10 +120,11 @@ export class OrdersTab {
     try {
       const answer = await this.api.get("orders", { ...this.asked, cursor: this.cursor });
       if (turn !== this.turn) return;
-      const first = this.orders.length;
-      this.take(answer, [...this.orders, ...answer.orders]);
+      // one that is tried again meanwhile comes a second time
+      const before = this.orders.filter(({ id }) => answer.orders.every((order) => order.id !== id));
+      this.take(answer, [...before, ...answer.orders]);
       this.pages += 1;
-      byId("order-rows").children[first]?.querySelector("a").focus();
+      byId("order-rows").children[before.length]?.querySelector("a").focus();
     } catch (refused) {
       if (turn === this.turn) this.listError(refused.message);
     }

@@ -126,7 +126,7 @@ function sign({ title, result, words, fix, link, at }) {
 function chart({ days, week }) {
   const [{ currency }] = week.money;
   const totals = days.map((day) => inCurrency(day, currency));
-  const most = Math.max(...totals.map(Number)) || 1;
+  const most = Math.max(0, ...totals.map(Number)) || 1;
   const drawing = svg("svg", { class: "chart", width: "100%", height: CHART.height, role: "img", "aria-labelledby": "chart-title chart-words" });
   const place = 100 / days.length;
   const ground = CHART.height - CHART.bottom;

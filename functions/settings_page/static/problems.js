@@ -150,7 +150,7 @@ export function retryOf(order) {
 /** A reason to type in, and the button that sets the order aside. */
 export function setAside(order, api, did, failed) {
   if (!order.can_set_aside) return "";
-  const reason = element("input", { id: "set-aside-reason", name: "reason", required: true, maxlength: LONGEST_REASON, autocomplete: "off" });
+  const reason = element("input", { id: "set-aside-reason", name: "reason", required: true, pattern: ".*\\S.*", maxlength: LONGEST_REASON, autocomplete: "off" });
   const form = element(
     "form",
     {},

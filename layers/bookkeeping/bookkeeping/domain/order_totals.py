@@ -41,8 +41,11 @@ def comes_to(entry: Entry) -> Money | None:
 
 
 def credited(entry: Entry) -> Decimal | None:
-    """What the order's credit notes that stand in Xero come to; None where there are none."""
-    amounts = [_amount(note.total) for note in entry.credit_notes if note.counts and note.id]
+    """What the credit notes of the order's invoice that stand in Xero come to; None where there are none."""
+    invoice = entry.documents.get("invoice")
+    # a former invoice's note stays with the order that is posted again
+    own = [note for note in entry.credit_notes if invoice is not None and note.invoice_id == invoice.id]
+    amounts = [_amount(note.total) for note in own if note.counts and note.id]
     return sum(filter(None, amounts), Decimal(0)) if amounts else None
 
 

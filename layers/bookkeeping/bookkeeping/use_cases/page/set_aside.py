@@ -54,14 +54,15 @@ def read_each(
     def contained_row(item: Mapping[str, Any]) -> AbstractContextManager[None]:
         return contained(company, item["order_id"], partial(faults.setdefault, item["order_id"]))
 
-    keys = [order_key(company, id_) for id_ in ids]
+    wanted = list(dict.fromkeys(ids))
+    keys = [order_key(company, id_) for id_ in wanted]
     found = {entry.order_id: entry for entry in adapters.orders.get_many(keys, contained_row)}
     left = [
         {"id": id_, "words": UNREADABLE if id_ in faults else NO_SUCH_ORDER}
-        for id_ in ids
+        for id_ in wanted
         if id_ not in found
     ]
-    return [found[id_] for id_ in dict.fromkeys(ids) if id_ in found], left
+    return [found[id_] for id_ in wanted if id_ in found], left
 
 
 def _each(
