@@ -144,7 +144,7 @@ export class Selection {
 function whyNotRetried(order) {
   if (order.set_aside) return "set aside";
   if (canRetry(order)) return `taken by “${retryOf(order)[0]}”`;
-  if (order.state === "waiting") return "waiting, and going on without a press";
+  if (order.state === "waiting") return "waiting";
   if (order.problem?.who === "platform") return "to be sent again by the platform";
   return "no longer to be posted";
 }
