@@ -41,7 +41,7 @@ def open_order(page: Page, order: dict[str, Any]) -> None:
 
 
 def back_on_the_list(page: Page) -> Locator:
-    page.get_by_role("link", name="All orders").click()
+    page.get_by_role("link", name="Back to the list").click()
     return listed(page)
 
 

@@ -59,6 +59,32 @@ def test_a_row_says_date_reference_total_state_and_the_reason_in_a_few_words(sit
     expect(page.locator("#order-rows > li").last.locator(".amount")).to_have_text("–")
 
 
+def test_a_row_says_what_a_credited_or_voided_order_comes_to_by_now(site: Site, page: Page) -> None:
+    site.orders = [
+        order(
+            "5012001", credited="63.35", comes_to="0.00", documents=[invoice("5012001", stands="credited")]
+        ),
+        order("5012002", comes_to="0", documents=[invoice("5012002", stands="voided")]),
+    ]
+    open_orders(site, page)
+    credited, voided = page.locator("#order-rows > li").all()
+    expect(credited.locator(".amount")).to_have_text("GBP 0.00")
+    expect(credited).to_contain_text("Sales invoice KX-5012001, credited in full · GBP 63.35 credited")
+    expect(voided.locator(".amount")).to_have_text("GBP 0.00")
+    expect(voided).to_contain_text("Sales invoice KX-5012002, voided")
+
+
+@pytest.mark.parametrize("width", [480, 900, 1000])
+def test_a_long_amount_is_shown_whole(site: Site, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    site.orders = [order("5012001", total="36000000040.35")]
+    open_orders(site, page)
+    money = page.locator("#order-rows .amount")
+    expect(money).to_have_text("GBP 36,000,000,040.35")
+    assert money.evaluate("(cell) => cell.scrollWidth <= cell.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_problems_are_gathered_with_whose_they_are_and_what_to_do_and_a_press_lists_them(
     site: Site, page: Page
 ) -> None:
@@ -67,9 +93,12 @@ def test_problems_are_gathered_with_whose_they_are_and_what_to_do_and_a_press_li
     open_orders(site, page)
     told = page.get_by_role("region", name="What needs attention")
     expect(told.get_by_role("listitem")).to_have_count(2)
-    expect(told).to_contain_text("Order 5012008, for example: “Sales account” is set to account 999")
+    example = told.get_by_text("Order 5012008, for example: “Sales account” is set to account 999")
+    expect(example).to_be_hidden()
+    told.get_by_text("9 orders, GBP 570.15: Account not found").click()
+    expect(example).to_be_visible()
     expect(told).to_contain_text("Somebody in your office: Choose an account that exists in Xero")
-    told.get_by_role("button", name="9 orders, GBP 570.15: Account not found").click()
+    told.get_by_role("button", name=re.compile("List them ?: Account not found")).click()
     expect(page.locator("#order-rows > li")).to_have_count(9)
     expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
     expect(told.get_by_role("listitem")).to_have_count(1)
@@ -77,6 +106,37 @@ def test_problems_are_gathered_with_whose_they_are_and_what_to_do_and_a_press_li
     assert site.asked("GET", "orders")[-1].query == {"problem": "account_not_found"}
     page.get_by_role("radio", name="Posted").last.check()
     expect(told).to_be_hidden()
+
+
+def test_five_problems_are_shown_at_first_and_the_others_at_a_press(site: Site, page: Page) -> None:
+    codes = [
+        *("account_not_found", "item_not_tracked", "contact_not_found", "no_sale", "rate_not_found"),
+        *("locked_period", "number_taken"),
+    ]
+    site.orders = [
+        order(str(5012000 + place), "needs_attention", problem=problem(str(5012000 + place)) | {"code": code})
+        for place, code in enumerate(codes)
+    ]
+    open_orders(site, page)
+    told = page.get_by_role("region", name="What needs attention")
+    expect(told.get_by_role("listitem")).to_have_count(5)
+    told.get_by_role("button", name="Show all 7").click()
+    expect(told.get_by_role("listitem")).to_have_count(7)
+    expect(told.locator("summary").nth(5)).to_be_focused()
+    expect(told.get_by_role("button", name="Show all")).to_be_hidden()
+
+
+def test_what_a_person_opened_stays_open_while_the_numbers_change(site: Site, page_with_clock: Page) -> None:
+    page = page_with_clock
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(2)]
+    open_orders(site, page)
+    told = page.get_by_role("region", name="What needs attention")
+    told.locator("summary").click()
+    site.orders.append(order("5012003", "needs_attention"))
+    page.clock.fast_forward(40_000)
+    expect(told.locator("summary")).to_have_text("3 orders, GBP 190.05: Account not found")
+    expect(told.locator("details")).to_have_attribute("open", "")
+    expect(told.locator("summary")).to_be_focused()
 
 
 def test_each_state_says_how_many_orders_it_has_and_what_they_come_to(site: Site, page: Page) -> None:
@@ -202,7 +262,7 @@ def test_back_from_an_order_the_focus_is_where_it_was(site: Site, page: Page) ->
 def test_an_order_has_an_address_of_its_own(site: Site, page: Page) -> None:
     open_orders(site, page, "/5012339")
     expect(page.get_by_role("heading", name="Order 5012339")).to_be_visible()
-    page.get_by_role("link", name="All orders").click()
+    page.get_by_role("link", name="Back to the list").click()
     expect(page.locator("#order-rows > li")).to_have_count(9)
 
 
@@ -377,6 +437,34 @@ def test_orders_on_their_way_are_followed_without_a_press(site: Site, page_with_
     expect(page.get_by_role("link", name="Order 5012345")).to_be_focused()
 
 
+def test_orders_that_stop_again_after_a_retry_come_back_by_themselves(
+    site: Site, page_with_clock: Page
+) -> None:
+    page = page_with_clock
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(2)]
+    open_orders(site, page)
+    page.get_by_role("radio", name="Needs attention 2").check()
+    page.get_by_role("checkbox", name="Select all shown").check()
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.get_by_role("heading", name="Nothing needs attention")).to_be_visible()
+    site.orders = [order("5012000", "needs_attention"), order("5012001")]
+    page.clock.fast_forward(4_000)
+    expect(page.get_by_role("link", name="Order 5012000")).to_be_visible()
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(2)]
+    page.clock.fast_forward(9_000)
+    expect(page.get_by_role("link", name="Order 5012001")).to_be_visible()
+
+
+def test_what_came_of_a_press_stands_in_sight(site: Site, page: Page) -> None:
+    site.orders = [order(str(5012000 + number), "needs_attention") for number in range(40)]
+    site.page_length = 40
+    open_orders(site, page)
+    box(page, "5012039").check()
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.locator("#orders-status")).to_have_text("1 order is tried again.")
+    expect(page.locator("#orders-status")).to_be_in_viewport()
+
+
 def test_an_order_on_its_way_is_followed_on_its_own_page(site: Site, page_with_clock: Page) -> None:
     page = page_with_clock
     site.orders = [order("5012345", "posting")]
@@ -423,7 +511,7 @@ def test_selected_orders_are_retried_in_one_press_and_those_that_are_not_say_why
     expect(bar).to_contain_text("1 order selected")
     box(page, "5012342").check()
     box(page, "5012337").check()
-    expect(bar).to_contain_text("3 orders selected")
+    expect(bar).to_contain_text("3 orders selected. 1 can’t be retried: 1 set aside")
     expect(bar.get_by_role("button")).to_have_text(
         ["Retry 2 of 3", "Set aside 2 of 3", "Take back 1 of 3", "Select none"]
     )
@@ -432,7 +520,7 @@ def test_selected_orders_are_retried_in_one_press_and_those_that_are_not_say_why
         "1 order is tried again. 1 order (5012342) could not be tried again: This order changed a moment ago."
         " Look at it again."
     )
-    expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
+    expect(page.locator("#orders-told")).to_be_focused()
     assert [call.body for call in site.asked("POST", "orders/retry")] == [{"ids": ["5012343", "5012342"]}]
     expect(bar).to_contain_text("1 order selected")
     bar.get_by_role("button", name="Take back").click()
@@ -449,6 +537,10 @@ def test_all_that_is_shown_is_set_aside_with_a_reason_by_keyboard(site: Site, pa
     everything.focus()
     page.keyboard.press("Space")
     expect(everything).to_be_checked()
+    expect(page.locator("#order-rows > li")).to_have_count(3)
+    for _ in ["its box", "its link"] * 3:
+        page.keyboard.press("Tab")
+    expect(page.locator("#order-rows > li").last.get_by_role("link")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Retry", exact=True)).to_be_focused()
     page.keyboard.press("Tab")
@@ -539,6 +631,9 @@ def test_orders_that_are_no_sale_are_posted_together_and_apart_from_those_that_a
     ]
     open_orders(site, page)
     page.get_by_role("checkbox", name="Select all shown").check()
+    expect(page.locator("#selection-words")).to_have_text(
+        "3 orders selected. 2 can’t be retried: 2 taken by “Post”"
+    )
     page.get_by_role("button", name="Post 2 of 3").click()
     expect(page.locator("#orders-status")).to_have_text("2 orders are tried again.")
     assert [call.body for call in site.asked("POST", "orders/retry")] == [
@@ -599,11 +694,13 @@ def test_the_orders_of_the_filter_are_one_file_however_many_answers_it_takes(sit
         "What happened": "Posted as a draft.",
         "What to do": "",
         "Total": "63.35",
+        "Credited": "",
+        "Comes to now": "63.35",
         "Currency": "GBP",
         "Sales invoice": "KX-5012000",
         "Sales invoice total": "98.45",
         "Sales invoice currency": "GBP",
-        "Sales invoice status": "DRAFT",
+        "Sales invoice status": "Draft",
         "Purchase order": "",
         "Purchase order total": "",
         "Purchase order currency": "",
@@ -639,6 +736,26 @@ def test_the_file_says_what_stopped_an_order_and_what_to_do(site: Site, page: Pa
     assert (cells["State"], cells["Reason"]) == ("Needs attention", "Account not found")
     assert cells["What to do"].startswith("Choose an account that exists in Xero")
     assert (cells["Date of sale"], cells["Total"], cells["Sales invoice"]) == ("", "", "")
+
+
+def test_the_file_says_what_was_credited_where_it_stands_and_what_to_do_about_a_stopped_correction(
+    site: Site, page: Page
+) -> None:
+    asked = {"what": "credit", "by": "Ada Moore", "at": "2031-03-04T10:50:00Z"}
+    stopped = {**asked, "problem": problem("5012001")}
+    paid = invoice("5012001", status="AUTHORISED", stands="part_credited")
+    odd = invoice("5012002", status="NEW_TO_US", stands="")
+    site.orders = [
+        order("5012001", credited="20.00", comes_to="43.35", documents=[paid], correction=stopped),
+        order("5012002", documents=[odd]),
+    ]
+    open_orders(site, page)
+    _, (heads, *rows) = downloaded(page)
+    credited, unknown = (dict(zip(heads, row, strict=True)) for row in rows)
+    assert (credited["Credited"], credited["Comes to now"]) == ("20.00", "43.35")
+    assert credited["Sales invoice status"] == "Approved, credited in part"
+    assert credited["What to do"].startswith("Choose an account that exists in Xero")
+    assert unknown["Sales invoice status"] == "NEW_TO_US"
 
 
 @pytest.mark.parametrize("begins", "=+-@\t\r\n＝＋－＠")
@@ -738,6 +855,23 @@ def test_xero_is_read_again_at_a_press_and_the_page_says_when_it_was(site: Site,
         "aria-disabled", "true", timeout=9000
     )
     assert len(site.asked("POST", "xero/read-again")) == 1
+
+
+def test_only_an_order_that_waits_for_something_in_xero_speaks_of_it(site: Site, page: Page) -> None:
+    site.read_again = READ_AGAIN
+    open_orders(site, page, "/5012339")
+    told = page.locator("#read-again")
+    expect(page.get_by_role("heading", name="Order 5012339 Posted")).to_be_visible()
+    expect(told).to_be_hidden()
+    page.get_by_role("link", name="Back to the list").click()
+    expect(told).to_be_visible()
+    page.get_by_role("link", name="Order 5012343").click()
+    expect(page.get_by_role("heading", name="Order 5012343 Needs attention")).to_be_visible()
+    expect(told).to_be_visible()
+    page.get_by_role("link", name="Back to the list").click()
+    page.get_by_role("link", name="Order 5012342").click()
+    expect(page.get_by_role("heading", name="Order 5012342 Needs attention")).to_be_visible()
+    expect(told).to_be_hidden()
 
 
 def test_without_orders_that_need_attention_xero_is_not_spoken_of(site: Site, page: Page) -> None:

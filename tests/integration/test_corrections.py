@@ -192,6 +192,11 @@ def test_a_person_credits_a_quantity_and_an_amount(books: OneProcess) -> None:
     assert [[(one.line, one.pieces) for one in note.credited] for note in entry.credit_notes] == [
         [(1, "1"), (2, "")]
     ]
+    listed = shown(page(books), UNTRACKED, Asked())
+    [told], [note] = listed["orders"], entry.credit_notes
+    assert told["credited"] == note.total
+    assert Decimal(told["comes_to"]) == Decimal(entry.documents["invoice"].total) - Decimal(note.total)
+    assert listed["money"]["posted"] == {note.currency: told["comes_to"]}, "the list sums up the same figure"
 
 
 def test_an_order_is_posted_again_only_where_its_invoice_is_gone(books: OneProcess) -> None:
@@ -203,6 +208,9 @@ def test_an_order_is_posted_again_only_where_its_invoice_is_gone(books: OneProce
     assert stopped is not None
     assert stopped.problem is not None
     assert stopped.problem.code == "still_in_xero"
+    [told] = shown(page(books), UNTRACKED, Asked())["orders"]
+    assert told["credited"] is None
+    assert told["correction"]["problem"]["fix"] == stopped.problem.fix
     in_xero(books, f"KX-{order['id']}").status = "DELETED"
     ask(books, order, "try_again")
     books.run()

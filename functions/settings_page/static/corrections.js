@@ -3,7 +3,7 @@
 import { amount, byId, element, moment, replace, same, webAddress, whilePressed } from "./dom.js";
 import { problemOf } from "./problems.js";
 
-const STANDS = {
+export const STANDS = {
   draft: "Draft",
   awaiting_approval: "Awaiting approval",
   approved: "Approved",

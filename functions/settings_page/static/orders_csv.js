@@ -1,5 +1,6 @@
 // The orders of a filter as a CSV file, which the browser puts together from several answers.
 
+import { STANDS } from "./corrections.js";
 import { STATES } from "./order_page.js";
 
 const ROWS = 250;
@@ -25,8 +26,10 @@ const COLUMNS = [
   ["State", text, (order) => STATES[order.state]?.[0]],
   ["Reason", text, (order) => order.title],
   ["What happened", text, (order) => order.words],
-  ["What to do", text, (order) => order.problem?.fix],
+  ["What to do", text, (order) => (order.problem || order.correction?.problem)?.fix],
   ["Total", figure, (order) => order.total],
+  ["Credited", figure, (order) => order.credited],
+  ["Comes to now", figure, (order) => order.comes_to],
   ["Currency", text, (order) => order.currency || order.documents[0]?.currency],
   ...["invoice", "purchase_order"].flatMap((kind) => {
     const name = kind === "invoice" ? "Sales invoice" : "Purchase order";
@@ -34,7 +37,7 @@ const COLUMNS = [
       [name, text, documentOf(kind, "number")],
       [`${name} total`, figure, documentOf(kind, "total")],
       [`${name} currency`, text, documentOf(kind, "currency")],
-      [`${name} status`, text, documentOf(kind, "status")],
+      [`${name} status`, text, (order) => STANDS[documentOf(kind, "stands")(order)] || documentOf(kind, "status")(order)],
     ];
   }),
 ];

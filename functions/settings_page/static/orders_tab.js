@@ -1,6 +1,6 @@
 // The tab Orders: every order's state, and what a person can do about it.
 
-import { AfterPosting, beingCorrected } from "./corrections.js";
+import { AfterPosting, STANDS, beingCorrected } from "./corrections.js";
 import { amount, byId, day, element, moment, replace, same, upperFirst, whilePressed } from "./dom.js";
 import { withLinks } from "./form.js";
 import { csvOf, keepFile } from "./orders_csv.js";
@@ -11,6 +11,10 @@ import { Selection } from "./selection.js";
 const UNDER_WAY = new Set(["queued", "posting"]);
 const LOOK_AGAIN_AFTER = 8_000;
 const LOOK_FOR_NEW_AFTER = 30_000;
+/** After a retry: those that stop again come back to the list, and were not in it meanwhile. */
+const FOLLOWED_FOR = 60_000;
+const FIRST_LOOK_AFTER = 3_000;
+const GATHERED_AT_FIRST = 5;
 const TYPING_PAUSE = 300;
 
 const path = (id) => `orders/${encodeURIComponent(id)}`;
@@ -19,6 +23,7 @@ const RETRY = "Retry";
 const RETRIED_TOGETHER = new Set(["needs_attention", "skipped"]);
 /** A person looks at each order, and decides. */
 const ONE_BY_ONE = new Set(["no_sale", "may_already_be_in"]);
+const MORE_THAN_POSTED = new Set(["part_paid", "part_credited", "paid", "credited", "billed", "voided", "deleted"]);
 const COUNTED_UP_TO = 1000;
 
 const countWords = (count, more = count >= COUNTED_UP_TO) => (more ? `${count}+` : String(count));
@@ -49,6 +54,8 @@ export class OrdersTab {
     this.turn = 0;
     this.problems = new Map();
     this.gathered = [];
+    this.allGathered = false;
+    this.followUntil = 0;
     this.open = null;
     this.lookedAt = Date.now();
     this.afterPosting = new AfterPosting(api, this);
@@ -70,6 +77,11 @@ export class OrdersTab {
     whilePressed(byId("refresh-orders"), () => this.load());
     whilePressed(byId("download-orders"), () => this.download());
     whilePressed(byId("more-orders"), () => this.loadMore());
+    byId("all-gathered").addEventListener("click", () => {
+      this.allGathered = true;
+      this.showGathered();
+      byId("gathered-problems").children[GATHERED_AT_FIRST]?.querySelector("summary").focus();
+    });
     whilePressed(byId("retry-problem"), () => this.retryAll(byId("order-problem").value));
     setInterval(() => this.lookAgain(), LOOK_AGAIN_AFTER);
   }
@@ -227,8 +239,11 @@ export class OrdersTab {
     if (gathered) this.gathered = gathered;
     const { status, problem, search } = this.asked;
     const asked = ["", "needs_attention"].includes(status) && !search;
-    const shown = this.gathered.filter((one) => asked && (!problem || one.problem.code === problem));
+    const fitting = this.gathered.filter((one) => asked && (!problem || one.problem.code === problem));
+    const shown = this.allGathered ? fitting : fitting.slice(0, GATHERED_AT_FIRST);
     byId("gathered").hidden = !shown.length;
+    byId("all-gathered").hidden = shown.length === fitting.length;
+    byId("all-gathered").textContent = `Show all ${fitting.length}`;
     if (same(shown, this.gatheredShown)) return;
     this.gatheredShown = shown;
     const listThem = ({ code }) => {
@@ -236,7 +251,12 @@ export class OrdersTab {
       this.load();
       byId("order-list-heading").focus();
     };
-    replace(byId("gathered-problems"), shown.map((one) => gatheredItem(one, !problem, listThem)));
+    const list = byId("gathered-problems");
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
+    const opened = new Set([...list.querySelectorAll("details[open]")].map(({ dataset }) => dataset.code));
+    replace(list, shown.map((one) => gatheredItem(one, opened.has(one.problem.code), !problem, listThem)));
+    const again = focused && [...list.querySelectorAll(focused.localName)].find((one) => one.closest("[data-code]").dataset.code === focused.closest("[data-code]").dataset.code);
+    again?.focus();
   }
 
   showRetryAll() {
@@ -268,22 +288,30 @@ export class OrdersTab {
   }
 
   async reloadAndFocus() {
+    this.follow();
     await this.load({ quietly: true });
-    byId("order-list-heading").focus();
+    byId("orders-told").focus();
+  }
+
+  follow() {
+    this.followUntil = Date.now() + FOLLOWED_FOR;
+    setTimeout(() => this.lookAgain(), FIRST_LOOK_AFTER);
   }
 
   /** Orders on their way change by themselves, so the page reloads them while somebody looks at it. */
   lookAgain() {
     if (document.hidden || byId("orders-panel").hidden) return;
     this.sayOpen();
-    const underWay = (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state) || beingCorrected(order));
+    const underWay = (!this.open && Date.now() < this.followUntil) || (this.open ? [this.open] : this.orders).some((order) => UNDER_WAY.has(order.state) || beingCorrected(order));
     if (!underWay && Date.now() - this.lookedAt < LOOK_FOR_NEW_AFTER) return;
     this.lookNow();
   }
 
   /** An open tab has Xero read more often. */
   sayOpen() {
-    if (!byId("orders-panel").hidden) this.readAgain.look(this.stopped, this.orders.some((order) => order.problem?.by_itself));
+    if (byId("orders-panel").hidden) return;
+    const waits = ({ state, problem }) => state === "needs_attention" && Boolean(problem?.by_itself);
+    this.readAgain.look(this.stopped, this.orders.some(waits), !this.open || waits(this.open));
   }
 
   lookNow() {
@@ -299,9 +327,9 @@ export class OrdersTab {
     const before = this.open?.id;
     byId("order-list").hidden = Boolean(id);
     byId("one-order").hidden = !id;
-    this.sayOpen();
     if (id) return this.show(id);
     this.open = null;
+    this.sayOpen();
     if (!this.pages) await this.load();
     else this.load({ quietly: true });
     if (!before) return;
@@ -312,6 +340,7 @@ export class OrdersTab {
   async show(id, { quietly = false } = {}) {
     if (!quietly) {
       this.open = { id };
+      this.sayOpen();
       byId("one-order-heading").textContent = `Order ${id}`;
       replace(byId("one-order-body"));
       this.orderError("");
@@ -339,6 +368,7 @@ export class OrdersTab {
 
   showOrder(order) {
     this.open = order;
+    this.sayOpen();
     const focused = byId("one-order-body").contains(document.activeElement);
     replace(byId("one-order-heading"), `Order ${order.id} `, badge(order));
     const did = async (words) => {
@@ -385,6 +415,7 @@ export class OrdersTab {
       this.orderError("");
       try {
         const now = await this.api.post(`${path(order.id)}/retry`, body);
+        this.follow();
         await this.show(order.id, { quietly: true });
         byId("one-order-status").textContent = outcomeWords(now, body);
         byId("one-order-heading").focus();
@@ -402,6 +433,7 @@ export class OrdersTab {
       this.orderError("");
       try {
         const answer = await this.api.post("orders/retry", { problem: whyOf(order) });
+        this.follow();
         await this.show(order.id, { quietly: true });
         byId("one-order-status").textContent = retriedWords(answer);
         byId("one-order-heading").focus();
@@ -416,15 +448,20 @@ export class OrdersTab {
   }
 }
 
-function gatheredItem({ count, more, money, order_id: id, problem }, asLink, listThem) {
+function gatheredItem({ count, more, money, order_id: id, problem }, opened, canList, listThem) {
   const comeTo = moneyWords(money, more);
   const title = `${countWords(count, more)} ${count === 1 ? "order" : "orders"}${comeTo && `, ${comeTo}`}: ${problem.title}`;
   return element(
     "li",
-    {},
-    asLink ? element("button", { type: "button", class: "link", onclick: () => listThem(problem) }, title) : element("b", {}, title),
-    element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf(id, problem)),
-    element("p", { class: "help" }, element("b", {}, whoFixes(problem)), ": ", withLinks(problem.fix)),
+    { "data-code": problem.code },
+    element(
+      "details",
+      { "data-code": problem.code, open: opened || !canList },
+      element("summary", {}, title),
+      element("p", {}, count === 1 ? "" : `Order ${id}, for example: `, sentenceOf(id, problem)),
+      element("p", { class: "help" }, element("b", {}, whoFixes(problem)), ": ", withLinks(problem.fix)),
+    ),
+    canList ? element("button", { type: "button", class: "link", onclick: () => listThem(problem) }, "List them", element("span", { class: "hidden-words" }, `: ${problem.title}`)) : "",
   );
 }
 
@@ -437,9 +474,15 @@ function shortly(order) {
   return withLinks(order.state === "posted" ? words.split(/(?<=\.) /)[0] : words);
 }
 
+/** A document's number, and where it stands once it is more than posted. */
+function inShort({ kind, number, stands }) {
+  const words = MORE_THAN_POSTED.has(stands) ? `, ${STANDS[stands].toLowerCase()}` : "";
+  return `${KINDS[kind] || upperFirst(kind)} ${number}${words} · `;
+}
+
 function listed(order, box) {
   const references = [order.ref, order.external_ref].filter(Boolean).join(" · ");
-  const [document] = order.documents;
+  const currency = order.currency || order.documents[0]?.currency;
   return element(
     "li",
     {},
@@ -451,14 +494,14 @@ function listed(order, box) {
       references ? element("span", { class: "help" }, references) : "",
     ),
     element("div", { class: "order-date" }, order.sold_on ? [element("span", { class: "hidden-words" }, "Sold "), day(order.sold_on)] : ""),
-    element("div", { class: "amount" }, order.total === null ? amount(document?.total, document?.currency) : amount(order.total, order.currency || document?.currency)),
+    element("div", { class: "amount" }, amount(order.comes_to, currency)),
     element("div", { class: "order-state" }, badge(order)),
     element(
       "div",
       { class: "order-words" },
       element("p", {}, shortly(order), order.until ? [" ", ...goesOn(order)] : ""),
       order.set_aside && order.changes.length ? element("p", { class: "warn-words" }, "Sent again since it was set aside.") : "",
-      element("p", { class: "help" }, order.documents.map((one) => `${KINDS[one.kind] || upperFirst(one.kind)} ${one.number} · `).join(""), "changed ", moment(order.changed_at)),
+      element("p", { class: "help" }, order.documents.map(inShort).join(""), order.credited ? `${amount(order.credited, currency)} credited · ` : "", "changed ", moment(order.changed_at)),
     ),
   );
 }

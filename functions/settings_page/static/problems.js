@@ -13,12 +13,16 @@ export class ReadAgain {
     this.api = api;
     this.onRead = onRead;
     this.askedAt = 0;
+    this.waiting = false;
+    this.wanted = true;
     whilePressed(byId("read-again-now"), () => this.now());
   }
 
-  /** `stopped`: whether any order needs attention; `byItself`: whether one is in sight that waits for something in Xero. */
-  async look(stopped, byItself) {
-    if (!stopped) byId("read-again").hidden = true;
+  /** `stopped`: whether any order needs attention; `byItself`: whether one is in sight that waits for something in Xero; `wanted`: whether it concerns what is shown. */
+  async look(stopped, byItself, wanted) {
+    this.wanted = wanted;
+    if (!stopped) this.waiting = false;
+    this.showOrHide();
     if (!stopped || Date.now() - this.askedAt < SAY_OPEN_EVERY) return;
     // it takes its place at once, so that nothing moves when the answer comes
     if (byItself && !this.askedAt) this.show({ waiting: true });
@@ -38,12 +42,18 @@ export class ReadAgain {
       this.show(await this.api[method]("xero/read-again"));
     } catch {
       // without a connection nothing is read; another time it is said again
-      byId("read-again").hidden = true;
+      this.waiting = false;
+      this.showOrHide();
     }
   }
 
+  showOrHide() {
+    byId("read-again").hidden = !this.waiting || !this.wanted;
+  }
+
   show({ waiting, read_at: readAt, next_at: nextAt, spent }) {
-    byId("read-again").hidden = !waiting;
+    this.waiting = waiting;
+    this.showOrHide();
     if (!waiting) return;
     const read = readAt ? ["Xero was last read ", moment(readAt)] : ["Xero is read for them soon"];
     const next = nextAt ? [", and is read again by itself ", moment(nextAt)] : "";

@@ -6,6 +6,7 @@ import { canRetry, retryOf } from "./problems.js";
 /** As many as the server takes at once. */
 const PART = 100;
 const NAMED = 5;
+const RETRY = "Retry";
 
 const orders = (count) => `${count} ${count === 1 ? "order" : "orders"}`;
 const are = (count) => `${orders(count)} ${count === 1 ? "is" : "are"}`;
@@ -75,7 +76,6 @@ export class Selection {
     const count = this.selected.size;
     byId("selection").hidden = !count;
     byId("order-list").classList.toggle("selecting", count > 0);
-    byId("selection-words").textContent = count ? `${orders(count)} selected` : "";
     const offered = new Map();
     for (const order of this.selected.values()) {
       for (const action of actionsOf(order)) {
@@ -83,6 +83,9 @@ export class Selection {
         offered.get(action.label).ids.push(order.id);
       }
     }
+    const retried = offered.get(RETRY)?.ids;
+    const left = retried ? [...this.selected.values()].filter(({ id }) => !retried.includes(id)) : [];
+    byId("selection-words").textContent = count ? [`${orders(count)} selected`, ...notRetriedWords(left)].join(". ") : "";
     this.offer([...offered.values()]);
   }
 
@@ -135,6 +138,22 @@ export class Selection {
     this.say(words.filter(Boolean).join(" "));
     if (stopped) this.failed([words[0], stopped].filter(Boolean).join(" Then it stopped: "));
   }
+}
+
+/** Why Retry does not take an order, in a few words. */
+function whyNotRetried(order) {
+  if (order.set_aside) return "set aside";
+  if (canRetry(order)) return `taken by “${retryOf(order)[0]}”`;
+  if (order.state === "waiting") return "waiting";
+  if (order.problem?.who === "platform") return "to be sent again by the platform";
+  return "no longer to be posted";
+}
+
+function notRetriedWords(left) {
+  if (!left.length) return [];
+  const why = new Map();
+  for (const order of left) why.set(whyNotRetried(order), (why.get(whyNotRetried(order)) || 0) + 1);
+  return [`${left.length} can’t be retried: ${[...why].map(([words, count]) => `${count} ${words}`).join(", ")}`];
 }
 
 /** Why orders were left as they are, each reason once. */

@@ -36,11 +36,17 @@ def comes_to(entry: Entry) -> Money | None:
         return Money(order.currency or "", totals.total) if order and totals else None
     if invoice.status in VOID_OR_DELETED:
         return Money(_currency(invoice.currency), Decimal(0))
+    total = _amount(invoice.total)
+    return None if total is None else Money(_currency(invoice.currency), total - (credited(entry) or 0))
+
+
+def credited(entry: Entry) -> Decimal | None:
+    """What the credit notes of the order's invoice that stand in Xero come to; None where there are none."""
+    invoice = entry.documents.get("invoice")
     # a former invoice's note stays with the order that is posted again
-    own = [note for note in entry.credit_notes if note.invoice_id == invoice.id]
-    notes = [note.total for note in own if note.counts and note.id]
-    total, *credited = (_amount(text) for text in (invoice.total, *notes))
-    return None if total is None else Money(_currency(invoice.currency), total - sum(filter(None, credited)))
+    own = [note for note in entry.credit_notes if invoice is not None and note.invoice_id == invoice.id]
+    amounts = [_amount(note.total) for note in own if note.counts and note.id]
+    return sum(filter(None, amounts), Decimal(0)) if amounts else None
 
 
 def _amount(text: str) -> Decimal | None:

@@ -247,8 +247,21 @@ class SetAside(Answer):
     because: str
 
 
+class Correction(Answer):
+    """What was asked to be done to the documents of an order that is posted."""
+
+    what: What
+    by: str
+    at: str
+    problem: Problem | None
+
+
 class Order(Answer):
-    """`total`: what the order comes to by its own prices; none where a part of it can't be read."""
+    """`total`: what the order comes to by its own prices; none where a part of it can't be read.
+
+    `comes_to`: what its invoice comes to by now, less what credit notes take back of it (`credited`); before there is
+    one, the order itself. It is what the list sums up.
+    """
 
     id: str
     number: str
@@ -265,8 +278,11 @@ class Order(Answer):
     currency: str
     sold_on: str | None
     total: str | None
+    credited: str | None
+    comes_to: str | None
     documents: list[Document]
     changes: list[str]
+    correction: Correction | None
     can_retry: bool
     retry_label: str
     can_set_aside: bool
@@ -297,15 +313,6 @@ class CreditNote(Answer):
     currency: str
     link: str | None
     credited: list[CreditedLine]
-
-
-class Correction(Answer):
-    """What was asked to be done to the documents of an order that is posted."""
-
-    what: What
-    by: str
-    at: str
-    problem: Problem | None
 
 
 class Offered(Answer):
@@ -426,7 +433,6 @@ class WholeOrder(Order):
     choices: list[Offered]
     creditable: list[Creditable]
     may_return_stock: bool
-    correction: Correction | None
     credit_notes: list[CreditNote]
 
 

@@ -25,7 +25,7 @@ from bookkeeping.domain.ledger import (
     Posted,
     State,
 )
-from bookkeeping.domain.order_totals import order_totals
+from bookkeeping.domain.order_totals import comes_to, credited, order_totals
 from bookkeeping.domain.orders import Order
 from bookkeeping.domain.problems.catalogue import CHANGED, SKIPPED, WAITS, title
 from bookkeeping.domain.problems.problem import Problem, worded
@@ -91,6 +91,7 @@ class View:
 
     def order(self, entry: Entry) -> dict[str, Any]:
         words, until = self._words(entry)
+        now, correction = comes_to(entry), entry.correction
         order = entry.message.order if entry.message.content else None
         return {
             "id": entry.order_id,
@@ -108,8 +109,17 @@ class View:
             "currency": (order.currency if order else None) or "",
             "sold_on": sold_on(order) if order else None,
             "total": _total(order) if order else None,
+            "credited": _amount(credited(entry)),
+            "comes_to": _amount(now.amount) if now else None,
             "documents": [self._document(entry, kind, posted) for kind, posted in entry.documents.items()],
             "changes": [*entry.changes, *_sold_again(entry)],
+            "correction": correction
+            and {
+                "what": correction.what,
+                "by": correction.by,
+                "at": correction.at.isoformat(),
+                "problem": correction.problem and correction.problem.as_json(),
+            },
             "can_retry": can_retry(entry) and _retry_helps(entry),
             "retry_label": entry.problem.kind.retry_label if entry.problem else "Retry",
             "can_set_aside": ledger.can_set_aside(entry),
@@ -156,19 +166,12 @@ class View:
 
     def _correction(self, entry: Entry) -> dict[str, Any]:
         """What was done, and can be done, to the documents of an order that changed after it was posted."""
-        correction, short_code = entry.correction, self._short_code(entry.organisation_id)
+        short_code = self._short_code(entry.organisation_id)
         return {
             "version": entry.version,
             "choices": self._choices(entry),
             "creditable": [vars(one) for one in corrections.creditable(entry)],
             "may_return_stock": corrections.may_return_stock(entry),
-            "correction": correction
-            and {
-                "what": correction.what,
-                "by": correction.by,
-                "at": correction.at.isoformat(),
-                "problem": correction.problem and correction.problem.as_json(),
-            },
             "credit_notes": [
                 {
                     "number": note.number,
