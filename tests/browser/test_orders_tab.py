@@ -170,7 +170,8 @@ def test_orders_are_found_by_state_problem_dates_and_words(site: Site, page: Pag
     page.get_by_label("From", exact=True).fill("2031-03-01")
     page.get_by_label("Until", exact=True).fill("2031-03-05")
     page.get_by_label("Search").fill("5012342")
-    page.keyboard.press("Enter")
+    with page.expect_response(lambda answer: "search=5012342" in answer.url):
+        page.keyboard.press("Enter")
     expect(page.locator("#orders-status")).to_have_text("1 order")
     assert site.asked("GET", "orders")[-1].query == {
         "status": "needs_attention",
