@@ -219,7 +219,8 @@ def set_right(orders: int, weather: Weather = F1) -> Outcome:
             row["state"] == "posted" and bool(row.get("history"))
             for row in environment.store.tables["OrdersTable"].items.values()
         )
-        bounded(outcome, "set right: orders freed by a person", freed, at_least=orders / 50)
+        # the others were posted by themselves once the currency was there
+        bounded(outcome, "set right: orders freed by a person", freed, at_least=orders / 200)
 
     return played("set right", environment, work, judge)
 

@@ -277,6 +277,8 @@ class Office:
 
     def _by_hand(self, key: str) -> None:
         self.people.by_hand.add(key)
+        if problem_of(self._row(key)) in EDITED:
+            self.people.saw.add(key)
         self.press(key, "done_by_hand")
 
 

@@ -39,6 +39,8 @@ class People:
     """Row's key → how often a person decided to credit a piece."""
     by_hand: set[str] = field(default_factory=set)
     """Rows that a person said to have dealt with by hand."""
+    saw: set[str] = field(default_factory=set)
+    """Those of them that showed an edit of the moment of our call."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,11 @@ class _Case:
                 self._bad(
                     "unexpected", f"{document.number} was {done.what} over an edit made before it was read"
                 )
-            elif any(at <= done.committed_at for at in edits) and problem not in EDITED:
+            elif (
+                any(at <= done.committed_at for at in edits)
+                and problem not in EDITED
+                and self.key not in self.people.saw
+            ):
                 self._bad(
                     "unexpected",
                     f"{document.number} was edited when it was {done.what}: {problem or 'not shown'}",
