@@ -64,6 +64,8 @@ OUR_FAULT: Final = ("our_fault", "correction_fault")
 """How an order, or the correction of its documents, shows a fault of ours."""
 CANCELLED: Final = "skipped cancelled [] "
 """How an order ends that was cancelled before any document of it was made."""
+HALF_CANCELLED: Final = "needs_attention no_sale ['purchase_order'] "
+"""And one whose purchase order was in Xero by then: a person is asked."""
 A_JOB: Final = 150
 """Lines."""
 LATER_TIMES: Final = 300
@@ -534,7 +536,10 @@ class Prepared:
             if found.ends.get(key) != end
             and not found.ends.get(key, "").startswith("posted")
             # one that was stopped may be cancelled before it is freed
-            and not (found.at_fault & {key.partition("#")[2], ""} and found.ends.get(key) == CANCELLED)
+            and not (
+                found.at_fault & {key.partition("#")[2], ""}
+                and found.ends.get(key) in (CANCELLED, HALF_CANCELLED)
+            )
         ]
         for name in wanted.documents.keys() | found.documents.keys():
             was, now = wanted.documents.get(name, []), found.documents.get(name, [])
@@ -561,7 +566,10 @@ class Prepared:
         for order_id in every if "" in found.at_fault else found.at_fault:
             if order_id in name[1]:
                 first = [one for one in self.wanted.documents if one[1].endswith(order_id)]
-                if CANCELLED in {end for key, end in found.ends.items() if key.endswith(f"#{order_id}")}:
+                ends = {end for key, end in found.ends.items() if key.endswith(f"#{order_id}")}
+                if HALF_CANCELLED in ends:
+                    return name[1].startswith("ACCREC")
+                if CANCELLED in ends:
                     return not any(found.documents.get(one) for one in first)
                 changed = any(found.documents.get(one) != self.wanted.documents[one] for one in first)
                 return changed and name not in first
