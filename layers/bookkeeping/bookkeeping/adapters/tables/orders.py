@@ -258,8 +258,8 @@ class OrdersTable:
 
         Queued and posting orders are in one list.
         """
-        found = self._listed(company, _list_key(state, reason, ""), Limit=limit)
-        return [item["key"] for item in found["Items"]]
+        keys, _ = self.list_page(company, state, reason, limit=limit)
+        return keys
 
     def keys_of(self, company: str) -> Iterator[str]:
         """Keys of all the company's rows. An index: it may lag behind the rows."""
@@ -341,18 +341,12 @@ class OrdersTable:
                 # from its beginning, so that as many of it are seen as of any other
                 last = _list_key(state, cut, _LAST)
 
-    def _listed(self, company: str, prefix: str, **request: Any) -> Item:
-        condition = Key("company").eq(company) & Key("list_key").begins_with(prefix)
-        answer: Item = self._table.query(IndexName="page", KeyConditionExpression=condition, **request)
-        return answer
-
     def list_page(
         self,
         company: str,
         state: State,
         reason: str | None = None,
         *,
-        since: datetime | None = None,
         until: datetime | None = None,
         limit: int,
         after: str = "",
@@ -364,7 +358,7 @@ class OrdersTable:
         Queued and posting orders are in one list, by the time at which they were received; others are listed by
         the time of their last change.
         """
-        request = self._list_request(company, *_bounds(state, reason, since, until))
+        request = self._list_request(company, *_bounds(state, reason, None, until))
         request |= {"Limit": limit, "ScanIndexForward": not newest_first}
         return self._page(request, company, after)
 
